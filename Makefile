@@ -1,0 +1,49 @@
+# Needs Python >= 3.11 with pip, and make. Everything else is fetched into ignored folders of this clone, once.
+
+UV := $(shell command -v uv || echo .tools/uv/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+MEMBERS := services/core services/receiver services/worker services/cli
+DEPLOYABLES := receiver worker cli
+COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+          --custom-compile-command "make lock" --no-emit-package eventroute-core --no-emit-package eventroute-receiver \
+          --no-emit-package eventroute-worker
+
+.PHONY: demo test check lock generate bench
+
+demo: .venv-demo/installed  ## the whole of EventRoute on this machine: no cluster, no key, no Redis
+	.venv-demo/bin/eventroute demo
+
+test: .venv/installed  ## every test that needs no cluster
+	.venv/bin/python -m pytest
+
+check: .venv/installed  ## format, lint, types, layers, generated files, pinned requirements
+	UV=$(UV) PATH=$(CURDIR)/.venv/bin:$$PATH .ci/check
+
+lock: $(UV)  ## compile requirements/*.txt from the members' and the root's pyproject.toml (UPGRADE=--upgrade for newer versions)
+	for d in $(DEPLOYABLES); do $(COMPILE) $(UPGRADE) services/$$d/pyproject.toml -o requirements/$$d.txt || exit 1; done
+	$(COMPILE) $(UPGRADE) --group build -o requirements/build.txt
+	$(COMPILE) $(UPGRADE) services/cli/pyproject.toml --group dev -o requirements/dev.txt
+
+generate: .venv/installed  ## rewrite every generated file
+	.venv/bin/python -m eventroute.crd --write
+
+bench: .venv/installed  ## the benchmark: ours beside its peers, in one run
+	.venv/bin/python -m bench
+
+# --- set-up -----------------------------------------------------------------------------------------------------------
+
+.tools/uv/bin/uv: requirements/uv.txt
+	python3 -m pip install -q --disable-pip-version-check --require-hashes --target .tools/uv --upgrade -r requirements/uv.txt
+	@touch $@
+
+.venv/installed: $(UV) requirements/dev.txt $(MEMBERS:%=%/pyproject.toml)
+	$(UV) venv -q --allow-existing .venv
+	VIRTUAL_ENV=.venv $(UV) pip sync -q --require-hashes requirements/dev.txt
+	VIRTUAL_ENV=.venv $(UV) pip install -q --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	@touch $@
+
+.venv-demo/installed: $(UV) requirements/cli.txt requirements/build.txt $(MEMBERS:%=%/pyproject.toml)
+	$(UV) venv -q --allow-existing .venv-demo
+	VIRTUAL_ENV=.venv-demo $(UV) pip sync -q --require-hashes requirements/cli.txt requirements/build.txt
+	VIRTUAL_ENV=.venv-demo $(UV) pip install -q --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	@touch $@

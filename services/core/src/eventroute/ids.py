@@ -1,0 +1,51 @@
+"""Identifiers: deterministic where a repeated delivery must meet its first copy, random where none can.
+
+Provider ids are hashed, never used as they came: they may hold ':' or '*' or a newline, or be 10 KiB long.
+"""
+
+import base64
+import hashlib
+import os
+from typing import NewType
+
+RouteUid = NewType("RouteUid", str)
+"""A route's identity over its life: the Kubernetes uid; deleting and re-creating a route makes a new one."""
+
+RoutePath = NewType("RoutePath", str)
+"""`<namespace>/<name>`, the tail of the URL that a provider calls."""
+
+DeliveryId = NewType("DeliveryId", str)
+"""One event for one route, `d-` and 26 characters of base32; also the arq job id."""
+
+ClaimId = NewType("ClaimId", str)
+"""What a repeated delivery has in common with its first copy, hashed: the tail of a dedup key."""
+
+_DIGEST_BYTES = 16  # 128 bits: collisions are out of reach for any number of deliveries
+
+
+def route_path(namespace: str, name: str) -> RoutePath:
+    """Join a namespace and a name, neither of which can hold a slash."""
+    return RoutePath(f"{namespace}/{name}")
+
+
+def claim_id(route: RouteUid, kind: str, value: bytes) -> ClaimId:
+    """Name one thing that must not be accepted twice on a route.
+
+    kind   `id` for the provider's delivery id, `digest` for the signed bytes: the two never collide
+    value  as the provider sent it, of any length and content
+    """
+    return ClaimId(_hash(route, kind, value))
+
+
+def delivery_id(route: RouteUid, claim: ClaimId | None) -> DeliveryId:
+    """Derive a delivery's id from its claim, so that a repeat has the same id; random when nothing identifies it."""
+    return DeliveryId("d-" + (_hash(route, "delivery", claim.encode()) if claim else _text(os.urandom(_DIGEST_BYTES))))
+
+
+def _hash(route: RouteUid, kind: str, value: bytes) -> str:
+    prefix = f"{route}\0{kind}\0".encode()
+    return _text(hashlib.blake2b(prefix + value, digest_size=_DIGEST_BYTES).digest())
+
+
+def _text(digest: bytes) -> str:
+    return base64.b32encode(digest).decode().rstrip("=").lower()

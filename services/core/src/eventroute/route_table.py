@@ -1,0 +1,113 @@
+"""What a compiled route is to the two programs that run it: the verify part for receivers, the work part for workers.
+
+`eventroute.compile` builds both from one EventRoute; `eventroute.runtime.tables` seals, publishes and follows them.
+Neither part can be read with the other part's key: a receiver never holds a prompt, a worker never a webhook secret.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from eventroute.ids import RoutePath, RouteUid
+from eventroute.schemes import Scheme
+from eventroute.secret import Secret
+
+RECEIVER: Final = "receiver"
+WORKER: Final = "worker"
+
+
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """A token bucket over all receivers."""
+
+    per_second: float
+    burst: int
+
+
+class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a receiver needs in order to judge a request."""
+
+    uid: RouteUid
+    path: RoutePath
+    generation: int
+    scheme: Scheme
+    """The whole row, not its name: a receiver needs no newer code to serve a provider that the compiler knows."""
+    secrets: tuple[Secret, ...]
+    """Current first; each one is accepted."""
+    public_url: str | None
+    """What URL-signing schemes verify against; never taken from the request's own headers."""
+    suspend: bool
+    filter: str | None
+    """CEL; a delivery for which it is not true is answered with success and not queued."""
+    max_body_bytes: int
+    rate_limit: RateLimit | None
+
+
+class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model answers, and within which limits."""
+
+    name: str
+    max_tokens: int
+    timeout_s: float
+
+
+class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of `prompts`: when it applies, and what is asked."""
+
+    events: tuple[str, ...]
+    """Patterns over event names; `*` stands for one or more characters of one segment, alone for anything."""
+    when: str | None
+    model: ModelCall
+    system: str
+    """Static text: nothing of a payload ever enters it."""
+    user: str | None
+    """Template; absent = event name and the fenced payload."""
+
+
+class HistoryRule(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of an entity's past is kept and told."""
+
+    scope: Literal["route", "namespace"]
+    keep: int
+    inject: int
+    ttl_s: int
+
+
+class RetryRule(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a delivery is worth trying."""
+
+    attempts: int
+    deadline_s: int
+    """Seconds after receipt."""
+
+
+class LogSink(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
+    """The answer as one log line of the worker."""
+
+
+class StreamSink(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
+    """The answer as an entry of a capped Redis stream."""
+
+    name: str
+    max_entries: int
+
+
+Sink = LogSink | StreamSink
+
+
+class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker needs in order to turn a delivery into an answer."""
+
+    uid: RouteUid
+    path: RoutePath
+    generation: int
+    provider: str
+    prompts: tuple[PromptRule, ...]
+    entity: str | None
+    """CEL; whom the event is about. Absent = no history."""
+    history: HistoryRule | None
+    retry: RetryRule
+    sinks: tuple[Sink, ...]
+    api_key: Secret | None
+    """The route's own Claude key; None = the worker's."""
+
+
