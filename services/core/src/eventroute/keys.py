@@ -9,10 +9,10 @@ from typing import Final
 from eventroute.ids import ClaimId, DeliveryId, RouteUid
 
 QUEUE: Final = "eventroute:queue"
-"""ZSET, delivery id → due time in Unix ms. Receiver adds, worker re-scores and removes. A member stays while it runs."""
+"""ZSET, delivery id → due time in Unix ms. Receiver adds; worker re-scores, and removes what is settled."""
 
 WAKE: Final = "eventroute:wake"
-"""LIST of at most `WAKE_TOKENS` tokens. Receiver pushes one per admitted delivery, an idle worker pops one by BLPOP."""
+"""LIST of at most `WAKE_TOKENS` tokens. Receiver pushes one per delivery, an idle worker pops one by BLPOP."""
 
 WAKE_TOKENS: Final = 64
 """More tokens than workers make sense of; a spare one costs a worker one look at the queue. Arbitrary."""
@@ -23,8 +23,10 @@ DEAD: Final = "eventroute:dead"
 RESULTS: Final = "eventroute:results"
 """STREAM of answers, the default of the `stream` sink, capped. Worker adds; anybody reads."""
 
-TABLE_CHANGED: Final = "eventroute:table:changed"
-"""PUB/SUB channel: a new table version and the routes that it touches, per plane. Publisher sends; every process hears."""
+
+def table_changed(plane: str) -> str:
+    """PUB/SUB channel: a new version and the routes it touches. Publisher sends; the plane's processes hear."""
+    return f"eventroute:table:{plane}:changed"
 
 
 def table(plane: str) -> str:
@@ -72,12 +74,10 @@ def job(delivery_id: DeliveryId) -> str:
 
 
 def lease(delivery_id: DeliveryId) -> str:
-    """STRING, arq's in-progress mark; the value is the worker that runs the job. Worker writes and renews; lives 15 s."""
+    """STRING, arq's in-progress mark; its value is the worker that runs the job. Worker renews it; lives 15 s."""
     return f"arq:in-progress:{delivery_id}"
 
 
 def tries(delivery_id: DeliveryId) -> str:
     """INT, how often arq started the job. Worker writes and removes."""
     return f"arq:retry:{delivery_id}"
-
-

@@ -4,16 +4,14 @@
 Neither part can be read with the other part's key: a receiver never holds a prompt, a worker never a webhook secret.
 """
 
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeVar
 
 import msgspec
 
 from eventroute.ids import RoutePath, RouteUid
 from eventroute.schemes import Scheme
 from eventroute.secret import Secret
-
-RECEIVER: Final = "receiver"
-WORKER: Final = "worker"
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,3 +109,16 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     """The route's own Claude key; None = the worker's."""
 
 
+Entry = TypeVar("Entry", bound=ReceiverRoute | WorkerRoute)
+
+
+@dataclass(frozen=True)
+class Plane(Generic[Entry]):
+    """One of the two tables: its name in Redis and in the sealing context, and the shape of its entries."""
+
+    name: str
+    entry: type[Entry]
+
+
+RECEIVER: Final = Plane("receiver", ReceiverRoute)
+WORKER: Final = Plane("worker", WorkerRoute)

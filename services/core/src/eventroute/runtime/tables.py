@@ -1,0 +1,226 @@
+"""The route table on its way through Redis: published by one, followed by every receiver and worker.
+
+One hash per plane holds a sealed entry per route and the table's version. A publication is one transaction, announced
+by pub/sub with the routes it touches, so that a process applies a change at once and reads nothing else. A process that
+missed an announcement sees the version differ at its next heartbeat and reads everything.
+
+A table in memory outlives Redis and the publisher: it is replaced, never forgotten.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import WatchError
+
+from eventroute import keys
+from eventroute.errors import Refused, RetryLater
+from eventroute.ids import RoutePath
+from eventroute.route_table import Entry, Plane
+from eventroute.runtime.redis import CONNECTION_ERRORS
+from eventroute.sealed import SealKey
+
+HEARTBEAT_S: Final = 5.0
+"""How often a process says which version it serves, and looks for one that it missed."""
+
+HEARTBEAT_LIFETIME_S: Final = 15
+"""A process that has not been heard of for so long does not count: three missed heartbeats."""
+
+_VERSION: Final = "@version"  # no route path starts with "@"
+_RECONNECT_S: Final = 0.5  # mean pause between attempts while Redis is away; jittered, so that a fleet spreads out
+_PUBLISH_ATTEMPTS: Final = 5  # two publishers at once are a mistake; that many collisions are a broken set-up
+
+Route = TypeVar("Route")
+
+_log = structlog.get_logger()
+
+
+class _Change(msgspec.Struct, frozen=True):
+    """An announcement: from which version to which, and the routes to read again."""
+
+    previous: int
+    version: int
+    paths: list[RoutePath]
+
+
+class _Heartbeat(msgspec.Struct, frozen=True):
+    """What a process says of itself."""
+
+    version: int | None
+    broken: list[RoutePath]
+
+
+async def publish(redis: Redis, plane: Plane[Entry], entries: Mapping[RoutePath, Entry], key: SealKey) -> int:
+    """Make `entries` the plane's table, writing only what differs.
+
+    returns  the table's version, unchanged when nothing differed; versions grow, also after Redis lost its data
+    raises   `RetryLater` when another publisher keeps interfering; Redis' own errors when it is away
+    """
+    wanted = {path: msgspec.msgpack.encode(entry) for path, entry in entries.items()}
+    for _ in range(_PUBLISH_ATTEMPTS):
+        try:
+            return await _publish_once(redis, plane.name, wanted, key)
+        except WatchError:
+            continue
+    raise RetryLater(f"table {plane.name}: another publisher keeps changing it")
+
+
+async def _publish_once(redis: Redis, plane: str, wanted: Mapping[RoutePath, bytes], key: SealKey) -> int:
+    table = keys.table(plane)
+    async with redis.pipeline(transaction=True) as pipe:
+        await pipe.watch(table)
+        stored: dict[bytes, bytes] = await pipe.hgetall(table)
+        previous = int(stored.pop(_VERSION.encode(), 0))
+        present = {RoutePath(field.decode()): sealed for field, sealed in stored.items()}
+        changed = [path for path, entry in wanted.items() if _opened(key, plane, path, present.get(path)) != entry]
+        removed = present.keys() - wanted.keys()
+        if previous and not changed and not removed:
+            return previous
+        # Clock time rather than a counter: after Redis lost its data, no process may take a new table for its old one.
+        version = max(previous + 1, time.time_ns() // 1_000_000)
+        fields: dict[str, bytes | int] = {
+            path: key.seal(wanted[path], context=_context(plane, path)) for path in changed
+        }
+        pipe.multi()
+        pipe.hset(table, mapping={**fields, _VERSION: version})
+        if removed:
+            pipe.hdel(table, *removed)
+        change = _Change(previous=previous, version=version, paths=[*changed, *removed])
+        pipe.publish(keys.table_changed(plane), msgspec.json.encode(change))
+        await pipe.execute()
+        return version
+
+
+def _opened(key: SealKey, plane: str, path: RoutePath, sealed: bytes | None) -> bytes | None:
+    try:
+        return None if sealed is None else key.open(sealed, context=_context(plane, path))
+    except Refused:
+        return None  # sealed with an older key: write it anew
+
+
+def _context(plane: str, path: RoutePath) -> str:
+    return f"table {plane}: route {path}"
+
+
+class RouteTable(Generic[Entry, Route]):
+    """A process's copy of its plane's table, each entry made ready for use once, when it arrives."""
+
+    def __init__(
+        self, redis: Redis, plane: Plane[Entry], key: SealKey, *, process_id: str, prepare: Callable[[Entry], Route]
+    ) -> None:
+        """Start cold; `refresh` or `run` fill the table.
+
+        prepare  turns an entry into what the program works with; an entry that it refuses is `broken`, the others serve
+        """
+        self.version: int | None = None
+        """The version served; None while cold."""
+        self._redis = redis
+        self._plane = plane
+        self._key = key
+        self._process_key = keys.process(plane.name, process_id)
+        self._prepare = prepare
+        self._routes: dict[RoutePath, Route] = {}
+        self._broken: set[RoutePath] = set()
+
+    def get(self, path: RoutePath) -> Route | None:
+        """Find a route."""
+        return self._routes.get(path)
+
+    def is_broken(self, path: RoutePath) -> bool:
+        """Tell whether a route was published that this process cannot read: it exists, and is not to be denied."""
+        return path in self._broken
+
+    async def refresh(self) -> None:
+        """Read the whole table, unless its version is the one served."""
+        table = keys.table(self._plane.name)
+        stored = await self._redis.hget(table, _VERSION)
+        if stored is None or int(stored) == self.version:
+            return
+        fields: dict[bytes, bytes] = await self._redis.hgetall(table)
+        version = int(fields.pop(_VERSION.encode()))
+        paths = {RoutePath(field.decode()): sealed for field, sealed in fields.items()}
+        for path in [*self._routes, *self._broken]:
+            if path not in paths:
+                self._remove(path)
+        for path, sealed in paths.items():
+            self._put(path, sealed)
+        self.version = version
+        _log.info("route_table_loaded", plane=self._plane.name, version=version, routes=len(self._routes))
+
+    async def run(self) -> None:
+        """Follow the table for ever: announcements at once, missed ones within a heartbeat, lost connections anew."""
+        while True:
+            try:
+                async with self._redis.pubsub() as announcements:
+                    await announcements.subscribe(keys.table_changed(self._plane.name))
+                    await self.refresh()
+                    await self._follow(announcements)
+            except CONNECTION_ERRORS as error:
+                _log.warning("route_table_unreachable", plane=self._plane.name, error=type(error).__name__)
+                await asyncio.sleep(_RECONNECT_S * random.uniform(0.5, 1.5))  # noqa: S311 - spread, not secrecy
+
+    async def _follow(self, announcements: PubSub) -> None:
+        next_beat = 0.0
+        while True:
+            if (wait := next_beat - time.monotonic()) <= 0:
+                await self._beat()
+                next_beat = time.monotonic() + HEARTBEAT_S
+                continue
+            message: dict[str, Any] | None = await announcements.get_message(
+                ignore_subscribe_messages=True, timeout=wait
+            )
+            if message is not None:
+                await self._apply(msgspec.json.decode(message["data"], type=_Change))
+
+    async def _beat(self) -> None:
+        state = msgspec.json.encode(_Heartbeat(version=self.version, broken=sorted(self._broken)))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(self._process_key, state, ex=HEARTBEAT_LIFETIME_S)
+            pipe.hget(keys.table(self._plane.name), _VERSION)
+            _, stored = await pipe.execute()
+        if stored is not None and int(stored) != self.version:
+            await self.refresh()
+
+    async def _apply(self, change: _Change) -> None:
+        if change.previous != self.version:
+            await self.refresh()
+            return
+        values = await self._redis.hmget(keys.table(self._plane.name), change.paths) if change.paths else []
+        for path, sealed in zip(change.paths, values, strict=True):
+            if sealed is None:
+                self._remove(path)
+            else:
+                self._put(path, sealed)
+        self.version = change.version
+        await self._beat()
+
+    def _put(self, path: RoutePath, sealed: bytes) -> None:
+        try:
+            entry = msgspec.msgpack.decode(
+                self._key.open(sealed, context=_context(self._plane.name, path)), type=self._plane.entry
+            )
+            self._routes[path] = self._prepare(entry)
+            self._broken.discard(path)
+        except (Refused, msgspec.DecodeError) as error:
+            # Served no longer, but not denied either: the sender is told to come back.
+            self._routes.pop(path, None)
+            self._broken.add(path)
+            _log.error("route_unreadable", route=path, plane=self._plane.name, error=str(error))
+
+    def _remove(self, path: RoutePath) -> None:
+        self._routes.pop(path, None)
+        self._broken.discard(path)
+
+
+async def served_versions(redis: Redis, plane: Plane[Any]) -> list[int | None]:
+    """List which version each live process of a plane serves; a cold process counts as None."""
+    pattern = keys.process(plane.name, "*")
+    found: Iterable[bytes] = [key async for key in redis.scan_iter(match=pattern, count=1000)]
+    states = await redis.mget(list(found)) if found else []
+    return [msgspec.json.decode(state, type=_Heartbeat).version for state in states if state is not None]

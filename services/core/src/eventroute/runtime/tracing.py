@@ -1,0 +1,109 @@
+"""The one trace: its set-up by the standard OTEL_ variables, its way through the queue, and every name it uses.
+
+    POST /hooks/{namespace}/{name}  SERVER     receiver
+    └── send eventroute             PRODUCER   receiver; its context travels in the job
+        └── process eventroute      CONSUMER   worker, one per attempt, linked to the attempt before
+            ├── chat {model}        CLIENT     worker
+            └── sink {kind}         CLIENT     worker
+
+Attributes never hold a secret, a body, a prompt or an answer. Attribute names follow OpenTelemetry's HTTP, messaging
+and GenAI conventions, the latter two still in development: this module is the only place that spells them.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanContext, TraceFlags, Tracer
+
+DESTINATION: Final = "eventroute"
+RECEIPT_SPAN: Final = "POST /hooks/{namespace}/{name}"
+SEND_SPAN: Final = f"send {DESTINATION}"
+PROCESS_SPAN: Final = f"process {DESTINATION}"
+
+HTTP_METHOD: Final = "http.request.method"
+HTTP_ROUTE: Final = "http.route"
+HTTP_STATUS: Final = "http.response.status_code"
+URL_PATH: Final = "url.path"
+MESSAGING_SYSTEM: Final = "messaging.system"
+MESSAGING_OPERATION: Final = "messaging.operation.name"
+MESSAGING_OPERATION_TYPE: Final = "messaging.operation.type"
+MESSAGING_DESTINATION: Final = "messaging.destination.name"
+MESSAGING_MESSAGE_ID: Final = "messaging.message.id"
+MESSAGING_BATCH_COUNT: Final = "messaging.batch.message_count"
+ERROR_TYPE: Final = "error.type"
+ROUTE: Final = "eventroute.route"
+PROVIDER: Final = "eventroute.provider"
+EVENT: Final = "eventroute.event"
+OUTCOME: Final = "eventroute.outcome"
+REASON: Final = "eventroute.reason"
+ATTEMPT: Final = "eventroute.attempt"
+GENAI_OPERATION: Final = "gen_ai.operation.name"
+GENAI_PROVIDER: Final = "gen_ai.provider.name"
+GENAI_REQUEST_MODEL: Final = "gen_ai.request.model"
+GENAI_REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+GENAI_RESPONSE_ID: Final = "gen_ai.response.id"
+GENAI_RESPONSE_MODEL: Final = "gen_ai.response.model"
+GENAI_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+GENAI_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+GENAI_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+SINK_KIND: Final = "eventroute.sink.kind"
+
+_EXPORT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_TRACEPARENT_PARTS: Final = 4
+
+
+def setup(service: str, environ: Mapping[str, str] = os.environ) -> TracerProvider | None:
+    """Install the tracer provider that the standard variables ask for; None when they name no collector.
+
+    Without a collector spans would be made and thrown away, so then none is made at all: the API's no-op tracer stays.
+    Sampling, batch sizes and headers are the SDK's own variables (OTEL_TRACES_SAMPLER, OTEL_BSP_…).
+    """
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(map(environ.get, _EXPORT_VARIABLES)):
+        return None
+    # The exporter is optional and slow to import: only programs that export pay for it.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
+    name = environ.get("OTEL_SERVICE_NAME", service)
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def tracer() -> Tracer:
+    """Hand out EventRoute's tracer; a no-op until `setup` installed a provider."""
+    return trace.get_tracer("eventroute")
+
+
+def traceparent(span: Span) -> str:
+    """Write a span's context as a W3C `traceparent`; empty when there is no trace."""
+    context = span.get_span_context()
+    if not context.is_valid:
+        return ""
+    flags = int(context.trace_flags)
+    return f"00-{trace.format_trace_id(context.trace_id)}-{trace.format_span_id(context.span_id)}-{flags:02x}"
+
+
+def parse_traceparent(header: str) -> SpanContext | None:
+    """Read a W3C `traceparent`; None when it is absent or not one."""
+    parts = header.split("-")
+    if len(parts) < _TRACEPARENT_PARTS or [len(part) for part in parts[:_TRACEPARENT_PARTS]] != [2, 32, 16, 2]:
+        return None
+    try:
+        trace_id, span_id, flags = (int(part, 16) for part in parts[1:_TRACEPARENT_PARTS])
+    except ValueError:
+        return None
+    context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    return context if context.is_valid else None
+
+
+def remote_context(header: str) -> Context:
+    """Make the context in which a span continues a trace from elsewhere; an empty one without a valid header."""
+    remote = parse_traceparent(header)
+    return trace.set_span_in_context(trace.NonRecordingSpan(remote), Context()) if remote else Context()
