@@ -1,0 +1,39 @@
+"""The `eventroute` command: registers its commands, and turns our errors into one line and an exit code.
+
+Exit codes: 0 done, 1 the command found what it looks for (a finding, a refused signature), 2 it could not do its work.
+"""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from eventroute.errors import EventRouteError
+from eventroute_cli.simulator.command import simulator
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def eventroute() -> None:
+    """EventRoute: webhooks in, Claude's answers out."""
+
+
+app.command()(simulator)
+
+
+def main() -> None:
+    """Run the command; an error of ours is a message for people, never a traceback."""
+    try:
+        app()
+    except EventRouteError as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

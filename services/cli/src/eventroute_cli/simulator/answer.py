@@ -1,0 +1,145 @@
+"""What the simulator says: one short text that shows what it was given, marked as simulated, and how it ended.
+
+Pure: the same request and fault always give the same answer.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from eventroute_cli.simulator.faults import STOP_REASONS, FaultKind
+from eventroute_cli.simulator.request import MODELS, MessagesRequest
+from eventroute_cli.simulator.tokens import CacheUse, estimate_tokens
+
+MARK: Final = "[simulated]"
+"""Every text starts with it: nobody may take an answer of the simulator for one of Claude."""
+
+_BYTES_PER_TOKEN: Final = 4
+_QUOTE_CHARS: Final = 80
+_TELLING: Final = ("title", "subject", "text", "message", "summary", "name", "email", "amount_due", "total_price")
+"""Fields that tell a person what an event is about, most telling first; an answer's taste, no provider's rule."""
+
+
+class Subject(NamedTuple):
+    """What a prompt is about, as far as it can be read from the prompt."""
+
+    event: str
+    provider: str
+    history: int
+    """Earlier events that the prompt holds."""
+    payload: Any
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer before it has an id."""
+
+    text: str
+    tool: str = ""
+    """Name of the tool that it wants to use."""
+    stop_reason: str
+    stop_sequence: str | None = None
+    stop_details: dict[str, str] | None = None
+    output_tokens: int
+
+    def content(self, message_id: str) -> list[dict[str, Any]]:
+        """Write the content blocks."""
+        blocks: list[dict[str, Any]] = [{"type": "text", "text": self.text}] if self.text else []
+        if self.tool:
+            blocks.append({"type": "tool_use", "id": f"toolu_{message_id[-24:]}", "name": self.tool, "input": {}})
+        return blocks
+
+
+def compose(request: MessagesRequest, fault: FaultKind | None) -> Answer:
+    """Answer a request; a fault that is a stop reason ends the answer that way."""
+    text = f"{MARK} {_sentences(read_subject(request))}"
+    forced = fault if fault in STOP_REASONS else None
+    match forced:
+        case FaultKind.REFUSAL:
+            details = {"type": "refusal", "category": "general_harms", "explanation": "Scripted in the simulator."}
+            return _answer(f"{MARK} I can't help with this.", forced, stop_details=details)
+        case FaultKind.TOOL_USE:
+            return _answer(text, forced, tool=next(iter(request.tool_names), "simulated_tool"))
+        case FaultKind.STOP_SEQUENCE:
+            return _answer(text, forced, stop_sequence=next(iter(request.stop_sequences), "\n\nHuman:"))
+        case FaultKind.MAX_TOKENS | FaultKind.CONTEXT_WINDOW:
+            return _answer(_cut(text, min(request.max_tokens, estimate_tokens(text) // 2)), forced)
+        case None:
+            return _end(request, text)
+        case _:
+            return _answer(text, forced)
+
+
+def read_subject(request: MessagesRequest) -> Subject:
+    """Find event, provider, payload and the number of history entries in a prompt."""
+    text = request.user_text
+    event = re.search(r"\bevent\b\W{1,4}([\w./:*-]+)", text, re.IGNORECASE)
+    provider = re.search(r"\bprovider\b\W{1,4}([\w-]+)", text, re.IGNORECASE)
+    return Subject(event[1] if event else "", provider[1] if provider else "", 0, None)
+
+
+def usage(cache: CacheUse, output_tokens: int) -> dict[str, Any]:
+    """Write the usage figures of an answer."""
+    return {
+        "input_tokens": cache.fresh,
+        "cache_creation_input_tokens": cache.written_5m + cache.written_1h,
+        "cache_read_input_tokens": cache.read,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": cache.written_5m,
+            "ephemeral_1h_input_tokens": cache.written_1h,
+        },
+        "output_tokens": output_tokens,
+        "service_tier": "standard",
+    }
+
+
+def _answer(text: str, stop_reason: str, **rest: Any) -> Answer:
+    return Answer(text=text, stop_reason=str(stop_reason), output_tokens=estimate_tokens(text), **rest)
+
+
+def _end(request: MessagesRequest, text: str) -> Answer:
+    """End an ordinary answer as its limits say: the first stop sequence, the context window, `max_tokens`."""
+    at, sequence = min(
+        ((text.find(item), item) for item in request.stop_sequences if item in text), default=(None, None)
+    )
+    text = text[:at]
+    room = MODELS[request.model].context - sum(estimate_tokens(block.text) for block in request.blocks)
+    if estimate_tokens(text) > min(room, request.max_tokens):
+        limit = FaultKind.CONTEXT_WINDOW if room < request.max_tokens else FaultKind.MAX_TOKENS
+        return _answer(_cut(text, min(room, request.max_tokens)), limit)
+    if sequence:
+        return _answer(text, FaultKind.STOP_SEQUENCE, stop_sequence=sequence)
+    return _answer(text, FaultKind.END_TURN)
+
+
+def _cut(text: str, tokens: int) -> str:
+    return text.encode()[: tokens * _BYTES_PER_TOKEN].decode(errors="ignore")
+
+
+def _sentences(subject: Subject) -> str:
+    event = f"`{subject.event}`" if subject.event else "an event without a name"
+    sender = f" from {subject.provider}" if subject.provider else ""
+    earlier = {0: "no earlier events", 1: "1 earlier event"}.get(subject.history, f"{subject.history} earlier events")
+    first = f"This is {event}{sender}, and I was given {earlier} of the same subject."
+    told = next(_telling(subject.payload), None)
+    second = f'I would look first at {told[0]}: "{told[1]}".' if told else "I would ask for the payload to say more."
+    return f"{first} {second}"
+
+
+def _telling(payload: Any) -> Iterator[tuple[str, str]]:
+    """Find the fields worth a look, nearest to the top first within each name."""
+    for name in _TELLING:
+        level: list[tuple[str, Any]] = [("", payload)]
+        while level:
+            for path, value in level:
+                found = value.get(name) if isinstance(value, dict) else None
+                if isinstance(found, str | int | float) and not isinstance(found, bool) and found != "":
+                    yield path + name, str(found)[:_QUOTE_CHARS]
+            level = [
+                (f"{path}{key}.", child)
+                for path, value in level
+                if isinstance(value, dict)
+                for key, child in value.items()
+                if isinstance(child, dict)
+            ]

@@ -1,0 +1,193 @@
+"""The Messages API without HTTP: one request in, one reply out, and an entry in the journal.
+
+Order: key → shape of the request → scripted fault → rate limit → answer. A fault never hides a client's own mistake.
+"""
+
+import hashlib
+import math
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import count
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from eventroute_cli.simulator.answer import Answer, compose, usage
+from eventroute_cli.simulator.faults import Fault, FaultKind, FaultScript
+from eventroute_cli.simulator.journal import Entry, Given, Journal, without_keys
+from eventroute_cli.simulator.limits import NO_LIMITS, Limiter, RateLimits
+from eventroute_cli.simulator.request import ApiError, MessagesRequest, parse_request
+from eventroute_cli.simulator.stream import stream_events
+from eventroute_cli.simulator.tokens import PromptCache, count_tokens
+
+DEFAULT_KEY: Final = "sk-ant-simulated"
+"""The key that the simulator accepts unless told otherwise; worthless anywhere else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorSettings:
+    """How the simulator behaves."""
+
+    key: str = DEFAULT_KEY
+    latency_s: float = 0.0
+    """Median time to an answer; 0 = at once."""
+    latency_spread: float = 0.5
+    """Sigma of the log-normal distribution around the median: at 0.5, one in six answers takes 1.6 times the median."""
+    limits: RateLimits = NO_LIMITS
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
+    """Latencies and rates repeat with the same seed."""
+    clock: Callable[[], float] = field(default=time.time, repr=False)
+
+
+class Manner(StrEnum):
+    """How far a reply gets."""
+
+    WHOLE = "whole"
+    HANG = "hang"
+    CUT = "cut"
+    CUT_BODY = "cut_body"
+
+
+_MANNERS: Final = {
+    FaultKind.HANG: Manner.HANG,
+    FaultKind.CUT: Manner.CUT,
+    FaultKind.CUT_BODY: Manner.CUT_BODY,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What goes back over HTTP."""
+
+    status: int
+    headers: dict[str, str]
+    parts: Sequence[bytes]
+    """The body: one part, or one for each server-sent event."""
+    delay_s: float = 0.0
+    manner: Manner = Manner.WHOLE
+
+
+class Simulator:
+    """One simulated API with its script, limits, cache and journal."""
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        """Start with an empty journal and full rate-limit buckets."""
+        self.faults = FaultScript(settings.faults, seed=settings.seed)
+        self.journal = Journal()
+        self._settings = settings
+        self._cache = PromptCache()
+        self._limiters: dict[str, Limiter] = {}
+        self._random = Random(settings.seed)  # noqa: S311  latencies, no secret
+        self._ids = map("{:06d}".format, count(1))
+        self._run = secrets.token_hex(9)  # ids of two runs must not meet in one history
+
+    def answer(self, headers: list[tuple[str, str]], body: bytes) -> Reply:
+        """Answer a call of `POST /v1/messages`, and write it into the journal."""
+        received_ns = time.time_ns()
+        request_id = f"req_{self._run}{next(self._ids)}"
+        request: MessagesRequest | None = None
+        fault: Fault | None = None
+        try:
+            self._check_key(dict(headers))
+            request = parse_request(body, version=dict(headers).get("anthropic-version"))
+            fault = self.faults.take(request.text)
+            reply, given = self._reply(request, fault, request_id)
+        except ApiError as error:
+            reply = _error_reply(error, request_id, self._latency_s(fault))
+            given = Given(status=error.status, text=error.message, fault=fault.kind if fault else "")
+        self.journal.add(
+            Entry(
+                request_id=request_id,
+                received_ns=received_ns,
+                headers=without_keys(headers),
+                body_sha256=hashlib.sha256(body).hexdigest(),
+                model=request.model if request else "",
+                stream=request.stream if request else False,
+                text=request.text if request else "",
+                given=given,
+            )
+        )
+        return reply
+
+    def _check_key(self, headers: dict[str, str]) -> None:
+        bearer = headers.get("authorization", "")
+        given = bearer.removeprefix("Bearer ") if bearer.startswith("Bearer ") else headers.get("x-api-key")
+        if not given:
+            raise ApiError(401, "authentication_error", "x-api-key header is required")
+        if not secrets.compare_digest(given.encode(), self._settings.key.encode()):
+            raise ApiError(401, "authentication_error", "invalid x-api-key")
+
+    def _reply(self, request: MessagesRequest, fault: Fault | None, request_id: str) -> tuple[Reply, Given]:
+        if fault and (error := fault.error()):
+            raise error
+        now = self._settings.clock()
+        family = request.model.split("-")[1]
+        limiter = self._limiters.setdefault(family, Limiter(self._settings.limits))
+        cache = self._cache.use(request.model, request.blocks, now)
+        try:
+            limiter.admit(cache.fresh + cache.written_5m + cache.written_1h, now)
+        except ApiError as error:
+            error.headers.update(limiter.headers(now))
+            raise
+        answer = compose(request, fault.kind if fault else None)
+        limiter.charge_output(answer.output_tokens, now)
+        headers = {"request-id": request_id, **limiter.headers(now)}
+        message = _message(request, answer, usage(cache, answer.output_tokens), request_id)
+        reply = _message_reply(message, headers, request, fault, self._latency_s(fault))
+        given = Given(
+            status=0 if reply.manner in (Manner.HANG, Manner.CUT) else reply.status,
+            fault=fault.kind if fault else "",
+            stop_reason=answer.stop_reason,
+            text=answer.text,
+            input_tokens=count_tokens(request.blocks),
+            output_tokens=answer.output_tokens,
+        )
+        return reply, given
+
+    def _latency_s(self, fault: Fault | None) -> float:
+        extra = fault.delay_s if fault else 0.0
+        if not self._settings.latency_s:
+            return extra
+        return extra + self._random.lognormvariate(math.log(self._settings.latency_s), self._settings.latency_spread)
+
+
+def _message(request: MessagesRequest, answer: Answer, figures: dict[str, Any], request_id: str) -> dict[str, Any]:
+    message_id = request_id.replace("req_", "msg_")
+    return {
+        "id": message_id,
+        "type": "message",
+        "role": "assistant",
+        "model": request.model,
+        "content": answer.content(message_id),
+        "stop_reason": answer.stop_reason,
+        "stop_sequence": answer.stop_sequence,
+        "stop_details": answer.stop_details,
+        "usage": figures,
+    }
+
+
+def _message_reply(
+    message: dict[str, Any], headers: dict[str, str], request: MessagesRequest, fault: Fault | None, delay_s: float
+) -> Reply:
+    kind = fault.kind if fault else FaultKind.OK
+    parts = stream_events(message) if request.stream else (msgspec.json.encode(message),)
+    if kind is FaultKind.MALFORMED:
+        parts = tuple(part.replace(b'"type":', b'"type"', 1) for part in parts)
+    media_type = "text/event-stream; charset=utf-8" if request.stream else "application/json"
+    return Reply(
+        status=200,
+        headers={**headers, "content-type": media_type},
+        parts=parts,
+        delay_s=delay_s,
+        manner=_MANNERS.get(kind, Manner.WHOLE),
+    )
+
+
+def _error_reply(error: ApiError, request_id: str, delay_s: float) -> Reply:
+    headers = {"request-id": request_id, "content-type": "application/json", **error.headers}
+    return Reply(status=error.status, headers=headers, parts=(error.body(request_id),), delay_s=delay_s)

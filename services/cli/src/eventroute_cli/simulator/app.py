@@ -1,0 +1,140 @@
+"""The simulator over HTTP: the Messages API, and a control side for tests and for people.
+
+    POST   /v1/messages           as the real one
+    GET    /simulator/requests    the journal; `?containing=TEXT` filters by the text of the request
+    DELETE /simulator/requests    forgets it
+    GET    /simulator/faults      the faults that still wait
+    POST   /simulator/faults      appends one (a JSON object) or several (a list)
+    DELETE /simulator/faults      forgets them
+
+The control side asks for no key: the simulator listens on this machine only unless told otherwise.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from litestar import Litestar, Request, Response, delete, get, post
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.params import Dependency
+from litestar.response import Stream
+
+from eventroute.errors import Refused
+from eventroute_cli.simulator.api import Manner, Reply, Simulator
+from eventroute_cli.simulator.faults import Pending, parse_faults
+from eventroute_cli.simulator.journal import Entry
+from eventroute_cli.simulator.request import MAX_BODY_BYTES, ApiError, invalid
+
+CUT_EXTENSION: Final = "eventroute.cut"
+"""ASGI extension of `server`: a function that drops the request's connection without a farewell."""
+
+_FLUSH_S: Final = 0.02  # lets the socket take what was written before the connection is cut
+_KINDS: Final = {404: "not_found_error", 413: "request_too_large", 500: "api_error"}
+
+HttpRequest = Request[Any, Any, Any]
+TheSimulator = Annotated[Simulator, Dependency(skip_validation=True)]
+
+
+@post("/v1/messages", status_code=200)
+async def messages(request: HttpRequest, simulator: TheSimulator) -> Response[Any]:
+    """Answer as Claude's API would, or as a script says."""
+    headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.scope["headers"]]
+    reply = simulator.answer(headers, await request.body())
+    await asyncio.sleep(reply.delay_s / 2 if len(reply.parts) > 1 else reply.delay_s)
+    match reply.manner:
+        case Manner.HANG:
+            await _client_gave_up(request)
+        case Manner.CUT:
+            _cut(request)
+        case Manner.CUT_BODY:
+            return _stream(_until_cut(request, reply), reply)
+        case Manner.WHOLE if len(reply.parts) > 1:
+            return _stream(_spread(reply), reply)
+    return Response(reply.parts[0], status_code=reply.status, headers=reply.headers)
+
+
+@get("/simulator/requests")
+async def list_requests(simulator: TheSimulator, containing: str = "") -> list[Entry]:
+    """Show what was asked and answered."""
+    return simulator.journal.entries(containing)
+
+
+@delete("/simulator/requests")
+async def forget_requests(simulator: TheSimulator) -> None:
+    """Empty the journal."""
+    simulator.journal.clear()
+
+
+@get("/simulator/faults")
+async def list_faults(simulator: TheSimulator) -> list[Pending]:
+    """Show the faults that still wait for their requests."""
+    return simulator.faults.pending()
+
+
+@post("/simulator/faults")
+async def add_faults(request: HttpRequest, simulator: TheSimulator) -> list[Pending]:
+    """Append faults to the script."""
+    try:
+        simulator.faults.add(parse_faults(await request.body()))
+    except Refused as error:
+        raise invalid(str(error)) from error
+    return simulator.faults.pending()
+
+
+@delete("/simulator/faults")
+async def forget_faults(simulator: TheSimulator) -> None:
+    """Empty the script."""
+    simulator.faults.clear()
+
+
+def build_app(simulator: Simulator) -> Litestar:
+    """Put a simulator on HTTP."""
+    return Litestar(
+        route_handlers=[messages, list_requests, forget_requests, list_faults, add_faults, forget_faults],
+        dependencies={"simulator": Provide(lambda: simulator, sync_to_thread=False)},
+        exception_handlers={HTTPException: _http_error, ApiError: _api_error},
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=MAX_BODY_BYTES,
+    )
+
+
+def _http_error(request: HttpRequest, error: HTTPException) -> Response[bytes]:
+    kind = _KINDS.get(error.status_code, "invalid_request_error")
+    return _api_error(request, ApiError(error.status_code, kind, error.detail, headers=dict(error.headers or {})))
+
+
+def _api_error(_request: HttpRequest, error: ApiError) -> Response[bytes]:
+    headers = {**error.headers, "content-type": "application/json"}
+    return Response(error.body("req_none"), status_code=error.status, headers=headers)
+
+
+def _stream(parts: AsyncIterator[bytes], reply: Reply) -> Stream:
+    return Stream(parts, status_code=reply.status, headers=reply.headers)
+
+
+async def _spread(reply: Reply) -> AsyncIterator[bytes]:
+    """Send the events with the second half of the latency between them."""
+    pause_s = reply.delay_s / 2 / len(reply.parts)
+    for part in reply.parts:
+        yield part
+        if pause_s:
+            await asyncio.sleep(pause_s)
+
+
+async def _until_cut(request: HttpRequest, reply: Reply) -> AsyncIterator[bytes]:
+    body = b"".join(reply.parts)
+    yield body[: len(body) // 2]
+    await asyncio.sleep(_FLUSH_S)
+    _cut(request)
+
+
+def _cut(request: HttpRequest) -> None:
+    extensions: dict[str, Any] = request.scope.get("extensions") or {}
+    extensions[CUT_EXTENSION]["cut"]()
+
+
+async def _client_gave_up(request: HttpRequest) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
