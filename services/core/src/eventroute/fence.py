@@ -1,0 +1,73 @@
+"""How text that outsiders wrote stands in a prompt: between tags that it cannot close, cleaned, and cut if it is long.
+
+The tag carries a nonce derived from the content itself, so the same delivery gives the same prompt at each attempt, yet
+nobody can write the closing tag into a payload: that would change the nonce.
+"""
+
+import hashlib
+import re
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+_NONCE_BYTES: Final = 8
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+    "\U000e0000-\U000e007f]"
+)
+"""Control characters but tab and line ends; zero-width and direction marks; Unicode tags: what a person who reads the
+event does not see, and a model does. The zero-width joiners stay, as scripts and emoji need them."""
+
+_BARE = re.compile(r"[A-Za-z0-9_.@:/#+=-]{0,64}")
+"""Numbers, names and identifiers: too short and too plain to hold a sentence."""
+
+
+class Fence(NamedTuple):
+    """One pair of tags for one prompt."""
+
+    tag: str
+
+    @property
+    def opening(self) -> str:
+        """What stands before the text."""
+        return f"<{self.tag}>"
+
+    @property
+    def closing(self) -> str:
+        """What stands after the text."""
+        return f"</{self.tag}>"
+
+    def block(self, text: str) -> str:
+        """Put text between the tags, on lines of its own."""
+        return f"{self.opening}\n{text}\n{self.closing}"
+
+    def value(self, text: str) -> str:
+        """Put one value into a sentence: an identifier as it is, anything that could hold a sentence between tags."""
+        if _BARE.fullmatch(text):
+            return text
+        text = text.replace(self.opening, "").replace(self.closing, "")  # fenced before, as a part: now as a whole
+        return self.block(text) if "\n" in text else f"{self.opening}{text}{self.closing}"
+
+
+def build_fence(seed: bytes, contents: Collection[str]) -> Fence:
+    """Choose a tag that occurs in none of the contents.
+
+    seed      what makes this prompt differ from any other: delivery id and payload
+    contents  every text of outsiders that the prompt may hold
+    """
+    nonce = hashlib.blake2b(seed, digest_size=_NONCE_BYTES).hexdigest()
+    while any(nonce in clean(content) for content in contents):
+        nonce = hashlib.blake2b(nonce.encode(), digest_size=_NONCE_BYTES).hexdigest()
+    return Fence(f"data-{nonce}")
+
+
+def clean(text: str) -> str:
+    """Remove what a reader would not see."""
+    return _INVISIBLE.sub("", text)
+
+
+def cut(text: str, limit: int) -> str:
+    """Keep at most `limit` characters and say how many are gone."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}[… {len(text) - limit} more characters were cut]"
