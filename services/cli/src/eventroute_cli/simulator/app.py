@@ -12,12 +12,12 @@ The control side asks for no key: the simulator listens on this machine only unl
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from litestar import Litestar, Request, Response, delete, get, post
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
-from litestar.params import Dependency
+from litestar.params import FromQuery
 from litestar.response import Stream
 
 from eventroute.errors import Refused
@@ -33,7 +33,7 @@ _FLUSH_S: Final = 0.02  # lets the socket take what was written before the conne
 _KINDS: Final = {404: "not_found_error", 413: "request_too_large", 500: "api_error"}
 
 HttpRequest = Request[Any, Any, Any]
-TheSimulator = Annotated[Simulator, Dependency(skip_validation=True)]
+TheSimulator = NamedDependency[Simulator]
 
 
 @post("/v1/messages", status_code=200)
@@ -55,7 +55,7 @@ async def messages(request: HttpRequest, simulator: TheSimulator) -> Response[An
 
 
 @get("/simulator/requests")
-async def list_requests(simulator: TheSimulator, containing: str = "") -> list[Entry]:
+async def list_requests(simulator: TheSimulator, containing: FromQuery[str] = "") -> list[Entry]:
     """Show what was asked and answered."""
     return simulator.journal.entries(containing)
 

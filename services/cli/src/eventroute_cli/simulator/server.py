@@ -17,7 +17,7 @@ from eventroute_cli.simulator.api import Simulator, SimulatorSettings
 from eventroute_cli.simulator.app import CUT_EXTENSION, build_app
 
 _GRACE_S: Final = 1  # a hanging request must not hold up the end of the program
-_START_S: Final = 10.0
+_STOP_S: Final = 10.0
 
 
 class Served(NamedTuple):
@@ -74,13 +74,14 @@ def serving(settings: SimulatorSettings | None = None, *, host: str = "127.0.0.1
     port  0 = any free one
     """
     simulator = Simulator(settings or SimulatorSettings())
-    listener = listen(host, port)
     server = build_server(simulator)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="claude-simulator", daemon=True)
-    thread.start()
-    try:
-        yield Served(simulator, url_of(listener))
-    finally:
-        server.should_exit = True
-        thread.join(_START_S)
-        listener.close()
+    with listen(host, port) as listener:
+        serve = threading.Thread(
+            target=server.run, kwargs={"sockets": [listener]}, name="claude-simulator", daemon=True
+        )
+        serve.start()
+        try:
+            yield Served(simulator, url_of(listener))
+        finally:
+            server.should_exit = True
+            serve.join(_STOP_S)

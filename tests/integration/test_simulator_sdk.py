@@ -1,0 +1,225 @@
+"""The official SDK over real HTTP takes the simulator for Claude: answers, errors, limits and broken connections."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, get_args
+
+import httpx
+import pytest
+from anthropic import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncAnthropic,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    ContentTooLargeError,
+    DefaultAioHttpClient,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+)
+from anthropic._exceptions import (
+    GatewayTimeoutError,
+    OverloadedError,
+    PaymentRequiredError,
+    RequestTimeoutError,
+    ServiceUnavailableError,
+)
+from anthropic.types import Message, MessageParam, model
+from anthropic.types.message_create_params import MessageCreateParamsBase
+
+from eventroute_cli.simulator import request as api_request
+from eventroute_cli.simulator.api import DEFAULT_KEY, SimulatorSettings
+from eventroute_cli.simulator.faults import STOP_REASONS, Fault, FaultKind
+from eventroute_cli.simulator.limits import RateLimits
+from eventroute_cli.simulator.server import Served, serving
+
+pytestmark = pytest.mark.real
+
+HI: list[MessageParam] = [{"role": "user", "content": "event: invoice.payment_failed"}]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture
+def served(server: Served) -> Served:
+    server.simulator.faults.clear()
+    server.simulator.journal.clear()
+    return server
+
+
+@pytest.fixture
+async def claude(served: Served) -> AsyncIterator[AsyncAnthropic]:
+    async with AsyncAnthropic(
+        api_key=DEFAULT_KEY, base_url=served.url, max_retries=0, timeout=5, http_client=DefaultAioHttpClient()
+    ) as client:
+        yield client
+
+
+async def ask(claude: AsyncAnthropic, **changes: Any) -> Message:
+    call: dict[str, Any] = {"model": "claude-haiku-4-5", "max_tokens": 256, "messages": HI, **changes}
+    message = await claude.messages.create(**call)
+    assert isinstance(message, Message)
+    return message
+
+
+async def test_an_answer_names_the_event_and_is_marked(claude: AsyncAnthropic) -> None:
+    message = await ask(claude)
+    assert message.content[0].type == "text"
+    assert message.content[0].text.startswith("[simulated]")
+    assert "invoice.payment_failed" in message.content[0].text
+    assert (message.stop_reason, message.usage.input_tokens) == ("end_turn", 8)
+    assert message.usage.output_tokens > 10
+
+
+async def test_a_stream_ends_as_the_same_message(claude: AsyncAnthropic) -> None:
+    whole = await ask(claude)
+    async with claude.messages.stream(model="claude-haiku-4-5", max_tokens=256, messages=HI) as stream:
+        text = "".join([part async for part in stream.text_stream])
+        streamed = await stream.get_final_message()
+    assert whole.content[0].type == "text"
+    assert text == whole.content[0].text
+    assert (streamed.stop_reason, streamed.usage.output_tokens) == (whole.stop_reason, whole.usage.output_tokens)
+
+
+@pytest.mark.parametrize(
+    ("kind", "raised", "error_type"),
+    [
+        ("400", BadRequestError, "invalid_request_error"),
+        ("401", AuthenticationError, "authentication_error"),
+        ("402", PaymentRequiredError, "billing_error"),
+        ("403", PermissionDeniedError, "permission_error"),
+        ("404", NotFoundError, "not_found_error"),
+        ("408", RequestTimeoutError, "timeout_error"),
+        ("409", ConflictError, "conflict_error"),
+        ("413", ContentTooLargeError, "request_too_large"),
+        ("429", RateLimitError, "rate_limit_error"),
+        ("500", InternalServerError, "api_error"),
+        ("503", ServiceUnavailableError, "api_error"),
+        ("504", GatewayTimeoutError, "timeout_error"),
+        ("529", OverloadedError, "overloaded_error"),
+    ],
+)
+async def test_each_scripted_status_is_the_error_class_of_the_sdk(
+    served: Served, claude: AsyncAnthropic, kind: str, raised: type[APIStatusError], error_type: str
+) -> None:
+    served.simulator.faults.add([Fault(kind=FaultKind(kind), retry_after_s=7)])
+    with pytest.raises(raised) as caught:
+        await ask(claude)
+    error = caught.value
+    assert (error.status_code, error.type) == (int(kind), error_type)
+    assert error.response.headers["retry-after"] == "7"
+    assert error.request_id == served.simulator.journal.entries()[-1].request_id
+
+
+@pytest.mark.parametrize("kind", sorted(STOP_REASONS))
+@pytest.mark.parametrize("stream", [False, True])
+async def test_each_stop_reason_reaches_the_client(
+    served: Served, claude: AsyncAnthropic, kind: FaultKind, *, stream: bool
+) -> None:
+    served.simulator.faults.add([Fault(kind=kind)])
+    if stream:
+        async with claude.messages.stream(model="claude-haiku-4-5", max_tokens=256, messages=HI) as events:
+            assert (await events.get_final_message()).stop_reason == kind
+    else:
+        assert (await ask(claude)).stop_reason == kind
+
+
+async def test_a_hanging_request_is_the_timeout_of_the_sdk(served: Served, claude: AsyncAnthropic) -> None:
+    served.simulator.faults.add([Fault(kind=FaultKind.HANG)])
+    with pytest.raises(APITimeoutError):
+        await ask(claude, timeout=0.2)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.CUT, FaultKind.CUT_BODY])
+async def test_a_cut_connection_is_the_connection_error_of_the_sdk(
+    served: Served, claude: AsyncAnthropic, kind: FaultKind
+) -> None:
+    served.simulator.faults.add([Fault(kind=kind)])
+    with pytest.raises(APIConnectionError) as caught:
+        await ask(claude)
+    assert not isinstance(caught.value, APITimeoutError)
+    assert (await ask(claude)).stop_reason == "end_turn"
+
+
+async def test_malformed_json_is_no_answer(served: Served, claude: AsyncAnthropic) -> None:
+    served.simulator.faults.add([Fault(kind=FaultKind.MALFORMED)])
+    with pytest.raises(json.JSONDecodeError):  # as the SDK has it: not one of its own errors
+        await ask(claude)
+
+
+async def test_limits_are_in_the_headers_of_every_answer(claude: AsyncAnthropic) -> None:
+    raw = await claude.messages.with_raw_response.create(model="claude-haiku-4-5", max_tokens=9, messages=HI)
+    for name in ("requests", "tokens", "input-tokens", "output-tokens"):
+        limit = int(raw.headers[f"anthropic-ratelimit-{name}-limit"])
+        assert 0 < int(raw.headers[f"anthropic-ratelimit-{name}-remaining"]) <= limit
+        assert raw.headers[f"anthropic-ratelimit-{name}-reset"].endswith("Z")
+    assert raw.headers["request-id"].startswith("req_")
+
+
+async def test_a_configured_limit_refuses_and_the_sdk_waits_as_told() -> None:
+    with serving(SimulatorSettings(limits=RateLimits(requests=60))) as served:
+        async with AsyncAnthropic(api_key=DEFAULT_KEY, base_url=served.url, max_retries=2) as claude:
+            for _ in range(62):
+                await ask(claude)
+        statuses = [entry.given.status for entry in served.simulator.journal.entries()]
+    assert statuses.count(200) == 62
+    assert 1 <= statuses.count(429) <= 3
+
+
+async def test_a_wrong_key_is_refused(served: Served) -> None:
+    async with AsyncAnthropic(api_key="sk-ant-wrong", base_url=served.url, max_retries=0) as claude:
+        with pytest.raises(AuthenticationError, match="invalid x-api-key"):
+            await ask(claude)
+
+
+async def test_faults_and_requests_are_controlled_over_http(served: Served, claude: AsyncAnthropic) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as control:
+        added = await control.post("/simulator/faults", json=[{"kind": "529", "match": "d-42", "times": 2}])
+        assert added.json() == [{"fault": {"kind": "529", "times": 2, "match": "d-42"}, "left": 2, "taken": 0}]
+        await ask(claude)
+        with pytest.raises(OverloadedError):
+            await ask(claude, messages=[{"role": "user", "content": "delivery d-42"}])
+        assert (await control.get("/simulator/faults")).json()[0]["left"] == 1
+        found = (await control.get("/simulator/requests", params={"containing": "d-42"})).json()
+        assert [entry["given"]["status"] for entry in found] == [529]
+        assert (await control.delete("/simulator/requests")).status_code == 204
+        assert (await control.delete("/simulator/faults")).status_code == 204
+        assert (
+            (await control.get("/simulator/requests")).json() == (await control.get("/simulator/faults")).json() == []
+        )
+
+
+async def test_a_wrong_script_is_refused_and_changes_nothing(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as control:
+        refused = await control.post("/simulator/faults", json={"kind": "teapot"})
+        assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+        assert "teapot" in refused.json()["error"]["message"]
+        assert (await control.get("/simulator/faults")).json() == []
+
+
+async def test_a_body_above_the_limit_of_the_api_is_refused(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        refused = await client.post("/v1/messages", content=b"x" * (api_request.MAX_BODY_BYTES + 1))
+    assert (refused.status_code, refused.json()["error"]["type"]) == (413, "request_too_large")
+
+
+async def test_other_paths_and_methods_are_refused_in_the_shape_of_the_api(served: Served) -> None:
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        missing, method = await client.get("/v1/nothing"), await client.get("/v1/messages")
+    assert (missing.status_code, missing.json()["error"]["type"]) == (404, "not_found_error")
+    assert (method.status_code, method.json()["error"]["type"]) == (405, "invalid_request_error")
+
+
+def test_models_and_fields_are_those_of_the_sdk() -> None:
+    known = {name for option in get_args(model.Model) for name in get_args(option)}
+    assert set(api_request.MODELS) == known
+    fields = {*MessageCreateParamsBase.__annotations__, "stream"}
+    assert fields == api_request._FIELDS

@@ -1,0 +1,70 @@
+"""What the simulator says, and how its answers end."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from eventroute_cli.simulator.answer import MARK, compose
+from eventroute_cli.simulator.faults import FaultKind
+from eventroute_cli.simulator.request import MessagesRequest, parse_request
+
+
+def ask(**changes: Any) -> MessagesRequest:
+    fields = {
+        "model": "claude-haiku-4-5",
+        "max_tokens": 512,
+        "messages": [{"role": "user", "content": "hi"}],
+        **changes,
+    }
+    return parse_request(msgspec.json.encode(fields), version="2026-10-21")
+
+
+@pytest.mark.parametrize("fault", [None, *FaultKind])
+def test_every_answer_is_marked_and_the_same_each_time(fault: FaultKind | None) -> None:
+    answer = compose(ask(), fault)
+    assert answer.text.startswith(MARK)
+    assert compose(ask(), fault) == answer
+
+
+def test_an_ordinary_answer_ends_its_turn() -> None:
+    assert compose(ask(), None).stop_reason == "end_turn"
+
+
+def test_an_answer_stops_at_max_tokens() -> None:
+    answer = compose(ask(max_tokens=5), None)
+    assert (answer.stop_reason, answer.output_tokens, len(answer.text)) == ("max_tokens", 5, 20)
+
+
+def test_no_token_wanted_is_no_text_given() -> None:
+    answer = compose(ask(max_tokens=0), None)
+    assert (answer.stop_reason, answer.text, answer.content("msg_1")) == ("max_tokens", "", [])
+
+
+def test_an_answer_stops_before_the_first_stop_sequence_that_it_reaches() -> None:
+    answer = compose(ask(stop_sequences=["earlier", "was given", "never"]), None)
+    assert (answer.stop_reason, answer.stop_sequence) == ("stop_sequence", "was given")
+    assert "was given" not in answer.text
+
+
+def test_an_answer_stops_at_the_end_of_the_context_window() -> None:
+    answer = compose(ask(messages=[{"role": "user", "content": "x" * 799_960}]), None)
+    assert (answer.stop_reason, answer.output_tokens) == ("model_context_window_exceeded", 10)
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        (FaultKind.REFUSAL, lambda answer: answer.stop_details["type"] == "refusal"),
+        (FaultKind.TOOL_USE, lambda answer: answer.content("msg_1")[-1]["name"] == "look_up"),
+        (FaultKind.STOP_SEQUENCE, lambda answer: answer.stop_sequence == "STOP"),
+        (FaultKind.MAX_TOKENS, lambda answer: answer.text != compose(ask(), None).text),
+        (FaultKind.CONTEXT_WINDOW, lambda answer: answer.text != compose(ask(), None).text),
+        (FaultKind.PAUSE_TURN, lambda answer: answer.text == compose(ask(), None).text),
+        (FaultKind.END_TURN, lambda answer: answer.text == compose(ask(), None).text),
+    ],
+)
+def test_a_scripted_stop_reason_comes_with_what_belongs_to_it(fault: FaultKind, check: Any) -> None:
+    answer = compose(ask(tools=[{"name": "look_up"}], stop_sequences=["STOP"]), fault)
+    assert answer.stop_reason == fault
+    assert check(answer)

@@ -1,0 +1,100 @@
+"""A call that Claude's API would refuse is refused here, in the same words and with the same status."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from eventroute_cli.simulator.request import ApiError, MessagesRequest, parse_request
+
+VERSION = "2026-10-21"
+USER = {"role": "user", "content": "hello"}
+
+
+def parse(version: str | None = VERSION, **changes: Any) -> MessagesRequest:
+    fields = {"model": "claude-haiku-4-5", "max_tokens": 64, "messages": [USER], **changes}
+    return parse_request(msgspec.json.encode({k: v for k, v in fields.items() if v is not None}), version=version)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": None}, "model: Field required"),
+        ({"model": 3}, "model: Input should be a valid string"),
+        ({"max_tokens": None}, "max_tokens: Field required"),
+        ({"max_tokens": "64"}, "max_tokens: Input should be a valid integer"),
+        ({"max_tokens": True}, "max_tokens: Input should be a valid integer"),
+        ({"max_tokens": -1}, "max_tokens: Input should be greater than or equal to 0"),
+        ({"max_tokens": 64_001}, "max_tokens: 64001 > 64000, which is the maximum allowed number of output tokens"),
+        ({"messages": None}, "messages: Field required"),
+        ({"messages": []}, "messages: at least one message is required"),
+        ({"messages": "hello"}, "messages: Input should be a valid list of objects"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role: Input should be"),
+        ({"messages": [{"role": "user", "content": ""}]}, "messages.0: all messages must have non-empty content"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content: Input should be a valid string or list"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, 'first message must use the "user" role'),
+        ({"messages": [{"role": "user", "content": [{"text": "x"}]}]}, "messages.0.content.0.type: Field required"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0.text: Field required"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}]},
+            "text content blocks must be non-empty",
+        ),
+        ({"system": 3}, "system: Input should be a valid string or list"),
+        ({"stream": "yes"}, "stream: Input should be a valid boolean"),
+        ({"stop_sequences": "x"}, "stop_sequences: Input should be a valid list"),
+        ({"stop_sequences": [" "]}, "stop_sequences: each stop sequence must contain non-whitespace"),
+        ({"temperature": 0.5}, "temperature: Extra inputs are not permitted"),
+        ({"modle": "x"}, "modle: Extra inputs are not permitted"),
+        ({"messages": [{"role": "user", "content": "x" * 800_004}]}, "prompt is too long: 200001 tokens > 200000"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_400(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ApiError, match=r".") as caught:
+        parse(**changes)
+    assert (caught.value.status, caught.value.kind) == (400, "invalid_request_error")
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'"text"', b"[]"])
+def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(ApiError, match="The request body is not"):
+        parse_request(body, version=VERSION)
+
+
+def test_a_missing_version_header_is_refused() -> None:
+    with pytest.raises(ApiError, match="anthropic-version: header is required"):
+        parse(version=None)
+
+
+def test_sampling_parameters_are_accepted_by_versions_that_still_have_them() -> None:
+    assert parse(version="2023-06-01", temperature=0.5).max_tokens == 64
+
+
+def test_an_unknown_model_is_answered_with_404() -> None:
+    with pytest.raises(ApiError, match="model: claude-haiku-9") as caught:
+        parse(model="claude-haiku-9")
+    assert (caught.value.status, caught.value.kind) == (404, "not_found_error")
+
+
+def test_text_is_what_system_and_messages_say_and_nothing_of_the_tools() -> None:
+    request = parse(
+        system=[{"type": "text", "text": "be brief"}],
+        tools=[{"name": "look_up", "input_schema": {"type": "object"}}],
+        messages=[USER, {"role": "assistant", "content": [{"type": "text", "text": "hi"}]}, USER],
+    )
+    assert request.text == "be brief\n\nhello\n\nhi\n\nhello"
+    assert request.user_text == "hello\n\nhi\n\nhello"
+    assert request.tool_names == ("look_up",)
+
+
+def test_an_empty_final_assistant_message_is_allowed() -> None:
+    assert parse(messages=[USER, {"role": "assistant", "content": ""}]).text == "hello"
+
+
+def test_an_error_body_has_the_shape_of_the_api() -> None:
+    body = msgspec.json.decode(ApiError(529, "overloaded_error", "Overloaded").body("req_1"))
+    assert body == {
+        "type": "error",
+        "error": {"type": "overloaded_error", "message": "Overloaded"},
+        "request_id": "req_1",
+    }
