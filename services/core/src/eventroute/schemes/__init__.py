@@ -1,5 +1,50 @@
-"""How each provider signs and delivers: one declarative table, and one engine over it."""
+"""How each provider signs and delivers: one declarative table, and one engine over it.
 
-from eventroute.schemes.model import Scheme
+preflight ──▶ verify ──▶ read          before anything is proven; is it genuine; what happened
+    ▲            ▲         ▲
+    └── Scheme: a row of SCHEMES, or a manifest's `custom`
+"""
 
-__all__ = ["Scheme"]
+from eventroute.schemes.derived import needs_public_url, needs_secret, strength
+from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, parse_key
+from eventroute.schemes.lint import lint_scheme
+from eventroute.schemes.model import HandshakeRule, Match, Scheme, Strength
+from eventroute.schemes.read import Event, Events, Handshake, preflight, read
+from eventroute.schemes.request import Request, Unparsable, media_type
+from eventroute.schemes.signing import KeyPair, generate_secret, sign
+from eventroute.schemes.table import SCHEMES, accepts, sensitive_headers
+from eventroute.schemes.verify import Rejected, Verified, verify
+
+__all__ = [
+    "SCHEMES",
+    "Event",
+    "Events",
+    "Handshake",
+    "HandshakeRule",
+    "Key",
+    "KeyLint",
+    "KeyPair",
+    "KeyRefused",
+    "Match",
+    "Rejected",
+    "Request",
+    "Scheme",
+    "SecretProblem",
+    "Strength",
+    "Unparsable",
+    "Verified",
+    "accepts",
+    "generate_secret",
+    "lint_key",
+    "lint_scheme",
+    "media_type",
+    "needs_public_url",
+    "needs_secret",
+    "parse_key",
+    "preflight",
+    "read",
+    "sensitive_headers",
+    "sign",
+    "strength",
+    "verify",
+]

@@ -1,9 +1,143 @@
-"""Placeholder for the scheme table's columns."""
+"""One row of the scheme table: how one provider signs and delivers, as plain data.
+
+A row travels inside the sealed route table, and `spec.custom` of a manifest becomes one, so it holds nothing that JSON
+cannot carry. What a row's columns imply (is the delivery id signed? which headers are secret?) is derived in
+`eventroute.schemes.derived`, never declared; `eventroute.schemes.lint` refuses rows that contradict themselves.
+
+Values are named by *sources*:
+
+    header:NAME       a request header, which must stand exactly once
+    signature:KEY     the KEY=… entry of a signature header that is a list (Stripe's `t`)
+    body:PATH         a value of the parsed body; PATH is dotted, `[]` is the only element of a list
+    item:PATH         a value of one batch item; of the body, where the row has no batch
+
+Several sources joined with `|` are alternatives: the first that is present counts.
+"""
+
+from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
+Kind = Literal["hmac", "hash", "ed25519", "ecdsa-p256", "token", "basic", "none"]
+"""How the sender proves itself.
 
-class Scheme(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider."""
+hmac        a keyed MAC of the signed parts
+hash        a plain hash of the secret and the signed parts (HubSpot v1 and v2); weaker, and never chosen anew
+ed25519, ecdsa-p256   a public key checks the signed parts
+token       the secret itself, in a header
+basic       the secret is `user:password`, as HTTP basic authentication
+none        nothing: anybody who knows the URL may post
+"""
+
+Encoding = Literal["hex", "base64", "base64url"]
+"""Lower-case hex; padded base64; unpadded base64 of the URL alphabet. No other spelling of a signature is accepted."""
+
+Digest = Literal["sha256", "sha512", "sha1"]
+
+KeyForm = Literal["utf8", "whsec", "whpk", "base64", "hex", "spki"]
+"""How the configured text becomes a key: as it is; base64 after an optional `whsec_`; base64 after `whpk_`; base64;
+hex; base64 of a DER SubjectPublicKeyInfo."""
+
+UrlForm = Literal["exact", "hubspot", "any-port"]
+"""How a provider spells the public URL that it signs: as configured; with HubSpot's list of percent-escapes decoded;
+with or without a port (Twilio)."""
+
+FormUse = Literal["refused", "payload", "fields", "payload-or-fields"]
+"""What a form-encoded body means: nothing; its one `payload` field is the JSON; its fields are an object; either."""
+
+
+class Strength(StrEnum):
+    """What a successful verification proves."""
+
+    VERIFIED = "verified"
+    """The body is covered by a key."""
+    AUTHENTICATED = "authenticated"
+    """The sender knew a secret; the body is not, or not wholly, covered."""
+    OPEN = "open"
+    """Nothing."""
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One condition of a handshake."""
+
+    source: str
+    equals: str | None = None
+    """The value as text; None = the value must be absent."""
+
+
+class HandshakeRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request that sets a webhook up, and the answer that it wants; it starts nothing.
+
+    Rules for POST are judged after verification; rules for other methods need none, as nothing is signed there.
+    """
+
+    method: Literal["POST", "HEAD", "OPTIONS"] = "POST"
+    when: tuple[Match, ...] = ()
+    """All must hold."""
+    status: int = 200
+    body: str = ""
+    """JSON sent as it stands."""
+    echo: str = ""
+    """`NAME=SOURCE`: the answer is a JSON object with this one value, a text of at most 1,024 characters."""
+    headers: tuple[tuple[str, str], ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    """CloudEvents abuse protection: the senders whose `WebHook-Request-Origin` is granted; empty = not asked for."""
+
+
+class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
+    """One provider's product."""
 
     name: str
+    docs: str = ""
+    """Where the provider says so: a page, or a file of its SDK."""
+    kind: Kind = "hmac"
+
+    signature: str = ""
+    """Source of the signature, token or basic credentials; a header, or a body path where the body carries it."""
+    separator: str = ""
+    """Splits a list of signatures, one character; empty = exactly one signature."""
+    prefix: str = ""
+    """Stands before each signature: `sha256=`, `v1,`, `Bearer `. In a list, entries without it are not looked at."""
+    encoding: Encoding = "hex"
+    digest: Digest = "sha256"
+    legacy_digest: bool = False
+    """Says out loud that SHA-1 is meant."""
+    key: KeyForm = "utf8"
+
+    signed: tuple[str, ...] = ()
+    """The signed bytes, in order: `body`, `timestamp`, `method`, `url`, `text:LITERAL`, any header or body source
+    (`?` after a source: empty when absent), or `twilio-body`: a form's sorted parameters, or nothing for JSON, whose
+    SHA-256 must then equal the URL's `bodySHA256`."""
+    covers_body: bool = True
+    """False says out loud that the signed parts leave the body out; the strength is then `authenticated`."""
+    url: UrlForm = "exact"
+
+    timestamp: str = ""
+    """Source of the time of sending."""
+    timestamp_unit: Literal["s", "ms", "rfc3339"] = "s"
+    tolerance_s: int | None = None
+    """How far the timestamp may be from now, either way, both edges included."""
+    advisory: bool = False
+    """The timestamp is judged although nothing signs it: that finds wrong clocks, and proves nothing."""
+
+    event: tuple[str, ...] = ()
+    """Sources of the event type's parts, joined with `.` up to the first absent one."""
+    implies: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """First part of the event type → body keys that such an event has. A body without them contradicts its header."""
+    ignored_events: tuple[str, ...] = ()
+    """Answered with success, and start nothing: test events."""
+    id: tuple[str, ...] = ()
+    """Sources of the delivery id's parts; all must be present, else the delivery has no id."""
+    dedup_ttl_s: int = 86_400
+    """How long an accepted delivery is remembered; not less than the provider's retry window, nor the tolerance."""
+    batch: str = ""
+    """`body`, or `body:PATH`: a list of which each item is an event of its own. An object there counts as one item."""
+    form: FormUse = "refused"
+    document: Literal["object", "any"] = "object"
+    """Any: the body may be any JSON value, and an empty one counts as null."""
+
+    handshake: tuple[HandshakeRule, ...] = ()
+    success_status: int = 200
+    stop_headers: tuple[tuple[str, str], ...] = ()
+    """Sent with a success that is final, so that the provider does not send it again."""

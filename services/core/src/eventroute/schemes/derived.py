@@ -1,0 +1,74 @@
+"""What a row's columns imply: nobody declares these, so nobody can declare them wrongly."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from eventroute.schemes.model import Scheme, Strength
+from eventroute.schemes.source import alternatives
+
+_BODY_PARTS: Final = frozenset({"body", "twilio-body"})
+_CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"})
+
+
+def signs(scheme: Scheme) -> bool:
+    """Whether anything of the request is covered by a key, as opposed to a secret that is merely shown."""
+    return scheme.kind in {"hmac", "hash", "ed25519", "ecdsa-p256"}
+
+
+def covers_body(scheme: Scheme) -> bool:
+    """Whether a changed body cannot pass."""
+    return signs(scheme) and not _BODY_PARTS.isdisjoint(scheme.signed)
+
+
+def strength(scheme: Scheme) -> Strength:
+    """What a successful verification proves."""
+    if scheme.kind == "none":
+        return Strength.OPEN
+    return Strength.VERIFIED if covers_body(scheme) else Strength.AUTHENTICATED
+
+
+def is_signed(scheme: Scheme, source: str) -> bool:
+    """Whether a changed value of this source cannot pass; of alternatives, none may be changeable."""
+    if not signs(scheme):
+        return False
+    if source == scheme.timestamp and "timestamp" in scheme.signed:
+        return True
+    parts = {part.removesuffix("?") for part in scheme.signed}
+    return all(
+        f"{place}:{name}" in parts or (place in {"body", "item"} and covers_body(scheme))
+        for place, name in alternatives(source)
+    )
+
+
+def identity_is_signed(scheme: Scheme) -> bool:
+    """Whether whoever holds one captured request can neither mint a new delivery id nor change the event type."""
+    return all(is_signed(scheme, source) for source in (*scheme.id, *scheme.event))
+
+
+def timestamp_is_signed(scheme: Scheme) -> bool:
+    """Whether an old request cannot be made to look fresh."""
+    return bool(scheme.timestamp) and is_signed(scheme, scheme.timestamp)
+
+
+def needs_public_url(scheme: Scheme) -> bool:
+    """Whether the provider signs the URL that it calls, so that the route must say what that is."""
+    return "url" in scheme.signed
+
+
+def needs_secret(scheme: Scheme) -> bool:
+    """Whether a route of this scheme is refused without a secret."""
+    return scheme.kind != "none"
+
+
+def sensitive_headers(scheme: Scheme, *, others: Iterable[Scheme] = ()) -> frozenset[str]:
+    """Name the headers, in lower case, that hold credentials or signatures and must not be stored or shown.
+
+    others  further rows whose signature headers count too: GitHub also sends the legacy header of its neighbours
+    """
+    return _CREDENTIAL_HEADERS.union(
+        name.lower()
+        for row in (scheme, *others)
+        if row.signature
+        for place, name in alternatives(row.signature)
+        if place == "header"
+    )

@@ -1,0 +1,165 @@
+"""The rules that a row must keep: applied to the built-in table by a test, and to `custom` by the compiler.
+
+Each rule stops a bug that some webhook receiver has had; every message says what to write instead.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from eventroute.schemes.derived import covers_body, is_signed, signs
+from eventroute.schemes.model import Scheme
+from eventroute.schemes.source import alternatives
+
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_PATH: Final = re.compile(r"[^.\s]+(\.[^.\s]+)*")
+_SUCCESS: Final = range(200, 300)
+_NAMED_PARTS: Final = frozenset({"body", "timestamp", "method", "url", "twilio-body"})
+
+_KEY_FORMS: Final = {
+    "hmac": {"utf8", "whsec", "base64", "hex"},
+    "hash": {"utf8"},
+    "ed25519": {"hex", "base64", "whpk", "spki"},
+    "ecdsa-p256": {"spki"},
+    "token": {"utf8"},
+    "basic": {"utf8"},
+    "none": {"utf8"},
+}
+
+
+def lint_scheme(scheme: Scheme) -> list[str]:
+    """Name what is wrong with a row, each as a sentence that starts with the column; empty when it is sound."""
+    problems = [problem for rule in (_grammar, _credentials) for problem in rule(scheme)]
+    if problems:  # the later rules read the sources that the earlier ones found to be well written
+        return problems
+    return [problem for rule in _RULES for problem in rule(scheme)]
+
+
+def _grammar(scheme: Scheme) -> Iterator[str]:
+    """Every source must be written in the grammar: a typo would otherwise mean "absent"."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", scheme.name):
+        yield "name: use lower-case letters, digits and dashes"
+    signed = [part.removesuffix("?") for part in scheme.signed if not _is_named_part(part)]
+    echoed = [rule.echo.partition("=")[2] for rule in scheme.handshake if rule.echo]
+    conditions = [match.source for rule in scheme.handshake for match in rule.when]
+    columns: list[tuple[str, list[str]]] = [
+        ("signature", [scheme.signature] if scheme.signature else []),
+        ("signed", signed),
+        ("timestamp", [scheme.timestamp] if scheme.timestamp else []),
+        ("event", list(scheme.event)),
+        ("id", list(scheme.id)),
+        ("handshake", echoed + conditions),
+    ]
+    for column, sources in columns:
+        for source in sources:
+            problem = _source_problem(source)
+            if problem:
+                yield f"{column}: {problem}"
+    place, colon, path = scheme.batch.partition(":")
+    if scheme.batch and (place != "body" or (colon and not _PATH.fullmatch(path))):
+        yield "batch: write body, or body:PATH"
+
+
+def _is_named_part(part: str) -> bool:
+    return part in _NAMED_PARTS or part.startswith("text:")
+
+
+def _source_problem(text: str) -> str | None:
+    try:
+        sources = alternatives(text)
+    except ValueError as error:
+        return str(error)
+    for place, name in sources:
+        pattern = _HEADER_NAME if place == "header" else _PATH
+        if not pattern.fullmatch(name):
+            return f"{text!r} does not name a {place} value"
+    return None
+
+
+def _credentials(scheme: Scheme) -> Iterator[str]:
+    """The kind decides which columns mean something."""
+    if scheme.kind == "none":
+        if scheme.signature or scheme.signed:
+            yield "kind: none checks nothing, so leave signature and signed out"
+        return
+    if not scheme.signature:
+        yield "signature: say where it is, for example header:x-signature"
+    elif not scheme.signature.startswith(("header:", "body:")) or "|" in scheme.signature:
+        yield "signature: name one header, or one body value"
+    if scheme.kind in {"token", "basic"} and scheme.signed:
+        yield f"signed: {scheme.kind} signs nothing, so leave it out"
+    if signs(scheme) and not scheme.signed:
+        yield "signed: say which bytes the signature covers, for example [body]"
+    if scheme.key not in _KEY_FORMS[scheme.kind]:
+        yield f"key: {scheme.kind} takes {' or '.join(sorted(_KEY_FORMS[scheme.kind]))}"
+
+
+def _coverage(scheme: Scheme) -> Iterator[str]:
+    if signs(scheme) and scheme.covers_body != covers_body(scheme):
+        yield (
+            "signed: the body is not covered; add body, or say covers_body: false and accept the weaker strength"
+            if scheme.covers_body
+            else "covers_body: false, but the body is covered"
+        )
+
+
+def _digest(scheme: Scheme) -> Iterator[str]:
+    if scheme.kind in {"hmac", "hash"} and scheme.digest == "sha1" and not scheme.legacy_digest:
+        yield "digest: sha1 is obsolete; say legacy_digest: true if the provider offers nothing better"
+
+
+def _timestamps(scheme: Scheme) -> Iterator[str]:
+    if not scheme.timestamp:
+        if "timestamp" in scheme.signed:
+            yield "timestamp: it is signed, so say where it is"
+        if scheme.tolerance_s is not None:
+            yield "tolerance_s: there is no timestamp to judge"
+        return
+    if scheme.tolerance_s is None:
+        yield "tolerance_s: a timestamp without a tolerance never goes stale"
+    elif scheme.tolerance_s <= 0:
+        yield "tolerance_s: must be positive"
+    elif scheme.tolerance_s > scheme.dedup_ttl_s:
+        yield "dedup_ttl_s: shorter than the tolerance, so a replay would be accepted in between"
+    if not is_signed(scheme, scheme.timestamp) and not scheme.advisory:
+        yield "timestamp: nothing signs it, so its age proves nothing; sign it, or say advisory: true"
+    if "signature:" in scheme.timestamp and not scheme.separator:
+        yield "timestamp: signature:KEY needs a separator"
+
+
+def _layout(scheme: Scheme) -> Iterator[str]:
+    if len(scheme.separator) > 1:
+        yield "separator: one character"
+    if scheme.separator and not scheme.prefix:
+        yield "prefix: a list of signatures needs the label that marks the good ones"
+
+
+def _reading(scheme: Scheme) -> Iterator[str]:
+    if scheme.implies and not scheme.event:
+        yield "implies: there is no event type to hold against the body"
+    if scheme.dedup_ttl_s <= 0:
+        yield "dedup_ttl_s: must be positive"
+    if scheme.success_status not in _SUCCESS:
+        yield "success_status: providers take 2xx for success, and nothing else"
+
+
+def _handshakes(scheme: Scheme) -> Iterator[str]:
+    for rule in scheme.handshake:
+        if rule.method == "POST" and not rule.when:
+            yield "handshake: without a condition every delivery would be taken for one"
+        if rule.method != "POST" and (rule.when or rule.echo or rule.body):
+            yield "handshake: other methods are answered unverified, so nothing of them is read or echoed"
+        if rule.echo and "=" not in rule.echo:
+            yield "handshake: write echo as NAME=SOURCE"
+        if rule.status not in _SUCCESS:
+            yield "handshake: the status must be 2xx"
+
+
+_RULES: Final[tuple[Callable[[Scheme], Iterator[str]], ...]] = (
+    _coverage,
+    _digest,
+    _timestamps,
+    _layout,
+    _reading,
+    _handshakes,
+)

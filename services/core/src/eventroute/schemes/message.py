@@ -1,0 +1,127 @@
+"""The bytes that a provider signs, put together from a row's `signed` parts. Knows nothing of keys."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import parse_qsl
+
+from eventroute.outcome import Refusal
+from eventroute.schemes.model import Scheme
+from eventroute.schemes.request import Document, Request, document, media_type
+from eventroute.schemes.source import alternatives, getter
+
+MAX_UNVERIFIED_BODY: Final = 1 << 20
+"""Where the signature stands inside the body, this much is parsed before anything is proven, bytes."""
+
+Message = Callable[[Request], tuple[bytes, ...] | Refusal]
+"""The signed bytes: one spelling, or several where a provider's spelling of the URL is not certain."""
+
+_Part = Callable[[Request, str], bytes | Refusal]
+
+# developers.hubspot.com/docs/guides/apps/authentication/validating-requests: the escapes that v3 decodes, and no other
+_HUBSPOT_ESCAPE: Final = re.compile(r"%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
+_ORIGIN: Final = re.compile(r"(https?)://([^/?#]*?)(:\d{1,5})?(?=[/?#]|$)")
+
+
+def message_builder(scheme: Scheme) -> Message:
+    """Compile a row's signed parts into one function."""
+    if scheme.signed == ("body",):
+        return lambda request: (request.body,)
+    parts = [_part(scheme, text) for text in scheme.signed]
+    signs_url = "url" in scheme.signed
+    parses = parses_before_verifying(scheme)
+
+    def build(request: Request) -> tuple[bytes, ...] | Refusal:
+        if parses and len(request.body) > MAX_UNVERIFIED_BODY:
+            return Refusal.BODY_UNPARSEABLE
+        if signs_url and request.url is None:
+            return Refusal.MISMATCH  # the route would not have been compiled without its public URL
+        spelled = url_spellings(scheme, request.url or "")
+        messages = [_join(parts, request, url) for url in spelled]
+        refused = [message for message in messages if isinstance(message, Refusal)]
+        return refused[0] if refused else tuple(message for message in messages if not isinstance(message, Refusal))
+
+    return build
+
+
+def parses_before_verifying(scheme: Scheme) -> bool:
+    """Whether the signature, or what it covers, stands inside the parsed body."""
+    return "twilio-body" in scheme.signed or any(
+        text.startswith(("body:", "item:")) for text in (scheme.signature, *scheme.signed)
+    )
+
+
+def url_spellings(scheme: Scheme, url: str) -> tuple[str, ...]:
+    """Spell the public URL in each way in which the provider may have signed it."""
+    if scheme.url == "hubspot":
+        return (_HUBSPOT_ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), url),)
+    origin = _ORIGIN.match(url)
+    if scheme.url == "exact" or origin is None:
+        return (url,)
+    name, host, port = origin.groups()
+    rest = url[origin.end() :]
+    port = port or (":443" if name == "https" else ":80")
+    return (f"{name}://{host}{rest}", f"{name}://{host}{port}{rest}")
+
+
+def _join(parts: list[_Part], request: Request, url: str) -> bytes | Refusal:
+    pieces = []
+    for part in parts:
+        piece = part(request, url)
+        if isinstance(piece, Refusal):
+            return piece
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _part(scheme: Scheme, text: str) -> _Part:
+    if text.startswith("text:"):
+        literal = text.removeprefix("text:").encode()
+        return lambda _request, _url: literal
+    match text:
+        case "body":
+            return lambda request, _url: request.body
+        case "method":
+            return lambda request, _url: request.method.encode("utf-8", "surrogatepass")
+        case "url":
+            return lambda _request, url: url.encode("utf-8", "surrogatepass")
+        case "twilio-body":
+            return lambda request, _url: _twilio_body(request)
+        case "timestamp":
+            return _value(scheme, scheme.timestamp, optional=False)
+        case _:
+            return _value(scheme, text.removesuffix("?"), optional=text.endswith("?"))
+
+
+def _value(scheme: Scheme, source: str, *, optional: bool) -> _Part:
+    get = getter(scheme, source)
+    in_header = alternatives(source)[0].place in {"header", "signature"}
+    absent = Refusal.MISSING_HEADER if in_header else Refusal.BODY_UNPARSEABLE
+
+    def value(request: Request, _url: str) -> bytes | Refusal:
+        found = get(request, None)
+        if found is not None:
+            return found
+        return b"" if optional else absent
+
+    return value
+
+
+def _twilio_body(request: Request) -> bytes | Refusal:
+    """Spell a form as its sorted, de-duplicated parameters; hold any other body against its hash in the URL."""
+    if media_type(request.fields) == "form":
+        parsed = document(request, "fields")
+        if not isinstance(parsed, Document):
+            return Refusal.BODY_UNPARSEABLE
+        return "".join(name + value for name, value in sorted(set(parsed.fields))).encode()
+    query = (request.url or "").partition("?")[2]
+    try:
+        hashes = [value for name, value in parse_qsl(query) if name == "bodySHA256"]
+    except ValueError:
+        hashes = []
+    if len(hashes) != 1:
+        return Refusal.MISSING_HEADER
+    actual = hashlib.sha256(request.body).hexdigest().encode()
+    return b"" if hmac.compare_digest(actual, hashes[0].encode("utf-8", "surrogatepass")) else Refusal.MISMATCH

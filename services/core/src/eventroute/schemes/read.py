@@ -1,0 +1,257 @@
+"""Reading a verified request: its events, what identifies each of them, or the handshake that it is.
+
+Nothing here raises. The body is parsed once; payloads stay the provider's own bytes.
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from eventroute.outcome import Refusal
+from eventroute.schemes.derived import identity_is_signed, signs, timestamp_is_signed
+from eventroute.schemes.message import Message, message_builder
+from eventroute.schemes.model import HandshakeRule, Scheme
+from eventroute.schemes.request import Document, Request, Unparsable, at, document
+from eventroute.schemes.source import getter
+
+MAX_ITEMS: Final = 10_000
+"""Events of one batch; arbitrary, HubSpot sends 100 and SendGrid some 2,000."""
+
+_MAX_ECHO: Final = 1024  # characters; arbitrary, Slack's challenge has 52
+
+
+class Event(NamedTuple):
+    """One event of a request."""
+
+    type: str
+    """In the provider's words; empty when the request names none."""
+    id: str | None
+    """The provider's delivery id, for people; what it is compared by is in `claims`."""
+    payload: bytes
+    """JSON: the body, one item of a batch, or a form as an object of strings."""
+    value: Any
+    """The payload, decoded."""
+    claims: tuple[tuple[str, bytes], ...]
+    """What must not be accepted twice: `id`, and where that could be forged `digest`; may be empty."""
+
+
+class Events(NamedTuple):
+    """What is to be queued: all of it or nothing. Never empty."""
+
+    items: tuple[Event, ...]
+
+
+class Handshake(NamedTuple):
+    """An answer to give at once; no event happened."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+def read(scheme: Scheme, request: Request) -> Events | Handshake | Unparsable:
+    """Take a verified request apart; call it only after `verify` has accepted the request."""
+    reader = _reader(scheme)
+    parsed = reader.document(request)
+    if isinstance(parsed, Unparsable):
+        return parsed
+    for rule in reader.handshakes:
+        answer = rule(request, parsed.value)
+        if answer is not None:
+            return answer
+    items = reader.items(parsed)
+    if isinstance(items, Unparsable):
+        return items
+    events: list[Event] = []
+    for index, (value, payload) in enumerate(items):
+        event_type = reader.event_type(request, value)
+        if event_type is None:
+            return Unparsable("the event type contradicts the body")
+        if event_type not in scheme.ignored_events:
+            id_, claims = reader.identity(request, value, index)
+            events.append(Event(event_type, id_, payload, value, claims))
+    return Events(tuple(events)) if events else Handshake(scheme.success_status)
+
+
+def preflight(scheme: Scheme, request: Request) -> Handshake | None:
+    """Answer a set-up request of another method than POST, before anything is verified; None = not one of those."""
+    for rule in scheme.handshake:
+        if rule.method == request.method != "POST":
+            return _greet(rule, request) if rule.allowed_origins else Handshake(rule.status, rule.headers)
+    return None
+
+
+def _greet(rule: HandshakeRule, request: Request) -> Handshake | None:
+    """Grant a CloudEvents sender of the list; the callback URL is never fetched."""
+    origin = request.fields.get(b"webhook-request-origin", b"").decode("latin-1").lower()
+    if origin not in rule.allowed_origins:
+        return None
+    granted = (("webhook-allowed-origin", origin), ("webhook-allowed-rate", "*"), ("allow", "POST"))
+    return Handshake(rule.status, granted + rule.headers)
+
+
+# --- the reader: a row's columns as functions, made once per row ------------------------------------------------------
+
+_Item = tuple[Any, bytes]
+_Claims = tuple[tuple[str, bytes], ...]
+
+
+class _Reader(NamedTuple):
+    document: Callable[[Request], Document | Unparsable]
+    handshakes: tuple[Callable[[Request, Any], Handshake | Unparsable | None], ...]
+    items: Callable[[Document], list[_Item] | Unparsable]
+    event_type: Callable[[Request, Any], str | None]
+    identity: Callable[[Request, Any, int], tuple[str | None, _Claims]]
+
+
+@lru_cache(maxsize=1024)
+def _reader(scheme: Scheme) -> _Reader:
+    return _Reader(
+        document=_document(scheme),
+        handshakes=tuple(_handshake(scheme, rule) for rule in scheme.handshake if rule.method == "POST"),
+        items=_items(scheme),
+        event_type=_event_type(scheme),
+        identity=_identity(scheme),
+    )
+
+
+def _document(scheme: Scheme) -> Callable[[Request], Document | Unparsable]:
+    anything = scheme.document == "any"
+    is_batch = bool(scheme.batch)
+
+    def parsed(request: Request) -> Document | Unparsable:
+        if anything and not request.body:
+            return Document(None, b"null")
+        found = document(request, scheme.form)
+        if isinstance(found, Unparsable) or anything or isinstance(found.value, dict):
+            return found
+        return found if is_batch and isinstance(found.value, list) else Unparsable("not a JSON object")
+
+    return parsed
+
+
+def _handshake(scheme: Scheme, rule: HandshakeRule) -> Callable[[Request, Any], Handshake | Unparsable | None]:
+    conditions = [
+        (getter(scheme, match.source), None if match.equals is None else match.equals.encode()) for match in rule.when
+    ]
+    name, _, echoed = rule.echo.partition("=")
+    echo = getter(scheme, echoed) if echoed else None
+
+    def answer(request: Request, value: Any) -> Handshake | Unparsable | None:
+        if any(get(request, value) != wanted for get, wanted in conditions):
+            return None
+        if echo is None:
+            headers = (*rule.headers, ("content-type", "application/json")) if rule.body else rule.headers
+            return Handshake(rule.status, headers, rule.body.encode())
+        challenge = echo(request, value)
+        if challenge is None or len(challenge) > _MAX_ECHO:
+            return Unparsable("a handshake without a usable challenge")
+        body = msgspec.json.encode({name: challenge.decode()})
+        return Handshake(rule.status, (*rule.headers, *_INERT_JSON), body)
+
+    return answer
+
+
+_INERT_JSON: Final = (("content-type", "application/json"), ("x-content-type-options", "nosniff"))
+"""What is echoed is never taken for a page."""
+
+
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _items(scheme: Scheme) -> Callable[[Document], list[_Item] | Unparsable]:
+    if not scheme.batch:
+        return lambda parsed: [(parsed.value, parsed.payload)]
+    path = tuple(scheme.batch.split(":", 1)[1].split(".")) if ":" in scheme.batch else ()
+
+    def items(parsed: Document) -> list[_Item] | Unparsable:
+        values = at(parsed.value, path)
+        if isinstance(values, dict):
+            return [(values, _raw(parsed.payload, path))]
+        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+            return Unparsable("the batch is not a list of objects")
+        if len(values) > MAX_ITEMS:
+            return Unparsable("the batch has too many items")
+        return list(zip(values, map(bytes, _decode_list(_raw(parsed.payload, path))), strict=True))
+
+    return items
+
+
+def _raw(payload: bytes, path: tuple[str, ...]) -> bytes:
+    """Cut one value out of JSON that has been parsed before, as the bytes that were received."""
+    for step in path:
+        payload = bytes(_decode_object(payload)[step])
+    return payload.strip()
+
+
+def _event_type(scheme: Scheme) -> Callable[[Request, Any], str | None]:
+    """Build the function that names an event; None = the body lacks what that event would have."""
+    getters = [getter(scheme, source) for source in scheme.event]
+    implied = {name.encode(): keys for name, keys in scheme.implies}
+
+    def event_type(request: Request, value: Any) -> str | None:
+        parts: list[bytes] = []
+        for get in getters:
+            part = get(request, value)
+            if not part:
+                break
+            parts.append(part)
+        if implied and parts and not all(key in value for key in implied.get(parts[0], ())):
+            return None
+        return b".".join(parts).decode("utf-8", "replace")
+
+    return event_type
+
+
+def _identity(scheme: Scheme) -> Callable[[Request, Any, int], tuple[str | None, _Claims]]:
+    """Build the function that tells what identifies an event.
+
+    An id that nothing signs, or beside an event type that nothing signs, can be changed by whoever captured a request:
+    there the digest of the signed bytes is claimed as well. Without an id that digest serves only where it covers a
+    signed timestamp, as equal bodies may be distinct events. Nothing signed and no id: nothing to claim.
+    """
+    getters = [getter(scheme, source) for source in scheme.id]
+    forgeable = signs(scheme) and bool(scheme.id) and not identity_is_signed(scheme)
+    stamped = timestamp_is_signed(scheme)
+    digest = _digest(scheme)
+
+    def identity(request: Request, value: Any, index: int) -> tuple[str | None, _Claims]:
+        parts = [get(request, value) for get in getters]
+        present = [part for part in parts if part is not None and not _is_blank(part)]
+        claims: list[tuple[str, bytes]] = []
+        if parts and len(present) == len(parts):
+            claims.append(("id", present[0] if len(present) == 1 else _joined(present)))
+        if forgeable or (stamped and not claims):
+            claims.append(("digest", digest(request, index)))
+        named = b":".join(present).decode("utf-8", "replace") if claims and claims[0][0] == "id" else None
+        return named, tuple(claims)
+
+    return identity
+
+
+def _is_blank(part: bytes) -> bool:
+    """Tell ids that many events share: empty, `null`, or all zeros like a UUID that was never set."""
+    return not part.strip(b"0- ") or part == b"null"
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    """Join so that no two lists of parts come out alike: each part with its length before it."""
+    return b"".join(b"%d:%s" % (len(part), part) for part in parts)
+
+
+def _digest(scheme: Scheme) -> Callable[[Request, int], bytes]:
+    """Build the digest of the signed bytes, distinct for each item of a batch."""
+    build: Message = message_builder(scheme)
+    is_batch = bool(scheme.batch)
+
+    def digest(request: Request, index: int) -> bytes:
+        messages = build(request)
+        message = request.body if isinstance(messages, Refusal) else messages[0]
+        found = hashlib.sha256(message).digest()
+        return found + index.to_bytes(4, "big") if is_batch else found
+
+    return digest

@@ -1,0 +1,165 @@
+"""The request as verification and reading see it, and its body, parsed at most once. Knows no provider.
+
+Everything here answers None or a reason for malformed input; nothing raises.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+_MAX_FORM_FIELDS: Final = 1000  # arbitrary; Twilio sends some forty
+
+_decode_json = msgspec.json.Decoder().decode
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Document(NamedTuple):
+    """A parsed body."""
+
+    value: Any
+    payload: bytes
+    """JSON: the body itself, a form's `payload`, or a form as an object of strings."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """A form's fields in the order sent."""
+
+
+class Unparsable(NamedTuple):
+    """A body that is not what its provider sends; `reason` never quotes it."""
+
+    reason: str
+
+
+class Request:
+    """One HTTP request, as received.
+
+    method   upper case
+    url      the route's public URL, with the request's query string where the configured one has none; None where the
+             route has none. Never taken from `Host` or `X-Forwarded-*`
+    headers  pairs as in ASGI: names in lower case, values raw
+    body     exactly as received
+    """
+
+    __slots__ = ("body", "fields", "headers", "method", "parsed", "url")
+
+    def __init__(self, *, method: str, url: str | None, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.fields = _once(headers)
+        self.parsed: Document | Unparsable | None = None
+
+
+def _once(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Index the headers that stand exactly once: of two signatures or ids, neither can be believed."""
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        seen: set[bytes] = set()
+        for name, _ in headers:
+            if name in seen:
+                fields.pop(name, None)
+            seen.add(name)
+    return fields
+
+
+def media_type(headers: dict[bytes, bytes]) -> Literal["json", "form"] | None:
+    """Tell the two media types of webhooks apart; no Content-Type counts as JSON, any other is None."""
+    essence = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    if essence == b"application/json" or (essence.startswith(b"application/") and essence.endswith(b"+json")):
+        return "json"
+    return "form" if essence == b"application/x-www-form-urlencoded" else None
+
+
+def parse_json(body: bytes) -> Any | Unparsable:
+    """Decode JSON strictly: UTF-8 without a mark, no NaN, bounded depth and numbers; of equal keys the last counts."""
+    try:
+        return _decode_json(body)
+    except RecursionError:
+        return Unparsable("JSON nested too deeply")
+    except ValueError:
+        return Unparsable("not valid JSON")
+
+
+def parse_form(body: bytes) -> tuple[tuple[str, str], ...] | Unparsable:
+    """Decode a form's fields in their order."""
+    try:
+        return tuple(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FORM_FIELDS))
+    except ValueError:
+        return Unparsable("not a valid form")
+
+
+def form_object(fields: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Turn fields into an object; a repeated field becomes the list of its values, so that nothing is lost."""
+    found: dict[str, Any] = {}
+    for name, value in fields:
+        if name not in found:
+            found[name] = value
+        elif isinstance(found[name], list):
+            found[name].append(value)
+        else:
+            found[name] = [found[name], value]
+    return found
+
+
+def document(request: Request, form: str) -> Document | Unparsable:
+    """Parse the body by its media type, the first time; later calls return the same result.
+
+    form  what a form body means to the scheme, see `FormUse`
+    """
+    if request.parsed is None:
+        request.parsed = _parse(request, form)
+    return request.parsed
+
+
+def _parse(request: Request, form: str) -> Document | Unparsable:
+    media = media_type(request.fields)
+    if media == "json":
+        value = parse_json(request.body)
+        return value if isinstance(value, Unparsable) else Document(value, request.body)
+    if media is None or form == "refused":
+        return Unparsable("unsupported media type")
+    if request.body.lstrip()[:1] in (b"{", b"["):  # form encoders escape these
+        return Unparsable("JSON declared as a form")
+    fields = parse_form(request.body)
+    if isinstance(fields, Unparsable):
+        return fields
+    payloads = [value for name, value in fields if name == "payload"]
+    if form == "fields" or (form == "payload-or-fields" and not payloads):
+        found = form_object(fields)
+        return Document(found, _encode_json(found), fields)
+    if len(payloads) != 1:
+        return Unparsable("a form needs exactly one payload field")
+    return _form_payload(payloads[0], fields)
+
+
+def _form_payload(text: str, fields: tuple[tuple[str, str], ...]) -> Document | Unparsable:
+    payload = text.encode()
+    value = parse_json(payload)
+    return value if isinstance(value, Unparsable) else Document(value, payload, fields)
+
+
+def at(value: Any, path: tuple[str, ...]) -> Any:
+    """Walk into a parsed body; None where the path leads nowhere. `[]` is the only element of a list."""
+    for step in path:
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif step == "[]" and isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        else:
+            return None
+    return value
+
+
+def as_text(value: Any) -> str | None:
+    """Spell a scalar as providers sign and print it; None for null, objects and lists."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case _:
+            return None

@@ -1,0 +1,276 @@
+"""The sender's side, for development: correctly signed requests of every row. Receivers never import it.
+
+The same compiled parts that verify a request say what to sign, so a row is written once; that they are the provider's
+parts is what the published vectors and the providers' own SDKs show.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+)
+
+from eventroute.errors import Refused
+from eventroute.outcome import Refusal
+from eventroute.schemes.key import parse_key
+from eventroute.schemes.message import message_builder
+from eventroute.schemes.model import Scheme
+from eventroute.schemes.request import Request, Unparsable, as_text, at, form_object, media_type, parse_form, parse_json
+from eventroute.schemes.source import Source, alternatives
+from eventroute.schemes.verify import encode
+
+_SECRET_BYTES: Final = 32
+
+
+class KeyPair(NamedTuple):
+    """Two views of one secret; the same bytes wherever the scheme is symmetric."""
+
+    configured: bytes
+    """What the route's Secret holds."""
+    signing: bytes
+    """What the sender signs with."""
+
+
+def generate_secret(scheme: Scheme) -> KeyPair:
+    """Make a random secret of the form that a scheme wants."""
+    match scheme.kind:
+        case "ed25519":
+            return _generate_ed25519(scheme)
+        case "ecdsa-p256":
+            return _generate_ecdsa()
+        case "basic":
+            shared = b"eventroute:" + secrets.token_hex(_SECRET_BYTES).encode()
+            return KeyPair(shared, shared)
+        case _:
+            shared = _spell_secret(scheme, secrets.token_bytes(_SECRET_BYTES))
+            return KeyPair(shared, shared)
+
+
+def sign(
+    scheme: Scheme, request: Request, *, secret: bytes, now: float, event: str = "", delivery: str = ""
+) -> Request:
+    """Return the request as its provider would have sent it.
+
+    request   with the public URL where the scheme signs it; headers that the provider adds may be missing
+    secret    `KeyPair.signing`; a configured secret where the scheme is symmetric
+    now       Unix time in seconds, for the timestamp
+    event     event type to put where the row reads it; empty = leave what is there
+    delivery  delivery id, the same; an id that stands in a header is made up when there is none
+    raises    `errors.Refused` when the secret cannot sign, or the body is not one that the scheme could sign
+    """
+    draft = _Draft(scheme, request)
+    draft.place_event(event)
+    draft.place_delivery(delivery)
+    draft.place_timestamp(now)
+    if "twilio-body" in scheme.signed:
+        draft.place_body_hash()
+    match scheme.kind:
+        case "none":
+            pass
+        case "token":
+            draft.place_signature(secret)
+        case "basic":
+            draft.place_signature(base64.b64encode(secret))
+        case _:
+            draft.place_signature(encode(scheme.encoding, _signature(scheme, draft.signed_bytes(), secret)))
+    return draft.request()
+
+
+class _Draft:
+    """A request while it is put together: the one mutable thing here."""
+
+    def __init__(self, scheme: Scheme, request: Request) -> None:
+        self._scheme = scheme
+        self._method = request.method
+        self._url = request.url
+        self._headers = dict(request.headers)
+        self._body = request.body
+        self._stamp = b""
+
+    def request(self) -> Request:
+        return Request(method=self._method, url=self._url, headers=tuple(self._headers.items()), body=self._body)
+
+    def place_event(self, event: str) -> None:
+        sources = self._scheme.event
+        if event and sources:
+            for source, part in zip(sources, event.split(".", len(sources) - 1), strict=False):
+                self._put(source, part)
+
+    def place_delivery(self, delivery: str) -> None:
+        """Set the id's first part, the one that rows put first because it differs most; of each item of a batch."""
+        if not self._scheme.id:
+            return
+        source = self._scheme.id[0]
+        names = [found for found in alternatives(source) if found.place == "header"]
+        if not delivery and names and not any(found.name.lower().encode() in self._headers for found in names):
+            delivery = f"local-{secrets.token_hex(8)}"
+        if delivery:
+            self._put(source, delivery)
+
+    def place_timestamp(self, now: float) -> None:
+        scheme = self._scheme
+        if not scheme.timestamp:
+            return
+        text = _spell_time(scheme, now)
+        source = alternatives(scheme.timestamp)[0]
+        if source.place == "signature":
+            self._stamp = f"{source.name}={text}".encode()
+            self._headers[self._signature_header()] = self._stamp
+        else:
+            self._put(scheme.timestamp, text)
+
+    def place_body_hash(self) -> None:
+        if media_type(self._headers) != "form" and self._url is not None:
+            mark = "&" if "?" in self._url else "?"
+            self._url = f"{self._url}{mark}bodySHA256={hashlib.sha256(self._body).hexdigest()}"
+
+    def place_signature(self, signature: bytes) -> None:
+        entry = self._scheme.prefix.encode() + signature
+        source = alternatives(self._scheme.signature)[0]
+        if source.place == "header":
+            joined = self._scheme.separator.encode().join(filter(None, (self._stamp, entry)))
+            self._headers[self._signature_header()] = joined
+        else:
+            self._put(self._scheme.signature, entry.decode())
+
+    def signed_bytes(self) -> bytes:
+        messages = message_builder(self._scheme)(self.request())
+        if isinstance(messages, Refusal):
+            raise Refused(f"{self._scheme.name}: cannot sign this request: {messages}")
+        return messages[0]
+
+    def _signature_header(self) -> bytes:
+        return alternatives(self._scheme.signature)[0].name.lower().encode()
+
+    def _put(self, text: str, value: str) -> None:
+        """Set a value where a source would find it: at the alternative that is there, else at the first."""
+        sources = alternatives(text)
+        document = None if all(source.place == "header" for source in sources) else self._decoded()
+        source = next((found for found in sources if self._holds(found, document)), sources[0])
+        if source.place == "header":
+            self._headers[source.name.lower().encode()] = value.encode()
+            return
+        path = tuple(source.name.split("."))
+        targets = self._targets(source, document)
+        if all(as_text(at(target, path)) == value for target in targets):
+            return  # and keep the body's own spelling
+        for index, target in enumerate(targets):
+            _set(target, path, f"{value}-{index}" if index and text in self._scheme.id else value)
+        self._encode(document)
+
+    def _holds(self, source: Source, document: Any) -> bool:
+        if source.place == "header":
+            return source.name.lower().encode() in self._headers
+        return any(at(target, tuple(source.name.split("."))) is not None for target in self._targets(source, document))
+
+    def _targets(self, source: Source, document: Any) -> list[Any]:
+        """The objects that a source speaks of: each item of a batch, or the body."""
+        if source.place == "item" and self._scheme.batch:
+            _, _, path = self._scheme.batch.partition(":")
+            found = at(document, tuple(path.split("."))) if path else document
+            return found if isinstance(found, list) else [found]
+        return [document]
+
+    def _decoded(self) -> Any:
+        if media_type(self._headers) == "form":
+            fields = parse_form(self._body)
+            decoded = fields if isinstance(fields, Unparsable) else form_object(fields)
+        else:
+            decoded = parse_json(self._body)
+        if not isinstance(decoded, dict | list):
+            raise Refused(f"{self._scheme.name}: its event is set inside the body, which is no JSON object or form")
+        return decoded
+
+    def _encode(self, document: Any) -> None:
+        is_form = media_type(self._headers) == "form"
+        self._body = urlencode(document, doseq=True).encode() if is_form else msgspec.json.encode(document)
+
+
+def _set(value: Any, path: tuple[str, ...], new: str) -> None:
+    """Write a value at a path, as the number that it is where a number stood before."""
+    for step in path[:-1]:
+        value = value[0] if step == "[]" else value.setdefault(step, {})
+    value[path[-1]] = int(new) if isinstance(value.get(path[-1]), int) and new.isdecimal() else new
+
+
+def _spell_time(scheme: Scheme, now: float) -> str:
+    match scheme.timestamp_unit:
+        case "s":
+            return str(int(now))
+        case "ms":
+            return str(int(now * 1000))
+        case "rfc3339":
+            return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _signature(scheme: Scheme, message: bytes, secret: bytes) -> bytes:
+    match scheme.kind:
+        case "hash":
+            return hashlib.new(scheme.digest, secret + message).digest()
+        case "ed25519" | "ecdsa-p256":
+            return _private_signature(scheme, message, secret)
+        case _:
+            return hmac.digest(_shared_key(scheme, secret), message, scheme.digest)
+
+
+def _shared_key(scheme: Scheme, secret: bytes) -> bytes:
+    material = parse_key(scheme, secret).material
+    if not isinstance(material, bytes):
+        raise Refused(f"{scheme.name}: not a shared secret")
+    return material
+
+
+def _private_signature(scheme: Scheme, message: bytes, secret: bytes) -> bytes:
+    try:
+        if scheme.key == "spki":
+            private = load_der_private_key(base64.b64decode(secret, validate=True), None)
+            if isinstance(private, EllipticCurvePrivateKey):
+                return private.sign(message, ECDSA(SHA256()))
+            raise Refused(f"{scheme.name}: signing needs a P-256 private key")
+        seed = bytes.fromhex(secret.decode()) if scheme.key == "hex" else base64.b64decode(_after_whsk(secret))
+        return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+    except (ValueError, TypeError) as error:
+        raise Refused(f"{scheme.name}: signing needs the private key, as generate_secret spells it") from error
+
+
+def _after_whsk(secret: bytes) -> bytes:
+    return secret.removeprefix(b"whsk_")
+
+
+def _generate_ed25519(scheme: Scheme) -> KeyPair:
+    private = Ed25519PrivateKey.generate()
+    public_bytes, private_bytes = private.public_key().public_bytes_raw(), private.private_bytes_raw()
+    if scheme.key == "hex":
+        return KeyPair(public_bytes.hex().encode(), private_bytes.hex().encode())
+    return KeyPair(b"whpk_" + base64.b64encode(public_bytes), b"whsk_" + base64.b64encode(private_bytes))
+
+
+def _generate_ecdsa() -> KeyPair:
+    private = generate_private_key(SECP256R1())
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pkcs8 = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return KeyPair(base64.b64encode(public), base64.b64encode(pkcs8))
+
+
+def _spell_secret(scheme: Scheme, data: bytes) -> bytes:
+    match scheme.key:
+        case "whsec":
+            return b"whsec_" + base64.b64encode(data)
+        case "base64":
+            return base64.b64encode(data)
+        case _:
+            return data.hex().encode()

@@ -1,0 +1,278 @@
+"""Verification: does this request come from the provider that the route trusts? One engine over every row.
+
+Nothing here raises, whatever the input: the decision is `Verified`, or `Rejected` with a reason from a closed set.
+Expected signatures are computed and encoded, then compared in constant time with what was sent: nothing received is
+decoded leniently, and one spelling only is accepted. Every key meets every candidate, whether or not one has matched.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from eventroute.outcome import Refusal
+from eventroute.schemes.derived import strength
+from eventroute.schemes.key import Key, decode_base64
+from eventroute.schemes.message import Message, message_builder, parses_before_verifying
+from eventroute.schemes.model import Encoding, Scheme, Strength
+from eventroute.schemes.request import Document, Request, document
+from eventroute.schemes.source import Getter, getter
+
+MAX_CANDIDATES: Final = 16
+"""Signatures looked at in one header: a rotation needs two, and each costs a comparison per key."""
+
+_MAX_SIGNATURE_BYTES: Final = 8192  # of the whole header; arbitrary, sixteen signatures need some 1,500
+
+
+class Verified(NamedTuple):
+    """The request was accepted."""
+
+    key_index: int
+    """Which of the keys matched, 0 being the current one."""
+    strength: Strength
+
+
+class Rejected(NamedTuple):
+    """The request was not accepted."""
+
+    reason: Refusal
+
+
+_MISSING: Final = Rejected(Refusal.MISSING_HEADER)
+_MALFORMED: Final = Rejected(Refusal.MALFORMED_SIGNATURE)
+_MISMATCH: Final = Rejected(Refusal.MISMATCH)
+_UNPARSEABLE: Final = Rejected(Refusal.BODY_UNPARSEABLE)
+
+
+def verify(scheme: Scheme, request: Request, keys: Sequence[Key], now: float | None) -> Verified | Rejected:
+    """Check a request against every configured key.
+
+    request  body exactly as received; re-encoding breaks the signature
+    now      Unix time in seconds, to judge timestamps (symmetric, edges included); None judges recorded requests,
+             whose age does not matter: a receiver always has a time
+    returns  the matched key's index and the strength, or a reason; `stale` and `future` are said of correctly signed
+             requests only, so they mean a clock or a replay, never a wrong secret
+    source   each row names the provider's page
+    """
+    plan = _plan(scheme)
+    if plan.strength is Strength.OPEN:
+        return Verified(0, Strength.OPEN)
+    if plan.parses and not isinstance(document(request, scheme.form), Document):
+        return _UNPARSEABLE
+    sent = plan.signature(request, None)
+    if sent is None:
+        return _UNPARSEABLE if plan.in_body else _MISSING
+    candidates = plan.candidates(sent)
+    if candidates is None:
+        return _MALFORMED
+    messages = plan.messages(request)
+    if isinstance(messages, Refusal):
+        return Rejected(messages)
+    matched: int | None = None
+    for index, key in enumerate(keys):
+        if plan.matches(key, messages, candidates) and matched is None:
+            matched = index
+    if matched is None:
+        return _MISMATCH
+    return plan.freshness(request, now) or Verified(matched, plan.strength)
+
+
+# --- the plan: a row's columns as functions, made once per row --------------------------------------------------------
+
+_Matches = Callable[[Key, tuple[bytes, ...], list[bytes]], bool]
+
+
+class _Plan(NamedTuple):
+    strength: Strength
+    parses: bool
+    in_body: bool
+    signature: Getter
+    candidates: Callable[[bytes], list[bytes] | None]
+    messages: Message
+    matches: _Matches
+    freshness: Callable[[Request, float | None], Rejected | None]
+
+
+@lru_cache(maxsize=1024)
+def _plan(scheme: Scheme) -> _Plan:
+    open_to_all = scheme.kind == "none"
+    return _Plan(
+        strength=strength(scheme),
+        parses=parses_before_verifying(scheme),
+        in_body=scheme.signature.startswith("body:"),
+        signature=(lambda _request, _item: None) if open_to_all else getter(scheme, scheme.signature),
+        candidates=_candidates(scheme),
+        messages=message_builder(scheme),
+        matches=_matches(scheme),
+        freshness=_freshness(scheme),
+    )
+
+
+_ALPHABETS: Final[dict[Encoding, bytes]] = {
+    "hex": b"0123456789abcdef",
+    "base64": b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=",
+    "base64url": b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+}
+
+_ENCODERS: Final[dict[Encoding, Callable[[bytes], bytes]]] = {
+    "hex": lambda data: data.hex().encode(),
+    "base64": base64.b64encode,
+    "base64url": lambda data: base64.urlsafe_b64encode(data).rstrip(b"="),
+}
+
+_ED25519_SIGNATURE_BYTES: Final = 64
+
+
+def encode(encoding: Encoding, data: bytes) -> bytes:
+    """Spell signature bytes as a provider does."""
+    return _ENCODERS[encoding](data)
+
+
+def _candidates(scheme: Scheme) -> Callable[[bytes], list[bytes] | None]:
+    """Build the function that takes a signature header apart; None = nothing in it can be a signature."""
+    separator, prefix = scheme.separator.encode(), scheme.prefix.encode()
+    shown = scheme.kind in {"token", "basic"}
+    fits = _fits(scheme)
+
+    def candidates(sent: bytes) -> list[bytes] | None:
+        if len(sent) > _MAX_SIGNATURE_BYTES:
+            return None
+        if shown:  # RFC 9110: the name of an authentication scheme has no case
+            return [sent[len(prefix) :]] if sent[: len(prefix)].lower() == prefix.lower() else None
+        entries = sent.split(separator) if separator else (sent,)
+        tagged = [entry[len(prefix) :] for entry in entries if entry.startswith(prefix)]
+        if len(tagged) > MAX_CANDIDATES:
+            return None
+        return [entry for entry in tagged if fits(entry)] or None
+
+    return candidates
+
+
+def _fits(scheme: Scheme) -> Callable[[bytes], bool]:
+    """Build the check of one signature's length and alphabet."""
+    alphabet = _ALPHABETS[scheme.encoding]
+    if scheme.kind == "ecdsa-p256":  # DER has no fixed length
+        return lambda entry: not entry.translate(None, alphabet)
+    size = _ED25519_SIGNATURE_BYTES if scheme.kind == "ed25519" else hashlib.new(scheme.digest).digest_size
+    length = len(encode(scheme.encoding, bytes(size)))
+    return lambda entry: len(entry) == length and not entry.translate(None, alphabet)
+
+
+def _matches(scheme: Scheme) -> _Matches:
+    match scheme.kind:
+        case "hmac":
+            return _mac_matches(scheme, lambda key, message: hmac.digest(key, message, scheme.digest))
+        case "hash":
+            return _mac_matches(scheme, lambda key, message: hashlib.new(scheme.digest, key + message).digest())
+        case "ed25519" | "ecdsa-p256":
+            return _public_key_matches(scheme)
+        case "token" | "basic" | "none":
+            return _credential_matches(scheme)
+
+
+def _mac_matches(scheme: Scheme, mac: Callable[[bytes, bytes], bytes]) -> _Matches:
+    kind, spell, compare = scheme.kind, _ENCODERS[scheme.encoding], hmac.compare_digest
+
+    def matches(key: Key, messages: tuple[bytes, ...], candidates: list[bytes]) -> bool:
+        if key.kind != kind or not isinstance(key.material, bytes):
+            return False
+        found = False
+        for message in messages:
+            expected = spell(mac(key.material, message))
+            for candidate in candidates:
+                found |= compare(expected, candidate)
+        return found
+
+    return matches
+
+
+def _public_key_matches(scheme: Scheme) -> _Matches:
+    decode = bytes.fromhex if scheme.encoding == "hex" else None
+
+    def matches(key: Key, messages: tuple[bytes, ...], candidates: list[bytes]) -> bool:
+        found = False
+        for message in messages:
+            for candidate in candidates:
+                signature = decode(candidate.decode()) if decode else decode_base64(candidate)
+                found |= signature is not None and key.kind == scheme.kind and _signed_by(key, message, signature)
+        return found
+
+    return matches
+
+
+def _signed_by(key: Key, message: bytes, signature: bytes) -> bool:
+    try:
+        match key.material:
+            case Ed25519PublicKey() as public:
+                public.verify(signature, message)
+            case EllipticCurvePublicKey() as public:
+                public.verify(signature, message, ECDSA(SHA256()))
+            case _:
+                return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _credential_matches(scheme: Scheme) -> _Matches:
+    def matches(key: Key, _messages: tuple[bytes, ...], candidates: list[bytes]) -> bool:
+        if key.kind != scheme.kind or not isinstance(key.material, bytes):
+            return False
+        return hmac.compare_digest(key.material, candidates[0])
+
+    return matches
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+_MAX_DIGITS: Final = 16
+_RFC3339: Final = re.compile(rb"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _freshness(scheme: Scheme) -> Callable[[Request, float | None], Rejected | None]:
+    """Build the check of a row's timestamp; None = fresh, or nothing to judge."""
+    tolerance = scheme.tolerance_s
+    if not scheme.timestamp or tolerance is None:
+        return lambda _request, _now: None
+    get = getter(scheme, scheme.timestamp)
+    absent = _UNPARSEABLE if scheme.timestamp.startswith("body:") else _MISSING
+
+    def freshness(request: Request, now: float | None) -> Rejected | None:
+        text = get(request, None)
+        if text is None:
+            return absent
+        sent = parse_timestamp(scheme, text)
+        if sent is None:
+            return _MALFORMED
+        if now is None or abs(now - sent) <= tolerance:
+            return None
+        return Rejected(Refusal.STALE if sent < now else Refusal.FUTURE)
+
+    return freshness
+
+
+def parse_timestamp(scheme: Scheme, text: bytes) -> float | None:
+    """Read a timestamp as Unix seconds; None unless it is ASCII digits, or RFC 3339 where the row says so."""
+    if scheme.timestamp_unit == "rfc3339":
+        return _parse_rfc3339(text)
+    if not text.isdigit() or len(text) > _MAX_DIGITS:
+        return None
+    return int(text) / 1000 if scheme.timestamp_unit == "ms" else float(int(text))
+
+
+def _parse_rfc3339(text: bytes) -> float | None:
+    if not _RFC3339.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text.decode().upper()).timestamp()
+    except (ValueError, OverflowError):
+        return None
