@@ -1,0 +1,27 @@
+"""What the worker counts and times, on the process's one registry."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from eventroute.runtime.metrics import REGISTRY
+
+_PICKUP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+PICKUP: Final = Histogram(
+    "eventroute_worker_pickup_seconds",
+    "From the moment a job was due to the moment a worker leased it",
+    buckets=_PICKUP_BUCKETS_S,
+    registry=REGISTRY,
+)
+IN_FLIGHT: Final = Gauge("eventroute_worker_in_flight", "Jobs that this worker runs now", registry=REGISTRY)
+ATTEMPTS: Final = Counter("eventroute_worker_attempts", "Attempts that ended, by how", ["end"], registry=REGISTRY)
+RUNS: Final = Counter(
+    "eventroute_worker_runs",
+    "Deliveries that ended, by outcome; the reason of a dead one, else empty",
+    ["outcome", "reason"],
+    registry=REGISTRY,
+)
+LEASES_LOST: Final = Counter(
+    "eventroute_worker_leases_lost", "Jobs that another worker took while this one ran them", registry=REGISTRY
+)
