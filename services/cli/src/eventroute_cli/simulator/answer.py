@@ -4,11 +4,12 @@ Pure: the same request and fault always give the same answer.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from eventroute.schemes import SCHEMES
 from eventroute_cli.simulator.faults import STOP_REASONS, FaultKind
 from eventroute_cli.simulator.request import MODELS, MessagesRequest
 from eventroute_cli.simulator.tokens import CacheUse, estimate_tokens
@@ -18,7 +19,25 @@ MARK: Final = "[simulated]"
 
 _BYTES_PER_TOKEN: Final = 4
 _QUOTE_CHARS: Final = 80
-_TELLING: Final = ("title", "subject", "text", "message", "summary", "name", "email", "amount_due", "total_price")
+_BLOCK: Final = re.compile(r"<(?P<tag>data-[0-9a-f]{16})>(?P<text>.*?)</(?P=tag)>", re.DOTALL)
+"""Where `eventroute.prompt` puts what outsiders wrote; an earlier event is a line of JSON in such a block."""
+_TOLD: Final = re.compile(r'^Event "(?P<event>.*)" from (?P<provider>[\w-]+):$', re.MULTILINE)
+"""How `eventroute.prompt` begins when the manifest has no template."""
+_EVENT: Final = re.compile(r"\b[a-z][a-z0-9_]*(?:[./][a-z0-9_]+)+\b")
+"""A word that looks like an event name, for what people write in templates."""
+_WORD: Final = re.compile(r"[a-z][a-z0-9-]+")
+_TELLING: Final = (
+    "title",
+    "subject",
+    "text",
+    "message",
+    "summary",
+    "name",
+    "email",
+    "amount_due",
+    "total_price",
+    "the text",
+)
 """Fields that tell a person what an event is about, most telling first; an answer's taste, no provider's rule."""
 
 
@@ -72,11 +91,33 @@ def compose(request: MessagesRequest, fault: FaultKind | None) -> Answer:
 
 
 def read_subject(request: MessagesRequest) -> Subject:
-    """Find event, provider, payload and the number of history entries in a prompt."""
+    """Find in a prompt of `eventroute.prompt` what it is about; of other prompts, as much as can be recognised."""
     text = request.user_text
-    event = re.search(r"\bevent\b\W{1,4}([\w./:*-]+)", text, re.IGNORECASE)
-    provider = re.search(r"\bprovider\b\W{1,4}([\w-]+)", text, re.IGNORECASE)
-    return Subject(event[1] if event else "", provider[1] if provider else "", 0, None)
+    blocks = [found["text"].strip() for found in _BLOCK.finditer(text)]
+    decoded = [_decoded(block) for block in blocks]
+    history = [entry for block in blocks for entry in map(_decoded, block.splitlines()) if _is_history(entry)]
+    payloads = [value for value in decoded if isinstance(value, dict) and not _is_history(value)]
+    prose = _BLOCK.sub("", text)
+    told = _TOLD.search(prose)
+    event = told["event"] if told else _first(_EVENT.findall(prose))
+    provider = told["provider"] if told else _first([word for word in _WORD.findall(prose) if word in SCHEMES])
+    quotes = [block for block, value in zip(blocks, decoded, strict=True) if value is None and block]
+    return Subject(event, provider, len(history), payloads[0] if payloads else {"the text": _first(quotes)})
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _is_history(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"time", "event", "conclusion"}
+
+
+def _first(found: Sequence[str]) -> str:
+    return next(iter(found), "")
 
 
 def usage(cache: CacheUse, output_tokens: int) -> dict[str, Any]:
