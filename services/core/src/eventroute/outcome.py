@@ -44,7 +44,8 @@ class Unavailable(StrEnum):
     REDIS = "redis"
     QUEUE_FULL = "queue_full"
     MEMORY = "memory"
-    DRAINING = "draining"
+    BROKEN_ROUTE = "broken_route"
+    INTERNAL = "internal"
 
 
 class RunOutcome(StrEnum):

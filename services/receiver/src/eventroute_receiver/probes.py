@@ -1,0 +1,41 @@
+"""The second port: probes, metrics and the autoscaler's figure. Nothing here is for the internet."""
+
+from collections.abc import Callable
+
+from litestar import Litestar, Response, get
+from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
+
+from eventroute.runtime import metrics
+from eventroute_receiver.admit import Admission, NotNow
+
+
+def build_probes(admission: Admission, *, is_warm: Callable[[], bool], is_draining: Callable[[], bool]) -> Litestar:
+    """Build the application of the probe port.
+
+    is_warm      the route table has been read
+    is_draining  the process was asked to stop: no new connections, please
+    """
+
+    @get("/livez", sync_to_thread=False)
+    def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @get("/readyz", sync_to_thread=False)
+    def readyz() -> Response[dict[str, bool]]:
+        ready = is_warm() and not is_draining()
+        # Redis is shown, not asked: without it a receiver still answers 503 with Retry-After, an unready one nothing.
+        state = {"ready": ready, "table": is_warm(), "redis": admission.is_up, "draining": is_draining()}
+        return Response(state, status_code=HTTP_200_OK if ready else HTTP_503_SERVICE_UNAVAILABLE)
+
+    @get("/metrics", sync_to_thread=False)
+    def exposition() -> Response[bytes]:
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+    @get("/load")
+    async def load() -> Response[dict[str, int | str]]:
+        found = await admission.load()
+        if isinstance(found, NotNow):
+            return Response({"unavailable": str(found.reason)}, status_code=HTTP_503_SERVICE_UNAVAILABLE)
+        return Response({"load": found.load, "deferred": found.deferred})
+
+    return Litestar([livez, readyz, exposition, load], openapi_config=None)

@@ -1,0 +1,46 @@
+"""A route made ready to judge requests: keys parsed and its filter compiled once, when the table entry arrives."""
+
+from dataclasses import dataclass
+
+from eventroute.errors import Refused
+from eventroute.expression import Expression, compile_expression
+from eventroute.route_table import ReceiverRoute
+from eventroute.schemes import Key, KeyRefused, Request, accepts, parse_key, sensitive_headers
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """What a request for one path is judged by."""
+
+    route: ReceiverRoute
+    keys: tuple[Key, ...]
+    filter: Expression | None
+    secret_headers: frozenset[str]
+    """Lower-case names of headers that must not be kept."""
+
+    def signed_url(self, query: bytes) -> str | None:
+        """Build the URL as the provider signs it: the configured one, never what the request says of itself."""
+        url = self.route.public_url
+        return f"{url}?{query.decode('latin-1')}" if url and query and "?" not in url else url
+
+    def unsupported(self, request: Request) -> str | None:
+        """Tell why a body of this kind is not for this provider; None when it is."""
+        if not accepts(self.route.scheme, request):
+            return "media_type"
+        if request.fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+            return "encoding"  # a bomb if we unpacked it; and signatures cover the bytes on the wire
+        return None
+
+
+def prepare(route: ReceiverRoute) -> Hook:
+    """Make a table entry ready; raises `Refused` when it cannot serve."""
+    try:
+        parsed = tuple(parse_key(route.scheme, secret.reveal()) for secret in route.secrets)
+    except KeyRefused as error:
+        raise Refused(f"route {route.path}: {error}") from error
+    return Hook(
+        route=route,
+        keys=parsed,
+        filter=compile_expression(route.filter) if route.filter else None,
+        secret_headers=sensitive_headers(route.scheme),
+    )

@@ -1,0 +1,140 @@
+"""The way of a webhook, from its head to the answer, in the order that keeps it safe.
+
+Route → method and media type → body under its cap → signature over the raw bytes → reading → handshake or suspension
+→ filter → admission. Nothing is parsed before it is verified (but for what a scheme signs inside the body), and success
+is answered only after Redis took everything in one step. Exactly one `Answer` comes out, whatever happens.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from opentelemetry.trace import Span, Tracer
+
+from eventroute.ids import DeliveryId, RoutePath
+from eventroute.outcome import Receipt, Unavailable
+from eventroute.runtime import tracing
+from eventroute.runtime.tables import RouteTable
+from eventroute.schemes import Event, Events, Handshake, Rejected, Request, Unparsable, preflight, read, verify
+from eventroute_receiver import answer, metrics, spans
+from eventroute_receiver.admit import Admission, Admitted, Candidate, Limited, NotNow
+from eventroute_receiver.answer import Answer, Item
+from eventroute_receiver.body import DisconnectedError, TooLargeError, read_body
+from eventroute_receiver.intake import Intake
+from eventroute_receiver.routes import Hook
+
+MOUNT: Final = "/hooks"
+_PREFIX: Final = f"{MOUNT}/".encode()
+
+_log = structlog.get_logger()
+
+
+class Webhooks:
+    """The ASGI application behind `/hooks/<namespace>/<name>`."""
+
+    def __init__(
+        self, table: RouteTable[Hook], admission: Admission, *, tracer: Tracer, read_deadline_s: float
+    ) -> None:
+        """Take the routes, the way into Redis, and how long a body may take."""
+        self._table = table
+        self._admission = admission
+        self._tracer = tracer
+        self._read_deadline_s = read_deadline_s
+
+    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        """Answer one request, count it, and end its span."""
+        started = time.perf_counter()
+        # As it came: `%2F`, `//` and a trailing slash make another path, and so an unknown route.
+        path = RoutePath(scope["raw_path"].removeprefix(_PREFIX).decode("latin-1"))
+        hook = self._table.get(path)
+        span = spans.start_receipt(self._tracer, scope["headers"])
+        try:
+            result = await self._answer(scope, receive, hook=hook, span=span) if hook else self._without_route(path)
+        except Exception as error:  # noqa: BLE001 - the last line: the sender must hear that it should come back
+            _log.exception("receipt_failed", route=hook and hook.route.path, error=type(error).__name__)
+            result = answer.unavailable(Unavailable.INTERNAL)
+        await send({"type": "http.response.start", "status": result.status, "headers": result.wire_headers()})
+        await send({"type": "http.response.body", "body": result.body})
+        spans.end_receipt(span, result, hook, method=scope["method"])
+        metrics.RECEIPTS.labels(hook.route.path if hook else "", result.outcome, result.reason).inc()
+        metrics.ACK_SECONDS.labels(result.outcome).observe(time.perf_counter() - started)
+
+    def _without_route(self, path: RoutePath) -> Answer:
+        """Never deny a route that may exist: some providers disable a webhook at the first 404."""
+        if self._table.version is None:
+            return answer.unavailable(Unavailable.COLD_TABLE)
+        if self._table.is_broken(path):
+            return answer.unavailable(Unavailable.BROKEN_ROUTE)
+        return answer.unknown_route()
+
+    async def _answer(self, scope: Any, receive: Any, *, hook: Hook, span: Span) -> Answer:
+        url = hook.signed_url(scope["query_string"])
+        request = Request(method=scope["method"], url=url, headers=scope["headers"], body=b"")
+        if request.method != "POST":
+            found = preflight(hook.route.scheme, request)
+            return answer.handshake(found.status, found.headers, found.body) if found else answer.method_not_allowed()
+        if refused := hook.unsupported(request):
+            return answer.unsupported_media_type(refused)
+        try:
+            request.body = await read_body(
+                receive, max_bytes=hook.route.max_body_bytes, deadline_s=self._read_deadline_s
+            )
+        except TooLargeError:
+            return answer.too_large()
+        except TimeoutError:
+            return answer.timed_out()
+        except DisconnectedError:
+            return answer.disconnected()
+        return await self._judge(hook, request, span)
+
+    async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
+        now = time.time()
+        scheme = hook.route.scheme
+        verdict = verify(scheme, request, hook.keys, now)
+        if isinstance(verdict, Rejected):
+            return answer.unauthenticated(verdict.reason)
+        metrics.SECRET_MATCHES.labels(hook.route.path, verdict.key_index).inc()
+        intake = Intake(hook, request, received_ms=int(now * 1000), key_index=verdict.key_index)
+        match read(scheme, request):
+            case Handshake() as wanted:
+                return answer.handshake(wanted.status, wanted.headers, wanted.body)
+            case Unparsable():
+                return await self._bury(hook, intake)
+            case Events() as found if hook.route.suspend:
+                return answer.unwanted(Receipt.SUSPENDED, status=scheme.success_status)
+            case Events() as found:
+                return await self._admit(hook, intake, found.items, span)
+
+    async def _admit(self, hook: Hook, intake: Intake, events: Sequence[Event], span: Span) -> Answer:
+        status = hook.route.scheme.success_status
+        candidates = intake.wanted(events)
+        if not candidates:
+            return answer.unwanted(Receipt.FILTERED, status=status, reason=intake.filter_error)
+        sent = spans.start_send(self._tracer, span, count=len(candidates))
+        result = await self._admission.admit(hook.route, candidates, traceparent=tracing.traceparent(sent))
+        if sent is not span:
+            sent.end()
+        match result:
+            case Limited(wait_s):
+                return answer.rate_limited(wait_s)
+            case NotNow(reason):
+                return answer.unavailable(reason)
+            case Admitted(repeats):
+                return answer.settled(_items(hook, candidates, repeats), status=status)
+
+    async def _bury(self, hook: Hook, intake: Intake) -> Answer:
+        delivery = intake.unreadable()
+        if failed := await self._admission.bury(delivery):
+            return answer.unavailable(failed.reason)
+        return answer.unparsable(delivery.id, hook.route.scheme.stop_headers)
+
+
+def _items(hook: Hook, candidates: Sequence[Candidate], repeats: Sequence[DeliveryId | None]) -> list[Item]:
+    items = [
+        Item(Receipt.DUPLICATE, first) if first else Item(Receipt.QUEUED, candidate.delivery.id)
+        for candidate, first in zip(candidates, repeats, strict=True)
+    ]
+    for item in items:
+        metrics.DELIVERIES.labels(hook.route.path, item.outcome).inc()
+    return items

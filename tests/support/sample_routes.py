@@ -1,0 +1,27 @@
+"""Compiled routes as the publisher would make them, for tests that need no manifest."""
+
+from typing import Any
+
+from eventroute.ids import RouteUid, route_path
+from eventroute.route_table import ReceiverRoute
+from eventroute.schemes import SCHEMES
+from eventroute.secret import Secret
+
+SECRET = "a-secret-that-nobody-knows"
+
+
+def receiver_route(provider: str = "github", *, name: str = "triage", **changes: Any) -> ReceiverRoute:
+    """Build a route of namespace `team-a` with sensible values; `changes` replaces fields."""
+    fields: dict[str, Any] = {
+        "uid": RouteUid(f"uid-{name}"),
+        "path": route_path("team-a", name),
+        "generation": 1,
+        "scheme": SCHEMES[provider],
+        "secrets": (Secret(SECRET.encode()),),
+        "public_url": None,
+        "suspend": False,
+        "filter": None,
+        "max_body_bytes": 1_048_576,
+        "rate_limit": None,
+    }
+    return ReceiverRoute(**{**fields, **changes})

@@ -1,0 +1,45 @@
+"""A sealed entry opens with its own key in its own place, and nowhere else."""
+
+from collections.abc import Callable
+
+import pytest
+
+from eventroute.errors import Refused
+from eventroute.sealed import SealKey, new_key_text
+
+
+def test_what_was_sealed_opens_again() -> None:
+    key = SealKey.from_text(new_key_text())
+    assert key.open(key.seal(b"entry", context="route a/b"), context="route a/b") == b"entry"
+
+
+def test_sealing_twice_never_looks_the_same() -> None:
+    key = SealKey.from_text(new_key_text())
+    assert key.seal(b"entry", context="c") != key.seal(b"entry", context="c")
+
+
+def test_an_entry_moved_to_another_route_does_not_open() -> None:
+    key = SealKey.from_text(new_key_text())
+    sealed = key.seal(b"entry", context="route a/b")
+    with pytest.raises(Refused, match="route a/c"):
+        key.open(sealed, context="route a/c")
+
+
+def test_another_key_does_not_open_it() -> None:
+    sealed = SealKey.from_text(new_key_text()).seal(b"entry", context="c")
+    with pytest.raises(Refused):
+        SealKey.from_text(new_key_text()).open(sealed, context="c")
+
+
+@pytest.mark.parametrize("damage", [lambda s: s[:-1], lambda s: s[:5], lambda s: s[:0], lambda s: s[:-1] + b"\0\0"])
+def test_a_damaged_entry_is_refused(damage: Callable[[bytes], bytes]) -> None:
+    key = SealKey.from_text(new_key_text())
+    sealed = key.seal(b"entry", context="c")
+    with pytest.raises(Refused):
+        key.open(damage(sealed), context="c")
+
+
+@pytest.mark.parametrize("text", ["", "abc", "####", "QUJD"])
+def test_a_key_that_is_not_32_bytes_of_base64_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="table key"):
+        SealKey.from_text(text)
