@@ -1,0 +1,1 @@
+"""The EventRoute resource: its models, and how manifests become them."""

@@ -1,0 +1,427 @@
+"""The EventRoute resource, `eventroute.dev/v1alpha1`: the single source of truth of what a manifest may say.
+
+A field stands here when it works, not before. Unknown fields are refused. Every field says its unit and default, every
+text and list has a maximum. What needs more than the manifest itself (does the Secret exist, does the template parse)
+is judged by `eventroute.compile`.
+"""
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+from eventroute.crd.duration import Duration, between
+
+GROUP: Final = "eventroute.dev"
+API_VERSION: Final = f"{GROUP}/v1alpha1"
+KIND: Final = "EventRoute"
+
+DEFAULT_SYSTEM: Final = (
+    "Analyze this event. Say in a few sentences what happened and what, if anything, should be done."
+)
+
+_LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+
+ObjectName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
+Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
+DataKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
+Cel = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=256)]
+EventPattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.:/@]*$", max_length=128)]
+SystemText = Annotated[str, StringConstraints(max_length=32_768)]
+UserText = Annotated[str, StringConstraints(max_length=32_768)]
+
+
+class Strict(BaseModel):
+    """Frozen; refuses unknown fields and wrong types; names are camelCase in manifests."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)
+
+
+class SecretKeyRef(Strict):
+    """One key of a Secret in the route's namespace."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+    key: DataKey = Field(description="Key in the Secret's data.")
+
+
+class ConfigMapKeyRef(Strict):
+    """One key of a ConfigMap in the route's namespace."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: DataKey = Field(description="Key in the ConfigMap's data.")
+
+
+class HandshakeMatch(Strict):
+    """One condition of a handshake."""
+
+    source: SourceName = Field(description="Where the value stands, `body:type` or `header:x-setup`.")
+    equals: str | None = Field(
+        default=None, max_length=256, description="The value as text. Default: the value must be absent."
+    )
+
+
+class CustomHandshake(Strict):
+    """A request that sets the webhook up, and the answer that its sender wants."""
+
+    when: tuple[HandshakeMatch, ...] = Field(
+        min_length=1, max_length=8, description="Conditions that must all hold for a request to be this handshake."
+    )
+    status: int = Field(default=200, ge=200, le=299, description="HTTP status of the answer. Default: 200.")
+    body: str = Field(default="", max_length=1024, description="JSON sent as the answer. Default: empty.")
+    echo: str = Field(
+        default="",
+        max_length=256,
+        pattern=r"^([A-Za-z0-9_]+=[!-~]+)?$",
+        description="`NAME=SOURCE`: answer with a JSON object of this one value. Default: none.",
+    )
+
+
+class CustomScheme(Strict):
+    """How a sender without a row in the scheme table signs and delivers.
+
+    A source is `header:NAME`, `signature:KEY` (an entry of a signature header that is a list), `body:PATH` or
+    `item:PATH` (of a batch item); alternatives are joined with `|`.
+    """
+
+    kind: Literal["hmac", "ed25519", "ecdsa-p256", "token", "basic", "none"] = Field(
+        default="hmac", description="How the sender proves itself. Default: hmac."
+    )
+    signature: SourceName | None = Field(
+        default=None, description="Source of the signature, token or credentials. Default: none, for kind none only."
+    )
+    separator: str = Field(
+        default="",
+        max_length=1,
+        description="Character between signatures of a list. Default: empty, exactly one signature.",
+    )
+    prefix: str = Field(
+        default="", max_length=64, description="What stands before each signature, `sha256=`. Default: empty."
+    )
+    encoding: Literal["hex", "base64", "base64url"] = Field(
+        default="hex", description="How the signature is written. Default: hex."
+    )
+    digest: Literal["sha256", "sha512", "sha1"] = Field(
+        default="sha256", description="Hash function of kind hmac. Default: sha256."
+    )
+    legacy_digest: bool = Field(default=False, description="Must be true for digest sha1. Default: false.")
+    key: Literal["utf8", "whsec", "whpk", "base64", "hex", "spki"] = Field(
+        default="utf8",
+        description=(
+            "How the secret becomes a key: as it is; base64 after an optional `whsec_`; base64 after `whpk_`; base64; "
+            "hex; base64 of a DER public key. Default: utf8."
+        ),
+    )
+    signed: tuple[Annotated[str, StringConstraints(min_length=1, max_length=256)], ...] = Field(
+        default=(),
+        max_length=16,
+        description=(
+            "The signed bytes in order: `body`, `timestamp`, `method`, `url`, `text:LITERAL`, or a source. "
+            "Default: `body` for kinds that sign, nothing for the others."
+        ),
+    )
+    covers_body: bool = Field(
+        default=True, description="False says out loud that `signed` leaves the body out. Default: true."
+    )
+    timestamp: SourceName | None = Field(default=None, description="Source of the time of sending. Default: none.")
+    timestamp_unit: Literal["s", "ms", "rfc3339"] = Field(
+        default="s", description="Seconds, milliseconds, or RFC 3339 text. Default: s."
+    )
+    advisory: bool = Field(
+        default=False, description="The timestamp is judged although it is not signed. Default: false."
+    )
+    event: tuple[SourceName, ...] = Field(
+        default=(), max_length=4, description="Sources of the event type's parts, joined with dots. Default: none."
+    )
+    ignored_events: tuple[EventPattern, ...] = Field(
+        default=(), max_length=16, description="Event types answered with success that start nothing. Default: none."
+    )
+    id: tuple[SourceName, ...] = Field(
+        default=(),
+        max_length=4,
+        description="Sources of the delivery id's parts, by which repeated deliveries are recognized. Default: none.",
+    )
+    dedup_ttl: Annotated[Duration, between("1m", "720h")] = Field(
+        default="24h",
+        alias="dedupTTL",
+        description="How long an accepted delivery is remembered, 1m to 720h. Default: 24h.",
+    )
+    batch: str = Field(
+        default="",
+        max_length=256,
+        pattern=r"^(body(:[!-~]+)?)?$",
+        description="`body` or `body:PATH`: a list whose items are events of their own. Default: one event.",
+    )
+    form: Literal["refused", "payload", "fields"] = Field(
+        default="refused",
+        description=(
+            "What a form-encoded body means: nothing; its `payload` field is the JSON; its fields are an object. "
+            "Default: refused."
+        ),
+    )
+    document: Literal["object", "any"] = Field(
+        default="object",
+        description="Whether a JSON body must be an object or list, or may be anything. Default: object.",
+    )
+    handshake: tuple[CustomHandshake, ...] = Field(
+        default=(), max_length=4, description="Requests that set the webhook up and start nothing. Default: none."
+    )
+    success_status: int = Field(
+        default=200, ge=200, le=299, description="HTTP status of an accepted delivery. Default: 200."
+    )
+
+
+class RateLimit(Strict):
+    """A token bucket over all receivers; what exceeds it is answered with 429 and comes again."""
+
+    per_second: float = Field(gt=0, le=10_000, description="Deliveries per second in the long run. Required.")
+    burst: int = Field(ge=1, le=100_000, description="Deliveries at once. Required.")
+
+
+class Model(Strict):
+    """Which model answers, and within which limits."""
+
+    name: ModelName = Field(default="claude-haiku-4-5", description="Model name. Default: claude-haiku-4-5.")
+    max_tokens: int = Field(default=512, ge=1, le=64_000, description="Longest answer, in tokens. Default: 512.")
+    timeout: Annotated[Duration, between("1s", "10m")] = Field(
+        default="120s", description="How long one call may take, 1s to 10m. Default: 120s."
+    )
+    api_key_ref: SecretKeyRef | None = Field(
+        default=None, description="Secret with the route's own Claude API key. Default: the worker's key."
+    )
+
+
+class PromptModel(Strict):
+    """What one prompt changes of the route's model."""
+
+    name: ModelName | None = Field(default=None, description="Model name. Default: the route's.")
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=64_000, description="Longest answer, in tokens. Default: the route's."
+    )
+    timeout: Annotated[Duration, between("1s", "10m")] | None = Field(
+        default=None, description="How long one call may take, 1s to 10m. Default: the route's."
+    )
+
+
+class Prompt(Strict):
+    """What Claude is asked about the events that match."""
+
+    events: tuple[EventPattern, ...] = Field(
+        default=("*",),
+        min_length=1,
+        max_length=32,
+        description=(
+            "Patterns over event types. `*` alone is any event; within a dot-separated segment it stands for one or "
+            "more characters. Default: any event."
+        ),
+    )
+    when: Cel | None = Field(
+        default=None,
+        description="CEL over payload, event, headers and route; the prompt applies if it is true. Default: always.",
+    )
+    model: PromptModel = Field(
+        default_factory=PromptModel, description="What this prompt changes of the route's model. Default: nothing."
+    )
+    system: SystemText | None = Field(
+        default=None,
+        description=f"Static system text; nothing of an event enters it. Default: `{DEFAULT_SYSTEM}`",
+    )
+    system_from: ConfigMapKeyRef | None = Field(
+        default=None, description="ConfigMap key with the system text, instead of `system`. Default: none."
+    )
+    user: UserText | None = Field(
+        default=None,
+        description=(
+            "Liquid template of the user message, over payload, event, headers, route, provider, entity and "
+            "received_at. Default: the event type and the payload as JSON."
+        ),
+    )
+    user_from: ConfigMapKeyRef | None = Field(
+        default=None, description="ConfigMap key with the template, instead of `user`. Default: none."
+    )
+
+    @model_validator(mode="after")
+    def _one_source_per_text(self) -> Self:
+        if self.system is not None and self.system_from is not None:
+            raise ValueError("set either system or systemFrom")
+        if self.user is not None and self.user_from is not None:
+            raise ValueError("set either user or userFrom")
+        return self
+
+
+class History(Strict):
+    """How much of an entity's past is kept and told."""
+
+    scope: Literal["route", "namespace"] = Field(
+        default="route", description="Whose events count: this route's, or all of the namespace. Default: route."
+    )
+    keep: int = Field(default=50, ge=1, le=1000, description="Entries kept per entity. Default: 50.")
+    inject: int = Field(default=10, ge=0, le=100, description="Latest entries told in a prompt. Default: 10.")
+    ttl: Annotated[Duration, between("1m", "8760h")] = Field(
+        default="720h", description="How long an entity is remembered after its last event, 1m to 8760h. Default: 720h."
+    )
+
+    @model_validator(mode="after")
+    def _injects_what_is_kept(self) -> Self:
+        if self.inject > self.keep:
+            raise ValueError("inject must not exceed keep")
+        return self
+
+
+class Retry(Strict):
+    """How long a delivery is worth trying."""
+
+    attempts: int = Field(default=8, ge=1, le=20, description="Attempts in all. Default: 8.")
+    deadline: Annotated[Duration, between("1m", "168h")] = Field(
+        default="24h", description="Time after receipt when trying ends, 1m to 168h. Default: 24h."
+    )
+
+
+class LogSink(Strict):
+    """The answer as a log line of the worker."""
+
+
+class StreamSink(Strict):
+    """The answer as an entry of a capped Redis stream."""
+
+    name: str = Field(
+        default="results",
+        max_length=63,
+        pattern=rf"^{_LABEL}$",
+        description="Name of the stream; its Redis key also holds the namespace. Default: results.",
+    )
+    max_entries: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Entries kept, about; older ones go first. Default: 10000."
+    )
+
+
+class Sink(Strict):
+    """Where answers go: exactly one kind per entry."""
+
+    log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
+    stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self.model_fields_set) != 1 or (self.log is None) == (self.stream is None):
+            raise ValueError("set exactly one of log and stream")
+        return self
+
+
+class EventRouteSpec(Strict):
+    """What a team wants to happen with a provider's events."""
+
+    provider: str = Field(
+        max_length=63, pattern=rf"^{_LABEL}$", description="A row of the scheme table, or `custom`. Required."
+    )
+    custom: CustomScheme | None = Field(
+        default=None, description="The sender's scheme, exactly when provider is custom. Default: none."
+    )
+    secret_refs: tuple[SecretKeyRef, ...] = Field(
+        default=(),
+        max_length=4,
+        description="Secrets to verify with, the current one first; all are accepted. Default: none.",
+    )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        description="Must be true for a scheme that proves nothing about the sender. Default: false.",
+    )
+    require_strength: Literal["authenticated", "verified"] | None = Field(
+        default=None,
+        description=(
+            "Refuse the route unless its scheme proves at least this: the sender knew a secret, or the body is covered "
+            "by a key. Default: what the scheme offers."
+        ),
+    )
+    tolerance: Annotated[Duration, between("1s", "1h")] | None = Field(
+        default=None,
+        description=(
+            "How far a signed timestamp may be from now, 1s to 1h. Default: the scheme's; 300s for custom ones with a "
+            "timestamp."
+        ),
+    )
+    public_url: str | None = Field(
+        default=None,
+        alias="publicURL",
+        max_length=2048,
+        pattern=r"^https?://[!-~]+$",
+        description="The URL as the provider calls it, for schemes that sign it. Default: none.",
+    )
+    suspend: bool = Field(
+        default=False, description="Answer deliveries with success and start nothing. Default: false."
+    )
+    filter: Cel | None = Field(
+        default=None,
+        description=(
+            "CEL over payload, event, headers and route; deliveries for which it is not true are answered with success "
+            "and start nothing. Default: every delivery counts."
+        ),
+    )
+    max_body_bytes: int = Field(
+        default=1_048_576, ge=1024, le=26_214_400, description="Largest request body, in bytes. Default: 1048576."
+    )
+    rate_limit: RateLimit | None = Field(
+        default=None, description="How many deliveries are accepted. Default: no limit."
+    )
+    model: Model = Field(default_factory=Model, description="Which model answers. Default: the defaults of its fields.")
+    prompts: tuple[Prompt, ...] = Field(
+        default=(Prompt(),),
+        min_length=1,
+        max_length=32,
+        description="The first one that applies is asked. Default: one prompt with default texts for any event.",
+    )
+    entity: Cel | None = Field(
+        default=None,
+        description=(
+            "CEL that names whom the event is about, as a text or number: a customer, a pull request. Default: nobody, "
+            "and no history."
+        ),
+    )
+    history: History | None = Field(
+        default=None,
+        description="How much of the entity's past is kept and told. Default: its fields' defaults, with `entity`.",
+    )
+    retry: Retry = Field(
+        default_factory=Retry, description="How long a delivery is tried. Default: the defaults of its fields."
+    )
+    sinks: tuple[Sink, ...] = Field(
+        default=(Sink(log=LogSink()),), min_length=1, max_length=8, description="Where answers go. Default: the log."
+    )
+
+    @model_validator(mode="after")
+    def _custom_scheme_exactly_for_custom(self) -> Self:
+        if (self.provider == "custom") != (self.custom is not None):
+            raise ValueError("custom is required with provider custom, and not allowed with any other")
+        return self
+
+    @model_validator(mode="after")
+    def _history_is_about_somebody(self) -> Self:
+        if self.history is not None and self.entity is None:
+            raise ValueError("history needs entity, which names whom the events are about")
+        return self
+
+
+class Metadata(BaseModel):
+    """What is used of an object's metadata; the rest belongs to Kubernetes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, alias_generator=to_camel)
+
+    name: ObjectName = Field(description="Name of the object. Required.")
+    namespace: Namespace = Field(default="default", description="Namespace of the object. Default: default.")
+    uid: str = Field(default="", max_length=128, description="Identity, given by the API server. Default: none.")
+    generation: int = Field(default=1, ge=0, description="Version of the spec, counted by the API server. Default: 1.")
+
+
+class EventRoute(BaseModel):
+    """A route from a provider's webhooks to Claude."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)
+
+    api_version: Literal["eventroute.dev/v1alpha1"] = Field(description="Always eventroute.dev/v1alpha1.")
+    kind: Literal["EventRoute"] = Field(description="Always EventRoute.")
+    metadata: Metadata = Field(description="Name and namespace.")
+    spec: EventRouteSpec = Field(description="What is wanted.")
+    status: dict[str, object] | None = Field(
+        default=None, description="Written by the operator; ignored in manifests. Default: none.", repr=False
+    )
