@@ -161,7 +161,11 @@ class QueueWorker(Worker):
         )
         for name, due, tries, job in jobs:
             metrics.PICKUP.observe((int(now) - float(due)) / 1000)
-            self._start(_Leased(DeliveryId(name.decode(errors="replace")), tries, job))
+            if name.isascii():
+                self._start(_Leased(DeliveryId(name.decode()), tries, job))
+            else:
+                _log.error("queue_member_removed", member=repr(name))  # no delivery id: nothing stands behind it
+                await self._redis.zrem(keys.QUEUE, name)
         if len(jobs) < free and not self._stopping.is_set():
             # A job due now wakes us, be it from the receiver or put back by a worker; one due later is waited for.
             wait_s = min(_LOOK_S, (float(deferred) - int(now)) / 1000) if deferred else _LOOK_S
@@ -225,7 +229,7 @@ class QueueWorker(Worker):
             return dead(DeadReason.DECODE, "the count of tries is not a number")
         try:
             job = _JOB.decode(leased.job)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return dead(DeadReason.DECODE, f"the job is unreadable: {error}")
         function = self.functions.get(job.f)
         if function is None:

@@ -1,0 +1,78 @@
+"""A queue worker that runs while a test's block does, and what tests ask of the queue."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from redis.asyncio import Redis
+
+from eventroute import keys
+from eventroute.ids import DeliveryId
+from eventroute.outcome import RunOutcome
+from eventroute_worker.attempt import Attempt, End, Handler, Settled
+from eventroute_worker.worker import QueueWorker
+
+DONE = Settled(outcome=RunOutcome.SUCCEEDED)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    redis: Redis, handler: Handler, *, slots: int = 5, grace_s: float = 0, lease_s: float = 15
+) -> AsyncIterator[QueueWorker]:
+    """Run a worker; leaving the block stops it."""
+    worker = QueueWorker(redis, handler, slots=slots, grace_s=grace_s, lease_s=lease_s, signals=False)
+    task = asyncio.create_task(worker.async_run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await task
+
+
+async def until(condition: Callable[[], Awaitable[Any]], *, timeout_s: float = 5) -> None:
+    """Wait for a condition, looking often."""
+    async with asyncio.timeout(timeout_s):
+        while not await condition():
+            await asyncio.sleep(0.005)
+
+
+async def until_empty(redis: Redis, *, timeout_s: float = 5) -> None:
+    """Wait until no delivery is queued."""
+
+    async def is_empty() -> bool:
+        return not await redis.exists(keys.QUEUE)
+
+    await until(is_empty, timeout_s=timeout_s)
+
+
+async def record(redis: Redis, delivery: DeliveryId) -> dict[str, str]:
+    """Read a run's record."""
+    fields: dict[bytes, bytes] = await redis.hgetall(keys.run(delivery))
+    return {name.decode(): value.decode() for name, value in fields.items()}
+
+
+class Recorder:
+    """A handler that notes each attempt and ends it as told, `DONE` when nothing is left to tell."""
+
+    def __init__(self, *ends: End) -> None:
+        self.attempts: list[Attempt] = []
+        self._ends = list(ends)
+
+    async def __call__(self, attempt: Attempt) -> End:
+        self.attempts.append(attempt)
+        return self._ends.pop(0) if self._ends else DONE
+
+
+class Stuck:
+    """A handler that does not end by itself."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.attempts: list[Attempt] = []
+
+    async def __call__(self, attempt: Attempt) -> End:
+        self.attempts.append(attempt)
+        self.started.set()
+        await asyncio.Event().wait()
+        return DONE
