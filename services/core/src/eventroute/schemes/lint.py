@@ -137,6 +137,8 @@ def _layout(scheme: Scheme) -> Iterator[str]:
 def _reading(scheme: Scheme) -> Iterator[str]:
     if scheme.implies and not scheme.event:
         yield "implies: there is no event type to hold against the body"
+    if scheme.batch and scheme.id and not any(source.startswith("item:") for source in scheme.id):
+        yield "id: the items of a batch would share it, and all but the first count as duplicates; add an item: source"
     if scheme.dedup_ttl_s <= 0:
         yield "dedup_ttl_s: must be positive"
     if scheme.success_status not in _SUCCESS:

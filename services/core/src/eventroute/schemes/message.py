@@ -31,11 +31,8 @@ def message_builder(scheme: Scheme) -> Message:
         return lambda request: (request.body,)
     parts = [_part(scheme, text) for text in scheme.signed]
     signs_url = "url" in scheme.signed
-    parses = parses_before_verifying(scheme)
 
     def build(request: Request) -> tuple[bytes, ...] | Refusal:
-        if parses and len(request.body) > MAX_UNVERIFIED_BODY:
-            return Refusal.BODY_UNPARSEABLE
         if signs_url and request.url is None:
             return Refusal.MISMATCH  # the route would not have been compiled without its public URL
         spelled = url_spellings(scheme, request.url or "")

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -75,6 +76,7 @@ def sign(
     draft = _Draft(scheme, request)
     draft.place_event(event)
     draft.place_delivery(delivery)
+    draft.place_signed_values()
     draft.place_timestamp(now)
     if "twilio-body" in scheme.signed:
         draft.place_body_hash()
@@ -115,11 +117,17 @@ class _Draft:
         if not self._scheme.id:
             return
         source = self._scheme.id[0]
-        names = [found for found in alternatives(source) if found.place == "header"]
-        if not delivery and names and not any(found.name.lower().encode() in self._headers for found in names):
-            delivery = f"local-{secrets.token_hex(8)}"
+        if not delivery and "header:" in source and not self._has(source):
+            delivery = _made_up_id()
         if delivery:
             self._put(source, delivery)
+
+    def place_signed_values(self) -> None:
+        """Make up what is signed and was not given: the message id of Standard Webhooks, Mailgun's token."""
+        for part in self._scheme.signed:
+            is_source = part.startswith(("header:", "body:")) and not part.endswith("?")
+            if is_source and part != self._scheme.timestamp and not self._has(part):
+                self._put(part, _made_up_id())
 
     def place_timestamp(self, now: float) -> None:
         scheme = self._scheme
@@ -157,10 +165,12 @@ class _Draft:
         return alternatives(self._scheme.signature)[0].name.lower().encode()
 
     def _put(self, text: str, value: str) -> None:
-        """Set a value where a source would find it: at the alternative that is there, else at the first."""
+        """Set a value where a source would find it: at the alternative that is there, else in a header if it may."""
         sources = alternatives(text)
-        document = None if all(source.place == "header" for source in sources) else self._decoded()
-        source = next((found for found in sources if self._holds(found, document)), sources[0])
+        document = self._decoded() if _reads_body(sources) else None
+        held = (source for source in sources if self._holds(source, document))
+        in_header = (source for source in sources if source.place == "header")
+        source = next(held, None) or next(in_header, sources[0])
         if source.place == "header":
             self._headers[source.name.lower().encode()] = value.encode()
             return
@@ -171,6 +181,11 @@ class _Draft:
         for index, target in enumerate(targets):
             _set(target, path, f"{value}-{index}" if index and text in self._scheme.id else value)
         self._encode(document)
+
+    def _has(self, text: str) -> bool:
+        sources = alternatives(text)
+        document = self._decoded() if _reads_body(sources) else None
+        return any(self._holds(source, document) for source in sources)
 
     def _holds(self, source: Source, document: Any) -> bool:
         if source.place == "header":
@@ -186,18 +201,27 @@ class _Draft:
         return [document]
 
     def _decoded(self) -> Any:
-        if media_type(self._headers) == "form":
-            fields = parse_form(self._body)
-            decoded = fields if isinstance(fields, Unparsable) else form_object(fields)
-        else:
+        if media_type(self._headers) == "json":
             decoded = parse_json(self._body)
+        else:
+            fields = parse_form(self._body)
+            form = {} if isinstance(fields, Unparsable) else form_object(fields)
+            decoded = parse_json(form["payload"].encode()) if self._wraps_json() else form
         if not isinstance(decoded, dict | list):
             raise Refused(f"{self._scheme.name}: its event is set inside the body, which is no JSON object or form")
         return decoded
 
     def _encode(self, document: Any) -> None:
-        is_form = media_type(self._headers) == "form"
-        self._body = urlencode(document, doseq=True).encode() if is_form else msgspec.json.encode(document)
+        encoded = msgspec.json.encode(document)
+        if media_type(self._headers) == "json":
+            self._body = encoded
+        elif self._wraps_json():
+            self._body = urlencode({"payload": encoded}).encode()
+        else:
+            self._body = urlencode(document, doseq=True).encode()
+
+    def _wraps_json(self) -> bool:
+        return self._scheme.form in {"payload", "payload-or-fields"} and self._body.startswith(b"payload=")
 
 
 def _set(value: Any, path: tuple[str, ...], new: str) -> None:
@@ -205,6 +229,14 @@ def _set(value: Any, path: tuple[str, ...], new: str) -> None:
     for step in path[:-1]:
         value = value[0] if step == "[]" else value.setdefault(step, {})
     value[path[-1]] = int(new) if isinstance(value.get(path[-1]), int) and new.isdecimal() else new
+
+
+def _reads_body(sources: Sequence[Source]) -> bool:
+    return any(source.place != "header" for source in sources)
+
+
+def _made_up_id() -> str:
+    return f"local-{secrets.token_hex(8)}"
 
 
 def _spell_time(scheme: Scheme, now: float) -> str:

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from eventroute.outcome import Refusal
 from eventroute.schemes.derived import strength
 from eventroute.schemes.key import Key, decode_base64
-from eventroute.schemes.message import Message, message_builder, parses_before_verifying
+from eventroute.schemes.message import MAX_UNVERIFIED_BODY, Message, message_builder, parses_before_verifying
 from eventroute.schemes.model import Encoding, Scheme, Strength
-from eventroute.schemes.request import Document, Request, document
+from eventroute.schemes.request import Request
 from eventroute.schemes.source import Getter, getter
 
 MAX_CANDIDATES: Final = 16
@@ -66,7 +66,7 @@ def verify(scheme: Scheme, request: Request, keys: Sequence[Key], now: float | N
     plan = _plan(scheme)
     if plan.strength is Strength.OPEN:
         return Verified(0, Strength.OPEN)
-    if plan.parses and not isinstance(document(request, scheme.form), Document):
+    if plan.parses and len(request.body) > MAX_UNVERIFIED_BODY:
         return _UNPARSEABLE
     sent = plan.signature(request, None)
     if sent is None:
