@@ -134,14 +134,10 @@ def lint_key(scheme: Scheme, secret: bytes) -> KeyLint | None:
     except KeyRefused as refused:
         return KeyLint(refused.reason, str(refused))
     least = _MIN_WHSEC_BYTES if scheme.key == "whsec" else _MIN_BYTES
-    if isinstance(key.material, bytes) and _entropy_bytes(key, secret) < least:
+    guessed = secret.partition(b":")[2] if key.kind == "basic" else key.material
+    if isinstance(guessed, bytes) and len(guessed) < least:
         return KeyLint(SecretProblem.TOO_SHORT, f"the key has fewer than {least} bytes; make a longer one")
     return None
-
-
-def _entropy_bytes(key: Key, secret: bytes) -> int:
-    """Count what an attacker has to guess: of basic credentials, the password."""
-    return len(secret.partition(b":")[2]) if key.kind == "basic" else len(key.material)  # type: ignore[arg-type]
 
 
 _FORM_NAMES: Final[dict[KeyForm, str]] = {

@@ -4,12 +4,12 @@ Each rule stops a bug that some webhook receiver has had; every message says wha
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from eventroute.schemes.derived import covers_body, is_signed, signs
 from eventroute.schemes.model import Scheme
-from eventroute.schemes.source import alternatives
+from eventroute.schemes.source import Place, alternatives
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _PATH: Final = re.compile(r"[^.\s]+(\.[^.\s]+)*")
@@ -42,17 +42,17 @@ def _grammar(scheme: Scheme) -> Iterator[str]:
     signed = [part.removesuffix("?") for part in scheme.signed if not _is_named_part(part)]
     echoed = [rule.echo.partition("=")[2] for rule in scheme.handshake if rule.echo]
     conditions = [match.source for rule in scheme.handshake for match in rule.when]
-    columns: list[tuple[str, list[str]]] = [
-        ("signature", [scheme.signature] if scheme.signature else []),
-        ("signed", signed),
-        ("timestamp", [scheme.timestamp] if scheme.timestamp else []),
-        ("event", list(scheme.event)),
-        ("id", list(scheme.id)),
-        ("handshake", echoed + conditions),
+    columns: list[tuple[str, Iterable[str], set[Place]]] = [
+        ("signature", filter(None, [scheme.signature]), {"header", "body"}),
+        ("signed", signed, {"header", "body"}),
+        ("timestamp", filter(None, [scheme.timestamp]), {"header", "signature", "body"}),
+        ("event", scheme.event, {"header", "body", "item"}),
+        ("id", scheme.id, {"header", "body", "item"}),
+        ("handshake", echoed + conditions, {"header", "body"}),
     ]
-    for column, sources in columns:
+    for column, sources, places in columns:
         for source in sources:
-            problem = _source_problem(source)
+            problem = _source_problem(source, places)
             if problem:
                 yield f"{column}: {problem}"
     place, colon, path = scheme.batch.partition(":")
@@ -64,12 +64,14 @@ def _is_named_part(part: str) -> bool:
     return part in _NAMED_PARTS or part.startswith("text:")
 
 
-def _source_problem(text: str) -> str | None:
+def _source_problem(text: str, places: set[Place]) -> str | None:
     try:
         sources = alternatives(text)
     except ValueError as error:
         return str(error)
     for place, name in sources:
+        if place not in places:
+            return f"{text!r}: only {', '.join(sorted(places))} can be read here"
         pattern = _HEADER_NAME if place == "header" else _PATH
         if not pattern.fullmatch(name):
             return f"{text!r} does not name a {place} value"
@@ -84,8 +86,8 @@ def _credentials(scheme: Scheme) -> Iterator[str]:
         return
     if not scheme.signature:
         yield "signature: say where it is, for example header:x-signature"
-    elif not scheme.signature.startswith(("header:", "body:")) or "|" in scheme.signature:
-        yield "signature: name one header, or one body value"
+    elif "|" in scheme.signature:
+        yield "signature: name one header, or one body value; the headers present must not choose"
     if scheme.kind in {"token", "basic"} and scheme.signed:
         yield f"signed: {scheme.kind} signs nothing, so leave it out"
     if signs(scheme) and not scheme.signed:

@@ -20,6 +20,7 @@ from eventroute.schemes.source import getter
 MAX_ITEMS: Final = 10_000
 """Events of one batch; arbitrary, HubSpot sends 100 and SendGrid some 2,000."""
 
+_MAX_TYPE: Final = 200  # characters of an event type; arbitrary, so that nobody sends a book as one
 _MAX_ECHO: Final = 1024  # characters; arbitrary, Slack's challenge has 52
 
 
@@ -200,9 +201,10 @@ def _event_type(scheme: Scheme) -> Callable[[Request, Any], str | None]:
             if not part:
                 break
             parts.append(part)
-        if implied and parts and not all(key in value for key in implied.get(parts[0], ())):
+        wanted = implied.get(parts[0]) if parts else None
+        if wanted and not (isinstance(value, dict) and all(key in value for key in wanted)):
             return None
-        return b".".join(parts).decode("utf-8", "replace")
+        return b".".join(parts).decode("utf-8", "replace")[:_MAX_TYPE]
 
     return event_type
 

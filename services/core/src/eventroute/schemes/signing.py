@@ -8,12 +8,12 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -50,9 +50,9 @@ def generate_secret(scheme: Scheme) -> KeyPair:
     """Make a random secret of the form that a scheme wants."""
     match scheme.kind:
         case "ed25519":
-            return _generate_ed25519(scheme)
+            return _spell_pair(scheme, Ed25519PrivateKey.generate())
         case "ecdsa-p256":
-            return _generate_ecdsa()
+            return _spell_pair(scheme, generate_private_key(SECP256R1()))
         case "basic":
             shared = b"eventroute:" + secrets.token_hex(_SECRET_BYTES).encode()
             return KeyPair(shared, shared)
@@ -167,7 +167,7 @@ class _Draft:
     def _put(self, text: str, value: str) -> None:
         """Set a value where a source would find it: at the alternative that is there, else in a header if it may."""
         sources = alternatives(text)
-        document = self._decoded() if _reads_body(sources) else None
+        document = self._decoded()
         held = (source for source in sources if self._holds(source, document))
         in_header = (source for source in sources if source.place == "header")
         source = next(held, None) or next(in_header, sources[0])
@@ -179,13 +179,13 @@ class _Draft:
         if all(as_text(at(target, path)) == value for target in targets):
             return  # and keep the body's own spelling
         for index, target in enumerate(targets):
-            _set(target, path, f"{value}-{index}" if index and text in self._scheme.id else value)
+            if not _set(target, path, f"{value}-{index}" if index and text in self._scheme.id else value):
+                raise Refused(f"{self._scheme.name}: the body has no place for {source.name}")
         self._encode(document)
 
     def _has(self, text: str) -> bool:
-        sources = alternatives(text)
-        document = self._decoded() if _reads_body(sources) else None
-        return any(self._holds(source, document) for source in sources)
+        document = self._decoded()
+        return any(self._holds(source, document) for source in alternatives(text))
 
     def _holds(self, source: Source, document: Any) -> bool:
         if source.place == "header":
@@ -201,15 +201,22 @@ class _Draft:
         return [document]
 
     def _decoded(self) -> Any:
+        """Decode the body; None when it is neither JSON nor a form, and can only be sent as it is."""
+        decoded: Any
         if media_type(self._headers) == "json":
             decoded = parse_json(self._body)
+        elif self._wraps_json():
+            decoded = parse_json(dict(self._fields())["payload"].encode())
         else:
-            fields = parse_form(self._body)
-            form = {} if isinstance(fields, Unparsable) else form_object(fields)
-            decoded = parse_json(form["payload"].encode()) if self._wraps_json() else form
-        if not isinstance(decoded, dict | list):
-            raise Refused(f"{self._scheme.name}: its event is set inside the body, which is no JSON object or form")
-        return decoded
+            decoded = form_object(self._fields())
+        return None if isinstance(decoded, Unparsable) else decoded
+
+    def _fields(self) -> tuple[tuple[str, str], ...]:
+        fields = parse_form(self._body)
+        return () if isinstance(fields, Unparsable) else fields
+
+    def _wraps_json(self) -> bool:
+        return self._scheme.form in {"payload", "payload-or-fields"} and "payload" in dict(self._fields())
 
     def _encode(self, document: Any) -> None:
         encoded = msgspec.json.encode(document)
@@ -220,19 +227,20 @@ class _Draft:
         else:
             self._body = urlencode(document, doseq=True).encode()
 
-    def _wraps_json(self) -> bool:
-        return self._scheme.form in {"payload", "payload-or-fields"} and self._body.startswith(b"payload=")
 
-
-def _set(value: Any, path: tuple[str, ...], new: str) -> None:
-    """Write a value at a path, as the number that it is where a number stood before."""
+def _set(value: Any, path: tuple[str, ...], new: str) -> bool:
+    """Write a value at a path, as a number where a number stood before; False where the path does not fit."""
     for step in path[:-1]:
-        value = value[0] if step == "[]" else value.setdefault(step, {})
+        if isinstance(value, dict):
+            value = value.setdefault(step, {})
+        elif step == "[]" and isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        else:
+            return False
+    if not isinstance(value, dict):
+        return False
     value[path[-1]] = int(new) if isinstance(value.get(path[-1]), int) and new.isdecimal() else new
-
-
-def _reads_body(sources: Sequence[Source]) -> bool:
-    return any(source.place != "header" for source in sources)
+    return True
 
 
 def _made_up_id() -> str:
@@ -268,34 +276,40 @@ def _shared_key(scheme: Scheme, secret: bytes) -> bytes:
 
 def _private_signature(scheme: Scheme, message: bytes, secret: bytes) -> bytes:
     try:
-        if scheme.key == "spki":
-            private = load_der_private_key(base64.b64decode(secret, validate=True), None)
-            if isinstance(private, EllipticCurvePrivateKey):
-                return private.sign(message, ECDSA(SHA256()))
-            raise Refused(f"{scheme.name}: signing needs a P-256 private key")
-        seed = bytes.fromhex(secret.decode()) if scheme.key == "hex" else base64.b64decode(_after_whsk(secret))
-        return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
-    except (ValueError, TypeError) as error:
+        private = _private_key(scheme, secret)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Refused(f"{scheme.name}: signing needs the private key, as generate_secret spells it") from error
+    if scheme.kind == "ed25519" and isinstance(private, Ed25519PrivateKey):
+        return private.sign(message)
+    if scheme.kind == "ecdsa-p256" and isinstance(private, EllipticCurvePrivateKey):
+        return private.sign(message, ECDSA(SHA256()))
+    raise Refused(f"{scheme.name}: signing needs an {scheme.kind} private key")
 
 
-def _after_whsk(secret: bytes) -> bytes:
-    return secret.removeprefix(b"whsk_")
+def _private_key(scheme: Scheme, secret: bytes) -> object:
+    match scheme.key:
+        case "spki":
+            return load_der_private_key(base64.b64decode(secret, validate=True), None)
+        case "hex":
+            return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret.decode()))
+        case _:
+            return Ed25519PrivateKey.from_private_bytes(base64.b64decode(secret.removeprefix(b"whsk_"), validate=True))
 
 
-def _generate_ed25519(scheme: Scheme) -> KeyPair:
-    private = Ed25519PrivateKey.generate()
-    public_bytes, private_bytes = private.public_key().public_bytes_raw(), private.private_bytes_raw()
-    if scheme.key == "hex":
-        return KeyPair(public_bytes.hex().encode(), private_bytes.hex().encode())
-    return KeyPair(b"whpk_" + base64.b64encode(public_bytes), b"whsk_" + base64.b64encode(private_bytes))
-
-
-def _generate_ecdsa() -> KeyPair:
-    private = generate_private_key(SECP256R1())
-    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    pkcs8 = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    return KeyPair(base64.b64encode(public), base64.b64encode(pkcs8))
+def _spell_pair(scheme: Scheme, private: Ed25519PrivateKey | EllipticCurvePrivateKey) -> KeyPair:
+    """Spell a private key and its public half as `_private_key` and `parse_key` read them."""
+    if scheme.key == "spki" or isinstance(private, EllipticCurvePrivateKey):
+        public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        pkcs8 = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return KeyPair(base64.b64encode(public), base64.b64encode(pkcs8))
+    public, seed = private.public_key().public_bytes_raw(), private.private_bytes_raw()
+    match scheme.key:
+        case "hex":
+            return KeyPair(public.hex().encode(), seed.hex().encode())
+        case "whpk":
+            return KeyPair(b"whpk_" + base64.b64encode(public), b"whsk_" + base64.b64encode(seed))
+        case _:
+            return KeyPair(base64.b64encode(public), base64.b64encode(seed))
 
 
 def _spell_secret(scheme: Scheme, data: bytes) -> bytes:

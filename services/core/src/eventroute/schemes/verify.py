@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from eventroute.outcome import Refusal
 from eventroute.schemes.derived import strength
-from eventroute.schemes.key import Key, decode_base64
+from eventroute.schemes.key import Key, decode_base64, decode_hex
 from eventroute.schemes.message import MAX_UNVERIFIED_BODY, Message, message_builder, parses_before_verifying
 from eventroute.schemes.model import Encoding, Scheme, Strength
 from eventroute.schemes.request import Request
@@ -195,14 +195,22 @@ def _mac_matches(scheme: Scheme, mac: Callable[[bytes, bytes], bytes]) -> _Match
     return matches
 
 
+_TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")
+_DECODERS: Final[dict[Encoding, Callable[[bytes], bytes | None]]] = {
+    "hex": decode_hex,
+    "base64": decode_base64,
+    "base64url": lambda text: decode_base64(text.translate(_TO_BASE64) + b"=" * (-len(text) % 4)),
+}
+
+
 def _public_key_matches(scheme: Scheme) -> _Matches:
-    decode = bytes.fromhex if scheme.encoding == "hex" else None
+    decode = _DECODERS[scheme.encoding]
 
     def matches(key: Key, messages: tuple[bytes, ...], candidates: list[bytes]) -> bool:
+        signatures = [decode(candidate) for candidate in candidates]
         found = False
         for message in messages:
-            for candidate in candidates:
-                signature = decode(candidate.decode()) if decode else decode_base64(candidate)
+            for signature in signatures:
                 found |= signature is not None and key.kind == scheme.kind and _signed_by(key, message, signature)
         return found
 
