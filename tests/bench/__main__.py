@@ -1,0 +1,62 @@
+"""The benchmark: EventRoute beside its peers, everything in one run.
+
+Ends with 0 when the figures are valid, whether or not they reach the goals; with 1 when a request failed, or a job was
+lost or ran twice.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from rich.console import Console
+
+from bench.effort import FULL, QUICK, Effort
+from bench.figures import Section
+from bench.pickup import measure_pickup
+from bench.processes import LOAD_CORE, pin
+from bench.receiver import measure_receivers
+from bench.report import build_markdown, build_report, print_report, write_json
+from bench.throughput import measure_throughput
+
+SECTIONS: Final = {"receiver": measure_receivers, "pickup": measure_pickup, "throughput": measure_throughput}
+_TABLE_WIDTH: Final = 120  # also where no terminal tells one
+RESULTS: Final = Path(__file__).parent / "RESULTS.md"
+
+
+async def measure(names: list[str], effort: Effort, console: Console) -> list[Section]:
+    """Run the chosen sections one after the other."""
+    found = []
+    with tempfile.TemporaryDirectory(prefix="eventroute-bench-") as folder:
+        for name in names:
+            with console.status(f"measuring: {name}"):
+                found.append(await SECTIONS[name](effort, Path(folder)))
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run: figures mean nothing")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
+    options = parser.parse_args()
+    if options.write and (options.quick or options.only != list(SECTIONS)):
+        parser.error(f"{RESULTS.name} holds whole runs only")
+    pin(0, LOAD_CORE)
+    console = Console()
+    console.width = max(console.width, _TABLE_WIDTH)
+    sections = uvloop.run(measure(options.only, QUICK if options.quick else FULL, console))
+    report = build_report(sections, is_quick=options.quick)
+    print_report(report, console)
+    if options.json:
+        write_json(report, options.json)
+    if options.write:
+        RESULTS.write_text(build_markdown(report), encoding="utf-8")
+    return 1 if report.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

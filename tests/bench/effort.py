@@ -1,0 +1,24 @@
+"""How much is measured: all of it, or just enough to see that the benchmark works."""
+
+from typing import Final, NamedTuple
+
+
+class Effort(NamedTuple):
+    """Numbers of rounds, requests and jobs; all fixed beforehand, so that no stack gets more of them for being fast."""
+
+    rounds: int
+    """Of the receivers, all stacks in turn in each."""
+    warm_up: int
+    """Requests before the clock starts."""
+    requests: int
+    """Per round, for the fast receivers; the slow ones get a fifth, which takes them as long."""
+    deliveries: int
+    """Single deliveries per stack, for the pick-up."""
+    jobs: int
+    """Per round, for the workers' throughput."""
+    job_rounds: int
+    """Of the workers' throughput, all stacks in turn in each."""
+
+
+FULL: Final = Effort(rounds=5, warm_up=500, requests=20_000, deliveries=200, jobs=1_000, job_rounds=3)
+QUICK: Final = Effort(rounds=1, warm_up=20, requests=500, deliveries=5, jobs=40, job_rounds=1)

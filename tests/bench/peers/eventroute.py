@@ -1,0 +1,108 @@
+"""EventRoute itself: its own programs as they are deployed, and a published table with one GitHub route."""
+
+from typing import Final
+
+from redis.asyncio import Redis
+
+from bench.deliveries import SECRET
+from bench.processes import free_port, python
+from bench.site import Command, Job, Site
+from eventroute import keys
+from eventroute.ids import RouteUid, route_path
+from eventroute.route_table import (
+    RECEIVER,
+    WORKER,
+    LogSink,
+    ModelCall,
+    PromptRule,
+    ReceiverRoute,
+    RetryRule,
+    WorkerRoute,
+)
+from eventroute.runtime.tables import publish
+from eventroute.schemes import SCHEMES
+from eventroute.sealed import SealKey, new_key_text
+from eventroute.secret import Secret
+
+QUEUE: Final = keys.QUEUE
+
+_TABLE_KEY: Final = new_key_text()
+_UID: Final = RouteUid("0b0c7c1e-6f5a-4f0e-9b1a-5d1c2b3a4f5e")
+_ROUTE: Final = route_path("bench", "github")
+_TRACED: Final = "0.1"  # of all requests
+
+
+async def publish_route(site: Site) -> None:
+    """Put the route into both tables, as the operator does."""
+    receiver_route = ReceiverRoute(
+        uid=_UID,
+        path=_ROUTE,
+        generation=1,
+        scheme=SCHEMES["github"],
+        secrets=(Secret(SECRET.encode()),),
+        public_url=None,
+        suspend=False,
+        filter=None,
+        max_body_bytes=1 << 20,
+        rate_limit=None,
+    )
+    model = ModelCall(name="claude-haiku-4-5", max_tokens=512, timeout_s=120)
+    prompt = PromptRule(
+        events=("*",),
+        when=None,
+        model=model,
+        system="Analyze this event and summarize what happened.",
+        user=None,
+    )
+    worker_route = WorkerRoute(
+        uid=_UID,
+        path=_ROUTE,
+        generation=1,
+        provider="github",
+        prompts=(prompt,),
+        entity=None,
+        history=None,
+        retry=RetryRule(attempts=8, deadline_s=86_400),
+        sinks=(LogSink(),),
+        api_key=None,
+    )
+    key = SealKey.from_text(_TABLE_KEY)
+    async with Redis.from_url(site.redis_url) as redis:
+        await publish(redis, RECEIVER, {_ROUTE: receiver_route}, key)
+        await publish(redis, WORKER, {_ROUTE: worker_route}, key)
+
+
+def receiver(site: Site) -> Command:
+    """The receiver, tracing one request in ten and exporting those."""
+    environ = {
+        "EVENTROUTE_RECEIVER_HOST": "127.0.0.1",
+        "EVENTROUTE_RECEIVER_PORT": str(site.port),
+        "EVENTROUTE_RECEIVER_PROBE_PORT": str(free_port()),
+        "EVENTROUTE_RECEIVER_REDIS_URL": site.redis_url,
+        "EVENTROUTE_RECEIVER_TABLE_KEY": _TABLE_KEY,
+        **_traced(site),
+    }
+    return Command(python("eventroute_receiver"), environ)
+
+
+def worker(site: Site, job: Job, *, slots: int) -> Command:
+    """The worker as it is deployed, or its queue layer alone with a job that does not ask Claude."""
+    environ = {
+        "EVENTROUTE_WORKER_REDIS_URL": site.redis_url,
+        "EVENTROUTE_WORKER_TABLE_KEY": _TABLE_KEY,
+        "EVENTROUTE_WORKER_ANTHROPIC_API_KEY": "sk-ant-bench",
+        "EVENTROUTE_WORKER_ANTHROPIC_BASE_URL": site.claude_url,
+        "EVENTROUTE_WORKER_MAX_JOBS": str(slots),
+        "EVENTROUTE_WORKER_PROBE_PORT": str(free_port()),
+        **_traced(site),
+        **site.environ,
+    }
+    return Command(python("bench.peers.eventroute_worker", job, str(slots)), environ)
+
+
+def _traced(site: Site) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": site.claude_url,
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": _TRACED,
+    }

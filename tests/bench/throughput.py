@@ -1,0 +1,115 @@
+"""Workers' throughput: a full queue against a fixed number of slots, with jobs of 50 ms and with jobs of nothing.
+
+Each run fills the queue through the stack's own receiver, stops that, and starts the worker. What counts is the time
+from the first job's start until the queue in Redis is empty: no start-up of processes, but each job's end as Redis sees
+it. A job that ran twice, or not at all, makes the figures invalid.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from redis.asyncio import Redis
+
+from bench.deliveries import render
+from bench.effort import Effort
+from bench.figures import Goal, Row, Section, Spread
+from bench.load import drive
+from bench.peers import stamps
+from bench.processes import valkey
+from bench.site import JOB_SLEEP_S, Job, Site
+from bench.stacks import (
+    CONNECTIONS,
+    EVENTROUTE,
+    LITESTAR_ARQ,
+    LITESTAR_ARQ_TUNED,
+    SLOTS,
+    Stack,
+    queued,
+    receiving,
+    working,
+)
+
+STACKS: Final = (LITESTAR_ARQ, LITESTAR_ARQ_TUNED, EVENTROUTE)
+
+_FILL_LIMIT_S: Final = 60.0
+_WORK_LIMIT_S: Final = 90.0
+_LOOK_S: Final = 0.002
+_SHARE, _SLEEP_RATE, _RATE = "of the ideal rate %", "50 ms jobs/s", "no-op jobs/s"
+
+
+class _Run(NamedTuple):
+    rate: float
+    faults: list[str]
+
+
+async def measure_throughput(effort: Effort, folder: Path) -> Section:
+    """Run all workers in turn, with both kinds of job, `effort.job_rounds` times."""
+    requests = [render(number).request for number in range(1, effort.jobs)]
+    runs: defaultdict[tuple[str, Job], list[_Run]] = defaultdict(list)
+    jobs: tuple[Job, ...] = ("sleep", "nothing")
+    for _ in range(effort.job_rounds):
+        for job in jobs:
+            for stack in STACKS:
+                runs[stack.name, job].append(await _run(stack, job, requests, folder))
+
+    def rates(stack: Stack, job: Job) -> list[float]:
+        return [run.rate for run in runs[stack.name, job]]
+
+    ideal = SLOTS / JOB_SLEEP_S
+
+    def row(stack: Stack) -> Row:
+        sleeping = rates(stack, "sleep")
+        shares = Spread.of(100 * rate / ideal for rate in sleeping)
+        figures = {_SHARE: shares, _SLEEP_RATE: Spread.of(sleeping), _RATE: Spread.of(rates(stack, "nothing"))}
+        return Row(stack.name, figures)
+
+    against = Spread.of_ratios(rates(EVENTROUTE, "nothing"), rates(LITESTAR_ARQ, "nothing"))
+    rows = [row(stack) for stack in STACKS]
+    return Section(
+        title="Worker: throughput of a full queue",
+        conditions=[
+            f"{effort.jobs:,} jobs queued beforehand; {SLOTS} slots, so that {ideal:.0f} jobs/s of 50 ms are the ideal",
+            "one worker process, on a core of its own where the system can pin it",
+            f"{effort.job_rounds} rounds, all stacks in turn in each; from the first start until the queue is empty",
+            "arq: its defaults; arq tuned: poll of 10 ms, no kept results; all on uvloop",
+        ],
+        columns=[_SHARE, _SLEEP_RATE, _RATE],
+        rows=rows,
+        goals=[
+            Goal(
+                text="EventRoute: 50 ms jobs, share of the ideal rate",
+                bound="at least",
+                wanted=90,
+                measured=rows[STACKS.index(EVENTROUTE)].values[_SHARE] or Spread.of([0]),
+                unit="%",
+            ),
+            Goal(text="EventRoute against arq, no-op jobs", bound="at least", wanted=1.5, measured=against, unit="x"),
+        ],
+        faults=[fault for several in runs.values() for run in several for fault in run.faults],
+    )
+
+
+async def _run(stack: Stack, job: Job, requests: Sequence[bytes], folder: Path) -> _Run:
+    async with valkey(folder) as store, Redis.from_url(store.url) as redis:
+        site = Site(folder=folder, redis_url=store.url, claude_url="http://127.0.0.1:9")
+        async with receiving(stack, site):
+            load = await drive(site.port, requests, connections=CONNECTIONS, limit_s=_FILL_LIMIT_S)
+        async with working(stack, site, job) as worker, asyncio.timeout(_WORK_LIMIT_S):
+            while await queued(stack, redis):
+                worker.check()
+                await asyncio.sleep(_LOOK_S)
+            empty_ns = time.monotonic_ns()
+        return _judge(stack, stamps.read(site.stamps), wanted=1 + load.acks, empty_ns=empty_ns)
+
+
+def _judge(stack: Stack, written: Sequence[stamps.Stamp], *, wanted: int, empty_ns: int) -> _Run:
+    starts = [stamp for stamp in written if stamp.what == stamps.STARTED]
+    ended = {stamp.job for stamp in written if stamp.what == stamps.ENDED}
+    faults = []
+    if len(ended) != wanted or len(starts) != wanted:
+        faults = [f"{stack.name}: {wanted} jobs queued, {len(starts)} starts, {len(ended)} done"]
+    return _Run(len(ended) / ((empty_ns - starts[0].at_ns) / 1e9), faults)
