@@ -20,6 +20,9 @@ DEFAULT_SYSTEM: Final = (
     "Analyze this event. Say in a few sentences what happened and what, if anything, should be done."
 )
 
+MAX_SYSTEM_LENGTH: Final = 32_768
+MAX_USER_LENGTH: Final = 32_768
+
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 ObjectName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
@@ -29,8 +32,8 @@ Cel = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=256)]
 EventPattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.:/@]*$", max_length=128)]
-SystemText = Annotated[str, StringConstraints(max_length=32_768)]
-UserText = Annotated[str, StringConstraints(max_length=32_768)]
+SystemText = Annotated[str, StringConstraints(max_length=MAX_SYSTEM_LENGTH)]
+UserText = Annotated[str, StringConstraints(max_length=MAX_USER_LENGTH)]
 
 
 class Strict(BaseModel):

@@ -1,0 +1,562 @@
+"""From EventRoutes, Secrets and ConfigMaps to the route tables, with a verdict on each route.
+
+Pure: the operator, the local mode and `eventroute lint` call it alike. A route with an error is in neither table, and
+never affects another. What is judged is in `_CHECKS`, in the order in which a person would mend it.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from msgspec.structs import replace
+
+from eventroute.crd import v1alpha1 as crd
+from eventroute.crd.duration import seconds
+from eventroute.crd.objects import ObjectKey
+from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression, nearest
+from eventroute.ids import RoutePath, RouteUid, route_path
+from eventroute.match import covers
+from eventroute.route_table import (
+    HistoryRule,
+    LogSink,
+    ModelCall,
+    PromptRule,
+    RateLimit,
+    ReceiverRoute,
+    RetryRule,
+    Sink,
+    StreamSink,
+    WorkerRoute,
+)
+from eventroute.schemes import (
+    SCHEMES,
+    HandshakeRule,
+    Match,
+    Scheme,
+    SecretProblem,
+    Strength,
+    lint_key,
+    lint_scheme,
+    needs_public_url,
+    needs_secret,
+    strength,
+)
+from eventroute.secret import Secret
+from eventroute.template import TemplateRefused, compile_template
+
+MAX_MESSAGE_LENGTH: Final = 256
+CUSTOM: Final = "custom"
+
+Secrets = Mapping[ObjectKey, Mapping[str, Secret]]
+ConfigMaps = Mapping[ObjectKey, Mapping[str, str]]
+Value = TypeVar("Value")
+
+_LOCAL_UIDS: Final = uuid.UUID("5f0e3a52-3c5d-5d7e-9b52-6f2a6f0a7f11")
+"""Namespace of the uids that routes without an API server get; random, and never to be changed."""
+_DEFAULT_TOLERANCE_S: Final = 300
+_SIGNING_KINDS: Final = frozenset({"hmac", "ed25519", "ecdsa-p256"})
+_STRENGTHS: Final = (Strength.OPEN, Strength.AUTHENTICATED, Strength.VERIFIED)
+
+
+class Condition(StrEnum):
+    """Which condition of the route's status a problem belongs to."""
+
+    ACCEPTED = "Accepted"
+    SECRETS_RESOLVED = "SecretsResolved"
+    PROMPTS_VALID = "PromptsValid"
+
+
+class Severity(StrEnum):
+    """What a problem means for the route."""
+
+    ERROR = "error"
+    """The route is not served."""
+    WARNING = "warning"
+    """Served, though probably not as intended."""
+    NOTE = "note"
+    """Could not be judged with what is at hand."""
+
+
+class Reason(StrEnum):
+    """What is wrong; stable, and used as a condition's reason."""
+
+    DUPLICATE_PATH = "DuplicatePath"
+    UNKNOWN_PROVIDER = "UnknownProvider"
+    INVALID_SCHEME = "InvalidScheme"
+    UNAUTHENTICATED = "UnauthenticatedNotAllowed"
+    STRENGTH_TOO_WEAK = "StrengthTooWeak"
+    TOLERANCE_WITHOUT_TIMESTAMP = "ToleranceWithoutTimestamp"
+    PUBLIC_URL_MISSING = "PublicURLMissing"
+
+    SECRET_REF_MISSING = "SecretRefMissing"  # noqa: S105  # a reason's name
+    SECRET_UNUSED = "SecretUnused"  # noqa: S105  # the same
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  # the same
+    SECRET_KEY_NOT_FOUND = "SecretKeyNotFound"  # noqa: S105  # the same
+    SECRET_EMPTY = SecretProblem.EMPTY.value
+    SECRET_HAS_WHITESPACE = SecretProblem.HAS_WHITESPACE.value
+    SECRET_PUBLICLY_KNOWN = SecretProblem.PUBLICLY_KNOWN.value
+    SECRET_UNDECODABLE = SecretProblem.UNDECODABLE.value
+    SECRET_WRONG_TYPE = SecretProblem.WRONG_TYPE.value
+    SECRET_TOO_SHORT = SecretProblem.TOO_SHORT.value
+
+    INVALID_EXPRESSION = "InvalidExpression"
+    INVALID_TEMPLATE = "InvalidTemplate"
+    UNKNOWN_VARIABLE = "UnknownVariable"
+    CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
+    CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
+    TEXT_TOO_LONG = "TextTooLong"
+    UNREACHABLE_PROMPT = "UnreachablePrompt"
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with a route."""
+
+    condition: Condition
+    severity: Severity
+    reason: Reason
+    field: str
+    """Dotted path, `spec.prompts[1].user`."""
+    line: int
+    """Within the field's text, from 1; 0 when the field as a whole is meant."""
+    message: str
+    """At most 256 characters; names route, field and line; never holds a secret."""
+
+
+class Verdict(NamedTuple):
+    """What became of one route."""
+
+    path: RoutePath
+    uid: RouteUid
+    generation: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the route stands in both tables."""
+        return all(problem.severity is Severity.WARNING for problem in self.problems)
+
+    def of(self, condition: Condition) -> tuple[Problem, ...]:
+        """Pick the errors that make a condition false."""
+        return tuple(
+            problem
+            for problem in self.problems
+            if problem.condition is condition and problem.severity is Severity.ERROR
+        )
+
+
+class Compiled(NamedTuple):
+    """The tables of all routes that can be served, and a verdict on each route, in the order given."""
+
+    receiver: dict[RoutePath, ReceiverRoute]
+    worker: dict[RoutePath, WorkerRoute]
+    verdicts: tuple[Verdict, ...]
+
+
+def compile_routes(
+    routes: Sequence[crd.EventRoute], *, secrets: Secrets | None, config_maps: ConfigMaps | None
+) -> Compiled:
+    """Judge routes, and build the table entries of those that can be served.
+
+    routes       the older first: of two with one path, the first keeps it
+    secrets      those of all namespaces; None = not at hand, so that references to them are only noted
+    config_maps  the same
+    """
+    receiver: dict[RoutePath, ReceiverRoute] = {}
+    worker: dict[RoutePath, WorkerRoute] = {}
+    verdicts: list[Verdict] = []
+    taken: set[RoutePath] = set()
+    for route in routes:
+        gathered = _gather(route, secrets, config_maps, taken)
+        verdict = Verdict(
+            path=gathered.path,
+            uid=gathered.uid,
+            generation=route.metadata.generation,
+            problems=tuple(problem for check in _CHECKS for problem in check(gathered)),
+        )
+        verdicts.append(verdict)
+        taken.add(gathered.path)
+        if verdict.is_served:
+            receiver[gathered.path] = _receiver_route(gathered)
+            worker[gathered.path] = _worker_route(gathered)
+    return Compiled(receiver, worker, tuple(verdicts))
+
+
+# --- what the checks look at ------------------------------------------------------------------------------------------
+
+
+class _Absent(NamedTuple):
+    """Why a reference leads nowhere."""
+
+    reason: Reason
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found(Generic[Value]):
+    """What a field says, itself or by reference."""
+
+    field: str
+    value: Value | _Absent
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """One route and all that it refers to."""
+
+    path: RoutePath
+    uid: RouteUid
+    is_taken: bool
+    route: crd.EventRoute
+    scheme: Scheme | None
+    """None when nobody knows the provider."""
+    secrets: tuple[_Found[Secret], ...]
+    api_key: _Found[Secret] | None
+    systems: tuple[_Found[str | None], ...]
+    """One per prompt, as `users`; None = the default."""
+    users: tuple[_Found[str | None], ...]
+
+    @property
+    def spec(self) -> crd.EventRouteSpec:
+        return self.route.spec
+
+    def problem(
+        self, reason: Reason, field: str, message: str, *, line: int = 0, severity: Severity = Severity.ERROR
+    ) -> Problem:
+        place = f"{field.removeprefix('spec.')}, line {line}" if line else field.removeprefix("spec.")
+        text = f"route {self.path}: {place}: {message}"
+        if len(text) > MAX_MESSAGE_LENGTH:
+            text = text[: MAX_MESSAGE_LENGTH - 1] + "…"
+        return Problem(_condition(reason, field), severity, reason, field, line, text)
+
+    def absent(self, found: _Found[Value]) -> Iterator[Problem]:
+        if isinstance(found.value, _Absent):
+            yield self.problem(found.value.reason, found.field, found.value.message, severity=found.value.severity)
+
+
+def _condition(reason: Reason, field: str) -> Condition:
+    if reason.startswith("Secret"):
+        return Condition.SECRETS_RESOLVED
+    return Condition.PROMPTS_VALID if field.startswith("spec.prompts") else Condition.ACCEPTED
+
+
+def _gather(
+    route: crd.EventRoute, secrets: Secrets | None, config_maps: ConfigMaps | None, taken: set[RoutePath]
+) -> _Gathered:
+    namespace, spec = route.metadata.namespace, route.spec
+    path = route_path(namespace, route.metadata.name)
+    refs = {f"spec.secretRefs[{index}]": ref for index, ref in enumerate(spec.secret_refs)}
+    key_ref = spec.model.api_key_ref
+
+    def secret(field: str, ref: crd.SecretKeyRef) -> _Found[Secret]:
+        reasons = (Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND)
+        return _Found(field, _resolve("Secret", secrets, ObjectKey(namespace, ref.name), ref.key, reasons))
+
+    def text(field: str, inline: str | None, ref: crd.ConfigMapKeyRef | None) -> _Found[str | None]:
+        if ref is None:
+            return _Found(field, inline)
+        reasons = (Reason.CONFIG_MAP_NOT_FOUND, Reason.CONFIG_MAP_KEY_NOT_FOUND)
+        name = ObjectKey(namespace, ref.name)
+        return _Found(f"{field}From", _resolve("ConfigMap", config_maps, name, ref.key, reasons))
+
+    return _Gathered(
+        path=path,
+        uid=RouteUid(route.metadata.uid or str(uuid.uuid5(_LOCAL_UIDS, path))),
+        is_taken=path in taken,
+        route=route,
+        scheme=_scheme(spec),
+        secrets=tuple(secret(field, ref) for field, ref in refs.items()),
+        api_key=secret("spec.model.apiKeyRef", key_ref) if key_ref else None,
+        systems=tuple(
+            text(f"spec.prompts[{index}].system", prompt.system, prompt.system_from)
+            for index, prompt in enumerate(spec.prompts)
+        ),
+        users=tuple(
+            text(f"spec.prompts[{index}].user", prompt.user, prompt.user_from)
+            for index, prompt in enumerate(spec.prompts)
+        ),
+    )
+
+
+def _resolve(
+    kind: str,
+    objects: Mapping[ObjectKey, Mapping[str, Value]] | None,
+    name: ObjectKey,
+    key: str,
+    reasons: tuple[Reason, Reason],
+) -> Value | _Absent:
+    no_object, no_key = reasons
+    if objects is None:
+        return _Absent(no_object, Severity.NOTE, f'{kind} "{name.name}" was not looked at')
+    if name not in objects:
+        known = [other.name for other in objects if other.namespace == name.namespace]
+        hint = nearest(name.name, known)
+        return _Absent(no_object, Severity.ERROR, f'there is no {kind} "{name.name}" in {name.namespace}{hint}')
+    if key not in objects[name]:
+        hint = nearest(key, list(objects[name]))
+        return _Absent(no_key, Severity.ERROR, f'{kind} "{name.name}" has no key "{key}"{hint}')
+    return objects[name][key]
+
+
+def _scheme(spec: crd.EventRouteSpec) -> Scheme | None:
+    """Find the provider's row, or make one of `custom`; the route's own tolerance replaces the row's."""
+    scheme = _custom_scheme(spec.custom) if spec.custom else SCHEMES.get(spec.provider)
+    if scheme and scheme.timestamp and spec.tolerance:
+        return replace(scheme, tolerance_s=seconds(spec.tolerance))
+    return scheme
+
+
+def _custom_scheme(custom: crd.CustomScheme) -> Scheme:
+    return Scheme(
+        name=CUSTOM,
+        kind=custom.kind,
+        signature=custom.signature or "",
+        separator=custom.separator,
+        prefix=custom.prefix,
+        encoding=custom.encoding,
+        digest=custom.digest,
+        legacy_digest=custom.legacy_digest,
+        key=custom.key,
+        signed=custom.signed or (("body",) if custom.kind in _SIGNING_KINDS else ()),
+        covers_body=custom.covers_body,
+        timestamp=custom.timestamp or "",
+        timestamp_unit=custom.timestamp_unit,
+        tolerance_s=_DEFAULT_TOLERANCE_S if custom.timestamp else None,
+        advisory=custom.advisory,
+        event=custom.event,
+        ignored_events=custom.ignored_events,
+        id=custom.id,
+        dedup_ttl_s=seconds(custom.dedup_ttl),
+        batch=custom.batch,
+        form=custom.form,
+        document=custom.document,
+        handshake=tuple(
+            HandshakeRule(
+                when=tuple(Match(source=match.source, equals=match.equals) for match in rule.when),
+                status=rule.status,
+                body=rule.body,
+                echo=rule.echo,
+            )
+            for rule in custom.handshake
+        ),
+        success_status=custom.success_status,
+    )
+
+
+# --- checks: each one looks at one thing ------------------------------------------------------------------------------
+
+_Check = Callable[[_Gathered], Iterator[Problem]]
+
+
+def _path_is_free(gathered: _Gathered) -> Iterator[Problem]:
+    if gathered.is_taken:
+        message = "an older route has the same namespace and name, and keeps the path"
+        yield gathered.problem(Reason.DUPLICATE_PATH, "metadata.name", message)
+
+
+def _provider_is_known(gathered: _Gathered) -> Iterator[Problem]:
+    if gathered.scheme is None:
+        provider = gathered.spec.provider
+        message = f'unknown provider "{provider}"{nearest(provider, [*SCHEMES, CUSTOM])}'
+        yield gathered.problem(Reason.UNKNOWN_PROVIDER, "spec.provider", message)
+
+
+def _custom_scheme_is_sound(gathered: _Gathered) -> Iterator[Problem]:
+    if gathered.scheme and gathered.spec.custom:
+        for message in lint_scheme(gathered.scheme):
+            yield gathered.problem(Reason.INVALID_SCHEME, "spec.custom", message)
+
+
+def _sender_is_authenticated(gathered: _Gathered) -> Iterator[Problem]:
+    scheme, spec = gathered.scheme, gathered.spec
+    if scheme is None:
+        return
+    if strength(scheme) is Strength.OPEN and not spec.allow_unauthenticated:
+        message = f"{scheme.name} proves nothing about the sender; say true if anybody may post"
+        yield gathered.problem(Reason.UNAUTHENTICATED, "spec.allowUnauthenticated", message)
+    wanted = spec.require_strength
+    if wanted and _STRENGTHS.index(strength(scheme)) < _STRENGTHS.index(Strength(wanted)):
+        message = f"{scheme.name} offers only {strength(scheme)}"
+        yield gathered.problem(Reason.STRENGTH_TOO_WEAK, "spec.requireStrength", message)
+
+
+def _tolerance_has_a_timestamp(gathered: _Gathered) -> Iterator[Problem]:
+    if gathered.scheme and gathered.spec.tolerance and not gathered.scheme.timestamp:
+        message = f"{gathered.scheme.name} sends no timestamp to judge"
+        yield gathered.problem(Reason.TOLERANCE_WITHOUT_TIMESTAMP, "spec.tolerance", message)
+
+
+def _public_url_is_set(gathered: _Gathered) -> Iterator[Problem]:
+    if gathered.scheme and needs_public_url(gathered.scheme) and not gathered.spec.public_url:
+        message = f"{gathered.scheme.name} signs the URL that it calls; set the one that is configured there"
+        yield gathered.problem(Reason.PUBLIC_URL_MISSING, "spec.publicURL", message)
+
+
+def _secrets_are_usable(gathered: _Gathered) -> Iterator[Problem]:
+    scheme = gathered.scheme
+    if scheme is None:
+        return
+    if not needs_secret(scheme):
+        if gathered.secrets:
+            message = f"{scheme.name} uses no secret"
+            yield gathered.problem(Reason.SECRET_UNUSED, "spec.secretRefs", message, severity=Severity.WARNING)
+        return
+    if not gathered.secrets:
+        message = f"{scheme.name} needs a secret to verify with"
+        yield gathered.problem(Reason.SECRET_REF_MISSING, "spec.secretRefs", message)
+    for found in gathered.secrets:
+        yield from gathered.absent(found)
+        if isinstance(found.value, Secret):
+            problem = lint_key(scheme, found.value.reveal())
+            if problem:
+                yield gathered.problem(Reason(problem.reason.value), found.field, problem.message)
+
+
+def _api_key_is_usable(gathered: _Gathered) -> Iterator[Problem]:
+    found = gathered.api_key
+    if found is None:
+        return
+    yield from gathered.absent(found)
+    if isinstance(found.value, Secret):
+        key = found.value.reveal()
+        if not key.strip():
+            yield gathered.problem(Reason.SECRET_EMPTY, found.field, "the API key is empty")
+        elif key != key.strip():
+            message = "the API key begins or ends with white space, often the newline of `echo`"
+            yield gathered.problem(Reason.SECRET_HAS_WHITESPACE, found.field, message)
+
+
+def _expressions_compile(gathered: _Gathered) -> Iterator[Problem]:
+    spec = gathered.spec
+    expressions = {"spec.filter": spec.filter, "spec.entity": spec.entity}
+    expressions |= {f"spec.prompts[{index}].when": prompt.when for index, prompt in enumerate(spec.prompts)}
+    for field, source in expressions.items():
+        if source is None:
+            continue
+        try:
+            compile_expression(source, VARIABLES)
+        except ExpressionRefused as refused:
+            reason = Reason.UNKNOWN_VARIABLE if refused.unknown_variable else Reason.INVALID_EXPRESSION
+            yield gathered.problem(reason, field, f"{refused} (column {refused.column})", line=refused.line)
+
+
+def _system_texts_exist(gathered: _Gathered) -> Iterator[Problem]:
+    for found in gathered.systems:
+        yield from gathered.absent(found)
+        if isinstance(found.value, str) and len(found.value) > crd.MAX_SYSTEM_LENGTH:
+            message = f"the text has {len(found.value)} characters; at most {crd.MAX_SYSTEM_LENGTH} are allowed"
+            yield gathered.problem(Reason.TEXT_TOO_LONG, found.field, message)
+
+
+def _templates_compile(gathered: _Gathered) -> Iterator[Problem]:
+    for found in gathered.users:
+        yield from gathered.absent(found)
+        if not isinstance(found.value, str):
+            continue
+        try:
+            compile_template(found.value)
+        except TemplateRefused as refused:
+            reason = Reason.UNKNOWN_VARIABLE if refused.unknown_variable else Reason.INVALID_TEMPLATE
+            yield gathered.problem(reason, found.field, f"{refused} (column {refused.column})", line=refused.line)
+
+
+def _prompts_are_reachable(gathered: _Gathered) -> Iterator[Problem]:
+    taken: dict[str, int] = {}
+    for index, prompt in enumerate(gathered.spec.prompts):
+        hidden_by = [
+            next((at for earlier, at in taken.items() if covers(earlier, pattern)), None) for pattern in prompt.events
+        ]
+        if all(at is not None for at in hidden_by):
+            message = (
+                f"no event gets here: prompts[{max(at or 0 for at in hidden_by)}] and those before it take them all"
+            )
+            field = f"spec.prompts[{index}].events"
+            yield gathered.problem(Reason.UNREACHABLE_PROMPT, field, message, severity=Severity.WARNING)
+        if prompt.when is None:
+            taken |= dict.fromkeys((pattern for pattern in prompt.events if pattern not in taken), index)
+
+
+_CHECKS: Final[tuple[_Check, ...]] = (
+    _path_is_free,
+    _provider_is_known,
+    _custom_scheme_is_sound,
+    _sender_is_authenticated,
+    _tolerance_has_a_timestamp,
+    _public_url_is_set,
+    _secrets_are_usable,
+    _api_key_is_usable,
+    _expressions_compile,
+    _system_texts_exist,
+    _templates_compile,
+    _prompts_are_reachable,
+)
+
+
+# --- table entries of a route without errors --------------------------------------------------------------------------
+
+
+def _value(found: _Found[Value]) -> Value:
+    if isinstance(found.value, _Absent):
+        raise TypeError(f"{found.field} was not resolved")  # a route without errors has none such
+    return found.value
+
+
+def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
+    spec, scheme = gathered.spec, gathered.scheme
+    if scheme is None:
+        raise TypeError("unknown provider")  # the same
+    limit = spec.rate_limit
+    return ReceiverRoute(
+        uid=gathered.uid,
+        path=gathered.path,
+        generation=gathered.route.metadata.generation,
+        scheme=scheme,
+        secrets=tuple(map(_value, gathered.secrets)) if needs_secret(scheme) else (),
+        public_url=spec.public_url,
+        suspend=spec.suspend,
+        filter=spec.filter,
+        max_body_bytes=spec.max_body_bytes,
+        rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
+    )
+
+
+def _worker_route(gathered: _Gathered) -> WorkerRoute:
+    spec = gathered.spec
+    history = spec.history or (crd.History() if spec.entity else None)
+    return WorkerRoute(
+        uid=gathered.uid,
+        path=gathered.path,
+        generation=gathered.route.metadata.generation,
+        provider=spec.provider,
+        prompts=tuple(
+            PromptRule(
+                events=prompt.events,
+                when=prompt.when,
+                model=_model_call(spec.model, prompt.model),
+                system=_value(system) or crd.DEFAULT_SYSTEM,
+                user=_value(user),
+            )
+            for prompt, system, user in zip(spec.prompts, gathered.systems, gathered.users, strict=True)
+        ),
+        entity=spec.entity,
+        history=HistoryRule(scope=history.scope, keep=history.keep, inject=history.inject, ttl_s=seconds(history.ttl))
+        if history
+        else None,
+        retry=RetryRule(attempts=spec.retry.attempts, deadline_s=seconds(spec.retry.deadline)),
+        sinks=tuple(map(_sink, spec.sinks)),
+        api_key=_value(gathered.api_key) if gathered.api_key else None,
+    )
+
+
+def _model_call(model: crd.Model, own: crd.PromptModel) -> ModelCall:
+    return ModelCall(
+        name=own.name or model.name,
+        max_tokens=own.max_tokens or model.max_tokens,
+        timeout_s=float(seconds(own.timeout or model.timeout)),
+    )
+
+
+def _sink(sink: crd.Sink) -> Sink:
+    return StreamSink(name=sink.stream.name, max_entries=sink.stream.max_entries) if sink.stream else LogSink()
