@@ -2,19 +2,23 @@
 
 import asyncio
 import contextlib
+import functools
+import logging
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import uvicorn
 import uvloop
 
 from eventroute.errors import Refused
-from eventroute.runtime import logging, tracing
+from eventroute.runtime import logging as runtime_logging
+from eventroute.runtime import tracing
 from eventroute_receiver.app import build_receiver
+from eventroute_receiver.head import HeadLimits
 from eventroute_receiver.settings import ReceiverSettings
 
 _log = structlog.get_logger()
@@ -29,11 +33,13 @@ class _Server(uvicorn.Server):
 
 
 def _server(app: Any, settings: ReceiverSettings, *, port: int) -> _Server:
+    protocol = functools.partial(HeadLimits, deadline_s=settings.read_deadline_s)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=port,
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", protocol),  # uvicorn calls it, and asks for nothing else
+        ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -73,7 +79,8 @@ def main() -> int:
     except Refused as error:
         print(f"eventroute-receiver: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
         return 2
-    logging.setup(settings.log_level, program="receiver")
+    runtime_logging.setup(settings.log_level, program="receiver")
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are one line per malformed request
     provider = tracing.setup("eventroute-receiver")
     try:
         uvloop.run(serve(settings))

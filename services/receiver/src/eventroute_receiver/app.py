@@ -6,21 +6,25 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from litestar import Litestar, asgi
+from litestar import Litestar, Request, Response, asgi
+from litestar.exceptions import HTTPException
 from redis.asyncio import Redis
 
+from eventroute.outcome import Receipt
 from eventroute.route_table import RECEIVER
 from eventroute.runtime import tracing
 from eventroute.runtime.redis import connect
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
+from eventroute_receiver import metrics
 from eventroute_receiver.admit import Admission
 from eventroute_receiver.link import RedisLink
 from eventroute_receiver.probes import build_probes
 from eventroute_receiver.routes import Hook, prepare
 from eventroute_receiver.settings import ReceiverSettings
-from eventroute_receiver.webhook import MOUNT, Webhooks
+from eventroute_receiver.webhook import Webhooks
 
 
 @dataclass
@@ -58,7 +62,12 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
     webhooks = Webhooks(table, admission, tracer=tracing.tracer(), read_deadline_s=settings.read_deadline_s)
     receiver = Receiver(
         # A mounted ASGI handler: the framework's request object alone costs more than the rest of a receipt.
-        hooks=Litestar([asgi(MOUNT, is_mount=True, copy_scope=False)(webhooks.__call__)], openapi_config=None),
+        hooks=Litestar(
+            [asgi("/", is_mount=True, copy_scope=False)(webhooks.__call__)],
+            exception_handlers={HTTPException: _malformed},
+            openapi_config=None,
+            logging_config=None,
+        ),
         probes=build_probes(
             admission, is_warm=lambda: table.version is not None, is_draining=lambda: receiver.is_draining
         ),
@@ -67,3 +76,9 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
         redis=redis,
     )
     return receiver
+
+
+def _malformed(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Count what the framework refuses before a hook is looked for: an impossible Host header."""
+    metrics.RECEIPTS.labels("", Receipt.UNSUPPORTED, "malformed").inc()
+    return Response(b"", status_code=error.status_code)

@@ -15,11 +15,14 @@ class DisconnectedError(Exception):
     """The sender went away in the middle."""
 
 
-async def read_body(receive: Receive, *, max_bytes: int, deadline_s: float) -> bytes:
+async def read_body(receive: Receive, *, declared: bytes | None, max_bytes: int, deadline_s: float) -> bytes:
     """Read the whole body as received.
 
-    raises  `TooLargeError`, `DisconnectedError`, or `TimeoutError` when it is not complete in time
+    declared  Content-Length: enough to refuse a body before it is sent, never to accept one
+    raises    `TooLargeError`, `DisconnectedError`, or `TimeoutError` when it is not complete in time
     """
+    if declared is not None and int(declared) > max_bytes:  # the HTTP parser has seen that it is a number
+        raise TooLargeError
     async with asyncio.timeout(deadline_s):
         message = await receive()
         body: bytes = message.get("body", b"")

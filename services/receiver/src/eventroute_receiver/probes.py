@@ -38,4 +38,4 @@ def build_probes(admission: Admission, *, is_warm: Callable[[], bool], is_draini
             return Response({"unavailable": str(found.reason)}, status_code=HTTP_503_SERVICE_UNAVAILABLE)
         return Response({"load": found.load, "deferred": found.deferred})
 
-    return Litestar([livez, readyz, exposition, load], openapi_config=None)
+    return Litestar([livez, readyz, exposition, load], openapi_config=None, logging_config=None)

@@ -24,14 +24,13 @@ from eventroute_receiver.body import DisconnectedError, TooLargeError, read_body
 from eventroute_receiver.intake import Intake
 from eventroute_receiver.routes import Hook
 
-MOUNT: Final = "/hooks"
-_PREFIX: Final = f"{MOUNT}/".encode()
+_PREFIX: Final = b"/hooks/"
 
 _log = structlog.get_logger()
 
 
 class Webhooks:
-    """The ASGI application behind `/hooks/<namespace>/<name>`."""
+    """The ASGI application of the hooks' port; every path but `/hooks/<namespace>/<name>` is an unknown route."""
 
     def __init__(
         self, table: RouteTable[Hook], admission: Admission, *, tracer: Tracer, read_deadline_s: float
@@ -78,7 +77,10 @@ class Webhooks:
             return answer.unsupported_media_type(refused)
         try:
             request.body = await read_body(
-                receive, max_bytes=hook.route.max_body_bytes, deadline_s=self._read_deadline_s
+                receive,
+                declared=request.fields.get(b"content-length"),
+                max_bytes=hook.route.max_body_bytes,
+                deadline_s=self._read_deadline_s,
             )
         except TooLargeError:
             return answer.too_large()
