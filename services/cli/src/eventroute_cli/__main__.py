@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from eventroute.errors import EventRouteError
+from eventroute_cli.lint import lint
 from eventroute_cli.simulator.command import simulator
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ def eventroute() -> None:
     """EventRoute: webhooks in, Claude's answers out."""
 
 
+app.command()(lint)
 app.command()(simulator)
 
 

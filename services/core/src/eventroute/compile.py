@@ -5,7 +5,7 @@ never affects another. What is judged is in `_CHECKS`, in the order in which a p
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -155,20 +155,24 @@ class Compiled(NamedTuple):
 
 
 def compile_routes(
-    routes: Sequence[crd.EventRoute], *, secrets: Secrets | None, config_maps: ConfigMaps | None
+    routes: Sequence[crd.EventRoute], *, secrets: Secrets, config_maps: ConfigMaps, complete: bool = True
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
     routes       the older first: of two with one path, the first keeps it
-    secrets      those of all namespaces; None = not at hand, so that references to them are only noted
+    secrets      those of all namespaces
     config_maps  the same
+    complete     False = there may be more of both elsewhere, so that references to others are only noted; a route
+                 with such a note is not served
     """
+    in_secrets = _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete)
+    in_texts = _Shelf("ConfigMap", config_maps, Reason.CONFIG_MAP_NOT_FOUND, Reason.CONFIG_MAP_KEY_NOT_FOUND, complete)
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
     verdicts: list[Verdict] = []
     taken: set[RoutePath] = set()
     for route in routes:
-        gathered = _gather(route, secrets, config_maps, taken)
+        gathered = _gather(route, in_secrets, in_texts, taken)
         verdict = Verdict(
             path=gathered.path,
             uid=gathered.uid,
@@ -203,6 +207,30 @@ class _Found(Generic[Value]):
 
 
 @dataclass(frozen=True, slots=True)
+class _Shelf(Generic[Value]):
+    """All objects of a kind that are at hand."""
+
+    kind: str
+    objects: Mapping[ObjectKey, Mapping[str, Value]]
+    no_object: Reason
+    no_key: Reason
+    complete: bool
+
+    def find(self, name: ObjectKey, key: str) -> Value | _Absent:
+        data = self.objects.get(name)
+        if data is None and not self.complete:
+            return _Absent(self.no_object, Severity.NOTE, f'{self.kind} "{name.name}" was not looked at')
+        if data is None:
+            hint = nearest(name.name, [other.name for other in self.objects if other.namespace == name.namespace])
+            message = f'there is no {self.kind} "{name.name}" in {name.namespace}{hint}'
+            return _Absent(self.no_object, Severity.ERROR, message)
+        if key not in data:
+            message = f'{self.kind} "{name.name}" has no key "{key}"{nearest(key, list(data))}'
+            return _Absent(self.no_key, Severity.ERROR, message)
+        return data[key]
+
+
+@dataclass(frozen=True, slots=True)
 class _Gathered:
     """One route and all that it refers to."""
 
@@ -215,7 +243,7 @@ class _Gathered:
     secrets: tuple[_Found[Secret], ...]
     api_key: _Found[Secret] | None
     systems: tuple[_Found[str | None], ...]
-    """One per prompt, as `users`; None = the default."""
+    """One per prompt, as `users`; None = the default text."""
     users: tuple[_Found[str | None], ...]
 
     @property
@@ -243,61 +271,32 @@ def _condition(reason: Reason, field: str) -> Condition:
 
 
 def _gather(
-    route: crd.EventRoute, secrets: Secrets | None, config_maps: ConfigMaps | None, taken: set[RoutePath]
+    route: crd.EventRoute, secrets: _Shelf[Secret], texts: _Shelf[str], taken: Collection[RoutePath]
 ) -> _Gathered:
     namespace, spec = route.metadata.namespace, route.spec
     path = route_path(namespace, route.metadata.name)
-    refs = {f"spec.secretRefs[{index}]": ref for index, ref in enumerate(spec.secret_refs)}
-    key_ref = spec.model.api_key_ref
 
     def secret(field: str, ref: crd.SecretKeyRef) -> _Found[Secret]:
-        reasons = (Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND)
-        return _Found(field, _resolve("Secret", secrets, ObjectKey(namespace, ref.name), ref.key, reasons))
+        return _Found(field, secrets.find(ObjectKey(namespace, ref.name), ref.key))
 
     def text(field: str, inline: str | None, ref: crd.ConfigMapKeyRef | None) -> _Found[str | None]:
         if ref is None:
             return _Found(field, inline)
-        reasons = (Reason.CONFIG_MAP_NOT_FOUND, Reason.CONFIG_MAP_KEY_NOT_FOUND)
-        name = ObjectKey(namespace, ref.name)
-        return _Found(f"{field}From", _resolve("ConfigMap", config_maps, name, ref.key, reasons))
+        return _Found(f"{field}From", texts.find(ObjectKey(namespace, ref.name), ref.key))
 
+    prompts = {f"spec.prompts[{index}]": prompt for index, prompt in enumerate(spec.prompts)}
+    key_ref = spec.model.api_key_ref
     return _Gathered(
         path=path,
         uid=RouteUid(route.metadata.uid or str(uuid.uuid5(_LOCAL_UIDS, path))),
         is_taken=path in taken,
         route=route,
         scheme=_scheme(spec),
-        secrets=tuple(secret(field, ref) for field, ref in refs.items()),
+        secrets=tuple(secret(f"spec.secretRefs[{index}]", ref) for index, ref in enumerate(spec.secret_refs)),
         api_key=secret("spec.model.apiKeyRef", key_ref) if key_ref else None,
-        systems=tuple(
-            text(f"spec.prompts[{index}].system", prompt.system, prompt.system_from)
-            for index, prompt in enumerate(spec.prompts)
-        ),
-        users=tuple(
-            text(f"spec.prompts[{index}].user", prompt.user, prompt.user_from)
-            for index, prompt in enumerate(spec.prompts)
-        ),
+        systems=tuple(text(f"{field}.system", own.system, own.system_from) for field, own in prompts.items()),
+        users=tuple(text(f"{field}.user", own.user, own.user_from) for field, own in prompts.items()),
     )
-
-
-def _resolve(
-    kind: str,
-    objects: Mapping[ObjectKey, Mapping[str, Value]] | None,
-    name: ObjectKey,
-    key: str,
-    reasons: tuple[Reason, Reason],
-) -> Value | _Absent:
-    no_object, no_key = reasons
-    if objects is None:
-        return _Absent(no_object, Severity.NOTE, f'{kind} "{name.name}" was not looked at')
-    if name not in objects:
-        known = [other.name for other in objects if other.namespace == name.namespace]
-        hint = nearest(name.name, known)
-        return _Absent(no_object, Severity.ERROR, f'there is no {kind} "{name.name}" in {name.namespace}{hint}')
-    if key not in objects[name]:
-        hint = nearest(key, list(objects[name]))
-        return _Absent(no_key, Severity.ERROR, f'{kind} "{name.name}" has no key "{key}"{hint}')
-    return objects[name][key]
 
 
 def _scheme(spec: crd.EventRouteSpec) -> Scheme | None:

@@ -1,0 +1,107 @@
+"""What is wrong with some manifests, from the file's syntax to the route's secrets, each with the line to look at.
+
+`eventroute lint` prints it; `eventroute dev` shows it and serves what it can. Decides nothing itself: reading is
+`eventroute.crd.manifest`, judging is `eventroute.compile`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from eventroute.compile import Compiled, Problem, Severity, compile_routes
+from eventroute.crd.envfile import parse_env_file
+from eventroute.crd.manifest import Manifests, Origin, load_manifests
+from eventroute.crd.objects import ObjectKey
+from eventroute.secret import Secret
+
+MAX_ENV_FILE_BYTES: Final = 1_048_576
+
+
+class Finding(NamedTuple):
+    """One problem and where it is."""
+
+    file: str
+    line: int
+    """From 1; 0 where the file as a whole is meant."""
+    severity: Severity
+    reason: str
+    """Stable: of `eventroute.crd.manifest.ManifestReason` or `eventroute.compile.Reason`."""
+    message: str
+    field: str = ""
+    route: str = ""
+    """`<namespace>/<name>` where the manifest is readable enough to have one."""
+
+
+class Examined(NamedTuple):
+    """Everything that the manifests gave."""
+
+    compiled: Compiled
+    findings: tuple[Finding, ...]
+    """By file, in the order given, and line."""
+
+    @property
+    def errors(self) -> int:
+        """How many findings keep a route from being served."""
+        return self.count(Severity.ERROR)
+
+    def count(self, severity: Severity) -> int:
+        """How many findings are of this severity."""
+        return sum(finding.severity is severity for finding in self.findings)
+
+
+def examine(
+    paths: Iterable[Path], *, recursive: bool = False, env_file: Path | None = None, with_secrets: bool = True
+) -> Examined:
+    """Read and compile the manifests of files and directories.
+
+    env_file      secrets as `NAMESPACE/NAME/KEY=value` lines; they win over those of manifests
+    with_secrets  False = Secrets and ConfigMaps that are not in the manifests are not at hand: references are notes
+    """
+    manifests = load_manifests(paths, recursive=recursive)
+    env_secrets, env_findings = _read_env_file(env_file) if env_file else ({}, ())
+    secrets = {secret.key: secret.data for secret in manifests.secrets}
+    for key, data in env_secrets.items():
+        secrets[key] = {**secrets.get(key, {}), **data}
+    config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
+    compiled = compile_routes(
+        [found.route for found in manifests.routes], secrets=secrets, config_maps=config_maps, complete=with_secrets
+    )
+    findings = [*_of_files(manifests), *env_findings, *_of_routes(manifests, compiled)]
+    if not manifests.routes and not findings:
+        findings = [Finding("", 0, Severity.ERROR, "NoRoutes", "no EventRoute in these files")]
+    order = {file: position for position, file in enumerate(dict.fromkeys(finding.file for finding in findings))}
+    findings.sort(key=lambda finding: (order[finding.file], finding.line))
+    return Examined(compiled, tuple(findings))
+
+
+def _of_files(manifests: Manifests) -> Iterator[Finding]:
+    for problem in manifests.problems:
+        severity = Severity.NOTE if problem.is_note else Severity.ERROR
+        message = f"{problem.field}: {problem.message}" if problem.field else problem.message
+        yield Finding(problem.file, problem.line, severity, problem.reason, message, problem.field)
+
+
+def _of_routes(manifests: Manifests, compiled: Compiled) -> Iterator[Finding]:
+    for found, verdict in zip(manifests.routes, compiled.verdicts, strict=True):
+        for problem in verdict.problems:
+            yield _of_route(problem, found.origin, verdict.path)
+
+
+def _of_route(problem: Problem, origin: Origin, route: str) -> Finding:
+    line = origin.line(problem.field, problem.line)
+    return Finding(origin.file, line, problem.severity, problem.reason, problem.message, problem.field, route)
+
+
+def _read_env_file(path: Path) -> tuple[dict[ObjectKey, dict[str, Secret]], Sequence[Finding]]:
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_ENV_FILE_BYTES).decode()
+    except OSError as error:
+        return {}, [Finding(file, 0, Severity.ERROR, "FileUnreadable", f"cannot be read: {error.strerror}")]
+    except UnicodeDecodeError:
+        return {}, [Finding(file, 0, Severity.ERROR, "FileUnreadable", "is not UTF-8")]
+    parsed = parse_env_file(text)
+    return parsed.secrets, [
+        Finding(file, mistake.line, Severity.ERROR, "InvalidLine", mistake.message) for mistake in parsed.mistakes
+    ]
