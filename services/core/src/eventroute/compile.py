@@ -291,7 +291,7 @@ def _gather(
         uid=RouteUid(route.metadata.uid or str(uuid.uuid5(_LOCAL_UIDS, path))),
         is_taken=path in taken,
         route=route,
-        scheme=_scheme(spec),
+        scheme=scheme_of(spec),
         secrets=tuple(secret(f"spec.secretRefs[{index}]", ref) for index, ref in enumerate(spec.secret_refs)),
         api_key=secret("spec.model.apiKeyRef", key_ref) if key_ref else None,
         systems=tuple(text(f"{field}.system", own.system, own.system_from) for field, own in prompts.items()),
@@ -299,7 +299,7 @@ def _gather(
     )
 
 
-def _scheme(spec: crd.EventRouteSpec) -> Scheme | None:
+def scheme_of(spec: crd.EventRouteSpec) -> Scheme | None:
     """Find the provider's row, or make one of `custom`; the route's own tolerance replaces the row's."""
     scheme = _custom_scheme(spec.custom) if spec.custom else SCHEMES.get(spec.provider)
     if scheme and scheme.timestamp and spec.tolerance:
