@@ -27,8 +27,8 @@ lock: $(UV)  ## compile requirements/*.txt from the members' and the root's pypr
 generate: .venv/installed  ## rewrite every generated file
 	.venv/bin/python -m eventroute.crd --write
 
-bench: .venv/installed  ## the benchmark: ours beside its peers, in one run
-	.venv/bin/python -m bench
+bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARGS="--quick", "--only receiver", "--write")
+	PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
 
 # --- set-up -----------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ Rendering and signing happen before the clock starts, so that the load generator
 import hashlib
 import hmac
 import json
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 SECRET: Final = "bench-5f0d3b0e6a1c4c5c9d6f"
 """The webhook secret of every peer."""
@@ -16,6 +16,7 @@ PATH: Final = "/hooks/bench/github"
 
 BODY_BYTES: Final = 2_000
 
+_SENTENCE = "The issuer answers after 30 s, which the checkout reads as a refusal. "
 _DIGITS = 9  # of a delivery's number wherever it stands, so that all bodies are equally long
 
 
@@ -51,15 +52,13 @@ def render(number: int) -> Delivery:
 
 
 def _body(number: int, marker: str) -> bytes:
-    repository = {
-        "id": 88123412,
-        "full_name": "acme/storefront",
-        "private": True,
-        "html_url": "https://github.com/acme/storefront",
-        "default_branch": "main",
-        "owner": {"login": "acme", "id": 1203344, "type": "Organization"},
-    }
-    payload = {
+    bare = json.dumps(_payload(number, marker, text="")).encode()
+    filler = (_SENTENCE * (BODY_BYTES // len(_SENTENCE)))[: BODY_BYTES - len(bare)]
+    return json.dumps(_payload(number, marker, text=filler)).encode()
+
+
+def _payload(number: int, marker: str, *, text: str) -> dict[str, Any]:
+    return {
         "action": "opened",
         "number": f"{number:0{_DIGITS}d}",
         "pull_request": {
@@ -73,12 +72,15 @@ def _body(number: int, marker: str) -> bytes:
             "additions": 104,
             "deletions": 12,
             "changed_files": 5,
-            "body": "",
+            "body": text,
         },
-        "repository": repository,
+        "repository": {
+            "id": 88123412,
+            "full_name": "acme/storefront",
+            "private": True,
+            "html_url": "https://github.com/acme/storefront",
+            "default_branch": "main",
+            "owner": {"login": "acme", "id": 1203344, "type": "Organization"},
+        },
         "sender": {"login": "mona", "id": 5550123, "type": "User"},
     }
-    filler = BODY_BYTES - len(json.dumps(payload).encode())
-    text = "The issuer answers after 30 s, which the checkout reads as a refusal. " * (filler // 64)
-    payload["pull_request"]["body"] = text[:filler]  # type: ignore[index]  # a dict, written six lines above
-    return json.dumps(payload).encode()

@@ -8,6 +8,9 @@ from typing import Literal
 import msgspec
 
 
+Bound = Literal["at least", "at most"]
+
+
 class Spread(msgspec.Struct, frozen=True):
     """A figure over several rounds."""
 
@@ -38,7 +41,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     """What was wanted, and what came out."""
 
     text: str
-    bound: Literal["at least", "at most"]
+    bound: Bound
     wanted: float
     measured: Spread
     unit: str
