@@ -20,9 +20,6 @@ WAKE_TOKENS: Final = 64
 DEAD: Final = "eventroute:dead"
 """ZSET, delivery id → time of death in Unix ms. Worker (and receiver for unparsable bodies) adds; people remove."""
 
-RESULTS: Final = "eventroute:results"
-"""STREAM of answers, the default of the `stream` sink, capped. Worker adds; anybody reads."""
-
 
 def table_changed(plane: str) -> str:
     """PUB/SUB channel: a new version and the routes it touches. Publisher sends; the plane's processes hear."""
@@ -57,6 +54,11 @@ def delivery(delivery_id: DeliveryId) -> str:
 def run(delivery_id: DeliveryId) -> str:
     """HASH, the run: attempts, saved answer, sinks done, outcome. Worker writes; expiry as the delivery's."""
     return f"eventroute:run:{delivery_id}"
+
+
+def stream(namespace: str, name: str) -> str:
+    """STREAM of answers, a `stream` sink of the namespace's routes; capped, kept. Worker adds; anybody reads."""
+    return f"eventroute:stream:{namespace}:{name}"
 
 
 def history(scope: str, entity: str) -> str:
