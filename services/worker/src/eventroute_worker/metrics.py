@@ -25,3 +25,15 @@ RUNS: Final = Counter(
 LEASES_LOST: Final = Counter(
     "eventroute_worker_leases_lost", "Jobs that another worker took while this one ran them", registry=REGISTRY
 )
+CLAUDE_SECONDS: Final = Histogram(
+    "eventroute_worker_claude_seconds",
+    "Duration of calls to Claude, by how they ended",
+    ["model", "end"],
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 120, 300),
+    registry=REGISTRY,
+)
+TOKENS: Final = Counter("eventroute_worker_tokens", "Tokens, by kind", ["model", "kind"], registry=REGISTRY)
+COST_USD: Final = Counter("eventroute_worker_cost_usd", "Cost of answers, in US dollars", ["model"], registry=REGISTRY)
+UNPRICED: Final = Counter(
+    "eventroute_worker_unpriced_answers", "Answers whose cost is unknown", ["model"], registry=REGISTRY
+)

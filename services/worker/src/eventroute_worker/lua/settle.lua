@@ -18,6 +18,8 @@ redis.call('PEXPIRE', KEYS[6], ARGV[4])
 redis.call('PEXPIRE', KEYS[5], ARGV[3])
 if ARGV[5] == '1' then
   redis.call('ZADD', KEYS[7], now, ARGV[1])
+else
+  redis.call('ZREM', KEYS[7], ARGV[1]) -- a dead letter that was sent again
 end
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])

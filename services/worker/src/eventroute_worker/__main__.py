@@ -1,0 +1,91 @@
+"""`python -m eventroute_worker`: work on deliveries until SIGTERM or SIGINT."""
+
+import asyncio
+import os
+import sys
+import uuid
+
+import structlog
+import uvloop
+
+from eventroute import prompt
+from eventroute.errors import Refused
+from eventroute.route_table import WORKER
+from eventroute.runtime import logging, tracing
+from eventroute.runtime.redis import connect
+from eventroute.runtime.tables import RouteTable
+from eventroute.sealed import SealKey
+from eventroute.secret import Secret
+from eventroute_worker.claude import Claude
+from eventroute_worker.history import History
+from eventroute_worker.pricing import Prices
+from eventroute_worker.probes import build_probes, serving
+from eventroute_worker.record import Records
+from eventroute_worker.run import Runner
+from eventroute_worker.settings import WorkerSettings
+from eventroute_worker.sinks import Sinks
+from eventroute_worker.sweeper import Sweeper
+from eventroute_worker.worker import QueueWorker
+
+_log = structlog.get_logger()
+
+
+async def serve(settings: WorkerSettings) -> None:
+    """Run until asked to stop; then pick nothing more, finish what runs within the grace period, and leave."""
+    key = settings.anthropic_api_key
+    table_key = SealKey.from_text(settings.table_key.get_secret_value())
+    prices = Prices.load(settings.prices_path)
+    async with (
+        connect(settings.redis_url.get_secret_value()) as redis,
+        Claude(
+            api_key=Secret(key.get_secret_value().encode()) if key else None,
+            base_url=settings.anthropic_base_url,
+            concurrent_calls=settings.concurrent_calls,
+            propagate_trace=settings.propagate_trace,
+            prices=prices,
+        ) as claude,
+    ):
+        routes = RouteTable(redis, WORKER, table_key, process_id=uuid.uuid4().hex, prepare=prompt.prepare)
+        records = Records(redis)
+        runner = Runner(
+            records=records, routes=routes, claude=claude, history=History(redis), sinks=Sinks(redis, records)
+        )
+        worker = QueueWorker(redis, runner, slots=settings.max_jobs, grace_s=settings.grace_s)
+        probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
+        async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:
+            _log.info("worker_started", probe_port=port, slots=settings.max_jobs)
+            await _work(worker, routes, Sweeper(redis))
+    _log.info("worker_stopped")
+
+
+async def _work(worker: QueueWorker, routes: RouteTable[prompt.Plan], sweeper: Sweeper) -> None:
+    """Run the worker to its end, and what it needs beside it; if that fails, the process does."""
+    async with asyncio.TaskGroup() as tasks:
+        beside = [tasks.create_task(routes.run()), tasks.create_task(sweeper.run())]
+        await worker.async_run()
+        for task in beside:
+            task.cancel()
+
+
+def main() -> int:
+    """Read settings, set up logs and traces, work; returns the exit code."""
+    try:
+        settings = WorkerSettings.load(os.environ)
+    except Refused as error:
+        print(f"eventroute-worker: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
+        return 2
+    logging.setup(settings.log_level, program="worker")
+    provider = tracing.setup("eventroute-worker")
+    try:
+        uvloop.run(serve(settings))
+    except Refused as error:
+        _log.error("worker_refused", error=str(error))
+        return 2
+    finally:
+        if provider is not None:
+            provider.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Claude's answer as it is kept: the checkpoint of a run, and what sinks are given."""
+
+from decimal import Decimal
+
+import msgspec
+
+from eventroute.outcome import RunOutcome
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one call. The four kinds do not overlap."""
+
+    input: int
+    """Neither written to nor read from the cache."""
+    output: int
+    cache_write: int = 0
+    """To be kept for five minutes."""
+    cache_write_1h: int = 0
+    cache_read: int = 0
+
+    @property
+    def prompt(self) -> int:
+        """The whole prompt, cached or not."""
+        return self.input + self.cache_write + self.cache_write_1h + self.cache_read
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that was paid for."""
+
+    outcome: RunOutcome
+    """succeeded, truncated or refused."""
+    text: str
+    """May be empty: then there is nothing for a sink."""
+    model: str
+    """The one that answered, often a dated name of the one asked for."""
+    stop_reason: str
+    message_id: str
+    request_id: str
+    usage: Usage
+    cost_usd: Decimal | None
+    """None where the model's price is unknown."""
+    answered_ms: int
+    """Unix milliseconds."""
+    missing_fields: tuple[str, ...] = ()
+    """What the prompt's template wanted and the event lacks."""
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Answer)
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """Write an answer as JSON."""
+    return _encoder.encode(answer)
+
+
+def decode_answer(data: bytes) -> Answer:
+    """Read an answer; raises `msgspec.DecodeError` when it is not one."""
+    return _decoder.decode(data)

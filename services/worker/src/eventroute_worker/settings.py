@@ -1,0 +1,39 @@
+"""The worker's settings, read once from `EVENTROUTE_WORKER_…`."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+
+from eventroute.runtime.settings import Settings
+
+
+class WorkerSettings(Settings):
+    """Everything that an installation may change; units are in the names."""
+
+    prefix: ClassVar[str] = "EVENTROUTE_WORKER_"
+
+    redis_url: SecretStr
+    """Redis or Valkey with `noeviction`; may hold a password, so it does not print."""
+    table_key: SecretStr
+    """Opens the workers' route table: base64 of 32 bytes."""
+    anthropic_api_key: SecretStr | None = None
+    """For routes without a key of their own; without either, deliveries become dead letters `authentication`."""
+    anthropic_base_url: str | None = Field(default=None, pattern="^https?://")
+    """Where Claude is asked; absent = the public API."""
+    max_jobs: int = Field(default=20, ge=1, le=1000)
+    """Deliveries worked on at the same time. More than `concurrent_calls`, as some render, wait or write to sinks."""
+    concurrent_calls: int = Field(default=5, ge=1, le=1000)
+    """Calls to Claude at the same time; the others wait their turn, which does not use up attempts."""
+    grace_s: float = Field(default=150.0, ge=0)
+    """How long running deliveries may take when the process is asked to stop: longer than a call to Claude (120 s)."""
+    probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from other addresses
+    """Address of the port for probes and metrics."""
+    probe_port: int = Field(default=8081, ge=0, le=65535)
+    """Port for probes and metrics; 0 = any."""
+    prices_path: Path | None = None
+    """An installation's own prices, over the built-in ones: a file of the form of `prices.json`."""
+    propagate_trace: bool = False
+    """Send `traceparent` to Claude: the trace id then leaves the installation."""
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """Lowest level that is logged; the `log` sink's answers always are."""
