@@ -7,7 +7,6 @@ from typing import Literal
 
 import msgspec
 
-
 Bound = Literal["at least", "at most"]
 
 
