@@ -9,8 +9,12 @@ import typer
 from rich.console import Console
 
 from eventroute.errors import EventRouteError
+from eventroute_cli.capture import capture
 from eventroute_cli.lint import lint
+from eventroute_cli.replay import replay
+from eventroute_cli.send import send
 from eventroute_cli.simulator.command import simulator
+from eventroute_cli.verify import verify_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,7 +29,11 @@ def eventroute() -> None:
 
 
 app.command()(lint)
+app.command()(capture)
+app.command()(replay)
+app.command()(send)
 app.command()(simulator)
+app.command("verify")(verify_command)
 
 
 def main() -> None:

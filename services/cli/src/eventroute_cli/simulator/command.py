@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from eventroute.errors import Refused
+from eventroute_cli.listening import listen, url_of
 from eventroute_cli.simulator.api import DEFAULT_KEY, Simulator, SimulatorSettings
 from eventroute_cli.simulator.faults import Fault, parse_fault, parse_faults
 from eventroute_cli.simulator.limits import NO_LIMITS, RateLimits
@@ -66,7 +67,7 @@ def simulator(
 
 def serve(settings: SimulatorSettings, *, host: str, port: int) -> None:
     """Serve until interrupted, after saying how to reach it."""
-    from eventroute_cli.simulator.server import build_server, listen, url_of  # 0.7 s, for this command only
+    from eventroute_cli.simulator.server import build_server  # 0.7 s, for this command only
 
     with listen(host, port) as listener:
         console = Console(highlight=False)

@@ -3,7 +3,6 @@
 `serving` is for the local mode and for tests: it yields when the port listens and leaves nothing behind.
 """
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from eventroute.errors import Refused
+from eventroute_cli.listening import listen, url_of
 from eventroute_cli.simulator.api import Simulator, SimulatorSettings
 from eventroute_cli.simulator.app import CUT_EXTENSION, build_app
 
@@ -35,21 +34,6 @@ class CuttableProtocol(HttpToolsProtocol):
         """Offer the extension in the scope of each request."""
         super().on_message_begin()
         cast("dict[str, Any]", self.scope)["extensions"] = {CUT_EXTENSION: {"cut": self.transport.abort}}
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take a port, 0 for any free one; raises `Refused` where it is not to be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise Refused(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
-
-
-def url_of(listener: socket.socket) -> str:
-    """Name the base URL of a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def build_server(simulator: Simulator) -> uvicorn.Server:

@@ -1,0 +1,171 @@
+"""`eventroute verify`: judges recorded requests offline, to answer "why is my signature refused?".
+
+Signatures only: a secret that no route would be served with is judged like any other, and nothing is read from the
+body beyond what is signed.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from eventroute.errors import Refused
+from eventroute.outcome import Refusal
+from eventroute.schemes import Key, KeyRefused, Rejected, Scheme, needs_secret, parse_key, verify
+from eventroute_cli.credentials import SecretFileOption, SecretOption, find_secret
+from eventroute_cli.fixtures import Expected, Recorded, Unreadable, read_fixtures
+from eventroute_cli.raw_request import parse_request
+from eventroute_cli.route_file import find_route
+from eventroute_cli.send import OutputOption, find_scheme
+
+MALFORMED: Final = "malformed_entry"
+"""Reason of an entry that is no request; what is wrong follows after a colon."""
+KEYLESS: Final = "no_secret"
+
+
+class Judgement(NamedTuple):
+    """What became of one entry."""
+
+    id: str
+    verdict: Expected
+    expected: Expected | None
+    reason: str | None
+    """Why it is invalid: a `Refusal`, a problem with the secret, or `malformed_entry: …`; null when valid."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the entry says that it should be otherwise."""
+        return self.expected is not None and self.verdict != self.expected
+
+
+def verify_command(
+    files: Annotated[list[Path], typer.Argument(help="JSON of recorded requests; with -f or --provider raw HTTP.")],
+    *,
+    route: Annotated[
+        Path | None, typer.Option("--route", "-f", help="Manifest of the route that the raw request was for.")
+    ] = None,
+    provider: Annotated[str, typer.Option(help="Provider of a raw request, instead of a route.")] = "",
+    url: Annotated[str, typer.Option(help="Public URL, for providers that sign it; the route's unless given.")] = "",
+    secret: SecretOption = None,
+    secret_file: SecretFileOption = None,
+    now: Annotated[
+        str, typer.Option(help="Clock to judge ages by: Unix seconds, or `now`. Else what is recorded, if anything.")
+    ] = "",
+    output: OutputOption = "text",
+) -> None:
+    """Check the signatures of recorded requests, offline, and say why one is refused.
+
+    Reasons: missing_header, malformed_signature, stale, future, mismatch, body_unparseable, unknown_scheme; no_secret
+    or Secret… where the secret is at fault; malformed_entry where the file is.
+
+    For example:
+
+      eventroute verify captured/*.json --secret "$SECRET"
+
+      eventroute verify request.http -f route.yaml --now now
+
+      eventroute verify request.http --provider github --secret "$SECRET"
+
+      eventroute verify vectors.json -o json
+
+    Exit code 1: a verdict differs from the entry's `expected`, or a raw request is refused.
+    """
+    given, clock = find_secret(secret, secret_file), _clock(now)
+    cases = [case for file in files for case in _cases(file, route, provider)]
+    judgements = [judge(_amended(entry, given, clock, url), scheme) for entry, scheme in cases]
+    if output == "json":
+        typer.echo(json.dumps([judgement._asdict() for judgement in judgements], indent=2))
+    else:
+        _print(judgements)
+    if any(judgement.differs for judgement in judgements):
+        raise typer.Exit(1)
+
+
+def judge(entry: Recorded | Unreadable, scheme: Scheme | None = None) -> Judgement:
+    """Judge one entry; never raises.
+
+    scheme  the row of the route that the request was for; None = the one that the entry names
+    """
+    if isinstance(entry, Unreadable):
+        return Judgement(entry.id, "invalid", entry.expected, f"{MALFORMED}: {entry.message}")
+    scheme = scheme or entry.row()
+    reason = _refusal(entry, scheme) if scheme else Refusal.UNKNOWN_SCHEME
+    return Judgement(entry.id, "invalid" if reason else "valid", entry.expected, reason)
+
+
+def _refusal(entry: Recorded, scheme: Scheme) -> str | None:
+    keys, problems = _keys(scheme, entry.configured_secrets(scheme))
+    if not keys and needs_secret(scheme):
+        return next(iter(problems), KEYLESS)
+    verdict = verify(scheme, entry.request(), keys, entry.now)
+    return verdict.reason if isinstance(verdict, Rejected) else None
+
+
+def _keys(scheme: Scheme, secrets: Iterable[bytes]) -> tuple[list[Key], list[str]]:
+    keys: list[Key] = []
+    problems: list[str] = []
+    for secret in secrets:
+        try:
+            keys.append(parse_key(scheme, secret))
+        except KeyRefused as refused:
+            problems.append(refused.reason)
+    return keys, problems
+
+
+_Case = tuple[Recorded | Unreadable, Scheme | None]
+
+
+def _cases(file: Path, route: Path | None, provider: str) -> list[_Case]:
+    if route is None and not provider:
+        return [(entry, None) for entry in read_fixtures(file)]
+    try:
+        raw = parse_request(file.read_bytes())
+    except OSError as error:
+        raise Refused(f"{file}: {error.strerror}") from error
+    except Refused as error:
+        raise Refused(f"{file}: {error}") from error
+    request = Recorded(id=file.name, method=raw.method, headers=raw.headers, body=raw.body, expected="valid")
+    if route is None:
+        return [(replace(request, url=raw.url), find_scheme(provider))]
+    meant = find_route(route, raw.target)
+    return [(replace(request, secrets=meant.secrets, url=meant.public_url(raw.target)), meant.scheme)]
+
+
+def _amended(entry: Recorded | Unreadable, secret: bytes | None, now: float | None, url: str) -> Recorded | Unreadable:
+    """Let what stands on the command line take the place of what was recorded."""
+    if isinstance(entry, Unreadable):
+        return entry
+    if secret is not None:
+        entry = replace(entry, secrets=(secret,), encoding="utf8")
+    return replace(entry, now=entry.now if now is None else now, url=url or entry.url)
+
+
+def _clock(text: str) -> float | None:
+    if not text:
+        return None
+    if text == "now":
+        return time.time()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    raise Refused(f"--now {text!r}: Unix seconds, or the word now")
+
+
+def _print(judgements: Sequence[Judgement]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    width = max((len(judgement.id) for judgement in judgements), default=0)
+    for judgement in judgements:
+        style = "red" if judgement.differs else "green" if judgement.verdict == "valid" else "yellow"
+        expected = f"expected {judgement.expected}" if judgement.differs else ""
+        line = f"{judgement.id:<{width}}  {judgement.verdict:<7}  {judgement.reason or ''}  {expected}"
+        console.print(Text(line.rstrip(), style=style))
+    valid = sum(judgement.verdict == "valid" for judgement in judgements)
+    differing = sum(judgement.differs for judgement in judgements)
+    console.print(
+        f"{len(judgements)} requests: {valid} valid, {len(judgements) - valid} invalid, {differing} unexpected"
+    )
