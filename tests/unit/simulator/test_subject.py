@@ -57,8 +57,8 @@ def test_a_prompt_without_a_template_is_understood_whole(history: int) -> None:
     assert subject == ("pull_request.opened", "github", history, PAYLOAD)
 
 
-def test_a_template_that_names_the_event_is_understood() -> None:
-    subject = read_subject(asked("A {{ event }} of {{ provider }}: {{ payload.pull_request.title }}", history=2))
+def test_a_prompt_with_a_template_is_understood() -> None:
+    subject = read_subject(asked("Judge {{ payload.pull_request.title }}", history=2))
     assert (subject.event, subject.provider, subject.history) == ("pull_request.opened", "github", 2)
 
 
@@ -68,8 +68,10 @@ def test_the_answer_says_all_of_it() -> None:
         assert part in text
 
 
-def test_a_template_without_a_word_about_the_event_is_answered_all_the_same() -> None:
-    assert "an event without a name" in compose(asked("Say something."), None).text
+def test_a_prompt_of_somebody_else_is_answered_all_the_same() -> None:
+    body = {"model": MODEL.name, "max_tokens": 512, "messages": [{"role": "user", "content": "Say something."}]}
+    request = parse_request(msgspec.json.encode(body), version="2026-10-21")
+    assert "an event without a name" in compose(request, None).text
 
 
 def test_a_payload_that_looks_like_history_is_not_counted() -> None:

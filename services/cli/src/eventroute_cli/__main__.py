@@ -10,6 +10,7 @@ from rich.console import Console
 
 from eventroute.errors import EventRouteError
 from eventroute_cli.capture import capture
+from eventroute_cli.demo.command import demo
 from eventroute_cli.lint import lint
 from eventroute_cli.replay import replay
 from eventroute_cli.send import send
@@ -28,6 +29,7 @@ def eventroute() -> None:
     """EventRoute: webhooks in, Claude's answers out."""
 
 
+app.command()(demo)
 app.command()(lint)
 app.command()(capture)
 app.command()(replay)

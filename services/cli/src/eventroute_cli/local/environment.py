@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from eventroute.sealed import new_key_text
-
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV")
 """What a program may need of the user's environment. Nothing else: a stray variable must not change a local run."""
 
@@ -64,8 +62,3 @@ class Wiring:
             # Spans are shown moments after they ended; the SDK's default delay is 5 s.
             traces |= {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector_url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
         return {**passed, **traces}
-
-
-def new_seal_keys() -> tuple[str, str]:
-    """Make the keys of one local run: the receivers' and the workers'."""
-    return new_key_text(), new_key_text()

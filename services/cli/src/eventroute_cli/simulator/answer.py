@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from eventroute.schemes import SCHEMES
 from eventroute_cli.simulator.faults import STOP_REASONS, FaultKind
 from eventroute_cli.simulator.request import MODELS, MessagesRequest
 from eventroute_cli.simulator.tokens import CacheUse, estimate_tokens
@@ -21,11 +20,8 @@ _BYTES_PER_TOKEN: Final = 4
 _QUOTE_CHARS: Final = 80
 _BLOCK: Final = re.compile(r"<(?P<tag>data-[0-9a-f]{16})>(?P<text>.*?)</(?P=tag)>", re.DOTALL)
 """Where `eventroute.prompt` puts what outsiders wrote; an earlier event is a line of JSON in such a block."""
-_TOLD: Final = re.compile(r'^Event "(?P<event>.*)" from (?P<provider>[\w-]+):$', re.MULTILINE)
-"""How `eventroute.prompt` begins when the manifest has no template."""
-_EVENT: Final = re.compile(r"\b[a-z][a-z0-9_]*(?:[./][a-z0-9_]+)+\b")
-"""A word that looks like an event name, for what people write in templates."""
-_WORD: Final = re.compile(r"[a-z][a-z0-9-]+")
+_TOLD: Final = re.compile(r"^Event (?:without a name|(?P<event>\S*)) from (?P<provider>[\w-]+):$", re.MULTILINE)
+"""The line that names the event in each prompt of `eventroute.prompt`."""
 _TELLING: Final = (
     "title",
     "subject",
@@ -91,17 +87,19 @@ def compose(request: MessagesRequest, fault: FaultKind | None) -> Answer:
 
 
 def read_subject(request: MessagesRequest) -> Subject:
-    """Find in a prompt of `eventroute.prompt` what it is about; of other prompts, as much as can be recognised."""
+    """Find in a prompt of `eventroute.prompt` what it is about; another prompt is about nothing that has a name."""
     text = request.user_text
     blocks = [found["text"].strip() for found in _BLOCK.finditer(text)]
     decoded = [_decoded(block) for block in blocks]
     history = [entry for block in blocks for entry in map(_decoded, block.splitlines()) if _is_history(entry)]
     payloads = [value for value in decoded if isinstance(value, dict) and not _is_history(value)]
-    prose = _BLOCK.sub("", text)
-    told = _TOLD.search(prose)
-    event = told["event"] if told else _first(_EVENT.findall(prose))
-    provider = told["provider"] if told else _first([word for word in _WORD.findall(prose) if word in SCHEMES])
-    quotes = [block for block, value in zip(blocks, decoded, strict=True) if value is None and block]
+    told = _TOLD.search(_BLOCK.sub("", text))
+    event, provider = (told["event"] or "", told["provider"]) if told else ("", "")
+    quotes = [
+        block
+        for block, value in zip(blocks, decoded, strict=True)
+        if value is None and block and not any(_is_history(_decoded(line)) for line in block.splitlines())
+    ]
     return Subject(event, provider, len(history), payloads[0] if payloads else {"the text": _first(quotes)})
 
 

@@ -1,0 +1,1 @@
+"""`eventroute demo`: the whole way from really signed webhooks to (simulated) answers, in one command."""

@@ -1,0 +1,116 @@
+"""All programs of a local run, started in parallel and stopped together.
+
+    Redis (the user's, or one of our own) · simulator (unless Claude itself is asked) · receiver · worker · collector
+
+They are the programs of a cluster in processes of their own, wired by the same variables; only the operator's place is
+taken: the command compiles and publishes the route table itself.
+"""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eventroute.compile import Compiled
+from eventroute.route_table import RECEIVER, WORKER
+from eventroute.runtime.redis import connect
+from eventroute.runtime.tables import publish
+from eventroute.sealed import SealKey, new_key_text
+from eventroute_cli.local.collector import Collector
+from eventroute_cli.local.environment import Wiring
+from eventroute_cli.local.processes import Processes, free_port
+from eventroute_cli.local.redis_server import configured_url, server_command
+from eventroute_cli.simulator.api import DEFAULT_KEY
+
+_START_S: Final = 30.0  # a cold start imports everything from disk; warm ones take about two seconds
+_REDIS_START_S: Final = 10.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What a local run is made of."""
+
+    real_claude_key: str | None = None
+    """Ask Claude itself with this key; None = the simulator."""
+    simulator_latency_s: float = 0.2
+    receiver_port: int | None = None
+    """None = any free port."""
+    log_level: str = "INFO"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running local EventRoute."""
+
+    wiring: Wiring
+    collector: Collector
+    processes: Processes
+
+    def publish(self, compiled: Compiled) -> None:
+        """Serve these routes; workers first, so that no delivery meets a worker that does not know its route."""
+        asyncio.run(self._publish(compiled))
+
+    async def _publish(self, compiled: Compiled) -> None:
+        redis = connect(self.wiring.redis_url)
+        try:
+            await publish(redis, WORKER, compiled.worker, SealKey.from_text(self.wiring.worker_key))
+            await publish(redis, RECEIVER, compiled.receiver, SealKey.from_text(self.wiring.receiver_key))
+        finally:
+            await redis.aclose()
+
+    def wait_ready(self) -> None:
+        """Wait until receiver and worker listen."""
+        self.processes.wait_listening("receiver", self.wiring.receiver_port, timeout_s=_START_S)
+        self.processes.wait_listening("worker", self.wiring.worker_probe_port, timeout_s=_START_S)
+
+
+@contextlib.contextmanager
+def running_stack(options: StackOptions, environ: Mapping[str, str], progress: Progress) -> Iterator[Stack]:
+    """Run everything while the block runs; afterwards no process and no temporary file is left.
+
+    raises  `GaveUp` with the end of its log when a program does not start
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="eventroute-") as folder,
+        Collector() as collector,
+        Processes(Path(folder)) as processes,
+    ):
+        redis_url = configured_url(environ) or _start_redis(processes, Path(folder), environ)
+        progress(f"Redis at {redis_url}")
+        claude_url = None if options.real_claude_key else _start_simulator(processes, options, environ)
+        wiring = Wiring(
+            redis_url=redis_url,
+            receiver_port=options.receiver_port or free_port(),
+            receiver_probe_port=free_port(),
+            worker_probe_port=free_port(),
+            receiver_key=new_key_text(),
+            worker_key=new_key_text(),
+            claude_url=claude_url,
+            claude_key=options.real_claude_key or DEFAULT_KEY,
+            collector_url=collector.endpoint,
+            log_level=options.log_level,
+        )
+        processes.start("receiver", [sys.executable, "-m", "eventroute_receiver"], wiring.receiver(environ))
+        processes.start("worker", [sys.executable, "-m", "eventroute_worker"], wiring.worker(environ))
+        yield Stack(wiring, collector, processes)
+
+
+def _start_redis(processes: Processes, folder: Path, environ: Mapping[str, str]) -> str:
+    port = free_port()
+    processes.start("redis", server_command(port, folder), environ)
+    processes.wait_listening("redis", port, timeout_s=_REDIS_START_S)
+    return f"redis://127.0.0.1:{port}/0"
+
+
+def _start_simulator(processes: Processes, options: StackOptions, environ: Mapping[str, str]) -> str:
+    port = free_port()
+    latency = ["--latency", str(options.simulator_latency_s)]
+    command = [sys.executable, "-m", "eventroute_cli", "simulator", "--port", str(port), *latency]
+    processes.start("simulator", command, environ)
+    return f"http://127.0.0.1:{port}"
