@@ -17,13 +17,12 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import WatchError
+from redis.exceptions import RedisError, WatchError
 
 from eventroute import keys
 from eventroute.errors import Refused, RetryLater
 from eventroute.ids import RoutePath
 from eventroute.route_table import Entry, Plane
-from eventroute.runtime.redis import CONNECTION_ERRORS
 from eventroute.sealed import SealKey
 
 HEARTBEAT_S: Final = 5.0
@@ -161,7 +160,8 @@ class RouteTable(Generic[Route]):
                     await announcements.subscribe(keys.table_changed(self._plane.name))
                     await self.refresh()
                     await self._follow(announcements)
-            except CONNECTION_ERRORS as error:
+            except (RedisError, OSError, msgspec.MsgspecError) as error:
+                # Away, out of memory, a forbidden command, a foreign announcement: nothing ends the following for good.
                 _log.warning("route_table_unreachable", plane=self._plane.name, error=type(error).__name__)
                 await asyncio.sleep(_RECONNECT_S * random.uniform(0.5, 1.5))  # noqa: S311 - spread, not secrecy
 
