@@ -4,16 +4,24 @@ import contextlib
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 
 import httpx
+from redis.asyncio import Redis
 
+from eventroute import keys
+from eventroute.ids import DeliveryId
+from eventroute.route_table import RECEIVER, ReceiverRoute
+from eventroute.runtime.tables import publish, served_versions
+from eventroute.sealed import SealKey
 from eventroute_cli.local.environment import Wiring
 from eventroute_cli.local.processes import Processes, free_port
 from eventroute_receiver.settings import ReceiverSettings
+from support.receipts import exposed_receipts
 from support.waiting import until
 
 
@@ -78,3 +86,35 @@ def receiver_process(
         for port in (wiring.receiver_port, wiring.receiver_probe_port):
             processes.wait_listening(name, port, timeout_s=20)
         yield ReceiverProcess(process, wiring.receiver_port, wiring.receiver_probe_port, processes.log(name))
+
+
+@dataclass
+class OnTheWire:
+    """A receiver process, its Redis, and the key of its table: reached through sockets only."""
+
+    receiver: ReceiverProcess
+    redis: Redis
+    key: SealKey
+
+    @property
+    def port(self) -> int:
+        """Where raw requests go."""
+        return self.receiver.port
+
+    async def serve(self, *routes: ReceiverRoute) -> None:
+        """Publish exactly these routes and wait until the process serves them."""
+        version = await publish(self.redis, RECEIVER, {route.path: route for route in routes}, self.key)
+
+        async def is_served() -> bool:
+            return version in await served_versions(self.redis, RECEIVER)
+
+        await until(is_served)
+
+    async def receipts(self) -> Counter[tuple[str, str, str]]:
+        """Read how the process has counted its requests."""
+        async with httpx.AsyncClient(base_url=self.receiver.probe_url) as client:
+            return exposed_receipts((await client.get("/metrics")).text)
+
+    async def queued(self) -> list[DeliveryId]:
+        """List the ids of all queued deliveries, oldest first."""
+        return [DeliveryId(member.decode()) for member in await self.redis.zrange(keys.QUEUE, 0, -1)]

@@ -1,0 +1,136 @@
+"""One event is queued once, however often and in whatever disguise it arrives; two events are never taken for one."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from eventroute import keys
+from eventroute.ids import DeliveryId
+from eventroute.schemes import Request
+from support.receipts import receipts
+from support.receiving import Receiving, opened, pull_request, signed
+from support.sample_routes import receiver_route
+
+
+async def test_fifty_copies_at_once_make_one_job_and_all_hear_of_the_same_delivery(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    before = receipts()
+    answers = await asyncio.gather(*(receiver.post(opened()) for _ in range(50)))
+    (queued,) = await receiver.queued()
+    assert {answer.json()["delivery"] for answer in answers} == {queued}
+    assert receipts() - before == {("team-a/triage", "queued", ""): 1, ("team-a/triage", "duplicate", ""): 49}
+    assert await receiver.redis.llen(keys.WAKE) == 1
+
+
+async def test_a_repeat_after_the_claim_has_expired_is_still_a_repeat_while_the_job_is_queued(
+    receiver: Receiving,
+) -> None:
+    await receiver.serve(receiver_route())
+    first = await receiver.post(opened())
+    await forget_claims(receiver.redis)
+    assert (await receiver.post(opened())).json() == {**first.json(), "status": "duplicate"}
+
+
+async def test_a_repeat_after_the_claim_has_expired_and_the_work_is_done_is_a_new_event(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    first = DeliveryId((await receiver.post(opened())).json()["delivery"])
+    await forget_claims(receiver.redis)
+    await receiver.redis.delete(keys.job(first))
+    assert (await receiver.post(opened())).json()["status"] == "queued"
+
+
+async def test_a_repeat_after_the_work_is_done_is_a_repeat_as_long_as_the_claim_lives(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    first = DeliveryId((await receiver.post(opened())).json()["delivery"])
+    await receiver.redis.delete(keys.job(first))
+    await receiver.redis.zrem(keys.QUEUE, first)
+    assert (await receiver.post(opened())).json() == {"status": "duplicate", "delivery": first}
+    assert await receiver.queued() == []
+
+
+async def test_claims_live_as_long_as_the_provider_may_send_again(receiver: Receiving) -> None:
+    scheme = receiver_route().scheme
+    await receiver.serve(receiver_route())
+    await receiver.post(opened())
+    claims = await receiver.redis.keys("eventroute:claim:*")
+    assert claims
+    for claim in claims:
+        assert scheme.dedup_ttl_s - 5 <= await receiver.redis.ttl(claim) <= scheme.dedup_ttl_s
+
+
+async def test_a_captured_request_with_a_new_unsigned_id_is_a_repeat_of_the_first(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    first = await receiver.post(opened(delivery="gh-1"))
+    replayed = await receiver.post(opened(delivery="gh-2"))
+    assert replayed.json() == {"status": "duplicate", "delivery": first.json()["delivery"]}
+    assert len(await receiver.queued()) == 1
+
+
+async def test_the_same_id_with_another_body_is_a_repeat(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    first = await receiver.post(opened(1, delivery="gh-1"))
+    assert (await receiver.post(opened(2, delivery="gh-1"))).json()["delivery"] == first.json()["delivery"]
+    assert len(await receiver.queued()) == 1
+
+
+async def test_the_same_event_on_two_routes_is_two_deliveries(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route(name="one"), receiver_route(name="two"))
+    answers = [await receiver.post(opened(), name=name) for name in ("one", "two")]
+    assert [answer.json()["status"] for answer in answers] == ["queued", "queued"]
+    assert len(await receiver.queued()) == 2
+
+
+async def test_a_route_that_was_deleted_and_made_anew_remembers_nothing(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    await receiver.post(opened())
+    await receiver.serve(receiver_route(uid="uid-of-the-second-life"))
+    assert (await receiver.post(opened())).json()["status"] == "queued"
+
+
+WEIRD_IDS = ["evt:1:2", "evt_*", "evt_[a-z]?", "evt\n1", "evt\r\nDEL eventroute:queue", "é漢🙂", "a" * 10_240, " x "]
+
+
+def event(delivery: object, number: int = 1) -> Request:
+    return signed("stripe", {"id": delivery, "type": "invoice.paid", "number": number})
+
+
+@pytest.mark.parametrize("weird", WEIRD_IDS, ids=repr)
+async def test_an_id_of_any_content_is_recognised_and_never_becomes_part_of_a_key(
+    receiver: Receiving, weird: str
+) -> None:
+    await receiver.serve(receiver_route("stripe"))
+    answers = [await receiver.post(event(weird, number)) for number in (1, 2)]
+    assert len({answer.json()["delivery"] for answer in answers}) == 1
+    (queued,) = await receiver.queued()
+    names = await receiver.redis.keys("*")
+    assert all(len(name) < 100 and name.isascii() and name.decode().isprintable() for name in names)
+    assert weird.startswith((await receiver.delivery(queued)).provider_id)
+
+
+async def test_different_ids_of_any_content_are_different_deliveries(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route("stripe"))
+    for weird in WEIRD_IDS:
+        await receiver.post(event(weird))
+    assert len(await receiver.queued()) == len(WEIRD_IDS)
+
+
+@pytest.mark.parametrize("unset", [None, "", 0, "00000000-0000-0000-0000-000000000000", "null"])
+async def test_distinct_events_whose_id_was_never_set_are_both_queued(receiver: Receiving, unset: object) -> None:
+    await receiver.serve(receiver_route("stripe"))
+    for number in (1, 2):
+        await receiver.post(event(unset, number))
+    assert len(await receiver.queued()) == 2
+
+
+async def test_a_token_source_without_an_id_is_never_taken_for_a_repeat(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route("generic-token"))
+    for _ in range(2):
+        assert (await receiver.post(signed("generic-token", pull_request()))).json()["status"] == "queued"
+    assert len(await receiver.queued()) == 2
+
+
+async def forget_claims(redis: Redis) -> None:
+    claims = await redis.keys("eventroute:claim:*")
+    assert claims
+    await redis.delete(*claims)
