@@ -1,0 +1,47 @@
+"""`verify` gives every published vector the verdict of its source."""
+
+import json
+from pathlib import Path
+
+import typer
+from typer.testing import CliRunner
+
+from eventroute_cli.fixtures import Unreadable, read_fixtures
+from eventroute_cli.verify import judge, verify_command
+
+VECTORS = Path(__file__).parents[2] / "data" / "vectors.json"
+
+WITHOUT_A_ROW = {"x-crc-challenge", "adyen-sig-in-body"}
+"""A GET that we would answer with our key: it verifies nothing of theirs."""
+
+app = typer.Typer()
+app.command()(verify_command)
+
+
+def test_every_vector_gets_its_verdict() -> None:
+    entries = [entry for entry in read_fixtures(VECTORS) if not isinstance(entry, Unreadable)]
+    differing = {entry.id: judge(entry) for entry in entries if judge(entry).differs}
+    assert {entry.scheme for entry in entries if entry.id in differing} == WITHOUT_A_ROW
+    assert {judgement.reason for judgement in differing.values()} == {"unknown_scheme"}
+
+
+def test_the_command_prints_the_verdicts_as_json(tmp_path: Path) -> None:
+    known = [vector for vector in json.loads(VECTORS.read_text()) if vector["scheme"] not in WITHOUT_A_ROW]
+    file = tmp_path / "vectors.json"
+    file.write_text(json.dumps(known))
+    result = CliRunner().invoke(app, [str(file), "-o", "json"])
+    assert result.exit_code == 0
+    printed = json.loads(result.stdout)
+    assert [(item["id"], item["verdict"]) for item in printed] == [(item["id"], item["expected"]) for item in known]
+    assert all(set(item) == {"id", "verdict", "expected", "reason"} for item in printed)
+    assert all((item["reason"] is None) == (item["verdict"] == "valid") for item in printed)
+
+
+def test_one_verdict_that_differs_makes_the_command_end_with_1(tmp_path: Path) -> None:
+    vector = json.loads(VECTORS.read_text())[0]
+    file = tmp_path / "vector.json"
+    file.write_text(json.dumps([{**vector, "body": vector["body"] + " "}]))
+    result = CliRunner().invoke(app, [str(file)])
+    assert result.exit_code == 1
+    assert "mismatch  expected valid" in result.stdout
+    assert "1 requests: 0 valid, 1 invalid, 1 unexpected" in result.stdout
