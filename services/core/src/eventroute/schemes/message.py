@@ -5,11 +5,10 @@ import hmac
 import re
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import parse_qsl
 
 from eventroute.outcome import Refusal
 from eventroute.schemes.model import Scheme
-from eventroute.schemes.request import Document, Request, document, media_type
+from eventroute.schemes.request import Document, Request, Unparsable, document, media_type, parse_form
 from eventroute.schemes.source import alternatives, getter
 
 MAX_UNVERIFIED_BODY: Final = 1 << 20
@@ -107,18 +106,26 @@ def _value(scheme: Scheme, source: str, *, optional: bool) -> _Part:
 
 
 def _twilio_body(request: Request) -> bytes | Refusal:
-    """Spell a form as its sorted, de-duplicated parameters; hold any other body against its hash in the URL."""
-    if media_type(request.fields) == "form":
-        parsed = document(request, "fields")
-        if not isinstance(parsed, Document):
-            return Refusal.BODY_UNPARSEABLE
-        return "".join(name + value for name, value in sorted(set(parsed.fields))).encode()
+    """Spell a form as its sorted, de-duplicated parameters; any other body stands and falls with its hash in the URL.
+
+    A hash in the URL binds a form too: else the signature of a JSON request would fit an empty form.
+    """
     query = (request.url or "").partition("?")[2]
-    try:
-        hashes = [value for name, value in parse_qsl(query) if name == "bodySHA256"]
-    except ValueError:
-        hashes = []
-    if len(hashes) != 1:
-        return Refusal.MISSING_HEADER
-    actual = hashlib.sha256(request.body).hexdigest().encode()
-    return b"" if hmac.compare_digest(actual, hashes[0].encode("utf-8", "surrogatepass")) else Refusal.MISMATCH
+    hashes = [value for name, value in _fields(query.encode("utf-8", "surrogatepass")) if name == "bodySHA256"]
+    if hashes and not hmac.compare_digest(_sha256_hex(request.body), ",".join(hashes).encode()):
+        return Refusal.MISMATCH
+    if media_type(request.fields) != "form":
+        return b"" if hashes else Refusal.MISSING_HEADER
+    parsed = document(request, "fields")
+    if not isinstance(parsed, Document):
+        return Refusal.BODY_UNPARSEABLE
+    return "".join(name + value for name, value in sorted(set(parsed.fields))).encode()
+
+
+def _fields(query: bytes) -> tuple[tuple[str, str], ...]:
+    fields = parse_form(query)
+    return () if isinstance(fields, Unparsable) else fields
+
+
+def _sha256_hex(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()

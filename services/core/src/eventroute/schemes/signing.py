@@ -114,13 +114,11 @@ class _Draft:
 
     def place_delivery(self, delivery: str) -> None:
         """Set the id's first part, the one that rows put first because it differs most; of each item of a batch."""
-        if not self._scheme.id:
-            return
-        source = self._scheme.id[0]
-        if not delivery and "header:" in source and not self._has(source):
-            delivery = _made_up_id()
-        if delivery:
-            self._put(source, delivery)
+        for source in self._scheme.id:
+            if "header:" in source and not self._has(source):
+                self._put(source, _made_up_id())
+        if delivery and self._scheme.id:
+            self._put(self._scheme.id[0], delivery)
 
     def place_signed_values(self) -> None:
         """Make up what is signed and was not given: the message id of Standard Webhooks, Mailgun's token."""

@@ -1,0 +1,125 @@
+"""What holds for every row of the table: it is sound, it travels, and what it signs it accepts and reads."""
+
+import msgspec
+import pytest
+
+from eventroute.outcome import Refusal
+from eventroute.schemes import (
+    SCHEMES,
+    Events,
+    Rejected,
+    Scheme,
+    Strength,
+    Verified,
+    generate_secret,
+    lint_key,
+    lint_scheme,
+    needs_public_url,
+    parse_key,
+    read,
+    sensitive_headers,
+    strength,
+    verify,
+)
+from support.providers import NOW, ROWS, SECRET_ROWS, send, signature_header
+
+every_row = pytest.mark.parametrize("scheme", ROWS, ids=lambda row: row.name)
+every_row_with_a_secret = pytest.mark.parametrize("scheme", SECRET_ROWS, ids=lambda row: row.name)
+
+
+@every_row
+def test_a_row_keeps_the_rules(scheme: Scheme) -> None:
+    assert lint_scheme(scheme) == []
+
+
+@every_row_with_a_secret
+def test_a_row_names_its_source(scheme: Scheme) -> None:
+    assert scheme.docs.startswith("https://")
+
+
+@every_row
+def test_a_row_survives_the_way_to_the_receiver(scheme: Scheme) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(scheme), type=Scheme) == scheme
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(scheme), type=Scheme) == scheme
+
+
+@every_row
+def test_what_a_row_signs_it_accepts_and_reads(scheme: Scheme) -> None:
+    sent = send(scheme, event="alpha", delivery="delivery-1")
+    assert verify(scheme, sent.request, [sent.key], NOW) == Verified(0, strength(scheme))
+    events = read(scheme, sent.request)
+    assert isinstance(events, Events)
+    assert len(events.items) == 1
+    event = events.items[0]
+    assert event.type == "alpha" or event.type.startswith("alpha.")
+    assert msgspec.json.decode(event.payload) == event.value
+    if scheme.id:
+        assert event.id is not None
+        assert event.id.startswith("delivery-1")
+
+
+@every_row_with_a_secret
+def test_of_two_secrets_the_matching_one_is_reported(scheme: Scheme) -> None:
+    current, previous = generate_secret(scheme), generate_secret(scheme)
+    keys = [parse_key(scheme, pair.configured) for pair in (current, previous)]
+    for index, pair in enumerate((current, previous)):
+        verdict = verify(scheme, send(scheme, pair=pair).request, keys, NOW)
+        assert verdict == Verified(index, strength(scheme))
+
+
+@every_row_with_a_secret
+def test_a_secret_that_was_taken_away_is_refused(scheme: Scheme) -> None:
+    sent = send(scheme)
+    other = parse_key(scheme, generate_secret(scheme).configured)
+    assert verify(scheme, sent.request, [other], NOW) == Rejected(Refusal.MISMATCH)
+    assert verify(scheme, sent.request, [], NOW) == Rejected(Refusal.MISMATCH)
+
+
+@every_row_with_a_secret
+def test_a_generated_secret_passes_the_lint(scheme: Scheme) -> None:
+    assert lint_key(scheme, generate_secret(scheme).configured) is None
+
+
+@every_row_with_a_secret
+def test_the_signature_is_a_header_that_nobody_stores(scheme: Scheme) -> None:
+    header = signature_header(scheme).decode()
+    assert not header or header in sensitive_headers(scheme)
+    assert {"authorization", "cookie"} <= sensitive_headers(scheme)
+
+
+def test_a_neighbours_signature_header_is_not_stored_either() -> None:
+    assert "x-hub-signature" in sensitive_headers(SCHEMES["github"])
+    assert "x-hubspot-signature" in sensitive_headers(SCHEMES["hubspot"])
+
+
+def test_only_a_covered_body_counts_as_verified() -> None:
+    weaker = {row.name: strength(row) for row in ROWS if strength(row) is not Strength.VERIFIED}
+    assert weaker == {
+        "alertmanager": Strength.AUTHENTICATED,
+        "alertmanager-basic": Strength.AUTHENTICATED,
+        "cloudevents": Strength.AUTHENTICATED,
+        "cloudevents-basic": Strength.AUTHENTICATED,
+        "cloudevents-batch": Strength.AUTHENTICATED,
+        "generic-token": Strength.AUTHENTICATED,
+        "gitlab-token": Strength.AUTHENTICATED,
+        "mailgun": Strength.AUTHENTICATED,
+        "none": Strength.OPEN,
+    }
+
+
+def test_the_rows_that_sign_the_url_are_known() -> None:
+    assert {row.name for row in ROWS if needs_public_url(row)} == {
+        "hubspot",
+        "hubspot-v2",
+        "square",
+        "twilio",
+        "twilio-sha256",
+    }
+
+
+def test_a_claim_outlives_the_window_in_which_a_replay_is_fresh() -> None:
+    assert all(row.dedup_ttl_s >= (row.tolerance_s or 0) for row in ROWS)
+
+
+def test_every_success_code_is_one_that_senders_take() -> None:
+    assert {row.success_status for row in ROWS} == {200, 202}

@@ -1,0 +1,99 @@
+"""Rows that contradict themselves are refused, with the column and what to write instead."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from eventroute.schemes import HandshakeRule, Match, Scheme, lint_scheme
+
+SOUND = Scheme(name="custom", signature="header:x-signature", signed=("body",))
+STAMPED = replace(
+    SOUND, signed=("timestamp", "text:.", "body"), timestamp="header:x-timestamp", tolerance_s=300, id=("body:id",)
+)
+OPEN = Scheme(name="custom", kind="none")
+TOKEN = Scheme(name="custom", kind="token", signature="header:x-token")
+
+
+@pytest.mark.parametrize("scheme", [SOUND, STAMPED, OPEN, TOKEN])
+def test_a_sound_row_passes(scheme: Scheme) -> None:
+    assert lint_scheme(scheme) == []
+
+
+@pytest.mark.parametrize(
+    ("base", "change", "column"),
+    [
+        (SOUND, {"name": "Not A Name"}, "name"),
+        (SOUND, {"name": ""}, "name"),
+        (SOUND, {"signature": ""}, "signature"),
+        (SOUND, {"signature": "x-signature"}, "signature"),
+        (SOUND, {"signature": "header:"}, "signature"),
+        (SOUND, {"signature": "header:x y"}, "signature"),
+        (SOUND, {"signature": "header:x\n"}, "signature"),
+        (SOUND, {"signature": "cookie:x"}, "signature"),
+        (SOUND, {"signature": "item:x"}, "signature"),
+        (SOUND, {"signature": "signature:v1"}, "signature"),
+        (SOUND, {"signature": "header:a|header:b"}, "signature"),
+        (SOUND, {"signed": ()}, "signed"),
+        (SOUND, {"signed": ("boddy",)}, "signed"),
+        (SOUND, {"signed": ("text:constant",)}, "signed"),
+        (SOUND, {"signed": ("item:x", "body")}, "signed"),
+        (SOUND, {"signed": ("timestamp", "body")}, "timestamp"),
+        (SOUND, {"signed": ("header:x-id", "timestamp"), "covers_body": False}, "timestamp"),
+        (SOUND, {"covers_body": False}, "covers_body"),
+        (SOUND, {"digest": "sha1"}, "digest"),
+        (SOUND, {"key": "spki"}, "key"),
+        (SOUND, {"kind": "ed25519"}, "key"),
+        (SOUND, {"kind": "ecdsa-p256", "key": "hex"}, "key"),
+        (SOUND, {"kind": "hash", "key": "whsec"}, "key"),
+        (SOUND, {"kind": "token"}, "signed"),
+        (SOUND, {"kind": "none"}, "kind"),
+        (SOUND, {"tolerance_s": 300}, "tolerance_s"),
+        (SOUND, {"timestamp": "header:x-timestamp", "tolerance_s": 300}, "timestamp"),
+        (STAMPED, {"tolerance_s": None}, "tolerance_s"),
+        (STAMPED, {"tolerance_s": 0}, "tolerance_s"),
+        (STAMPED, {"tolerance_s": -1}, "tolerance_s"),
+        (STAMPED, {"dedup_ttl_s": 299}, "dedup_ttl_s"),
+        (STAMPED, {"dedup_ttl_s": 0}, "dedup_ttl_s"),
+        (STAMPED, {"timestamp": "signature:t"}, "timestamp"),
+        (STAMPED, {"timestamp": "item:t"}, "timestamp"),
+        (SOUND, {"separator": ","}, "prefix"),
+        (SOUND, {"separator": ", ", "prefix": "v1="}, "separator"),
+        (SOUND, {"event": ("type",)}, "event"),
+        (SOUND, {"event": ("body:",)}, "event"),
+        (SOUND, {"event": ("body:a..b",)}, "event"),
+        (SOUND, {"event": ("signature:t",)}, "event"),
+        (SOUND, {"id": ("header:a|bogus",)}, "id"),
+        (SOUND, {"batch": "items"}, "batch"),
+        (SOUND, {"batch": "body:"}, "batch"),
+        (SOUND, {"batch": "body", "id": ("header:x-id",)}, "id"),
+        (SOUND, {"implies": (("push", ("ref",)),)}, "implies"),
+        (SOUND, {"success_status": 302}, "success_status"),
+        (SOUND, {"success_status": 503}, "success_status"),
+        (SOUND, {"handshake": (HandshakeRule(),)}, "handshake"),
+        (SOUND, {"handshake": (HandshakeRule(when=(Match(source="nowhere"),)),)}, "handshake"),
+        (SOUND, {"handshake": (HandshakeRule(when=(Match(source="body:a"),), echo="challenge"),)}, "handshake"),
+        (SOUND, {"handshake": (HandshakeRule(when=(Match(source="body:a"),), status=302),)}, "handshake"),
+        (SOUND, {"handshake": (HandshakeRule(method="HEAD", body="{}"),)}, "handshake"),
+        (OPEN, {"signature": "header:x"}, "kind"),
+        (OPEN, {"timestamp": "header:x", "tolerance_s": 60}, "timestamp"),
+        (TOKEN, {"timestamp": "body:at", "tolerance_s": 60}, "timestamp"),
+        (TOKEN, {"key": "hex"}, "key"),
+    ],
+)
+def test_a_row_that_contradicts_itself_is_refused(base: Scheme, change: dict[str, Any], column: str) -> None:
+    problems = lint_scheme(replace(base, **change))
+    assert problems
+    assert problems[0].startswith(f"{column}: "), problems
+
+
+def test_an_unsigned_timestamp_may_be_judged_when_the_row_says_so() -> None:
+    assert lint_scheme(replace(SOUND, timestamp="header:x-time", tolerance_s=300, advisory=True)) == []
+
+
+def test_a_body_that_is_not_covered_may_be_so_when_the_row_says_so() -> None:
+    assert lint_scheme(replace(SOUND, signed=("body:token",), covers_body=False)) == []
+
+
+def test_an_obsolete_digest_may_be_used_when_the_row_says_so() -> None:
+    assert lint_scheme(replace(SOUND, digest="sha1", legacy_digest=True)) == []
