@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
 
@@ -12,6 +11,7 @@ from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
 from eventroute_worker.worker import QueueWorker
+from support.waiting import until
 
 DONE = Settled(outcome=RunOutcome.SUCCEEDED)
 
@@ -28,13 +28,6 @@ async def running(
     finally:
         worker.stop()
         await task
-
-
-async def until(condition: Callable[[], Awaitable[Any]], *, timeout_s: float = 5) -> None:
-    """Wait for a condition, looking often."""
-    async with asyncio.timeout(timeout_s):
-        while not await condition():
-            await asyncio.sleep(0.005)
 
 
 async def until_empty(redis: Redis, *, timeout_s: float = 5) -> None:

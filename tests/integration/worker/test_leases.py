@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from eventroute import keys
 from eventroute_worker.attempt import Attempt, End
 from support.queue import admit_job
-from support.worker import DONE, Recorder, Stuck, record, running, until, until_empty
+from support.waiting import until
+from support.worker import DONE, Recorder, Stuck, record, running, until_empty
 
 pytestmark = pytest.mark.real
 
@@ -52,10 +53,7 @@ async def test_a_job_that_another_worker_took_is_given_up(redis: Redis) -> None:
         await handler.started.wait()
         await redis.set(keys.lease(name), "another worker", px=60_000)
 
-        async def has_given_up() -> bool:
-            return not worker.tasks
-
-        await until(has_given_up)
+        await until(lambda: not worker.tasks)
     assert await redis.get(keys.lease(name)) == b"another worker"
     assert await redis.zscore(keys.QUEUE, name) is not None
     assert await redis.get(keys.tries(name)) == b"1"
@@ -84,10 +82,7 @@ async def test_a_lease_is_not_taken_again_once_another_worker_has_decided(redis:
         else:
             await redis.zadd(keys.QUEUE, {name: (time.time() + 60) * 1000})
 
-        async def has_given_up() -> bool:
-            return not worker.tasks
-
-        await until(has_given_up)
+        await until(lambda: not worker.tasks)
     assert not await redis.exists(keys.lease(name))
 
 

@@ -1,0 +1,141 @@
+"""What a run needs, without a route table and without Claude."""
+
+import time
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from eventroute.delivery import Delivery
+from eventroute.ids import DeliveryId, RoutePath, RouteUid, route_path
+from eventroute.outcome import RunOutcome
+from eventroute.prompt import Plan, Prompt, prepare
+from eventroute.route_table import HistoryRule, ModelCall, PromptRule, RetryRule, StreamSink, WorkerRoute
+from eventroute.secret import Secret
+from eventroute_worker.answer import Answer, Usage
+from eventroute_worker.claude import Reply
+from eventroute_worker.history import History
+from eventroute_worker.record import Records
+from eventroute_worker.run import Runner
+from eventroute_worker.sinks import Sinks
+
+PATH = route_path("team-a", "triage")
+STREAM = StreamSink(name="results", max_entries=1000)
+HISTORY = HistoryRule(scope="route", keep=3, inject=2, ttl_s=600)
+
+
+def prompt_rule(**changes: Any) -> PromptRule:
+    """Build a prompt that answers every event."""
+    fields: dict[str, Any] = {
+        "events": ("*",),
+        "when": None,
+        "model": ModelCall(name="claude-haiku-4-5", max_tokens=512, timeout_s=5),
+        "system": "Summarize.",
+        "user": None,
+    }
+    return PromptRule(**{**fields, **changes})
+
+
+def worker_route(**changes: Any) -> WorkerRoute:
+    """Build a route of namespace `team-a` with one stream sink."""
+    fields: dict[str, Any] = {
+        "uid": RouteUid("uid-triage"),
+        "path": PATH,
+        "generation": 1,
+        "provider": "github",
+        "prompts": (prompt_rule(),),
+        "entity": None,
+        "history": None,
+        "retry": RetryRule(attempts=3, deadline_s=3600),
+        "sinks": (STREAM,),
+        "api_key": None,
+    }
+    return WorkerRoute(**{**fields, **changes})
+
+
+def sample_delivery(name: str = "d-1", *, payload: bytes = b'{"number":7}', **changes: Any) -> Delivery:
+    """Build a delivery of the route."""
+    fields: dict[str, Any] = {
+        "id": DeliveryId(name),
+        "route": PATH,
+        "route_uid": RouteUid("uid-triage"),
+        "generation": 1,
+        "provider": "github",
+        "event": "pull_request.opened",
+        "provider_id": "p-1",
+        "received_ms": time.time_ns() // 1_000_000,
+        "payload": msgspec.Raw(payload),
+    }
+    return Delivery(**{**fields, **changes})
+
+
+def answer(text: str = "All is well.", **changes: Any) -> Answer:
+    """Build an answer of Claude's."""
+    fields: dict[str, Any] = {
+        "outcome": RunOutcome.SUCCEEDED,
+        "text": text,
+        "model": "claude-haiku-4-5-20251001",
+        "stop_reason": "end_turn",
+        "message_id": "msg_1",
+        "request_id": "req_1",
+        "usage": Usage(input=10, output=5),
+        "cost_usd": Decimal("0.000035"),
+        "answered_ms": 1,
+    }
+    return Answer(**{**fields, **changes})
+
+
+class FakeClaude:
+    """Gives the replies that it was told to give, then ordinary answers; keeps what it was asked."""
+
+    def __init__(self, *replies: Reply) -> None:
+        self.asked: list[Prompt] = []
+        self.keys: list[Secret | None] = []
+        self._replies = list(replies)
+
+    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:  # noqa: ARG002 - protocol
+        self.asked.append(prompt)
+        self.keys.append(api_key)
+        return self._replies.pop(0) if self._replies else answer(f"Answer {len(self.asked)}.")
+
+
+class FakeRoutes:
+    """A route table that gets its next state when it is refreshed."""
+
+    def __init__(self, *routes: WorkerRoute, version: int | None = 1) -> None:
+        self.version = version
+        self.refreshed = 0
+        self.after_refresh: Iterable[WorkerRoute] | None = None
+        self.broken: set[RoutePath] = set()
+        self._plans = {route.path: prepare(route) for route in routes}
+
+    def get(self, path: RoutePath) -> Plan | None:
+        return self._plans.get(path)
+
+    def is_broken(self, path: RoutePath) -> bool:
+        return path in self.broken
+
+    async def refresh(self) -> None:
+        self.refreshed += 1
+        if self.after_refresh is not None:
+            self._plans = {route.path: prepare(route) for route in self.after_refresh}
+
+
+def build_runner(redis: Redis, *, claude: FakeClaude | None = None, routes: FakeRoutes | None = None) -> Runner:
+    """Build a runner on a real Redis."""
+    records = Records(redis)
+    return Runner(
+        records=records,
+        routes=routes or FakeRoutes(worker_route()),
+        claude=claude or FakeClaude(),
+        history=History(redis),
+        sinks=Sinks(redis, records),
+    )
+
+
+async def results(redis: Redis) -> list[dict[str, str]]:
+    """Read the entries of the route's stream."""
+    entries = await redis.xrange("eventroute:stream:team-a:results")
+    return [{name.decode(): value.decode() for name, value in fields.items()} for _, fields in entries]

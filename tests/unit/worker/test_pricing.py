@@ -1,0 +1,64 @@
+"""What an answer costs: by model and kind of token, and never 0 for what is not known."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from eventroute.errors import Refused
+from eventroute_worker.answer import Usage
+from eventroute_worker.pricing import Prices
+
+PRICES = Prices.load()
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "cost"),
+    [
+        ("claude-haiku-4-5", Usage(input=1_000_000, output=0), "1"),
+        ("claude-haiku-4-5", Usage(input=0, output=1_000_000), "5"),
+        ("claude-haiku-4-5", Usage(input=0, output=0, cache_write=1_000_000), "1.25"),
+        ("claude-haiku-4-5", Usage(input=0, output=0, cache_write_1h=1_000_000), "2"),
+        ("claude-haiku-4-5", Usage(input=0, output=0, cache_read=1_000_000), "0.10"),
+        ("claude-haiku-4-5-20251001", Usage(input=120, output=40), "0.00032"),
+        ("claude-sonnet-4-5-20250929", Usage(input=1000, output=1000), "0.018"),
+        ("claude-opus-5-5", Usage(input=1000, output=1000), "0.024"),
+        ("claude-haiku-5-5", Usage(input=100_000, output=0), "0.01"),
+        ("claude-haiku-5-5", Usage(input=100_001, output=0), "0.0500005"),
+        ("claude-haiku-5-5", Usage(input=1, output=0, cache_read=100_000), "0.0050005"),
+    ],
+)
+def test_cost_is_the_sum_over_kinds_of_tokens(model: str, usage: Usage, cost: str) -> None:
+    assert PRICES.cost(model, usage) == Decimal(cost)
+
+
+@pytest.mark.parametrize("model", ["claude-next", "", "claude-haiku", "claude-haiku-4-5-2025", "gpt-claude-haiku-4-5"])
+def test_an_unknown_model_has_an_unknown_cost(model: str) -> None:
+    assert PRICES.cost(model, Usage(input=1, output=1)) is None
+
+
+def test_tokens_without_a_known_rate_make_the_cost_unknown() -> None:
+    assert PRICES.cost("claude-fable-5-2", Usage(input=1, output=1)) is not None
+    assert PRICES.cost("claude-fable-5-2", Usage(input=1, output=1, cache_write_1h=1)) is None
+
+
+def test_an_installations_own_prices_replace_and_extend_the_built_in_ones(tmp_path: Path) -> None:
+    own = tmp_path / "prices.json"
+    own.write_text('{"as_of":"2026-11-01","models":{"claude-haiku-4-5":[{"input":"0.5","output":2}],"mine":[]}}')
+    prices = Prices.load(own)
+    assert prices.cost("claude-haiku-4-5", Usage(input=1_000_000, output=1_000_000)) == Decimal("2.5")
+    assert prices.cost("claude-opus-5-5", Usage(input=1_000_000, output=0)) == Decimal(4)
+    assert prices.cost("mine", Usage(input=1, output=1)) is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"as_of":"x","models":{"m":[{"input":"1","outputs":"2"}]}}', "\xff"])
+def test_a_bad_price_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    own = tmp_path / "prices.json"
+    own.write_text(text, encoding="latin-1")
+    with pytest.raises(Refused, match=r"prices\.json"):
+        Prices.load(own)
+
+
+def test_a_missing_price_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"nowhere\.json"):
+        Prices.load(tmp_path / "nowhere.json")
