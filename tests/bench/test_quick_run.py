@@ -29,7 +29,7 @@ def test_a_quick_run_measures_every_stack_without_losing_or_doubling_a_job(tmp_p
         ["Litestar + arq", "Litestar + arq, tuned", "EventRoute"],
     ]
     goals = [goal for section in sections for goal in section["goals"]]
-    assert len(goals) == 8
+    assert len(goals) == 9
     for goal in goals:
         verdict = "reached" if goal["is_reached"] else "NOT REACHED"
         assert f"{verdict:<11} {goal['text']}" in run.stdout

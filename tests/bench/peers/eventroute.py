@@ -97,7 +97,10 @@ def worker(site: Site, job: Job, *, slots: int) -> Command:
         **_traced(site),
         **site.environ,
     }
-    return Command(python("bench.peers.eventroute_worker", job, str(slots)), environ)
+    program = (
+        ["bench.peers.eventroute_claude"] if job == "claude" else ["bench.peers.eventroute_worker", job, str(slots)]
+    )
+    return Command(python(*program), environ)
 
 
 def _traced(site: Site) -> dict[str, str]:
