@@ -24,7 +24,7 @@ class Output(StrEnum):
 
 
 def lint(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Manifests, or directories of manifests.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests, or directories of manifests.")],
     *,
     recursive: Annotated[bool, typer.Option("-R", "--recursive", help="Look into folders of directories too.")] = False,
     output: Annotated[Output, typer.Option("-o", "--output", help="Form of the result.")] = Output.TEXT,
@@ -83,5 +83,5 @@ def _counted(number: int, noun: str) -> str:
 
 def _as_json(examined: Examined) -> bytes:
     problems = [finding._asdict() for finding in examined.findings]
-    counts = {severity: examined.count(severity) for severity in Severity}
+    counts = {f"{severity}s": examined.count(severity) for severity in Severity}
     return msgspec.json.encode({"routes": len(examined.compiled.verdicts), **counts, "problems": problems})

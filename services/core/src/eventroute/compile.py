@@ -364,8 +364,13 @@ def _provider_is_known(gathered: _Gathered) -> Iterator[Problem]:
 
 def _custom_scheme_is_sound(gathered: _Gathered) -> Iterator[Problem]:
     if gathered.scheme and gathered.spec.custom:
-        for message in lint_scheme(gathered.scheme):
-            yield gathered.problem(Reason.INVALID_SCHEME, "spec.custom", message)
+        for sentence in lint_scheme(gathered.scheme):
+            column, _, message = sentence.partition(": ")
+            field = crd.CustomScheme.model_fields.get(column.removesuffix("_s"))
+            if field:
+                yield gathered.problem(Reason.INVALID_SCHEME, f"spec.custom.{field.alias}", message)
+            else:  # a column that follows from another field, as the tolerance does
+                yield gathered.problem(Reason.INVALID_SCHEME, "spec.custom", sentence)
 
 
 def _sender_is_authenticated(gathered: _Gathered) -> Iterator[Problem]:

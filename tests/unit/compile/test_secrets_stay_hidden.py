@@ -1,0 +1,19 @@
+"""Neither a verdict nor a table entry shows a secret, whatever is wrong with it."""
+
+import pytest
+
+from eventroute.compile import compile_routes
+from eventroute.crd.objects import ObjectKey
+from eventroute.secret import Secret
+from support.routes import event_route
+
+CANARY = "c4n4ry-5b1f0c8de2a9"
+
+
+@pytest.mark.parametrize("value", [CANARY, f"{CANARY}\n", CANARY[:8], f"whsec_{CANARY}", f"whpk_{CANARY}"])
+@pytest.mark.parametrize("provider", ["github", "standard-webhooks", "discord", "sendgrid", "alertmanager-basic"])
+def test_a_secret_does_not_print(provider: str, value: str) -> None:
+    route = event_route(provider=provider, model={"apiKeyRef": {"name": "hook", "key": "secret"}})
+    secrets = {ObjectKey("team-a", "hook"): {"secret": Secret(value.encode())}}
+    compiled = compile_routes([route], secrets=secrets, config_maps={})
+    assert CANARY[:8] not in repr(compiled)
