@@ -11,6 +11,7 @@ from rich.console import Console
 from eventroute.errors import EventRouteError
 from eventroute_cli.capture import capture
 from eventroute_cli.demo.command import demo
+from eventroute_cli.dev import dev
 from eventroute_cli.lint import lint
 from eventroute_cli.replay import replay
 from eventroute_cli.send import send
@@ -30,6 +31,7 @@ def eventroute() -> None:
 
 
 app.command()(demo)
+app.command()(dev)
 app.command()(lint)
 app.command()(capture)
 app.command()(replay)

@@ -1,13 +1,10 @@
 """The command: start, send, watch, explain."""
 
 import asyncio
-import contextlib
 import os
-import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import resources
-from types import FrameType
 from typing import Annotated, Final
 
 import httpx
@@ -19,14 +16,15 @@ from eventroute.compile import Compiled, compile_routes
 from eventroute.crd.manifest import parse_manifests
 from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import EventRoute
-from eventroute.errors import GaveUp, Refused
+from eventroute.errors import GaveUp
 from eventroute.ids import RoutePath, route_path
 from eventroute.runtime.redis import connect
 from eventroute.schemes import KeyPair
 from eventroute.secret import Secret
 from eventroute_cli.demo.scenario import Row, Sender, new_secrets, play
 from eventroute_cli.demo.show import build_table, total_cost
-from eventroute_cli.local.stack import Stack, StackOptions, running_stack
+from eventroute_cli.local.interrupt import ending_on_signals
+from eventroute_cli.local.stack import Stack, StackOptions, claude_key, running_stack
 from eventroute_cli.local.trace_view import build_tree
 
 _SPANS_S: Final = 3.0  # spans arrive in batches a moment after they ended
@@ -53,17 +51,10 @@ def demo(
 
       ANTHROPIC_API_KEY=sk-ant-… eventroute demo --real
     """
-    api_key = os.environ.get("ANTHROPIC_API_KEY", "") if real else None
-    if api_key == "":
-        raise Refused("--real needs ANTHROPIC_API_KEY; without --real the simulator answers, for nothing")
     console = Console(highlight=False)
-    options = StackOptions(real_claude_key=api_key, receiver_port=port)
-    with _ending_on_signals():
-        try:
-            _run(console, options, serve=serve)
-        except KeyboardInterrupt:
-            console.print("\nstopped; nothing was left behind")
-            raise typer.Exit(130) from None
+    options = StackOptions(real_claude_key=claude_key(os.environ) if real else None, receiver_port=port)
+    with ending_on_signals(console):
+        _run(console, options, serve=serve)
 
 
 def _run(console: Console, options: StackOptions, *, serve: bool) -> None:
@@ -173,17 +164,3 @@ def _stay_up(console: Console, stack: Stack, routes: Sequence[EventRoute], secre
 
 def _claude_phrase(options: StackOptions) -> str:
     return ", asking Claude itself" if options.real_claude_key else " and a Claude simulator"
-
-
-@contextlib.contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """Make SIGTERM end the command as Ctrl-C does: with everything stopped."""
-
-    def interrupt(_signum: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -45,6 +45,7 @@ class Collector:
     def __init__(self) -> None:
         """Listen at once; serve inside the `with` block."""
         self._spans: list[CollectedSpan] = []
+        self._forgotten = 0
         self._lock = threading.Lock()
         collector = self
 
@@ -90,13 +91,20 @@ class Collector:
         request = ExportTraceServiceRequest.FromString(body)
         with self._lock:
             self._spans.extend(_spans(request))
-            del self._spans[:-_MAX_SPANS]
+            excess = max(0, len(self._spans) - _MAX_SPANS)
+            del self._spans[:excess]
+            self._forgotten += excess
 
     def spans(self, trace_id: str | None = None) -> list[CollectedSpan]:
         """List what has arrived so far, of one trace or of all, by time."""
         with self._lock:
             found = [span for span in self._spans if trace_id in (None, span.trace_id)]
         return sorted(found, key=lambda span: span.start_ns)
+
+    def since(self, position: int) -> tuple[list[CollectedSpan], int]:
+        """List what arrived after a position, in order of arrival, and the position to ask from next; begin with 0."""
+        with self._lock:
+            return self._spans[max(0, position - self._forgotten) :], self._forgotten + len(self._spans)
 
 
 def _spans(request: ExportTraceServiceRequest) -> Iterable[CollectedSpan]:

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from eventroute import keys
 from eventroute.compile import Compiled
+from eventroute.errors import Refused
 from eventroute.route_table import RECEIVER, WORKER
-from eventroute.runtime.redis import connect
+from eventroute.runtime.redis import CONNECTION_ERRORS, connect
 from eventroute.runtime.tables import publish
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_cli.local.collector import Collector
@@ -28,6 +30,8 @@ from eventroute_cli.simulator.api import DEFAULT_KEY
 
 _START_S: Final = 30.0  # a cold start imports everything from disk; warm ones take about two seconds
 _REDIS_START_S: Final = 10.0
+
+_TABLES: Final = (keys.table(RECEIVER.name), keys.table(WORKER.name))
 
 Progress = Callable[[str], None]
 
@@ -79,10 +83,11 @@ def running_stack(options: StackOptions, environ: Mapping[str, str], progress: P
     with (
         tempfile.TemporaryDirectory(prefix="eventroute-") as folder,
         Collector() as collector,
+        contextlib.ExitStack() as stack,
         Processes(Path(folder)) as processes,
     ):
-        redis_url = configured_url(environ) or _start_redis(processes, Path(folder), environ)
-        progress(f"Redis at {redis_url}")
+        redis_url = stack.enter_context(_redis(processes, Path(folder), environ))
+        progress("a Redis of our own" if configured_url(environ) is None else "Redis of REDIS_URL")
         claude_url = None if options.real_claude_key else _start_simulator(processes, options, environ)
         wiring = Wiring(
             redis_url=redis_url,
@@ -101,11 +106,46 @@ def running_stack(options: StackOptions, environ: Mapping[str, str], progress: P
         yield Stack(wiring, collector, processes)
 
 
-def _start_redis(processes: Processes, folder: Path, environ: Mapping[str, str]) -> str:
-    port = free_port()
-    processes.start("redis", server_command(port, folder), environ)
-    processes.wait_listening("redis", port, timeout_s=_REDIS_START_S)
-    return f"redis://127.0.0.1:{port}/0"
+def claude_key(environ: Mapping[str, str]) -> str:
+    """Read the key for `--real`; raises `Refused` without one."""
+    if key := environ.get("ANTHROPIC_API_KEY"):
+        return key
+    raise Refused("--real needs ANTHROPIC_API_KEY; without --real the simulator answers, for nothing")
+
+
+@contextlib.contextmanager
+def _redis(processes: Processes, folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """Find or start a Redis; of the user's own, only a database that no installation uses is taken."""
+    if (url := configured_url(environ)) is None:
+        port = free_port()
+        processes.start("redis", server_command(port, folder), environ)
+        processes.wait_listening("redis", port, timeout_s=_REDIS_START_S)
+        yield f"redis://127.0.0.1:{port}/0"
+        return
+    asyncio.run(_refuse_used(url))
+    try:
+        yield url
+    finally:
+        asyncio.run(_forget_tables(url))
+
+
+async def _refuse_used(url: str) -> None:
+    async with connect(url) as redis:
+        try:
+            used = await redis.exists(*_TABLES)
+        except CONNECTION_ERRORS as error:
+            raise Refused(f"REDIS_URL: cannot be reached: {error}") from error
+    if used:
+        raise Refused(
+            "REDIS_URL: an installation's route table is there, which a local run would replace; name another database "
+            f"(or, after a local run that was killed: redis-cli DEL {' '.join(_TABLES)})"
+        )
+
+
+async def _forget_tables(url: str) -> None:
+    async with connect(url) as redis:
+        with contextlib.suppress(*CONNECTION_ERRORS):
+            await redis.delete(*_TABLES)
 
 
 def _start_simulator(processes: Processes, options: StackOptions, environ: Mapping[str, str]) -> str:
