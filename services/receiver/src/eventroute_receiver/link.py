@@ -16,8 +16,8 @@ import hiredis
 import structlog
 from redis.asyncio.connection import SSLConnection, parse_url
 
-_REPLY_S: Final = 0.9
-"""How long Redis may take for an answer; the sender is to hear 503 within a second."""
+_REPLY_S: Final = 0.8
+"""How long Redis may take for an answer; the sender is to hear 503 within a second, the look at the clock included."""
 
 _CONNECT_S: Final = 0.9
 _RECONNECT_S: Final = 0.2  # mean pause between attempts, jittered
@@ -125,6 +125,8 @@ class _Wire(asyncio.Protocol):
                 continue  # its request was cancelled meanwhile
             if isinstance(reply, hiredis.ReplyError):
                 future.set_exception(reply)
+                if str(reply).startswith("READONLY"):
+                    self.close()  # demoted: behind the same name there is another primary by now
             else:
                 future.set_result(reply)
 
