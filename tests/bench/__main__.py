@@ -16,7 +16,7 @@ from rich.console import Console
 from bench.effort import FULL, QUICK, Effort
 from bench.figures import Section
 from bench.pickup import measure_pickup
-from bench.processes import LOAD_CORE, pin
+from bench.processes import LOAD_CORE, PartFailedError, pin
 from bench.receiver import measure_receivers
 from bench.report import build_markdown, build_report, print_report, write_json
 from bench.throughput import measure_throughput
@@ -48,7 +48,11 @@ def main() -> int:
     pin(0, LOAD_CORE)
     console = Console()
     console.width = max(console.width, _TABLE_WIDTH)
-    sections = uvloop.run(measure(options.only, QUICK if options.quick else FULL, console))
+    try:
+        sections = uvloop.run(measure(options.only, QUICK if options.quick else FULL, console))
+    except PartFailedError as error:
+        console.print(f"benchmark: {error}", style="bold red")
+        return 1
     report = build_report(sections, is_quick=options.quick)
     print_report(report, console)
     if options.json:

@@ -20,7 +20,7 @@ from bench.effort import Effort
 from bench.figures import Goal, Row, Section, Spread, quantile
 from bench.load import HOST
 from bench.peers import stamps
-from bench.processes import valkey
+from bench.processes import PartFailedError, valkey
 from bench.site import Site
 from bench.stacks import EVENTROUTE, FASTAPI_RQ, LITESTAR_ARQ, LITESTAR_ARQ_TUNED, Stack, receiving, working
 
@@ -92,7 +92,10 @@ async def _each(sites: Sequence[Site], claude: ClaudeStub, number: int, *, limit
     sent = []
     for index, (stack, site) in enumerate(zip(STACKS, sites, strict=True), start=1):
         await asyncio.sleep(_PAUSE_S + random.uniform(0, max(_SPREAD_S, stack.poll_s)))
-        sent.append(await _through(site, claude, render(index * _NUMBERS + number), limit_s=limit_s))
+        try:
+            sent.append(await _through(site, claude, render(index * _NUMBERS + number), limit_s=limit_s))
+        except TimeoutError as error:
+            raise PartFailedError(f"{stack.name}: no request to Claude within {limit_s:.0f} s") from error
     return sent
 
 
@@ -104,7 +107,7 @@ async def _through(site: Site, claude: ClaudeStub, delivery: Delivery, *, limit_
             writer.write(delivery.request)
             head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200"):
-                raise ValueError(f"a delivery was not accepted: {head!r}")
+                raise PartFailedError(f"a delivery was not accepted: {head!r}")
             answer = msgspec.json.decode(await reader.read(4096), type=dict[str, str])
             asked_ns = await claude.arrival_ns(delivery.marker)
         finally:

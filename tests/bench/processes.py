@@ -50,8 +50,11 @@ class Part:
     def check(self) -> None:
         """Raise `PartFailedError` if the process has ended."""
         if self.process.returncode is not None:
-            tail = self.output.read_text(errors="replace")[-2000:]
-            raise PartFailedError(f"{self.name} ended with {self.process.returncode}:\n{tail}")
+            raise PartFailedError(f"{self.name} ended with {self.process.returncode}:\n{self.tail()}")
+
+    def tail(self) -> str:
+        """The end of what the process has written."""
+        return self.output.read_text(errors="replace")[-2000:]
 
 
 def pin(pid: int, core: int) -> None:

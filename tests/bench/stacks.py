@@ -5,6 +5,7 @@ uvloop too.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from redis.asyncio import Redis
 from bench.deliveries import render
 from bench.load import drive
 from bench.peers import eventroute
-from bench.processes import SERVER_CORE, Part, python, running
+from bench.processes import SERVER_CORE, Part, PartFailedError, python, running
 from bench.site import Command, Job, Site
 
 SLOTS: Final = 20
@@ -79,15 +80,16 @@ async def working(stack: Stack, site: Site, job: Job, *, core: int | None = SERV
 
 
 async def _first_ack(part: Part, port: int) -> None:
-    async with asyncio.timeout(_READY_S):
-        while True:
-            part.check()
-            try:
-                if (await drive(port, [_FIRST], connections=1, limit_s=_READY_S)).acks:
-                    return
-            except OSError:
-                pass  # it does not listen yet
-            await asyncio.sleep(0.05)
+    give_up = time.monotonic() + _READY_S
+    while time.monotonic() < give_up:
+        part.check()
+        try:
+            if (await drive(port, [_FIRST], connections=1, limit_s=_READY_S)).acks:
+                return
+        except OSError:
+            pass  # it does not listen yet
+        await asyncio.sleep(0.05)
+    raise PartFailedError(f"{part.name}: no delivery accepted within {_READY_S:.0f} s:\n{part.tail()}")
 
 
 def _uvicorn(app: str) -> Callable[[Site], Command]:

@@ -19,7 +19,7 @@ from bench.effort import Effort
 from bench.figures import Goal, Row, Section, Spread
 from bench.load import drive
 from bench.peers import stamps
-from bench.processes import valkey
+from bench.processes import PartFailedError, valkey
 from bench.site import JOB_SLEEP_S, Job, Site
 from bench.stacks import (
     CONNECTIONS,
@@ -116,9 +116,12 @@ async def _run(stack: Stack, job: Job, requests: Sequence[bytes], folder: Path) 
         site = Site(folder=folder, redis_url=store.url, claude_url="http://127.0.0.1:9")
         async with receiving(stack, site):
             load = await drive(site.port, requests, connections=CONNECTIONS, limit_s=_FILL_LIMIT_S)
-        async with working(stack, site, job) as worker, asyncio.timeout(_WORK_LIMIT_S):
-            while await queued(stack, redis):
+        async with working(stack, site, job) as worker:
+            give_up = time.monotonic() + _WORK_LIMIT_S
+            while left := await queued(stack, redis):
                 worker.check()
+                if time.monotonic() > give_up:
+                    raise PartFailedError(f"{worker.name}: {left} jobs left after {_WORK_LIMIT_S:.0f} s")
                 await asyncio.sleep(_LOOK_S)
             empty_ns = time.monotonic_ns()
         return _judge(stack, stamps.read(site.stamps), wanted=1 + load.acks, empty_ns=empty_ns)
