@@ -129,7 +129,7 @@ def deliver(
         response = client.request(
             request.method, _with_query(target, request.url), headers=list(request.headers), content=request.body
         )
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise Refused(f"--url {target}: {error}") from error
     except httpx.HTTPError as error:
         raise RetryLater(f"{target}: {str(error) or type(error).__name__}; is the receiver running there?") from error

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 _BYTES_PER_TOKEN: Final = 4
 MIN_CACHEABLE_TOKENS: Final = 1024  # the smallest prompt that the API caches; larger for some models
+_SHORT_TTL_S: Final = 300  # the API has two lifetimes, five minutes and an hour
 _MAX_CACHED_PROMPTS: Final = 4096  # arbitrary: bounds memory, far above what a laptop's routes need
 
 
@@ -66,7 +67,7 @@ class PromptCache:
                 read = total
             self._remember(digest.digest(), now + block.cache_ttl_s)
         written = marked - read
-        is_long = ttl_s > 300  # noqa: PLR2004  five minutes is the shorter of the API's two lifetimes
+        is_long = ttl_s > _SHORT_TTL_S
         return CacheUse(total - marked, 0 if is_long else written, written if is_long else 0, read)
 
     def _known(self, prefix: bytes, now: float) -> bool:

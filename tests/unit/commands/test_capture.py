@@ -1,0 +1,114 @@
+"""What a fixture keeps of a request, and what it leaves out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventroute.schemes import SCHEMES, generate_secret
+from eventroute_cli.capture import Recorder, redact, redact_query, write_atomically
+from eventroute_cli.fixtures import Recorded, Unreadable, read_fixtures, write_fixture
+from eventroute_cli.samples import sample_request
+
+
+async def record(recorder: Recorder, body: bytes, *, headers: list[tuple[bytes, bytes]], query: bytes = b"") -> int:
+    """Send one request to the ASGI application; its status."""
+    scope = {"method": "POST", "scheme": "http", "path": "/x", "query_string": query, "headers": headers}
+    messages = [body[:10], body[10:]]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": messages.pop(0), "more_body": bool(messages)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await recorder(scope, receive, send)
+    return int(sent[0]["status"])
+
+
+def names(directory: Path) -> list[str]:
+    return [file.name for file in directory.iterdir()]
+
+
+def recorded(directory: Path) -> Recorded:
+    (file,) = directory.glob("*.json")
+    (entry,) = read_fixtures(file)
+    assert isinstance(entry, Recorded)
+    return entry
+
+
+@pytest.mark.parametrize("provider", [name for name in SCHEMES if SCHEMES[name].signature.startswith("header:")])
+def test_neither_secret_nor_signature_is_recorded(provider: str) -> None:
+    pair = generate_secret(SCHEMES[provider])
+    request = sample_request(provider, secret=pair.signing, url="https://h/x", now=1_800_000_000)
+    headers = [(name.decode(), value.decode()) for name, value in request.headers]
+    for known_as in (provider, ""):
+        kept, redacted = redact(headers, known_as)
+        assert redacted
+        assert not {name for name, _ in kept} & set(redacted)
+        assert pair.configured.decode() not in repr(kept)
+        assert len(kept) + len(redacted) == len(headers)
+
+
+def test_headers_that_prove_nothing_are_kept() -> None:
+    headers = [("X-GitHub-Event", "push"), ("X-GitHub-Delivery", "1"), ("Content-Type", "application/json")]
+    assert redact(headers, "github") == (headers, [])
+
+
+def test_secrets_in_the_query_are_replaced_and_other_queries_stay_as_they_are() -> None:
+    assert redact_query("a=1&access_token=abc") == "a=1&access_token=%E2%80%A6"
+    assert redact_query("b=%2F&a") == "b=%2F&a"
+
+
+@pytest.mark.parametrize("body", [b'{"a": "\xc3\xa9"}\r\n', b"\xff\xfe\x00binary", b""])
+async def test_the_body_is_recorded_byte_for_byte(tmp_path: Path, body: bytes) -> None:
+    headers = [(b"host", b"h:1"), (b"x-sig", b"1"), (b"x-sig", b"2"), (b"authorization", b"Bearer secret")]
+    assert await record(Recorder(tmp_path), body, headers=headers, query=b"token=abc") == 200
+    entry = recorded(tmp_path)
+    assert entry.body == body
+    assert entry.headers == (("host", "h:1"), ("x-sig", "1"), ("x-sig", "2"))
+    assert (entry.redacted, entry.url) == (("authorization",), "http://h:1/x?token=%E2%80%A6")
+
+
+async def test_credentials_are_kept_only_when_asked_for(tmp_path: Path) -> None:
+    headers = [(b"authorization", b"Bearer secret")]
+    await record(Recorder(tmp_path, keep_credentials=True), b"{}", headers=headers)
+    assert recorded(tmp_path).headers == (("authorization", "Bearer secret"),)
+
+
+@pytest.mark.parametrize(("limit", "status", "files"), [(11, 413, 0), (12, 200, 1)])
+async def test_a_body_above_the_limit_is_refused_and_not_recorded(
+    tmp_path: Path, limit: int, status: int, files: int
+) -> None:
+    assert await record(Recorder(tmp_path, max_body_bytes=limit), b"x" * 12, headers=[]) == status
+    assert len(names(tmp_path)) == files
+
+
+async def test_an_unreachable_receiver_is_told_apart_and_the_request_is_recorded(tmp_path: Path) -> None:
+    assert await record(Recorder(tmp_path, forward="http://127.0.0.1:1/x"), b"{}", headers=[]) == 502
+    assert recorded(tmp_path).body == b"{}"
+
+
+def test_a_file_is_absent_or_whole(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a.json", b"one")
+    write_atomically(tmp_path / "a.json", b"two")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.json", b"two")]
+
+
+def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
+    entry = Recorded(
+        id="x",
+        provider="github",
+        url="https://h/x",
+        headers=(("X-A", "é"), ("X-A", "2"), ("X-B", "")),
+        body=b"\xffx",
+        now=1.5,
+        redacted=("x-c",),
+    )
+    file = tmp_path / "x.json"
+    file.write_bytes(write_fixture(entry))
+    assert read_fixtures(file) == [entry]
+    assert not isinstance(read_fixtures(file)[0], Unreadable)
+    assert "secret" not in json.loads(file.read_bytes())
