@@ -3,7 +3,7 @@
 from typing import Any
 
 from eventroute.ids import RouteUid, route_path
-from eventroute.route_table import ReceiverRoute
+from eventroute.route_table import LogSink, ModelCall, PromptRule, ReceiverRoute, RetryRule, WorkerRoute
 from eventroute.schemes import SCHEMES
 from eventroute.secret import Secret
 
@@ -25,3 +25,21 @@ def receiver_route(provider: str = "github", *, name: str = "triage", **changes:
         "rate_limit": None,
     }
     return ReceiverRoute(**{**fields, **changes})
+
+
+def worker_route(*, name: str = "triage", **changes: Any) -> WorkerRoute:
+    """Build the work part of the same route; `changes` replaces fields."""
+    model = ModelCall(name="claude-haiku-4-5", max_tokens=512, timeout_s=120)
+    fields: dict[str, Any] = {
+        "uid": RouteUid(f"uid-{name}"),
+        "path": route_path("team-a", name),
+        "generation": 1,
+        "provider": "github",
+        "prompts": (PromptRule(events=("*",), when=None, model=model, system="Summarize.", user=None),),
+        "entity": None,
+        "history": None,
+        "retry": RetryRule(attempts=8, deadline_s=86_400),
+        "sinks": (LogSink(),),
+        "api_key": None,
+    }
+    return WorkerRoute(**{**fields, **changes})
