@@ -78,7 +78,7 @@ def test_marks_are_filled_with_values_of_their_kind() -> None:
 
 @pytest.mark.parametrize(
     ("provider", "event", "message"),
-    [("githb", "", 'did you mean "github"'), ("stripe", "no.such", "no sample of 'no.such'; there are invoice")],
+    [("githb", "", "unknown provider 'githb'"), ("stripe", "no.such", "no sample of 'no.such'; there are invoice")],
 )
 def test_what_there_is_no_sample_of_is_refused_with_what_there_is(provider: str, event: str, message: str) -> None:
     with pytest.raises(Refused, match=message):

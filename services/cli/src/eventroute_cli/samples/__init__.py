@@ -25,7 +25,6 @@ from urllib.parse import urlencode
 import msgspec
 
 from eventroute.errors import Refused
-from eventroute.expression import nearest
 from eventroute.schemes import SCHEMES, Request, sign
 
 JSON: Final = "application/json"
@@ -111,7 +110,7 @@ def build_request(sample: Sample, *, url: str | None) -> Request:
 
 def _templates(provider: str) -> dict[str, _Template]:
     if provider not in SCHEMES:
-        raise Refused(f"unknown provider {provider!r}{nearest(provider, list(SCHEMES))}")
+        raise Refused(f"unknown provider {provider!r}")
     return _read(_SAME_PRODUCT.get(provider, provider))
 
 
