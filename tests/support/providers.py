@@ -1,11 +1,23 @@
 """Really signed requests of every row of the scheme table, built from the row's own columns."""
 
+import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from eventroute.schemes import SCHEMES, Key, KeyPair, Request, Scheme, generate_secret, parse_key, sign
+from eventroute.schemes import (
+    SCHEMES,
+    Key,
+    KeyPair,
+    Request,
+    Scheme,
+    Verified,
+    generate_secret,
+    parse_key,
+    sign,
+    verify,
+)
 from eventroute.schemes.source import alternatives
 
 NOW = 1_700_000_000.0
@@ -103,3 +115,21 @@ def signature_header(scheme: Scheme) -> bytes:
     """The header that carries a row's signature or credentials; empty where the body does."""
     place, name = alternatives(scheme.signature)[0]
     return name.encode() if place == "header" else b""
+
+
+def random_texts(count: int) -> list[str]:
+    """JSON documents and other texts, the same at each run, none of them empty."""
+    chooser = random.Random(20231114)  # repeatable, not secret
+    alphabet = 'aZ09 "\\\n\r\t{}[]:,.&=%+/é♥😀\u2028\x00'
+    texts = ["".join(chooser.choices(alphabet, k=chooser.randint(1, 60))) for _ in range(count)]
+    return [msgspec.json.encode({"type": "a", "text": text}).decode() for text in texts[::2]] + texts[1::2]
+
+
+def header_texts(request: Request) -> dict[str, str]:
+    """The headers as an SDK wants them."""
+    return {name.decode(): value.decode("latin-1") for name, value in request.headers}
+
+
+def is_accepted(sent: Sent, request: Request | None = None, *, now: float | None = NOW) -> bool:
+    """Whether our verifier accepts a request with the key that it was signed with."""
+    return isinstance(verify(sent.scheme, request or sent.request, [sent.key], now), Verified)

@@ -21,7 +21,7 @@ from eventroute.schemes import (
 from eventroute.schemes.source import alternatives
 from support.providers import NOW, ROWS, SECRET_ROWS, SIGNING_ROWS, Sent, changed, send, signature_header, with_header
 
-# Few examples per row and run: there are many rows, and many runs. No deadline and no check of speed: machines are busy.
+# Few examples per row and run: there are many rows, and many runs. No check of speed: machines are busy.
 quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 every_row = pytest.mark.parametrize("scheme", ROWS, ids=lambda row: row.name)
 every_signing_row = pytest.mark.parametrize("scheme", SIGNING_ROWS, ids=lambda row: row.name)
