@@ -188,17 +188,20 @@ class RouteTable(Generic[Route]):
             await self.refresh()
 
     async def _apply(self, change: Change) -> None:
-        if change.previous != self.version:
+        if change.previous == self.version:
+            await self._read_again(change.paths)
+            self.version = change.version
+        else:
             await self.refresh()
-            return
-        values = await self._redis.hmget(keys.table(self._plane.name), change.paths) if change.paths else []
-        for path, sealed in zip(change.paths, values, strict=True):
+        await self._beat()
+
+    async def _read_again(self, paths: list[RoutePath]) -> None:
+        values = await self._redis.hmget(keys.table(self._plane.name), paths) if paths else []
+        for path, sealed in zip(paths, values, strict=True):
             if sealed is None:
                 self._remove(path)
             else:
                 self._put(path, sealed)
-        self.version = change.version
-        await self._beat()
 
     def _put(self, path: RoutePath, sealed: bytes) -> None:
         try:
