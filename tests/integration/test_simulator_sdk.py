@@ -39,7 +39,7 @@ from eventroute_cli.simulator.server import Served, serving
 
 pytestmark = pytest.mark.real
 
-HI: list[MessageParam] = [{"role": "user", "content": "event: invoice.payment_failed"}]
+HI: list[MessageParam] = [{"role": "user", "content": "Event invoice.payment_failed from stripe:"}]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ async def test_an_answer_names_the_event_and_is_marked(claude: AsyncAnthropic) -
     assert message.content[0].type == "text"
     assert message.content[0].text.startswith("[simulated]")
     assert "invoice.payment_failed" in message.content[0].text
-    assert (message.stop_reason, message.usage.input_tokens) == ("end_turn", 8)
+    assert (message.stop_reason, message.usage.input_tokens) == ("end_turn", 11)
     assert message.usage.output_tokens > 10
 
 

@@ -62,6 +62,13 @@ def test_a_prompt_with_a_template_is_understood() -> None:
     assert (subject.event, subject.provider, subject.history) == ("pull_request.opened", "github", 2)
 
 
+def test_a_template_that_quotes_nobody_is_quoted_itself() -> None:
+    assert (
+        'the text: "Number 41, again"'
+        in compose(asked("Number {{ payload.n }}, again\nmore", payload={"n": 41}), None).text
+    )
+
+
 def test_the_answer_says_all_of_it() -> None:
     text = compose(asked(None, history=3), None).text
     for part in ("`pull_request.opened`", "github", "3 earlier events", "pull_request.title", "Retry uploads"):

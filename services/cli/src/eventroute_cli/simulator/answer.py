@@ -93,14 +93,16 @@ def read_subject(request: MessagesRequest) -> Subject:
     decoded = [_decoded(block) for block in blocks]
     history = [entry for block in blocks for entry in map(_decoded, block.splitlines()) if _is_history(entry)]
     payloads = [value for value in decoded if isinstance(value, dict) and not _is_history(value)]
-    told = _TOLD.search(_BLOCK.sub("", text))
+    prose = _BLOCK.sub("", text)
+    told = _TOLD.search(prose)
     event, provider = (told["event"] or "", told["provider"]) if told else ("", "")
     quotes = [
         block
         for block, value in zip(blocks, decoded, strict=True)
         if value is None and block and not any(_is_history(_decoded(line)) for line in block.splitlines())
     ]
-    return Subject(event, provider, len(history), payloads[0] if payloads else {"the text": _first(quotes)})
+    written = _first(prose[told.end() :].strip().splitlines()) if told else ""
+    return Subject(event, provider, len(history), payloads[0] if payloads else {"the text": _first(quotes) or written})
 
 
 def _decoded(text: str) -> Any:
