@@ -1,0 +1,114 @@
+"""The sample routes meet the sample events: each is accepted, matched, and has every field that its template names."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from eventroute.compile import Compiled, compile_routes
+from eventroute.crd.manifest import load_manifests
+from eventroute.crd.objects import ObjectKey
+from eventroute.crd.v1alpha1 import EventRoute
+from eventroute.delivery import Delivery
+from eventroute.expression import compile_expression
+from eventroute.ids import DeliveryId, RoutePath, RouteUid
+from eventroute.prompt import Event, prepare
+from eventroute.schemes import SCHEMES, Events, generate_secret, read
+from eventroute.secret import Secret
+from eventroute_cli.samples import build_request, load_sample
+
+SAMPLES = Path(__file__).parents[3] / "k8s" / "samples"
+NOW = 1_790_000_000.0
+
+
+def compiled() -> Compiled:
+    manifests = load_manifests([SAMPLES])
+    routes = [found.route for found in manifests.routes]
+    secrets: dict[ObjectKey, dict[str, Secret]] = {}
+    for route in routes:
+        for ref in route.spec.secret_refs:
+            key = ObjectKey(route.metadata.namespace, ref.name)
+            secrets.setdefault(key, {})[ref.key] = Secret(_secret(route))
+    config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
+    return compile_routes(routes, secrets=secrets, config_maps=config_maps)
+
+
+def _secret(route: EventRoute) -> bytes:
+    provider = route.spec.provider
+    return generate_secret(SCHEMES[provider]).configured if provider in SCHEMES else b"0123456789abcdef0123456789abcdef"
+
+
+COMPILED = compiled()
+
+
+def test_every_sample_route_is_served() -> None:
+    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 6
+
+
+@pytest.mark.parametrize(
+    ("path", "provider", "event", "entities"),
+    [
+        ("platform/pull-requests", "github", "pull_request.opened", ["northwind/checkout/ada-lopez"]),
+        ("platform/pull-requests", "github", "issues.opened", ["northwind/checkout/ada-lopez"]),
+        ("billing/payments", "stripe", "invoice.payment_failed", ["cus_Qv7LmTz0aR2wXb"]),
+        ("support/messages", "slack", "message", ["C04PAYMENTS"]),
+        ("support/messages", "slack", "app_mention", ["C04PAYMENTS"]),
+        ("sales/contacts", "hubspot", "contact.creation", ["51001", "51002", "51003"]),
+        ("shop/orders", "shopify", "orders/create", ["7100200300"]),
+        ("shop/orders", "shopify", "orders/cancelled", ["7100200300"]),
+    ],
+)
+def test_a_sample_event_becomes_a_prompt(path: str, provider: str, event: str, entities: list[str]) -> None:
+    receiver, worker = COMPILED.receiver[RoutePath(path)], COMPILED.worker[RoutePath(path)]
+    events = read(receiver.scheme, build_request(load_sample(provider, event, now=NOW), url=receiver.public_url))
+    assert isinstance(events, Events)
+    plan = prepare(worker)
+    found = []
+    for item in events.items:
+        delivery = Event(_delivery(path, provider, item.type, item.payload))
+        if receiver.filter:
+            assert compile_expression(receiver.filter).test(delivery.variables) == (True, None)
+        match = plan.match(delivery)
+        assert match.position is not None
+        assert match.errors == ()
+        assert plan.entity
+        entity = plan.entity.text(delivery.variables)
+        found.append(entity.value)
+        assert plan.build_prompt(match.position, delivery, entity=entity.value).missing_fields == ()
+    assert found == entities
+
+
+def _delivery(path: str, provider: str, event: str, payload: bytes) -> Delivery:
+    return Delivery(
+        id=DeliveryId("d-aaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        route=RoutePath(path),
+        route_uid=RouteUid("uid"),
+        generation=1,
+        provider=provider,
+        event=event,
+        provider_id="",
+        received_ms=int(NOW * 1000),
+        payload=msgspec.Raw(payload),
+    )
+
+
+def test_a_large_failed_payment_goes_to_the_stronger_model() -> None:
+    plan = prepare(COMPILED.worker[RoutePath("billing/payments")])
+    models = []
+    for amount in (12_900, 900):
+        payload = msgspec.json.encode({"data": {"object": {"amount_due": amount}}})
+        position = plan.match(
+            Event(_delivery("billing/payments", "stripe", "invoice.payment_failed", payload))
+        ).position
+        assert position is not None
+        models.append(plan.route.prompts[position].model.name)
+    assert models == ["claude-sonnet-4-5", "claude-haiku-4-5"]
+
+
+@pytest.mark.parametrize("event", [{"bot_id": "B1"}, {"subtype": "message_changed"}])
+def test_the_slack_route_filters_what_bots_write(event: dict[str, str]) -> None:
+    route = COMPILED.receiver[RoutePath("support/messages")]
+    payload = {"event": {"type": "message", **event}}
+    delivery = Event(_delivery("support/messages", "slack", "message", msgspec.json.encode(payload)))
+    assert route.filter
+    assert compile_expression(route.filter).test(delivery.variables) == (False, None)
