@@ -3,7 +3,6 @@
 Provider ids are hashed, never used as they came: they may hold ':' or '*' or a newline, or be 10 KiB long.
 """
 
-import base64
 import hashlib
 import os
 from typing import NewType
@@ -15,7 +14,7 @@ RoutePath = NewType("RoutePath", str)
 """`<namespace>/<name>`, the tail of the URL that a provider calls."""
 
 DeliveryId = NewType("DeliveryId", str)
-"""One event for one route, `d-` and 26 characters of base32; also the arq job id."""
+"""One event for one route, `d-` and 32 hex digits; also the arq job id."""
 
 ClaimId = NewType("ClaimId", str)
 """What a repeated delivery has in common with its first copy, hashed: the tail of a dedup key."""
@@ -39,13 +38,9 @@ def claim_id(route: RouteUid, kind: str, value: bytes) -> ClaimId:
 
 def delivery_id(route: RouteUid, claim: ClaimId | None) -> DeliveryId:
     """Derive a delivery's id from its claim, so that a repeat has the same id; random when nothing identifies it."""
-    return DeliveryId("d-" + (_hash(route, "delivery", claim.encode()) if claim else _text(os.urandom(_DIGEST_BYTES))))
+    return DeliveryId("d-" + (_hash(route, "delivery", claim.encode()) if claim else os.urandom(_DIGEST_BYTES).hex()))
 
 
 def _hash(route: RouteUid, kind: str, value: bytes) -> str:
     prefix = f"{route}\0{kind}\0".encode()
-    return _text(hashlib.blake2b(prefix + value, digest_size=_DIGEST_BYTES).digest())
-
-
-def _text(digest: bytes) -> str:
-    return base64.b32encode(digest).decode().rstrip("=").lower()
+    return hashlib.blake2b(prefix + value, digest_size=_DIGEST_BYTES).hexdigest()

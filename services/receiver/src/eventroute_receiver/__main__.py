@@ -40,6 +40,7 @@ def _server(app: Any, settings: ReceiverSettings, *, port: int) -> _Server:
         port=port,
         http=cast("type[asyncio.Protocol]", protocol),  # uvicorn calls it, and asks for nothing else
         ws="none",
+        proxy_headers=False,  # nothing here believes X-Forwarded-*
         lifespan="off",
         access_log=False,
         log_config=None,

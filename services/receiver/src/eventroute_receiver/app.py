@@ -80,5 +80,5 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
 
 def _malformed(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Count what the framework refuses before a hook is looked for: an impossible Host header."""
-    metrics.RECEIPTS.labels("", Receipt.UNSUPPORTED, "malformed").inc()
+    metrics.receipts("", Receipt.UNSUPPORTED, "malformed").inc()
     return Response(b"", status_code=error.status_code)

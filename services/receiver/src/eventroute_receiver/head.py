@@ -63,12 +63,12 @@ class HeadLimits(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Count what is not HTTP."""
-        metrics.RECEIPTS.labels("", Receipt.UNSUPPORTED, "malformed").inc()
+        metrics.receipts("", Receipt.UNSUPPORTED, "malformed").inc()
         super().send_400_response(msg)
 
     def _refuse(self, status: int, outcome: Receipt) -> None:
         if self._head_bytes:  # a connection that says nothing is no request
-            metrics.RECEIPTS.labels("", outcome, "head").inc()
+            metrics.receipts("", outcome, "head").inc()
             self.transport.write(b"HTTP/1.1 %d \r\n" % status + _CLOSING)
         self.transport.close()
 

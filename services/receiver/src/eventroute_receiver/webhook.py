@@ -5,6 +5,7 @@ Route → method and media type → body under its cap → signature over the ra
 is answered only after Redis took everything in one step. Exactly one `Answer` comes out, whatever happens.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -25,6 +26,9 @@ from eventroute_receiver.intake import Intake
 from eventroute_receiver.routes import Hook
 
 _PREFIX: Final = b"/hooks/"
+
+_LARGE_BYTES: Final = 262_144
+"""A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
 
 _log = structlog.get_logger()
 
@@ -56,8 +60,8 @@ class Webhooks:
         await send({"type": "http.response.start", "status": result.status, "headers": result.wire_headers()})
         await send({"type": "http.response.body", "body": result.body})
         spans.end_receipt(span, result, hook, method=scope["method"])
-        metrics.RECEIPTS.labels(hook.route.path if hook else "", result.outcome, result.reason).inc()
-        metrics.ACK_SECONDS.labels(result.outcome).observe(time.perf_counter() - started)
+        metrics.receipts(hook.route.path if hook else "", result.outcome, result.reason).inc()
+        metrics.ack_seconds(result.outcome).observe(time.perf_counter() - started)
 
     def _without_route(self, path: RoutePath) -> Answer:
         """Never deny a route that may exist: some providers disable a webhook at the first 404."""
@@ -93,12 +97,17 @@ class Webhooks:
     async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
         now = time.time()
         scheme = hook.route.scheme
-        verdict = verify(scheme, request, hook.keys, now)
+        is_large = len(request.body) > _LARGE_BYTES
+        verdict = (
+            await asyncio.to_thread(verify, scheme, request, hook.keys, now)
+            if is_large
+            else verify(scheme, request, hook.keys, now)
+        )
         if isinstance(verdict, Rejected):
             return answer.unauthenticated(verdict.reason)
-        metrics.SECRET_MATCHES.labels(hook.route.path, verdict.key_index).inc()
+        metrics.secret_matches(hook.route.path, verdict.key_index).inc()
         intake = Intake(hook, request, received_ms=int(now * 1000), key_index=verdict.key_index)
-        match read(scheme, request):
+        match await asyncio.to_thread(read, scheme, request) if is_large else read(scheme, request):
             case Handshake() as wanted:
                 return answer.handshake(wanted.status, wanted.headers, wanted.body)
             case Unparsable():
@@ -126,7 +135,7 @@ class Webhooks:
                 return answer.settled(_items(hook, candidates, repeats), status=status)
 
     async def _bury(self, hook: Hook, intake: Intake) -> Answer:
-        delivery = intake.unreadable()
+        delivery = await asyncio.to_thread(intake.unreadable)  # hashes and quotes the whole body
         if failed := await self._admission.bury(delivery):
             return answer.unavailable(failed.reason)
         return answer.unparsable(delivery.id, hook.route.scheme.stop_headers)
@@ -138,5 +147,5 @@ def _items(hook: Hook, candidates: Sequence[Candidate], repeats: Sequence[Delive
         for candidate, first in zip(candidates, repeats, strict=True)
     ]
     for item in items:
-        metrics.DELIVERIES.labels(hook.route.path, item.outcome).inc()
+        metrics.deliveries(hook.route.path, item.outcome).inc()
     return items
