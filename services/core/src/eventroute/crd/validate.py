@@ -38,7 +38,7 @@ def parse_route(data: Mapping[str, Any]) -> EventRoute | tuple[Mistake, ...]:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         return tuple(_mistakes(details))[:MAX_MISTAKES]
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):
         return (Mistake("", "not expressible as JSON"),)
 
 

@@ -1,0 +1,117 @@
+"""What a manifest may say: unknown fields, wrong types and values out of bounds are refused with their path."""
+
+from typing import Any
+
+import pytest
+
+from eventroute.crd.validate import MAX_MISTAKES, Mistake, parse_route
+from support.routes import manifest, mistakes
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "message"),
+    [
+        ({"suspended": True}, "spec.suspended", 'unknown field; did you mean "suspend"?'),
+        ({"prompts": [{}, {"modle": {}}]}, "spec.prompts[1].modle", 'unknown field; did you mean "model"?'),
+        ({"model": {"max_tokens": 5}}, "spec.model.max_tokens", 'unknown field; did you mean "maxTokens"?'),
+        ({"publicUrl": "https://x"}, "spec.publicUrl", 'unknown field; did you mean "publicURL"?'),
+        ({"sinks": [{"stream": {"nam": "x"}}]}, "spec.sinks[0].stream.nam", 'unknown field; did you mean "name"?'),
+        ({"budget": {}}, "spec.budget", "unknown field"),
+        ({"concurrency": {"max": 5}}, "spec.concurrency", "unknown field"),
+    ],
+)
+def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: str, message: str) -> None:
+    assert mistakes(**spec) == (Mistake(field, message, unknown_field=True),)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "message"),
+    [
+        ({"provider": None}, "spec.provider", "must be a valid string"),
+        ({"provider": "GitHub"}, "spec.provider", "must match"),
+        ({"suspend": "yes"}, "spec.suspend", "must be a valid boolean"),
+        ({"maxBodyBytes": "1Mi"}, "spec.maxBodyBytes", "must be a valid integer"),
+        ({"maxBodyBytes": 26_214_401}, "spec.maxBodyBytes", "must be less than or equal to 26214400"),
+        ({"maxBodyBytes": 1}, "spec.maxBodyBytes", "must be greater than or equal to 1024"),
+        ({"secretRefs": [{"name": "a"}]}, "spec.secretRefs[0].key", "is required"),
+        ({"secretRefs": [{"name": "A_b", "key": "k"}]}, "spec.secretRefs[0].name", "must match"),
+        ({"secretRefs": [{"name": "a", "key": "k"}] * 5}, "spec.secretRefs", "must have at most 4 items"),
+        ({"prompts": []}, "spec.prompts", "must have at least 1 items"),
+        ({"prompts": [{}] * 33}, "spec.prompts", "must have at most 32 items"),
+        ({"prompts": [{"events": []}]}, "spec.prompts[0].events", "must have at least 1 items"),
+        ({"prompts": [{"system": "x" * 32_769}]}, "spec.prompts[0].system", "at most 32768 characters"),
+        (
+            {"prompts": [{"system": "x", "systemFrom": {"name": "a", "key": "b"}}]},
+            "spec.prompts[0]",
+            "set either system",
+        ),
+        ({"prompts": [{"user": "x", "userFrom": {"name": "a", "key": "b"}}]}, "spec.prompts[0]", "set either user"),
+        ({"filter": "x" * 1025}, "spec.filter", "at most 1024 characters"),
+        ({"filter": ""}, "spec.filter", "at least 1 character"),
+        ({"rateLimit": {"perSecond": 0, "burst": 1}}, "spec.rateLimit.perSecond", "must be greater than 0"),
+        ({"rateLimit": {"perSecond": 1}}, "spec.rateLimit.burst", "is required"),
+        ({"model": {"maxTokens": 0}}, "spec.model.maxTokens", "greater than or equal to 1"),
+        ({"model": {"name": "claude haiku"}}, "spec.model.name", "must match"),
+        ({"model": {"timeout": "11m"}}, "spec.model.timeout", "must be between 1s and 10m"),
+        ({"model": {"timeout": 120}}, "spec.model.timeout", "must be a valid string"),
+        ({"tolerance": "1.5m"}, "spec.tolerance", "must match"),
+        ({"tolerance": "0s"}, "spec.tolerance", "must be between 1s and 1h"),
+        ({"retry": {"deadline": "8d"}}, "spec.retry.deadline", "must match"),
+        ({"retry": {"attempts": 21}}, "spec.retry.attempts", "less than or equal to 20"),
+        ({"requireStrength": "strong"}, "spec.requireStrength", "must be 'authenticated' or 'verified'"),
+        ({"publicURL": "hooks.example.com"}, "spec.publicURL", "must match"),
+        ({"publicURL": "https://a b"}, "spec.publicURL", "must match"),
+        ({"provider": "custom"}, "spec", "custom is required with provider custom"),
+        ({"custom": {"kind": "none"}}, "spec", "custom is required with provider custom"),
+        ({"history": {}}, "spec", "history needs entity"),
+        ({"entity": "event", "history": {"keep": 5}}, "spec.history", "inject must not exceed keep"),
+        ({"sinks": []}, "spec.sinks", "must have at least 1 items"),
+        ({"sinks": [{}]}, "spec.sinks[0]", "set exactly one of log and stream"),
+        ({"sinks": [{"log": {}, "stream": {}}]}, "spec.sinks[0]", "set exactly one of log and stream"),
+        ({"sinks": [{"log": None}]}, "spec.sinks[0]", "set exactly one of log and stream"),
+        ({"sinks": [{"stream": {"name": "a:b"}}]}, "spec.sinks[0].stream.name", "must match"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_path(spec: dict[str, Any], field: str, message: str) -> None:
+    found = mistakes(**spec)
+    assert [mistake.field for mistake in found] == [field]
+    assert message in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"apiVersion": "eventroute.dev/v1"}, "apiVersion"),
+        ({"kind": "Route"}, "kind"),
+        ({"metadata": {}}, "metadata.name"),
+        ({"metadata": {"name": "Up"}}, "metadata.name"),
+        ({"metadata": {"name": "a/b"}}, "metadata.name"),
+        ({"metadata": {"name": "a", "namespace": "a.b"}}, "metadata.namespace"),
+        ({"spec": None}, "spec"),
+        ({"spce": {}}, "spce"),
+    ],
+)
+def test_the_object_around_the_spec_is_checked_too(change: dict[str, Any], field: str) -> None:
+    found = parse_route({**manifest(), **change})
+    assert isinstance(found, tuple)
+    assert [mistake.field for mistake in found] == [field]
+
+
+def test_what_kubernetes_adds_is_let_through() -> None:
+    metadata = {"name": "a", "namespace": "b", "uid": "u", "generation": 3, "labels": {}, "managedFields": []}
+    assert not isinstance(parse_route({**manifest(), "metadata": metadata, "status": {"conditions": []}}), tuple)
+
+
+def test_all_mistakes_are_told_up_to_a_limit() -> None:
+    assert len(mistakes(suspend=1, filter=2, entity=3)) == 3
+    assert len(mistakes(**{f"x{number}": 1 for number in range(100)})) == MAX_MISTAKES
+
+
+@pytest.mark.parametrize("value", [object(), {1: {2: object()}}, float("nan"), "\ud800"])
+def test_what_json_cannot_say_is_a_mistake_and_no_exception(value: object) -> None:
+    assert isinstance(parse_route({**manifest(), "spec": {"provider": value}}), tuple)
+
+
+@pytest.mark.parametrize("duration", ["90s", "2m", "1m30s", "10m"])
+def test_durations_are_written_as_kubernetes_writes_them(duration: str) -> None:
+    assert mistakes(model={"timeout": duration}) == ()

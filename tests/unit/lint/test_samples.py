@@ -1,0 +1,40 @@
+"""The sample routes lint clean, hold no secrets, say what they show, and are what the demo runs."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from eventroute.compile import Severity
+from eventroute.crd.manifest import load_manifests
+from eventroute_cli.findings import examine
+
+SAMPLES = Path(__file__).parents[3] / "k8s" / "samples"
+FILES = sorted(SAMPLES.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_sample_lints_clean_without_its_secrets(file: Path) -> None:
+    examined = examine([file], with_secrets=False)
+    assert len(examined.compiled.verdicts) == 1
+    assert {(finding.severity, finding.reason) for finding in examined.findings} == {(Severity.NOTE, "SecretNotFound")}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_sample_says_what_it_shows_and_holds_no_secret(file: Path) -> None:
+    assert file.read_text().startswith("# ")
+    assert load_manifests([file]).secrets == ()
+
+
+def test_all_samples_have_paths_of_their_own() -> None:
+    verdicts = examine([SAMPLES], with_secrets=False).compiled.verdicts
+    assert len({verdict.path for verdict in verdicts}) == len(FILES) == 6
+
+
+def test_the_demo_runs_the_samples_as_they_are() -> None:
+    shipped = [
+        item for item in files("eventroute_cli").joinpath("demo", "routes").iterdir() if item.name.endswith(".yaml")
+    ]
+    assert shipped
+    for item in shipped:
+        assert item.read_text() == (SAMPLES / item.name).read_text(), item.name
