@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute import keys
+from eventroute.ids import DeliveryId
 from eventroute_worker.attempt import Attempt, End
 from support.queue import admit_job
 from support.waiting import until
@@ -101,3 +102,17 @@ async def test_a_worker_whose_loop_stood_still_cannot_settle_what_another_has_se
     assert await redis.get(keys.lease(name)) == b"another worker"
     assert await redis.exists(keys.job(name), keys.QUEUE) == 2
     assert await record(redis, name) == {}
+
+
+async def test_a_job_whose_lease_was_granted_by_a_lost_reply_starts_at_once_and_as_its_first_attempt(
+    redis: Redis,
+) -> None:
+    handler = Recorder()
+    async with running(redis, handler) as worker:
+        await asyncio.sleep(0.05)
+        name = DeliveryId("d-1")
+        await redis.set(keys.lease(name), worker.id, ex=60)
+        await redis.set(keys.tries(name), 1)
+        await admit_job(redis, name)
+        await until_empty(redis, timeout_s=2)
+    assert [attempt.number for attempt in handler.attempts] == [1]

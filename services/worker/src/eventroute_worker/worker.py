@@ -157,7 +157,7 @@ class QueueWorker(Worker):
             return
         now, deferred, *jobs = await self._lease(
             [keys.QUEUE, keys.WAKE],
-            [*_PREFIXES, self.id, int(self._lease_s * 1000), free, _SCAN_MEMBERS],
+            [*_PREFIXES, self.id, int(self._lease_s * 1000), free, _SCAN_MEMBERS, *self.tasks],
         )
         for name, due, tries, job in jobs:
             metrics.PICKUP.observe((int(now) - float(due)) / 1000)

@@ -3,11 +3,12 @@
 -- counts as a try at once, so that a delivery that kills its worker runs out of tries like any other.
 --
 -- Running jobs stay at the head of the queue, so the scan pages past them instead of looking through a fixed window.
--- Wake tokens say "something may be due"; when the scan saw the end and found nothing more, those present are stale.
+-- A job that we hold already and do not run was leased by a call whose reply got lost: it is handed out again, and that
+-- does not count. Wake tokens say "something may be due"; when the scan saw the end and found nothing more, those present are stale.
 --
 -- KEYS  1 queue  2 wake list
 -- ARGV  1 prefix of lease keys  2 of job keys  3 of tries keys  4 worker id  5 lease in ms
---       6 how many to lease, at most  7 how many members to look at, at most
+--       6 how many to lease, at most  7 how many members to look at, at most  8.. ids of the jobs that the worker runs
 -- returns {now in ms, due time of the next deferred job or nil, {id, due time, tries or -1, job or nil}, ...}
 --         -1: the tries are not a number
 
@@ -25,9 +26,15 @@ local function value(...)
   return answer
 end
 
-local function lease(name, id, due)
+local runs = {}
+for i = 8, #ARGV do
+  runs[ARGV[i]] = true
+end
+
+local function lease(name, id, due, holder)
   redis.call('SET', name, ARGV[4], 'PX', ARGV[5])
-  return {id, due, value('INCR', ARGV[3] .. id) or -1, value('GET', ARGV[2] .. id)}
+  local tries = holder and tonumber(value('GET', ARGV[3] .. id) or '') or value('INCR', ARGV[3] .. id)
+  return {id, due, tries or -1, value('GET', ARGV[2] .. id)}
 end
 
 local answer = {tostring(now), false}
@@ -44,8 +51,9 @@ while #answer - 2 < wanted and offset < limit and not drained do
     end
     local holders = redis.call('MGET', unpack(names))
     for i = 1, size do
-      if not holders[i] and #answer - 2 < wanted then
-        answer[#answer + 1] = lease(names[i], page[2 * i - 1], page[2 * i])
+      local id, holder = page[2 * i - 1], holders[i]
+      if #answer - 2 < wanted and (not holder or (holder == ARGV[4] and not runs[id])) then
+        answer[#answer + 1] = lease(names[i], id, page[2 * i], holder)
       end
     end
   end

@@ -1,0 +1,179 @@
+"""Calls to Claude through the SDK and over HTTP, against the simulator: each fault and each stop reason."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+
+import pytest
+
+from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.prompt import Prompt
+from eventroute.route_table import ModelCall
+from eventroute.secret import Secret
+from eventroute_cli.simulator.api import DEFAULT_KEY
+from eventroute_cli.simulator.faults import Fault, FaultKind
+from eventroute_cli.simulator.server import Served, serving
+from eventroute_worker.answer import Answer
+from eventroute_worker.claude import Claude, GivenUp, Postponed, Reply
+from eventroute_worker.pricing import Prices
+
+pytestmark = pytest.mark.real
+
+CALL = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=5)
+PROMPT = Prompt("Summarize.", "Event push from github.", ())
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture
+async def claude(simulator: Served) -> AsyncIterator[Claude]:
+    simulator.simulator.faults.clear()
+    simulator.simulator.journal.clear()
+    async with _claude(simulator) as client:
+        yield client
+
+
+def _claude(simulator: Served, *, key: str = DEFAULT_KEY, calls: int = 5, propagate: bool = False) -> Claude:
+    return Claude(
+        api_key=Secret(key.encode()) if key else None,
+        base_url=simulator.url,
+        concurrent_calls=calls,
+        propagate_trace=propagate,
+        prices=Prices.load(),
+    )
+
+
+async def _ask(claude: Claude, simulator: Served, *faults: Fault, call: ModelCall = CALL) -> Reply:
+    simulator.simulator.faults.add(faults)
+    return await claude.ask(call, PROMPT, api_key=None)
+
+
+async def test_an_answer_comes_with_model_usage_cost_and_request_id(claude: Claude, simulator: Served) -> None:
+    reply = await _ask(claude, simulator)
+    assert isinstance(reply, Answer)
+    assert reply.outcome is RunOutcome.SUCCEEDED
+    assert reply.text.startswith("[simulated]")
+    assert reply.model.startswith("claude-haiku-4-5")
+    [asked] = simulator.simulator.journal.entries()
+    assert reply.request_id == asked.request_id
+    usage = reply.usage
+    assert (usage.prompt, usage.output) == (asked.given.input_tokens, asked.given.output_tokens)
+    assert reply.cost_usd == (Decimal(usage.input) + 5 * Decimal(usage.output)) / 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [
+        (FaultKind.END_TURN, RunOutcome.SUCCEEDED),
+        (FaultKind.STOP_SEQUENCE, RunOutcome.SUCCEEDED),
+        (FaultKind.MAX_TOKENS, RunOutcome.TRUNCATED),
+        (FaultKind.TOOL_USE, RunOutcome.TRUNCATED),
+        (FaultKind.PAUSE_TURN, RunOutcome.TRUNCATED),
+        (FaultKind.REFUSAL, RunOutcome.REFUSED),
+        (FaultKind.CONTEXT_WINDOW, RunOutcome.TRUNCATED),
+    ],
+)
+async def test_each_stop_reason_has_an_outcome(
+    claude: Claude, simulator: Served, kind: FaultKind, outcome: RunOutcome
+) -> None:
+    reply = await _ask(claude, simulator, Fault(kind=kind))
+    assert isinstance(reply, Answer)
+    assert (reply.stop_reason, reply.outcome) == (kind, outcome)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (FaultKind.INVALID_REQUEST, DeadReason.INVALID_REQUEST),
+        (FaultKind.AUTHENTICATION, DeadReason.AUTHENTICATION),
+        (FaultKind.BILLING, DeadReason.BILLING),
+        (FaultKind.PERMISSION, DeadReason.PERMISSION),
+        (FaultKind.NOT_FOUND, DeadReason.NOT_FOUND),
+        (FaultKind.TOO_LARGE, DeadReason.TOO_LARGE),
+    ],
+)
+async def test_lasting_troubles_are_given_up(
+    claude: Claude, simulator: Served, kind: FaultKind, reason: DeadReason
+) -> None:
+    reply = await _ask(claude, simulator, Fault(kind=kind))
+    assert isinstance(reply, GivenUp)
+    assert reply.reason is reason
+    assert len(simulator.simulator.journal.entries()) == 1
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(FaultKind.RATE_LIMIT, FaultKind.REQUEST_TIMEOUT, FaultKind.CONFLICT, FaultKind.API_ERROR),
+        *(FaultKind.UNAVAILABLE, FaultKind.TIMEOUT, FaultKind.OVERLOADED),
+        *(FaultKind.CUT, FaultKind.CUT_BODY, FaultKind.MALFORMED),
+    ],
+)
+async def test_passing_troubles_are_postponed_after_one_request(
+    claude: Claude, simulator: Served, kind: FaultKind
+) -> None:
+    assert isinstance(await _ask(claude, simulator, Fault(kind=kind)), Postponed)
+    assert len(simulator.simulator.journal.entries()) == 1
+
+
+async def test_the_wait_that_a_rate_limit_names_is_passed_on_not_slept(claude: Claude, simulator: Served) -> None:
+    started = time.monotonic()
+    reply = await _ask(claude, simulator, Fault(kind=FaultKind.RATE_LIMIT, retry_after_s=7))
+    assert isinstance(reply, Postponed)
+    assert reply.after_s == 7
+    assert time.monotonic() - started < 3
+
+
+async def test_a_call_that_hangs_ends_at_its_timeout(claude: Claude, simulator: Served) -> None:
+    short = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=0.3)
+    reply = await _ask(claude, simulator, Fault(kind=FaultKind.HANG), call=short)
+    assert isinstance(reply, Postponed)
+    assert reply.timed_out
+
+
+async def test_nobody_listening_is_a_passing_trouble() -> None:
+    async with Claude(
+        api_key=Secret(b"k"),
+        base_url="http://127.0.0.1:9",
+        concurrent_calls=1,
+        propagate_trace=False,
+        prices=Prices.load(),
+    ) as claude:
+        assert isinstance(await claude.ask(CALL, PROMPT, api_key=None), Postponed)
+
+
+async def test_a_wrong_key_and_no_key_are_authentication_failures(
+    simulator: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", DEFAULT_KEY)  # of the machine, and none of the worker's business
+    for key in ("sk-ant-wrong", "", "  \n"):
+        async with _claude(simulator, key=key) as claude:
+            reply = await claude.ask(CALL, PROMPT, api_key=None)
+        assert isinstance(reply, GivenUp)
+        assert reply.reason is DeadReason.AUTHENTICATION
+
+
+async def test_a_routes_own_key_goes_before_the_workers(simulator: Served) -> None:
+    async with _claude(simulator, key="sk-ant-wrong") as claude:
+        assert isinstance(await claude.ask(CALL, PROMPT, api_key=Secret(f"{DEFAULT_KEY}\n".encode())), Answer)
+
+
+async def test_no_more_calls_run_at_once_than_the_setting_says(simulator: Served) -> None:
+    simulator.simulator.faults.clear()
+    simulator.simulator.faults.add([Fault(kind=FaultKind.END_TURN, times=6, delay_s=0.1)])
+    started = time.monotonic()
+    async with _claude(simulator, calls=2) as claude:
+        replies = await asyncio.gather(*(claude.ask(CALL, PROMPT, api_key=None) for _ in range(6)))
+    assert all(isinstance(reply, Answer) for reply in replies)
+    assert time.monotonic() - started >= 0.3
+
+
+async def test_no_trace_context_leaves_the_installation_unless_told(claude: Claude, simulator: Served) -> None:
+    await _ask(claude, simulator)
+    [asked] = simulator.simulator.journal.entries()
+    assert "traceparent" not in asked.headers

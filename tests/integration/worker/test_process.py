@@ -1,0 +1,178 @@
+"""The worker as a process: it starts, shows its state, drains, and what it leaves behind when it is killed."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from eventroute import keys
+from eventroute.ids import DeliveryId
+from eventroute.route_table import WORKER, WorkerRoute
+from eventroute.runtime.redis import connect
+from eventroute.runtime.tables import publish
+from eventroute.sealed import SealKey, new_key_text
+from eventroute_cli.simulator.faults import Fault, FaultKind
+from eventroute_cli.simulator.server import Served, serving
+from support.own_valkey import own_valkey
+from support.queue import admit
+from support.runs import HISTORY, results, sample_delivery, worker_route
+from support.waiting import until
+from support.worker import record, until_empty
+from support.worker_process import WorkerFleet, worker_fleet
+
+pytestmark = pytest.mark.real
+
+BURST = 500
+
+
+@pytest.fixture
+def claude() -> Iterator[Served]:
+    with serving() as served:
+        yield served
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, valkey_url: str, claude: Served) -> Iterator[WorkerFleet]:
+    with worker_fleet(tmp_path, redis_url=valkey_url, claude_url=claude.url, table_key=new_key_text()) as fleet:
+        yield fleet
+
+
+async def _publish(redis: Redis, fleet: WorkerFleet, *routes: WorkerRoute) -> None:
+    await publish(redis, WORKER, {route.path: route for route in routes}, SealKey.from_text(fleet.table_key))
+
+
+async def _admit_burst(redis: Redis) -> None:
+    for number in range(BURST):
+        await admit(redis, sample_delivery(f"d-{number}", payload=b'{"who":%d}' % (number % 50)))
+
+
+async def _settled(redis: Redis) -> int:
+    return BURST - int(await redis.zcard(keys.QUEUE))
+
+
+async def _check_burst(redis: Redis, claude: Served) -> None:
+    """Nothing is lost, nothing is twice in the sink, and no saved answer was asked for again."""
+    await until_empty(redis, timeout_s=60)
+    assert not await redis.exists(keys.DEAD)
+    entries = await results(redis)
+    assert sorted(entry["delivery"] for entry in entries) == sorted(f"d-{number}" for number in range(BURST))
+    texts = [entry["text"] for entry in entries]
+    assert all(text.startswith("[simulated]") for text in texts)
+    assert [key async for key in redis.scan_iter("arq:*")] == []
+    asked = len(claude.simulator.journal.entries())
+    in_flight = 20  # those that Claude was working on, or whose answer was on its way, when the process ended
+    assert BURST <= asked <= BURST + in_flight
+
+
+async def test_a_delivery_goes_through(redis: Redis, fleet: WorkerFleet) -> None:
+    await _publish(redis, fleet, worker_route())
+    worker = fleet.start()
+    await admit(redis, sample_delivery())
+    await until_empty(redis)
+    assert (await record(redis, DeliveryId("d-1")))["outcome"] == "succeeded"
+    assert len(await results(redis)) == 1
+    assert worker.get("/livez").status_code == 200
+    assert worker.get("/readyz").json() == {"table": True, "redis": True}
+    exposed = worker.get("/metrics").text
+    assert 'eventroute_worker_runs_total{outcome="succeeded",reason=""} 1.0' in exposed
+    assert "eventroute_worker_cost_usd_total" in exposed
+
+
+async def test_a_worker_without_a_table_is_not_ready_and_keeps_its_deliveries(redis: Redis, fleet: WorkerFleet) -> None:
+    worker = fleet.start()
+    assert worker.get("/readyz").status_code == 503
+    assert worker.get("/livez").status_code == 200
+    await admit(redis, sample_delivery())
+
+    async def was_put_back() -> bool:
+        score = await redis.zscore(keys.QUEUE, "d-1")
+        return score is not None and score > sample_delivery().received_ms
+
+    await until(was_put_back)
+    assert await redis.get(keys.tries(DeliveryId("d-1"))) == b"0"
+
+
+async def test_sigterm_lets_running_deliveries_finish(redis: Redis, fleet: WorkerFleet, claude: Served) -> None:
+    claude.simulator.faults.add([Fault(kind=FaultKind.END_TURN, delay_s=1)])
+    await _publish(redis, fleet, worker_route())
+    worker = fleet.start()
+    await admit(redis, sample_delivery())
+    await until(lambda: claude.simulator.faults.pending() == [])
+    worker.terminate()
+    assert worker.wait() == 0
+    assert (await record(redis, DeliveryId("d-1")))["outcome"] == "succeeded"
+
+
+async def test_what_does_not_finish_within_the_grace_period_is_free_for_the_next_worker(
+    redis: Redis, fleet: WorkerFleet, claude: Served
+) -> None:
+    claude.simulator.faults.add([Fault(kind=FaultKind.HANG)])
+    await _publish(redis, fleet, worker_route())
+    worker = fleet.start(grace_s=0.2)
+    await admit(redis, sample_delivery())
+    await until(lambda: claude.simulator.faults.pending() == [])
+    worker.terminate()
+    assert worker.wait() == 0
+    assert not await redis.exists(keys.lease(DeliveryId("d-1")))
+    assert await redis.get(keys.tries(DeliveryId("d-1"))) == b"0"
+
+
+@pytest.mark.parametrize("missing", ["REDIS_URL", "TABLE_KEY"])
+def test_a_missing_setting_ends_the_start_with_its_name(missing: str) -> None:
+    environ = {"EVENTROUTE_WORKER_REDIS_URL": "redis://x", "EVENTROUTE_WORKER_TABLE_KEY": new_key_text()}
+    del environ[f"EVENTROUTE_WORKER_{missing}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "eventroute_worker"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert f"EVENTROUTE_WORKER_{missing}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_worker_killed_in_a_burst_loses_and_repeats_nothing(
+    redis: Redis, fleet: WorkerFleet, claude: Served
+) -> None:
+    claude.simulator.faults.add([Fault(kind=FaultKind.END_TURN, times=10_000, delay_s=0.01)])
+    await _publish(redis, fleet, worker_route(entity="payload.who", history=HISTORY))
+    await _admit_burst(redis)
+    first = fleet.start()
+
+    async def is_midway() -> bool:
+        return await _settled(redis) > BURST // 5
+
+    await until(is_midway, timeout_s=30)
+    first.kill()
+    assert await redis.zcard(keys.QUEUE) > 0
+    fleet.start()
+    await _check_burst(redis, claude)
+
+
+async def test_a_redis_that_restarts_in_a_burst_loses_and_repeats_nothing(tmp_path: Path, claude: Served) -> None:
+    claude.simulator.faults.add([Fault(kind=FaultKind.END_TURN, times=10_000, delay_s=0.01)])
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "worker").mkdir()
+    with own_valkey(tmp_path / "redis") as valkey:
+        fleet_options = {"redis_url": valkey.url, "claude_url": claude.url, "table_key": new_key_text()}
+        with worker_fleet(tmp_path / "worker", **fleet_options) as fleet:
+            redis = connect(valkey.url)
+            await _publish(redis, fleet, worker_route(entity="payload.who", history=HISTORY))
+            await _admit_burst(redis)
+            worker = fleet.start()
+
+            async def is_midway() -> bool:
+                return await _settled(redis) > BURST // 5
+
+            await until(is_midway, timeout_s=30)
+            valkey.kill()
+            assert worker.get("/livez").status_code == 200
+            assert worker.get("/readyz").status_code == 503
+            valkey.restart()
+            await _check_burst(redis, claude)
+            assert worker.process.poll() is None
+            worker.process.send_signal(signal.SIGINT)
+            assert worker.wait() == 0
+            await redis.aclose()
