@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eventroute.errors import Refused
-from eventroute_cli.fixtures import read_fixtures
+from eventroute.schemes import SCHEMES
+from eventroute_cli.fixtures import RECIPES, read_fixtures
 from eventroute_cli.verify import Judgement, judge
 
 SECRET = "a-secret-of-the-route"
@@ -94,7 +97,7 @@ def test_an_entry_is_valid_in_every_way_of_writing_it(tmp_path: Path, changes: d
         ({"url": {}}, "malformed_entry: url must be text"),
         ({"headers": "X: y"}, "malformed_entry: headers must be an object"),
         ({"headers": [["X"]]}, "malformed_entry: headers must be an object, or a list of pairs"),
-        ({"headers": {"X": {}}}, "malformed_entry: header X must be text"),
+        ({"headers": {"X": {}}}, "malformed_entry: header 'X' must be text"),
         ({"body": {"action": "opened"}}, "malformed_entry: body must be text"),
         ({"body": "\ud800"}, "malformed_entry: body holds half a surrogate pair"),
         ({"body_base64": "%"}, "malformed_entry: body_base64 is not base64"),
@@ -129,6 +132,26 @@ def test_one_bad_entry_does_not_spoil_the_others(tmp_path: Path) -> None:
 def test_an_entry_without_an_expectation_differs_from_nothing(tmp_path: Path, expected: Any) -> None:
     judgement = judged_with(tmp_path, expected=expected, secret="other")
     assert (judgement.verdict, judgement.expected, judgement.differs) == ("invalid", None, False)
+
+
+_TEXTS = st.text(max_size=20) | st.sampled_from(["sha256=", SIGNATURE, "\ud800", "whsec_", "t=1,v1=2", "v1,"])
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+_NAMES = st.sampled_from([*GOOD, "body_base64", "redacted"])
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(entry=st.dictionaries(_NAMES, _VALUES), scheme=st.sampled_from([*SCHEMES, *RECIPES, ""]))
+def test_no_entry_is_a_traceback(tmp_path_factory: pytest.TempPathFactory, entry: dict[str, Any], scheme: str) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.json"
+    file.write_text(json.dumps([{**GOOD, **entry, "scheme": scheme}]))
+    (judgement,) = [judge(found) for found in read_fixtures(file)]
+    assert judgement.verdict in ("valid", "invalid")
+    assert (judgement.reason is None) == (judgement.verdict == "valid")
+    judgement.id.encode()
 
 
 def test_a_single_object_is_a_file_of_one_entry(tmp_path: Path) -> None:

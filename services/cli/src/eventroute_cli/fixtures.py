@@ -98,7 +98,7 @@ class Recorded:
 
     def request(self) -> Request:
         """The request as a receiver would see it."""
-        headers = [(name.lower().encode(), encode_header(value)) for name, value in self.headers]
+        headers = [(encode_header(name.lower()), encode_header(value)) for name, value in self.headers]
         return Request(method=self.method, url=self.url, headers=headers, body=self.body)
 
     def configured_secrets(self, scheme: Scheme) -> list[bytes]:
@@ -151,7 +151,7 @@ def write_fixture(recorded: Recorded) -> bytes:
 
 
 def encode_header(value: str) -> bytes:
-    """Spell a header value as on the wire: Latin-1 where it can be, else UTF-8, as some clients send it."""
+    """Spell a header's name or value as on the wire: Latin-1 where it can be, else UTF-8, as some clients send it."""
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:
@@ -165,7 +165,7 @@ class _WrongError(Exception):
 def _read(entry: Any, number: str) -> Recorded | Unreadable:
     if not isinstance(entry, dict):
         return Unreadable(number, "an entry is a JSON object", None)
-    id_ = str(entry["id"]) if entry.get("id") not in (None, "") else number
+    id_ = _printable(str(entry["id"])) if entry.get("id") not in (None, "") else number
     expected = _expected(entry.get("expected"))
     try:
         encoding = _text(entry, "secret_encoding") or "utf8"
@@ -185,6 +185,11 @@ def _read(entry: Any, number: str) -> Recorded | Unreadable:
         )
     except (_WrongError, TypeError) as error:
         return Unreadable(id_, str(error), expected)
+
+
+def _printable(text: str) -> str:
+    """Replace halves of surrogate pairs, which no terminal can print."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _expected(value: Any) -> Expected | None:
@@ -236,7 +241,7 @@ def _headers(given: Any) -> Iterator[tuple[str, str]]:
 
 def _header(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise _WrongError(f"header {name} must be text")
+        raise _WrongError(f"header {name!r} must be text")
     return str(value)
 
 
