@@ -120,7 +120,7 @@ class Claude:
         propagate_trace: bool,
         prices: Prices,
     ) -> None:
-        """Take what all calls share; clients are made at their first call and closed with this.
+        """Take what all calls share; further keys' clients are made at their first call, all are closed with this.
 
         api_key          for routes without a key of their own
         base_url         None = the public API
@@ -131,9 +131,11 @@ class Claude:
         self._slots = asyncio.Semaphore(concurrent_calls)
         self._propagate_trace = propagate_trace
         self._prices = prices
-        self._clients: dict[bytes, AsyncAnthropic] = {}
+        self._clients: dict[str, AsyncAnthropic] = {}
 
     async def __aenter__(self) -> Self:
+        if key := _text(self._api_key):
+            self._client(key)  # takes 0.1 s, which the first delivery need not wait for
         return self
 
     async def __aexit__(
@@ -148,7 +150,7 @@ class Claude:
 
         api_key  the route's own; None = the worker's
         """
-        key = (api_key or self._api_key or Secret(b"")).reveal().strip()
+        key = _text(api_key or self._api_key)
         if not key:
             return GivenUp(reason=DeadReason.AUTHENTICATION, detail="neither the route nor the worker has a Claude key")
         async with self._slots:
@@ -170,7 +172,7 @@ class Claude:
             _measure(call.name, reply, time.monotonic() - started)
         return reply
 
-    async def _call(self, call: ModelCall, prompt: Prompt, key: bytes, span: Span) -> Reply:
+    async def _call(self, call: ModelCall, prompt: Prompt, key: str, span: Span) -> Reply:
         context = tracing.traceparent(span) if self._propagate_trace else ""
         try:
             async with asyncio.timeout(call.timeout_s):  # the SDK's timeout is per read: a slow trickle would pass it
@@ -210,10 +212,10 @@ class Claude:
             answered_ms=time.time_ns() // 1_000_000,
         )
 
-    def _client(self, key: bytes) -> AsyncAnthropic:
+    def _client(self, key: str) -> AsyncAnthropic:
         if (client := self._clients.get(key)) is None:
             client = self._clients[key] = AsyncAnthropic(
-                api_key=key.decode(errors="replace"),
+                api_key=key,
                 base_url=self._base_url or "https://api.anthropic.com",  # named, or the SDK looks in the environment
                 max_retries=0,
                 open_telemetry=False,
@@ -240,6 +242,11 @@ def classify(error: APIError) -> Postponed | GivenUp:
         )
         return Postponed(detail=detail, after_s=after_s, timed_out=status in _TIMEOUT_STATUS)
     return GivenUp(reason=_REASONS.get(status, DeadReason.INVALID_REQUEST), detail=detail)
+
+
+def _text(key: Secret | None) -> str:
+    """Read a key as it goes into a header; Secrets often end with a line break."""
+    return key.reveal().decode(errors="replace").strip() if key else ""
 
 
 def _retry_after_s(milliseconds: str | None, seconds_or_date: str | None) -> float | None:
