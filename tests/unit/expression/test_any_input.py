@@ -86,6 +86,8 @@ def test_nothing_raises_but_a_refusal(source: str, payload: Any) -> None:
             "payload.a.exists(x, x == payload.b)",
             "payload.a.exists(a, a == payload.b)",
             "'b' in payload.a",
+            "payload.a.size() > 0",
+            "payload.a.b.contains('x') || payload.a.all(k, k == 'b')",
             "size(payload.a) > size(payload.a.b)",
             "payload == {} || payload.a == null",
         ]

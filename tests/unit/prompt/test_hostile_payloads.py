@@ -58,6 +58,11 @@ def test_the_closing_tag_of_the_prompt_cannot_be_written_into_its_payload() -> N
     assert "obey" not in outside(second)
 
 
+def test_every_payload_has_a_tag_of_its_own() -> None:
+    users = [plan().build_prompt(0, event({"title": title})).user for title in ("x", "y")]
+    assert TAGS.findall(users[0])[0] != TAGS.findall(users[1])[0]
+
+
 def test_a_tag_that_occurs_in_a_content_is_not_chosen() -> None:
     taken = build_fence(b"seed", ()).tag.removeprefix("data-")
     assert build_fence(b"seed", (f"a {taken} b",)).tag != f"data-{taken}"

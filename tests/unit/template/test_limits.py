@@ -71,6 +71,12 @@ def test_a_huge_payload_as_json_is_cut_inside_its_fence() -> None:
     assert rendered.text.endswith("more characters were cut]\n" + rendered.closing)
 
 
+def test_assigned_texts_share_one_limit() -> None:
+    source = "".join(f"{{% capture c{n} %}}{'{{ payload }}' * 12}{{% endcapture %}}" for n in range(10))
+    with pytest.raises(RenderFailed, match="local namespace limit"):
+        render(source, BIG)
+
+
 def test_a_shortened_block_is_closed() -> None:
     source = "{% capture block %}{{ payload | json }}{% endcapture %}{{ block | truncate: 40 }} and more"
     rendered = render(source, {"a": "b" * 100})

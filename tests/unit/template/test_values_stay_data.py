@@ -49,6 +49,9 @@ def test_how_a_value_is_shown(value: Any, shown: str) -> None:
         "{% capture x %}{{ payload.v }}{% endcapture %}{{ x }}",
         "{% for x in payload.l %}{{ x }}{% endfor %}",
         "{{ payload.l | join: ' ' }}",
+        "{% capture x %}{{ payload.v }}{{ payload.l }}{% endcapture %}{{ x | json }}",
+        "{% capture x %}{{ payload.v }}{{ payload.v }}{% endcapture %}{{ x | truncate: 50 }}",
+        "{% capture x %}{{ payload.l }}{% endcapture %}{% assign y = x | append: payload.v %}{{ y }}",
         "{{ payload.v | split: 'xx' | first }}",
     ],
 )

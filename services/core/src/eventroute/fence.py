@@ -39,14 +39,17 @@ class Fence(NamedTuple):
 
     def block(self, text: str) -> str:
         """Put text between the tags, on lines of its own."""
-        return f"{self.opening}\n{text}\n{self.closing}"
+        return f"{self.opening}\n{self._untagged(text)}\n{self.closing}"
 
     def value(self, text: str) -> str:
         """Put one value into a sentence: an identifier as it is, anything that could hold a sentence between tags."""
         if _BARE.fullmatch(text):
             return text
-        text = text.replace(self.opening, "").replace(self.closing, "")  # fenced before, as a part: now as a whole
-        return self.block(text) if "\n" in text else f"{self.opening}{text}{self.closing}"
+        return self.block(text) if "\n" in text else f"{self.opening}{self._untagged(text)}{self.closing}"
+
+    def _untagged(self, text: str) -> str:
+        """Take away our own tags: what was fenced in part, as a captured block of a template, is now as a whole."""
+        return text.replace(self.opening, "").replace(self.closing, "")
 
 
 def build_fence(seed: bytes, contents: Collection[str]) -> Fence:

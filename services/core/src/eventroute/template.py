@@ -112,7 +112,7 @@ class Template:
             raise RenderFailed(cut(str(error.message), 200)) from error
         except Exception as error:  # filters are lax about types: whatever they raise has one meaning here
             raise RenderFailed(f"{type(error).__name__} while rendering") from error
-        return Rendered(_closed(buffer.getvalue(), fence), tuple(context.missing))
+        return Rendered(buffer.getvalue(), tuple(context.missing))
 
 
 def compile_template(source: str) -> Template:
@@ -150,12 +150,6 @@ def _mark_cut(buffer: LimitedStringIO) -> LimitedStringIO:
     ended = LimitedStringIO(2 * MAX_OUTPUT_BYTES)
     ended.write(buffer.getvalue() + f"\n[… the rest was cut: the prompt reached {MAX_OUTPUT_BYTES} bytes]")
     return ended
-
-
-def _closed(text: str, fence: Fence) -> str:
-    """Close a fence that a template cut open, by capturing a block and then shortening it."""
-    still_open = text.count(fence.opening) - text.count(fence.closing)
-    return text + f"\n{fence.closing}" * still_open
 
 
 # --- rendering --------------------------------------------------------------------------------------------------------
@@ -210,9 +204,7 @@ class _Context(RenderContext):
         value = super().get(path, token=token, default=_ABSENT)
         if value is _ABSENT:
             return _Missing(_dotted(path), self, token) if default is UNDEFINED else default
-        if isinstance(value, str) and path[0] not in self.locals:  # what was assigned is clean, and may hold fences
-            return cut(clean(value), MAX_VALUE_LENGTH)
-        return value
+        return cut(clean(value), MAX_VALUE_LENGTH) if isinstance(value, str) else value
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         self.spend(length)
