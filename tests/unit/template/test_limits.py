@@ -19,6 +19,7 @@ BIG = "x" * 3_000_000
         ("{% for i in payload %}{% endfor %}" * 300, [0] * 1000, "does too much"),
         ("{{ (1..1000000000) | join }}", {}, "at most 1000 items"),
         ("{{ payload | sort | size }}", [0] * 2000, "at most 1000 items"),
+        ("{% for i in (1..200) %}{% assign y = payload | sort %}{% endfor %}", [0] * 1000, "does too much"),
         ("{{ payload | map: 'a' | join: ',' }}", [{}] * 1001, "at most 1000 items"),
         ("{{ 'ab' | replace: '', payload }}", "x" * 20_000, "too long"),
         (
