@@ -46,5 +46,18 @@ def test_a_recorded_webhook_signed_again_is_genuine_and_says_the_same(file: str,
     assert ([event.type for event in outcome.items] if isinstance(outcome, Events) else None) == EVENTS[entry.id]
 
 
+@pytest.mark.parametrize("file", ["github-pull-request-opened", "stripe-invoice-payment-failed"])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_fresh_replay_is_another_delivery_and_a_plain_one_the_same(file: str, *, fresh: bool) -> None:
+    (entry,) = read_fixtures(FIXTURES / f"{file}.json")
+    assert isinstance(entry, Recorded)
+    scheme = SCHEMES[entry.provider]
+    signed = resign(entry, scheme, secret=b"a-secret-of-the-route", url="", now=NOW, fresh=fresh)
+    before, after = read(scheme, entry.request()), read(scheme, signed)
+    assert isinstance(before, Events)
+    assert isinstance(after, Events)
+    assert (before.items[0].id == after.items[0].id) is not fresh
+
+
 def test_every_fixture_is_named_here() -> None:
     assert [file.stem for file in FILES] == sorted(EVENTS)

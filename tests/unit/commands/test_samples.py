@@ -1,5 +1,7 @@
 """Every provider of the table has samples that a receiver accepts, and no two of them are the same delivery."""
 
+from urllib.parse import parse_qsl
+
 import pytest
 
 from eventroute.errors import Refused
@@ -59,6 +61,17 @@ def test_two_samples_are_never_the_same_delivery(provider: str, event: str) -> N
         assert isinstance(outcome, Events)
         claims += [claim for item in outcome.items for claim in item.claims]
     assert len(claims) == len(set(claims))
+
+
+def test_equal_marks_have_equal_values_and_named_ones_others() -> None:
+    message = dict(parse_qsl(load_sample("twilio", "received", now=NOW).payload.decode()))
+    assert message["SmsSid"] == message["MessageSid"]
+    order = dict(load_sample("shopify", "orders/create", now=NOW).headers)
+    assert order["X-Shopify-Webhook-Id"] != order["X-Shopify-Event-Id"]
+
+
+def test_what_a_provider_sends_after_the_json_is_there() -> None:
+    assert load_sample("sendgrid", "bounce", now=NOW).payload.endswith(b"]\r\n")
 
 
 def test_a_sample_without_a_name_is_the_first_one() -> None:

@@ -40,8 +40,8 @@ def test_the_command_prints_the_verdicts_as_json(tmp_path: Path) -> None:
 def test_one_verdict_that_differs_makes_the_command_end_with_1(tmp_path: Path) -> None:
     vector = json.loads(VECTORS.read_text())[0]
     file = tmp_path / "vector.json"
-    file.write_text(json.dumps([{**vector, "body": vector["body"] + " "}]))
+    file.write_text(json.dumps([vector, {**vector, "body": vector["body"] + " "}]))
     result = CliRunner().invoke(app, [str(file)])
     assert result.exit_code == 1
     assert "mismatch  expected valid" in result.stdout
-    assert "1 requests: 0 valid, 1 invalid, 1 unexpected" in result.stdout
+    assert "2 requests: 1 valid, 1 invalid, 1 unexpected" in result.stdout
