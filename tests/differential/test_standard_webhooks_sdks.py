@@ -19,6 +19,7 @@ STANDARD = SCHEMES["standard-webhooks"]
 SVIX = SCHEMES["svix"]
 OPENAI = SCHEMES["openai"]
 TEXTS = random_texts(40)
+CLIENT = openai.OpenAI(api_key="none")
 
 
 def accepted_by_sdk(sent: Sent) -> None:
@@ -28,7 +29,7 @@ def accepted_by_sdk(sent: Sent) -> None:
         case "svix":
             svix.webhooks.Webhook(secret).verify(sent.request.body, headers)
         case "openai":
-            openai.OpenAI(api_key="none").webhooks.verify_signature(sent.request.body, headers, secret=secret)
+            CLIENT.webhooks.verify_signature(sent.request.body, headers, secret=secret)
         case _:
             standardwebhooks.Webhook(secret).verify(sent.request.body, headers, json_parse=False)
 
@@ -100,7 +101,7 @@ def test_pinned_openai_takes_a_signature_made_with_an_empty_secret() -> None:
         "webhook-timestamp": stamp,
         "webhook-signature": "v1," + base64.b64encode(mac).decode(),
     }
-    openai.OpenAI(api_key="none").webhooks.verify_signature("{}", headers, secret="")
+    CLIENT.webhooks.verify_signature("{}", headers, secret="")
 
 
 def test_pinned_openai_raises_on_a_signature_that_is_not_ascii() -> None:
@@ -115,7 +116,7 @@ def test_pinned_openai_raises_on_a_missing_header() -> None:
     sent = send(OPENAI, body=b"{}", now=time.time())
     bare = [(name, value) for name, value in sent.request.headers if name != b"webhook-id"]
     with pytest.raises(ValueError, match="webhook-id"):
-        openai.OpenAI(api_key="none").webhooks.verify_signature(
+        CLIENT.webhooks.verify_signature(
             "{}", {name.decode(): value.decode() for name, value in bare}, secret=sent.pair.configured.decode()
         )
 

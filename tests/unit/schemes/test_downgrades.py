@@ -96,3 +96,13 @@ def test_a_public_key_is_never_an_hmac_key() -> None:
     for scheme, value in ((ed25519, b"v1," + confused), (SCHEMES["standard-webhooks"], b"v1," + confused)):
         request = with_header(sent.request, signature_header(scheme), value)
         assert isinstance(verify(scheme, request, [sent.key], NOW), Rejected)
+
+
+def test_a_key_serves_no_other_kind_of_scheme() -> None:
+    """A verify token, an HMAC key and a hash's secret of the same bytes are three keys."""
+    rows = [SCHEMES[name] for name in ("intercom", "hubspot-v1", "gitlab-token")]
+    for row in rows:
+        sent = send(row)
+        for other in rows:
+            key = parse_key(other, sent.pair.configured)
+            assert isinstance(verify(row, sent.request, [key], NOW), Verified) == (row is other)

@@ -68,6 +68,12 @@ def test_of_two_secrets_the_matching_one_is_reported(scheme: Scheme) -> None:
 
 
 @every_row_with_a_secret
+def test_of_two_equal_secrets_the_first_is_reported(scheme: Scheme) -> None:
+    sent = send(scheme)
+    assert verify(scheme, sent.request, [sent.key, sent.key], NOW) == Verified(0, strength(scheme))
+
+
+@every_row_with_a_secret
 def test_a_secret_that_was_taken_away_is_refused(scheme: Scheme) -> None:
     sent = send(scheme)
     other = parse_key(scheme, generate_secret(scheme).configured)

@@ -95,7 +95,8 @@ def test_a_digest_cut_short_is_refused(scheme: Scheme) -> None:
         return lambda good: good[: tail_start(scheme, good) + kept]
 
     for kept in (0, 1, 8, 27):
-        refused(scheme, cut(kept))
+        reason = refused(scheme, cut(kept)).reason
+        assert scheme.kind not in {"hmac", "hash", "ed25519"} or reason is Refusal.MALFORMED_SIGNATURE
 
 
 @rows(tuple(row for row in HEADER_ROWS if row.prefix and row.kind not in {"token", "basic"}))
@@ -179,6 +180,12 @@ def test_of_a_thousand_candidates_none_is_tried(scheme: Scheme) -> None:
 
 
 @rows(LIST_ROWS)
+def test_a_good_signature_behind_64_kib_of_junk_is_not_looked_for(scheme: Scheme) -> None:
+    separator = scheme.separator.encode()
+    assert refused(scheme, lambda good: good + separator + b"x" * 65_536).reason is Refusal.MALFORMED_SIGNATURE
+
+
+@rows(LIST_ROWS)
 @pytest.mark.parametrize(("others", "accepted"), [(1, True), (15, True), (16, False)])
 def test_up_to_sixteen_candidates_are_tried(scheme: Scheme, others: int, *, accepted: bool) -> None:
     sent = send(scheme)
@@ -225,6 +232,17 @@ def test_the_name_of_an_authentication_scheme_has_no_case() -> None:
         value = dict(sent.request.headers)[b"authorization"]
         lower = value.replace(scheme.prefix.encode(), scheme.prefix.lower().encode())
         assert isinstance(verify(scheme, with_header(sent.request, b"authorization", lower), [sent.key], NOW), Verified)
+
+
+@pytest.mark.parametrize("name", ["alertmanager", "alertmanager-basic", "cloudevents", "generic-token"])
+def test_the_right_credentials_under_another_name_are_refused(name: str) -> None:
+    scheme = SCHEMES[name]
+
+    def under(other: bytes) -> Callable[[bytes], bytes]:
+        return lambda good: other + good[len(scheme.prefix) :]
+
+    for other in (b"Digest ", b"Token  ", b"Bogus ", b""):
+        refused(scheme, under(other))
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def test_a_trailing_newline_is_refused_by_every_row(scheme: Scheme) -> None:
         ("standard-webhooks", b"whsec_%%%", SecretProblem.UNDECODABLE),
         ("standard-webhooks", b"whsec_YWJj ZGVm", SecretProblem.UNDECODABLE),
         ("standard-webhooks", b"whsec_YWJjZGV", SecretProblem.UNDECODABLE),
+        ("standard-webhooks", b"whsec_" + b"A" * 42 + b"B=", SecretProblem.UNDECODABLE),
         ("standard-webhooks", b"whsec_" + base64.b64encode(b"x" * 23), SecretProblem.TOO_SHORT),
         ("standard-webhooks", b"whsec_" + base64.b64encode(b"x" * 24), None),
         ("standard-webhooks", base64.b64encode(b"x" * 24), None),
