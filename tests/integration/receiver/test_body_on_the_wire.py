@@ -1,4 +1,4 @@
-"""A body counts as what arrives, not as what is claimed: lengths, chunks, the cap, the deadline, a sender that leaves."""
+"""A body counts as what arrives, not as what is claimed: lengths, chunks, the cap, the deadline, a leaving sender."""
 
 import asyncio
 import time

@@ -17,7 +17,18 @@ from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import Receipt, Unavailable
 from eventroute.runtime import tracing
 from eventroute.runtime.tables import RouteTable
-from eventroute.schemes import Event, Events, Handshake, Rejected, Request, Unparsable, preflight, read, verify
+from eventroute.schemes import (
+    Event,
+    Events,
+    Handshake,
+    Rejected,
+    Request,
+    Unparsable,
+    Verified,
+    preflight,
+    read,
+    verify,
+)
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, Admitted, Candidate, Limited, NotNow
 from eventroute_receiver.answer import Answer, Item
@@ -97,25 +108,24 @@ class Webhooks:
     async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
         now = time.time()
         scheme = hook.route.scheme
-        is_large = len(request.body) > _LARGE_BYTES
-        verdict = (
-            await asyncio.to_thread(verify, scheme, request, hook.keys, now)
-            if is_large
-            else verify(scheme, request, hook.keys, now)
-        )
-        if isinstance(verdict, Rejected):
-            return answer.unauthenticated(verdict.reason)
+        if len(request.body) > _LARGE_BYTES:
+            judged = await asyncio.to_thread(_verify_and_read, hook, request, now)
+        else:
+            judged = _verify_and_read(hook, request, now)
+        if isinstance(judged, Rejected):
+            return answer.unauthenticated(judged.reason)
+        verdict, found = judged
         metrics.secret_matches(hook.route.path, verdict.key_index).inc()
         intake = Intake(hook, request, received_ms=int(now * 1000), key_index=verdict.key_index)
-        match await asyncio.to_thread(read, scheme, request) if is_large else read(scheme, request):
+        match found:
             case Handshake() as wanted:
                 return answer.handshake(wanted.status, wanted.headers, wanted.body)
             case Unparsable():
                 return await self._bury(hook, intake)
-            case Events() as found if hook.route.suspend:
+            case Events() if hook.route.suspend:
                 return answer.unwanted(Receipt.SUSPENDED, status=scheme.success_status)
-            case Events() as found:
-                return await self._admit(hook, intake, found.items, span)
+            case Events(items):
+                return await self._admit(hook, intake, items, span)
 
     async def _admit(self, hook: Hook, intake: Intake, events: Sequence[Event], span: Span) -> Answer:
         status = hook.route.scheme.success_status
@@ -139,6 +149,13 @@ class Webhooks:
         if failed := await self._admission.bury(delivery):
             return answer.unavailable(failed.reason)
         return answer.unparsable(delivery.id, hook.route.scheme.stop_headers)
+
+
+def _verify_and_read(
+    hook: Hook, request: Request, now: float
+) -> Rejected | tuple[Verified, Events | Handshake | Unparsable]:
+    verdict = verify(hook.route.scheme, request, hook.keys, now)
+    return verdict if isinstance(verdict, Rejected) else (verdict, read(hook.route.scheme, request))
 
 
 def _items(hook: Hook, candidates: Sequence[Candidate], repeats: Sequence[DeliveryId | None]) -> list[Item]:
