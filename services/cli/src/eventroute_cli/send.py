@@ -15,6 +15,7 @@ from rich.table import Table
 
 from eventroute.errors import Refused, RetryLater
 from eventroute.schemes import SCHEMES, Request, Scheme, generate_secret, needs_public_url, needs_secret, sign
+from eventroute.suggest import nearest
 from eventroute_cli.credentials import VARIABLE, SecretFileOption, SecretOption, find_secret
 from eventroute_cli.samples import FORM, JSON, build_request, load_sample, sample_events
 
@@ -112,8 +113,6 @@ def find_scheme(provider: str | None) -> Scheme:
     """Find a provider's row; raises `Refused`, naming the rows there are."""
     if provider is not None and provider in SCHEMES:
         return SCHEMES[provider]
-    from eventroute.expression import nearest  # 0.15 s, for this mistake only
-
     wrong = f"unknown provider {provider!r}{nearest(provider, list(SCHEMES))}" if provider else "which provider?"
     raise Refused(f"{wrong} `eventroute send --list` names them all")
 

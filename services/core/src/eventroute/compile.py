@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.crd.objects import ObjectKey
-from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression, nearest
+from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
 from eventroute.route_table import (
@@ -44,6 +44,7 @@ from eventroute.schemes import (
     strength,
 )
 from eventroute.secret import Secret
+from eventroute.suggest import nearest
 from eventroute.template import TemplateRefused, compile_template
 
 MAX_MESSAGE_LENGTH: Final = 256

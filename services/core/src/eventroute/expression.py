@@ -16,7 +16,6 @@ What the library does not do, measured on 2 vCPU, is done here:
 - it does not check names ahead of time, hence the scan for variables and functions.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from typing import Any, Final, NamedTuple
 import cel
 
 from eventroute.errors import Refused
+from eventroute.suggest import nearest
 
 VARIABLES: Final = frozenset({"payload", "event", "headers", "route"})
 """payload: the event as JSON; event: its type; headers: lower-case names; route: `namespace` and `name`."""
@@ -175,12 +175,6 @@ def compile_expression(source: str, allowed: Collection[str] = VARIABLES) -> Exp
     if strangers:  # two readings of one text: when they differ, neither is trusted
         raise ExpressionRefused(f'cannot tell what "{min(strangers)}" refers to', unknown_variable=True)
     return Expression(source, program, scan)
-
-
-def nearest(word: str, known: Collection[str]) -> str:
-    """Say which known word was probably meant: `; did you mean "model"?`, or nothing."""
-    found = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f'; did you mean "{found[0]}"?' if found else ""
 
 
 class _Token(NamedTuple):

@@ -27,8 +27,8 @@ from liquid.token import Token
 from liquid.undefined import UNDEFINED, Undefined
 
 from eventroute.errors import Refused
-from eventroute.expression import nearest
 from eventroute.fence import Fence, clean, cut
+from eventroute.suggest import nearest
 
 VARIABLES: Final = frozenset({"payload", "event", "headers", "route", "provider", "entity", "received_at"})
 """payload: the event as JSON; event: its type; headers: lower-case names; route: `namespace` and `name`;

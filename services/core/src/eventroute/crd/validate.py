@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from eventroute.crd.v1alpha1 import EventRoute
-from eventroute.expression import nearest
+from eventroute.suggest import nearest
 
 MAX_MISTAKES: Final = 20
 """Told of one object; a manifest with more is better read again from the start."""
