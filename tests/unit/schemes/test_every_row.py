@@ -101,6 +101,7 @@ def test_a_neighbours_signature_header_is_not_stored_either() -> None:
 def test_only_a_covered_body_counts_as_verified() -> None:
     weaker = {row.name: strength(row) for row in ROWS if strength(row) is not Strength.VERIFIED}
     assert weaker == {
+        "adyen": Strength.AUTHENTICATED,
         "alertmanager": Strength.AUTHENTICATED,
         "alertmanager-basic": Strength.AUTHENTICATED,
         "cloudevents": Strength.AUTHENTICATED,

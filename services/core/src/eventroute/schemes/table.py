@@ -160,6 +160,8 @@ _CLOUDEVENTS: Final = Scheme(
     success_status=202,
 )
 
+_ADYEN_ITEM: Final = "body:notificationItems.[].NotificationRequestItem"  # always exactly one
+
 _GENERIC: Final = Scheme(
     name="generic",
     docs="https://datatracker.ietf.org/doc/html/rfc2104",
@@ -491,6 +493,35 @@ _ROWS: Final[Sequence[Scheme]] = (
         tolerance_s=300,  # ours: its toolkit checks none
         event=("header:sanity-operation",),
         id=("header:idempotency-key",),
+    ),
+    Scheme(
+        name="adyen",
+        docs="https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
+        signature=f"{_ADYEN_ITEM}.additionalData.hmacSignature",
+        encoding="base64",
+        key="hex",
+        signed=(
+            f"{_ADYEN_ITEM}.pspReference",
+            "text::",
+            f"{_ADYEN_ITEM}.originalReference?",
+            "text::",
+            f"{_ADYEN_ITEM}.merchantAccountCode?",
+            "text::",
+            f"{_ADYEN_ITEM}.merchantReference?",
+            "text::",
+            f"{_ADYEN_ITEM}.amount.value?",
+            "text::",
+            f"{_ADYEN_ITEM}.amount.currency?",
+            "text::",
+            f"{_ADYEN_ITEM}.eventCode?",
+            "text::",
+            f"{_ADYEN_ITEM}.success?",
+        ),
+        covers_body=False,
+        event=(f"{_ADYEN_ITEM}.eventCode",),
+        # A payment that failed and then succeeds is told twice.
+        id=(f"{_ADYEN_ITEM}.pspReference", f"{_ADYEN_ITEM}.eventCode", f"{_ADYEN_ITEM}.success"),
+        dedup_ttl_s=8 * _DAY,
     ),
     _GENERIC,
     replace(
