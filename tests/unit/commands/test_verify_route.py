@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from eventroute.errors import Refused
 from eventroute.schemes import SCHEMES, Request
+from eventroute_cli.fixtures import Recorded, write_fixture
 from eventroute_cli.samples import sample_request
 from eventroute_cli.send import format_request
 from eventroute_cli.verify import verify_command
@@ -89,6 +90,18 @@ def test_a_route_whose_secret_is_elsewhere_needs_one_given(tmp_path: Path) -> No
     request, target, route = signed("github"), "http://h/hooks/crm/pulls", manifest("pulls", "github")
     assert verify(tmp_path, request=request, target=target, route=route) == (1, "invalid", "no_secret")
     assert verify(tmp_path, "--secret", SECRET, request=request, target=target, route=route)[1] == "valid"
+
+
+def test_a_captured_request_is_judged_by_its_route_too(tmp_path: Path) -> None:
+    request = signed("github")
+    headers = tuple((name.decode(), value.decode()) for name, value in request.headers)
+    entry = Recorded(id="captured", url="http://127.0.0.1:8091/hooks/crm/pulls", headers=headers, body=request.body)
+    (tmp_path / "captured.json").write_bytes(write_fixture(entry))
+    (tmp_path / "route.yaml").write_text(manifest("pulls", "github") + manifest("pay", "stripe") + SECRET_MANIFEST)
+    result = CliRunner().invoke(
+        app, [str(tmp_path / "captured.json"), "-f", str(tmp_path / "route.yaml"), "-o", "json"]
+    )
+    assert json.loads(result.stdout) == [{"id": "captured", "verdict": "valid", "expected": None, "reason": None}]
 
 
 def test_a_provider_stands_in_for_a_route(tmp_path: Path) -> None:

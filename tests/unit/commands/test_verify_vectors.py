@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -45,3 +46,24 @@ def test_one_verdict_that_differs_makes_the_command_end_with_1(tmp_path: Path) -
     assert result.exit_code == 1
     assert "mismatch  expected valid" in result.stdout
     assert "2 requests: 1 valid, 1 invalid, 1 unexpected" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "verdict"),
+    [([], "other", "valid"), (["--secret", "other"], None, "invalid"), (["--secret", "mysecret"], "other", "valid")],
+)
+def test_an_option_replaces_a_recorded_secret_and_the_environment_does_not(
+    tmp_path: Path, options: list[str], environment: str | None, verdict: str
+) -> None:
+    file = tmp_path / "vector.json"
+    file.write_text(json.dumps(json.loads(VECTORS.read_text())[0]))
+    result = CliRunner().invoke(app, [str(file), "-o", "json", *options], env={"EVENTROUTE_SECRET": environment})
+    assert json.loads(result.stdout)[0]["verdict"] == verdict
+
+
+def test_the_environment_fills_in_for_a_secret_that_was_not_recorded(tmp_path: Path) -> None:
+    vector = json.loads(VECTORS.read_text())[0]
+    file = tmp_path / "vector.json"
+    file.write_text(json.dumps({**vector, "secret": None}))
+    result = CliRunner().invoke(app, [str(file), "-o", "json"], env={"EVENTROUTE_SECRET": vector["secret"]})
+    assert json.loads(result.stdout)[0]["verdict"] == "valid"

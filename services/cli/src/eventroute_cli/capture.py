@@ -70,7 +70,7 @@ def capture(
         keep_credentials=keep_credentials,
     )
     with listen(host, port) as listener:
-        recorder.console.print(f"Recording what arrives at {url_of(listener)} into {directory}. Ctrl-C ends it.")
+        recorder.console.print(f"Recording into {directory} what arrives at {url_of(listener)} until Ctrl-C")
         config = uvicorn.Config(recorder, ws="none", lifespan="off", log_config=None, server_header=False)
         uvicorn.Server(config).run(sockets=[listener])
 

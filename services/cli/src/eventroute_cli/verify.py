@@ -44,12 +44,14 @@ class Judgement(NamedTuple):
 
 
 def verify_command(
-    files: Annotated[list[Path], typer.Argument(help="JSON of recorded requests; with -f or --provider raw HTTP.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Recorded requests: JSON, or with -f or --provider one raw HTTP message each.")
+    ],
     *,
     route: Annotated[
-        Path | None, typer.Option("--route", "-f", help="Manifest of the route that the raw request was for.")
+        Path | None, typer.Option("--route", "-f", help="Manifest of the route that they were for.")
     ] = None,
-    provider: Annotated[str, typer.Option(help="Provider of a raw request, instead of a route.")] = "",
+    provider: Annotated[str, typer.Option(help="Judge them by this provider, whatever they say.")] = "",
     url: Annotated[str, typer.Option(help="Public URL, for providers that sign it; the route's unless given.")] = "",
     secret: SecretOption = None,
     secret_file: SecretFileOption = None,
@@ -76,8 +78,9 @@ def verify_command(
     Exit code 1: a verdict differs from the entry's `expected`, or a raw request is refused.
     """
     given, clock = find_secret(secret, secret_file), _clock(now)
+    is_meant = secret is not None or secret_file is not None
     cases = [case for file in files for case in _cases(file, route, provider)]
-    judgements = [judge(_amended(entry, given, clock, url), scheme) for entry, scheme in cases]
+    judgements = [judge(_amended(entry, given, clock, url, replaces=is_meant), scheme) for entry, scheme in cases]
     if output == "json":
         typer.echo(json.dumps([judgement._asdict() for judgement in judgements], indent=2))
     else:
@@ -121,28 +124,45 @@ _Case = tuple[Recorded | Unreadable, Scheme | None]
 
 
 def _cases(file: Path, route: Path | None, provider: str) -> list[_Case]:
-    if route is None and not provider:
-        return [(entry, None) for entry in read_fixtures(file)]
+    """Read a file's requests, each with the row to judge it by where that is not its own."""
+    entries = read_fixtures(file) if _is_json(file) or not (route or provider) else [_read_raw(file)]
+    return [(entry, None) if isinstance(entry, Unreadable) else _aimed(entry, route, provider) for entry in entries]
+
+
+def _is_json(file: Path) -> bool:
     try:
-        raw = parse_request(file.read_bytes())
+        with file.open("rb") as stream:
+            return stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
     except OSError as error:
         raise Refused(f"{file}: {error.strerror}") from error
+
+
+def _read_raw(file: Path) -> Recorded:
+    """Read a raw HTTP message; who asks about one expects it to be valid."""
+    try:
+        raw = parse_request(file.read_bytes())
     except Refused as error:
         raise Refused(f"{file}: {error}") from error
-    request = Recorded(id=file.name, method=raw.method, headers=raw.headers, body=raw.body, expected="valid")
+    return Recorded(id=file.name, method=raw.method, url=raw.url, headers=raw.headers, body=raw.body, expected="valid")
+
+
+def _aimed(entry: Recorded, route: Path | None, provider: str) -> _Case:
+    """Judge a request as sent to the route, or by the provider, that the command line names."""
     if route is None:
-        return [(replace(request, url=raw.url), find_scheme(provider))]
+        return entry, find_scheme(provider) if provider else None
     from eventroute_cli.route_file import find_route  # 0.4 s, for -f only
 
-    meant = find_route(route, raw.target)
-    return [(replace(request, secrets=meant.secrets, url=meant.public_url(raw.target)), meant.scheme)]
+    meant = find_route(route, entry.url or "")
+    return replace(entry, secrets=meant.secrets, encoding="utf8", url=meant.public_url(entry.url or "")), meant.scheme
 
 
-def _amended(entry: Recorded | Unreadable, secret: bytes | None, now: float | None, url: str) -> Recorded | Unreadable:
-    """Let what stands on the command line take the place of what was recorded."""
+def _amended(
+    entry: Recorded | Unreadable, secret: bytes | None, now: float | None, url: str, *, replaces: bool
+) -> Recorded | Unreadable:
+    """Let what the user said take the place of what was recorded; a secret of the environment only fills a gap."""
     if isinstance(entry, Unreadable):
         return entry
-    if secret is not None:
+    if secret is not None and (replaces or not entry.secrets):
         entry = replace(entry, secrets=(secret,), encoding="utf8")
     return replace(entry, now=entry.now if now is None else now, url=url or entry.url)
 

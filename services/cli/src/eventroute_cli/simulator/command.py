@@ -71,10 +71,10 @@ def serve(settings: SimulatorSettings, *, host: str, port: int) -> None:
 
     with listen(host, port) as listener:
         console = Console(highlight=False)
-        console.print(f"Claude simulator listens on [bold]{url_of(listener)}[/]. Point the official SDK at it with:\n")
+        console.print("A simulated Claude listens; Ctrl-C ends it. Point the official SDK at it with:\n")
         console.print(f"  export ANTHROPIC_BASE_URL={url_of(listener)}", markup=False)
         console.print(f"  export ANTHROPIC_API_KEY={settings.key}\n", markup=False)
-        console.print(f"What was asked: {url_of(listener)}/simulator/requests. Ctrl-C ends it.")
+        console.print(f"What was asked, and answered: {url_of(listener)}/simulator/requests")
         build_server(Simulator(settings)).run(sockets=[listener])
 
 
