@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from eventroute.crd.v1alpha1 import DEFAULT_SYSTEM
-from eventroute.prompt import MAX_PAYLOAD_LENGTH, HistoryEntry
+from eventroute.prompt import MAX_PAYLOAD_LENGTH, HistoryEntry, Prompt
 from eventroute.template import RenderFailed
 from support.routes import event, plan
 
@@ -76,6 +76,16 @@ def test_a_long_payload_is_cut_with_a_mark_inside_its_fence() -> None:
     user = plan().build_prompt(0, event({"text": "x" * 5_000_000})).user
     assert len(user) < MAX_PAYLOAD_LENGTH + 500
     assert "more characters were cut]\n</data-" in user
+
+
+def test_a_payload_of_any_depth_is_told_or_refused() -> None:
+    outcomes: set[type] = set()
+    for depth in range(700, 1000):
+        try:
+            outcomes.add(type(plan().build_prompt(0, event(b"[" * depth + b"]" * depth))))
+        except (RecursionError, RenderFailed) as error:
+            outcomes.add(type(error))
+    assert outcomes >= {Prompt, RecursionError}, "the range holds depths of both kinds"
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000])

@@ -19,7 +19,7 @@ from eventroute.expression import Expression, compile_expression
 from eventroute.fence import Fence, build_fence, clean, cut
 from eventroute.match import Match, Rule, first_match
 from eventroute.route_table import PromptRule, WorkerRoute
-from eventroute.template import Rendered, Template, compile_template
+from eventroute.template import Rendered, RenderFailed, Template, compile_template
 
 MAX_PAYLOAD_LENGTH: Final = 60_000
 """Characters of the payload in a prompt without a template: some 20,000 tokens, a tenth of the smallest context."""
@@ -74,7 +74,7 @@ class Plan:
         position  which of the route's prompts, from `match`
         entity    whom the event is about
         history   oldest first; already limited to as many as the route injects
-        raises    RenderFailed when the template cannot be rendered for this event
+        raises    RenderFailed when the texts cannot be written for this event, now or later
         """
         told = _told(history)
         fence = event.fence(told)
@@ -94,7 +94,7 @@ class Event:
     """A delivery with its payload decoded once, as expressions and templates see it."""
 
     def __init__(self, delivery: Delivery) -> None:
-        """Decode the payload; raises `msgspec.DecodeError` when it is not JSON."""
+        """Decode the payload; raises `msgspec.DecodeError`, or `RecursionError` when it is nested too deeply."""
         self.delivery = delivery
         self.payload: Any = msgspec.json.decode(delivery.payload)
         namespace, _, name = delivery.route.partition("/")
@@ -133,7 +133,10 @@ class Event:
 
     @cached_property
     def _json(self) -> str:
-        return clean(_quoted(self.payload))
+        try:
+            return clean(_quoted(self.payload))
+        except RecursionError as error:  # it was just shallow enough to be decoded
+            raise RenderFailed("the payload is nested too deeply") from error
 
 
 def prepare(route: WorkerRoute) -> Plan:
