@@ -24,6 +24,12 @@ class Spread(msgspec.Struct, frozen=True):
         return cls(statistics.median(ordered), ordered[0], ordered[-1])
 
     @classmethod
+    def of_known(cls, values: Iterable[float | None]) -> "Spread | None":
+        """Sum up what could be measured; None when nothing could."""
+        known = [value for value in values if value is not None]
+        return cls.of(known) if known else None
+
+    @classmethod
     def of_ratios(cls, values: Sequence[float], base: Sequence[float]) -> "Spread":
         """Sum up the ratios round by round: what slows the machine for a while slows both sides of one round."""
         return cls.of(value / other for value, other in zip(values, base, strict=True))
@@ -63,6 +69,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     goals: list[Goal]
     faults: list[str]
     """What makes the figures invalid: failed requests, lost jobs, jobs that ran twice."""
+    doubts: list[str] = []
+    """What makes them less trustworthy: a machine that did something else meanwhile."""
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

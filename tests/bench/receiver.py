@@ -16,7 +16,7 @@ from bench.deliveries import render
 from bench.effort import Effort
 from bench.figures import Goal, Row, Section, Spread, quantile
 from bench.load import Load, drive
-from bench.processes import PINNED, Part, valkey
+from bench.processes import IS_PINNED, Part, valkey
 from bench.site import Site
 from bench.stacks import (
     BARE_ASGI,
@@ -34,25 +34,34 @@ STACKS: Final = (FASTAPI_RQ, LITESTAR_ARQ, EVENTROUTE, BARE_ASGI, CONSTANT)
 
 _RUN_LIMIT_S: Final = 60.0
 _REPEATED: Final = 50  # deliveries that are sent once more after a run
-_COLUMNS = ["acks/s", "p50 ms", "p99 ms", "server core", "Valkey core", "generator core"]
+_CORE_IN_USE: Final = 90  # % of its core that a server has under full load, when nothing else runs
+_COLUMNS = ["acks/s", "p50 ms", "p99 ms", "server us/ack", "server core %", "Valkey core %", "generator core %"]
 
 
 class _Run(NamedTuple):
     load: Load
     server_s: float | None
+    """Processor seconds; None where the system does not tell."""
     valkey_s: float | None
     faults: list[str]
+
+    @property
+    def server_share(self) -> float | None:
+        return None if self.server_s is None else 100 * self.server_s / self.load.duration_s
+
+
+_Runs = dict[Stack, list[_Run]]
 
 
 async def measure_receivers(effort: Effort, folder: Path) -> Section:
     """Run all receivers in turn, `effort.rounds` times."""
     requests = [render(number).request for number in range(1, effort.warm_up + effort.requests + 1)]
-    runs: defaultdict[str, list[_Run]] = defaultdict(list)
+    runs: _Runs = defaultdict(list)
     for _ in range(effort.rounds):
         for stack in STACKS:
             count = effort.requests // 5 if stack.is_slow else effort.requests
             chosen = requests[: effort.warm_up + count]
-            runs[stack.name].append(await _run(stack, chosen, warm_up=effort.warm_up, folder=folder))
+            runs[stack].append(await _run(stack, chosen, warm_up=effort.warm_up, folder=folder))
     return Section(
         title="Receiver: durable acknowledgements, with deduplication",
         conditions=[
@@ -60,14 +69,15 @@ async def measure_receivers(effort: Effort, folder: Path) -> Section:
             f"{effort.rounds} rounds, all stacks in turn in each",
             f"{effort.warm_up} requests to warm up, then {effort.requests:,}, for the two slow stacks a fifth of it",
             "one server process on uvicorn, uvloop, httptools; Valkey without persistence; both fresh for each run",
-            f"server on one core, Valkey and load generator on the other: {'yes' if PINNED else 'no, not pinned'}",
+            f"server on one core, Valkey and load generator on the other: {'yes' if IS_PINNED else 'no, not pinned'}",
             "EventRoute traces 10 % of its requests and exports them; the others do not trace",
-            "core columns: % of a processor core that the process used; the server's should be near 100",
+            "us/ack: processor time of the server for one request, which suffers less from a disturbed machine",
         ],
         columns=_COLUMNS,
-        rows=[_row(stack, runs[stack.name]) for stack in STACKS],
+        rows=[_row(stack, runs[stack]) for stack in STACKS],
         goals=[_goal(runs, FASTAPI_RQ, 8), _goal(runs, LITESTAR_ARQ, 6), _goal(runs, BARE_ASGI, 0.6)],
-        faults=[fault for stack in STACKS for run in runs[stack.name] for fault in run.faults],
+        faults=[fault for stack in STACKS for run in runs[stack] for fault in run.faults],
+        doubts=[doubt for stack in STACKS if stack is not CONSTANT for doubt in _doubts(stack, runs[stack])],
     )
 
 
@@ -99,26 +109,28 @@ async def _queue_faults(stack: Stack, redis: "Redis", expected: int, *, when: st
 
 
 def _row(stack: Stack, runs: Sequence[_Run]) -> Row:
-    def share(values: Sequence[float | None]) -> Spread | None:
-        shares = [
-            100 * value / run.load.duration_s for value, run in zip(values, runs, strict=True) if value is not None
-        ]
-        return Spread.of(shares) if shares else None
-
     figures = [
         Spread.of(run.load.rate for run in runs),
         Spread.of(quantile(run.load.latencies_ms, 0.50) for run in runs),
         Spread.of(quantile(run.load.latencies_ms, 0.99) for run in runs),
-        share([run.server_s for run in runs]),
-        share([run.valkey_s for run in runs]) if stack.queue else None,
-        share([run.load.cpu_s for run in runs]),
+        Spread.of_known(run.server_s and 1e6 * run.server_s / run.load.requests for run in runs),
+        Spread.of_known(run.server_share for run in runs),
+        Spread.of_known(run.valkey_s and 100 * run.valkey_s / run.load.duration_s for run in runs),
+        Spread.of(100 * run.load.cpu_s / run.load.duration_s for run in runs),
     ]
     return Row(stack.name, dict(zip(_COLUMNS, figures, strict=True)))
 
 
-def _goal(runs: dict[str, list[_Run]], peer: Stack, wanted: float) -> Goal:
+def _doubts(stack: Stack, runs: Sequence[_Run]) -> list[str]:
+    shares = Spread.of_known(run.server_share for run in runs)
+    if shares is None or shares.median >= _CORE_IN_USE:
+        return []
+    return [f"{stack.name}: the server had {shares.median:.0f} % of its core, so something else on the machine ran"]
+
+
+def _goal(runs: _Runs, peer: Stack, wanted: float) -> Goal:
     def rates(stack: Stack) -> list[float]:
-        return [run.load.rate for run in runs[stack.name]]
+        return [run.load.rate for run in runs[stack]]
 
     measured = Spread.of_ratios(rates(EVENTROUTE), rates(peer))
     return Goal(text=f"EventRoute against {peer.name}", bound="at least", wanted=wanted, measured=measured, unit="x")

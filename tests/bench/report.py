@@ -71,6 +71,8 @@ def print_report(report: Report, console: Console) -> None:
             console.print(f"  {condition}", style="dim")
         for goal in section.goals:
             console.print(f"  {_verdict(goal)}", style="green" if goal.is_reached else "bold red")
+        for doubt in section.doubts:
+            console.print(f"  DISTURBED: {doubt}", style="yellow")
         for fault in section.faults:
             console.print(f"  INVALID: {fault}", style="bold red")
         console.print()
@@ -106,7 +108,8 @@ def build_markdown(report: Report) -> str:
             _line(goal.text, _wanted(goal), f"{_cell(goal.measured)} {goal.unit}", _word(goal))
             for goal in section.goals
         ]
-        lines += ["", *(f"**Invalid:** {fault}" for fault in section.faults)]
+        lines += ["", *(f"- **Disturbed:** {doubt}" for doubt in section.doubts)]
+        lines += [f"- **Invalid:** {fault}" for fault in section.faults]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from bench.deliveries import render
 from bench.load import drive
 from bench.peers import eventroute
-from bench.processes import SERVER_CORE, Part, PartFailedError, python, running
+from bench.processes import SERVER_CORE, Cores, Part, PartFailedError, python, running
 from bench.site import Command, Job, Site
 
 SLOTS: Final = 20
@@ -58,24 +58,24 @@ async def queued(stack: Stack, redis: Redis) -> int:
 
 
 @asynccontextmanager
-async def receiving(stack: Stack, site: Site, *, core: int | None = SERVER_CORE) -> AsyncIterator[Part]:
+async def receiving(stack: Stack, site: Site, *, cores: Cores = SERVER_CORE) -> AsyncIterator[Part]:
     """Run a stack's receiver; when the block begins it has acknowledged one delivery, number 0."""
     if stack.prepare is not None:
         await stack.prepare(site)
     command = stack.receiver(site)
     name = f"receiver of {stack.name}"
-    async with running(name, command.argv, core=core, folder=site.folder, environ=command.environ) as part:
+    async with running(name, command.argv, cores=cores, folder=site.folder, environ=command.environ) as part:
         await _first_ack(part, site.port)
         yield part
 
 
 @asynccontextmanager
-async def working(stack: Stack, site: Site, job: Job, *, core: int | None = SERVER_CORE) -> AsyncIterator[Part]:
+async def working(stack: Stack, site: Site, job: Job, *, cores: Cores = SERVER_CORE) -> AsyncIterator[Part]:
     """Run a stack's worker."""
     assert stack.worker is not None
     command = stack.worker(site, job)
     name = f"worker of {stack.name}"
-    async with running(name, command.argv, core=core, folder=site.folder, environ=command.environ) as part:
+    async with running(name, command.argv, cores=cores, folder=site.folder, environ=command.environ) as part:
         yield part
 
 
