@@ -12,9 +12,18 @@ from eventroute_cli.fixtures import Recorded, Unreadable, read_fixtures, write_f
 from eventroute_cli.samples import sample_request
 
 
-async def record(recorder: Recorder, body: bytes, *, headers: list[tuple[bytes, bytes]], query: bytes = b"") -> int:
+async def record(
+    recorder: Recorder, body: bytes, *, headers: list[tuple[bytes, bytes]], query: bytes = b"", method: str = "POST"
+) -> int:
     """Send one request to the ASGI application; its status."""
-    scope = {"method": "POST", "scheme": "http", "path": "/x", "query_string": query, "headers": headers}
+    return int((await exchange(recorder, body, headers=headers, query=query, method=method))[0]["status"])
+
+
+async def exchange(
+    recorder: Recorder, body: bytes, *, headers: list[tuple[bytes, bytes]], query: bytes = b"", method: str = "POST"
+) -> list[dict[str, Any]]:
+    """Send one request to the ASGI application; all that it sends back."""
+    scope = {"method": method, "scheme": "http", "path": "/x", "query_string": query, "headers": headers}
     messages = [body[:10], body[10:]]
     sent: list[dict[str, Any]] = []
 
@@ -25,7 +34,7 @@ async def record(recorder: Recorder, body: bytes, *, headers: list[tuple[bytes, 
         sent.append(message)
 
     await recorder(scope, receive, send)
-    return int(sent[0]["status"])
+    return sent
 
 
 def names(directory: Path) -> list[str]:
@@ -112,3 +121,17 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     assert read_fixtures(file) == [entry]
     assert not isinstance(read_fixtures(file)[0], Unreadable)
     assert "secret" not in json.loads(file.read_bytes())
+
+
+async def test_a_handshake_of_the_provider_is_answered(tmp_path: Path) -> None:
+    body = b'{"type": "url_verification", "challenge": "abc"}'
+    sent = await exchange(Recorder(tmp_path, provider="slack"), body, headers=[])
+    assert (sent[0]["status"], sent[1]["body"]) == (200, b'{"challenge":"abc"}')
+    assert await record(Recorder(tmp_path, provider="intercom"), b"", headers=[], method="HEAD") == 200
+
+
+async def test_success_is_what_the_provider_takes_for_it(tmp_path: Path) -> None:
+    assert SCHEMES["generic"].success_status == 202
+    assert await record(Recorder(tmp_path, provider="generic"), b'{"type": "x"}', headers=[]) == 202
+    assert await record(Recorder(tmp_path, provider="generic"), b"not JSON", headers=[]) == 202
+    assert await record(Recorder(tmp_path), b"not JSON", headers=[]) == 200

@@ -1,6 +1,7 @@
 """`eventroute capture`: a small receiver that records what arrives, as fixtures, without credentials and signatures.
 
-It verifies nothing. Headers are recorded as received but for those that hold secrets; the body byte for byte.
+It verifies nothing. Headers are recorded as received but for those that hold secrets; the body byte for byte. Where the
+provider is known its handshakes are answered, so that a webhook can be pointed here.
 """
 
 import itertools
@@ -15,7 +16,7 @@ import typer
 from rich.console import Console
 
 from eventroute.errors import Refused
-from eventroute.schemes import SCHEMES, sensitive_headers
+from eventroute.schemes import SCHEMES, Handshake, Request, preflight, read, sensitive_headers
 from eventroute_cli.fixtures import Recorded, write_fixture
 from eventroute_cli.listening import listen, url_of
 from eventroute_cli.send import find_scheme
@@ -77,13 +78,13 @@ def capture(
 
 class _Answer(NamedTuple):
     status: int
-    media_type: str
-    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
 
 
-_TAKEN: Final = _Answer(200, "application/json", b'{"status":"captured"}')
-_TOO_LARGE: Final = _Answer(413, "text/plain", b"")
-_UNREACHABLE: Final = _Answer(502, "text/plain", b"")
+_TAKEN: Final = _Answer(200, (("content-type", "application/json"),), b'{"status":"captured"}')
+_TOO_LARGE: Final = _Answer(413, (("connection", "close"),))
+_UNREACHABLE: Final = _Answer(502)
 
 
 class Recorder:
@@ -113,9 +114,8 @@ class Recorder:
         """Record one request and answer it."""
         body = await self._read(receive)
         answer = _TOO_LARGE if body is None else await self._take(scope, body)
-        headers = [(b"content-type", answer.media_type.encode()), (b"content-length", b"%d" % len(answer.body))]
-        if body is None:
-            headers.append((b"connection", b"close"))
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers]
+        headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -134,9 +134,20 @@ class Recorder:
         recorded = self._recorded(scope, body)
         file = self._directory / f"{recorded.id}.json"
         write_atomically(file, write_fixture(recorded))
-        answer = await _forward(self._forward, scope, body) if self._forward else _TAKEN
+        answer = await _forward(self._forward, scope, body) if self._forward else self._answer(scope, body)
         self.console.print(f"{answer.status}  {file}  {len(body)} bytes", markup=False)
         return answer
+
+    def _answer(self, scope: Any, body: bytes) -> _Answer:
+        """Answer as the provider wants it: a handshake with what it asks for, anything else with success."""
+        scheme = SCHEMES.get(self._provider)
+        if scheme is None:
+            return _TAKEN
+        request = Request(method=scope["method"], url=None, headers=scope["headers"], body=body)
+        outcome = preflight(scheme, request) or read(scheme, request)
+        if isinstance(outcome, Handshake):
+            return _Answer(outcome.status, outcome.headers, outcome.body)
+        return _TAKEN._replace(status=scheme.success_status)
 
     def _recorded(self, scope: Any, body: bytes) -> Recorded:
         now = datetime.now(UTC)
@@ -200,4 +211,5 @@ async def _forward(url: str, scope: Any, body: bytes) -> _Answer:
             )
     except (httpx.HTTPError, httpx.InvalidURL):
         return _UNREACHABLE
-    return _Answer(response.status_code, response.headers.get("content-type", "text/plain"), response.content)
+    media_type = response.headers.get("content-type", "text/plain")
+    return _Answer(response.status_code, (("content-type", media_type),), response.content)
