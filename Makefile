@@ -25,7 +25,7 @@ lock: $(UV)  ## compile requirements/*.txt from the members' and the root's pypr
 	$(COMPILE) $(UPGRADE) services/cli/pyproject.toml --group dev -o requirements/dev.txt
 
 generate: .venv/installed  ## rewrite every generated file
-	.venv/bin/python -m eventroute.crd --write
+	.venv/bin/python -m eventroute.schemes --write services/PROVIDERS.md
 
 bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARGS="--quick", "--only receiver", "--write")
 	PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)

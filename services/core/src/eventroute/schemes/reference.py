@@ -1,0 +1,70 @@
+"""The scheme table as a page for people: what to put into the secret, and what events and ids look like."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from eventroute.schemes.derived import identity_is_signed, needs_public_url, strength
+from eventroute.schemes.model import Scheme, Strength
+
+_HEAD: Final = """\
+# Providers
+
+Generated from the scheme table by `make generate`; do not edit. `spec.provider` is the first column. A secret is stored
+as the provider shows it.
+
+- **proof**: `verified` means that the body is covered by a key; `authenticated` that the sender knew a secret; `open` that
+  anybody who knows the URL may post. A route can ask for the stronger with `requireStrength`.
+- **event**: where the event's name comes from; parts are joined with a dot. Prompts and filters go by it.
+- **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed bytes
+  are remembered too.
+- **remembered**: how long a delivery is known, at least as long as the provider tries again.
+
+| provider | secret | proof | age at most | event | id | remembered | docs |
+|---|---|---|---|---|---|---|---|
+"""
+
+_SECRETS: Final = {
+    "utf8": "text",
+    "whsec": "`whsec_` and base64",
+    "whpk": "`whpk_` and base64 (public key)",
+    "base64": "base64",
+    "hex": "hex",
+    "spki": "base64 of the public key",
+}
+
+
+def build_reference(rows: Iterable[Scheme]) -> str:
+    """Write the page."""
+    return _HEAD + "".join(f"| {' | '.join(_cells(row))} |\n" for row in rows)
+
+
+def _cells(row: Scheme) -> tuple[str, ...]:
+    name = f"`{row.name}`" + (" (needs `publicURL`)" if needs_public_url(row) else "")
+    identity = _sources(row.id) or ("signed bytes" if strength(row) is Strength.VERIFIED and row.timestamp else "–")
+    return (
+        name,
+        _secret(row),
+        strength(row),
+        f"{row.tolerance_s} s" if row.tolerance_s is not None else "–",
+        _sources(row.event) or "–",
+        identity if identity_is_signed(row) or not row.id else f"*{identity}*",
+        _span(row.dedup_ttl_s),
+        f"[docs]({row.docs})" if row.docs else "–",
+    )
+
+
+def _secret(row: Scheme) -> str:
+    if row.kind == "none":
+        return "none"
+    if row.kind == "basic":
+        return "`user:password`"
+    return _SECRETS[row.key] + (" (public key)" if row.kind == "ed25519" and row.key == "hex" else "")
+
+
+def _sources(sources: Iterable[str]) -> str:
+    return ", ".join(source.replace("|", " or ") for source in sources)
+
+
+def _span(seconds: int) -> str:
+    hours = seconds // 3600
+    return f"{hours // 24} d" if hours % 24 == 0 and hours else f"{hours} h"
