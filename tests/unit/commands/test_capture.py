@@ -23,7 +23,7 @@ async def exchange(
     recorder: Recorder, body: bytes, *, headers: list[tuple[bytes, bytes]], query: bytes = b"", method: str = "POST"
 ) -> list[dict[str, Any]]:
     """Send one request to the ASGI application; all that it sends back."""
-    scope = {"method": method, "scheme": "http", "path": "/x", "query_string": query, "headers": headers}
+    scope = {"method": method, "scheme": "http", "raw_path": b"/x%2Fy", "query_string": query, "headers": headers}
     messages = [body[:10], body[10:]]
     sent: list[dict[str, Any]] = []
 
@@ -78,7 +78,7 @@ async def test_the_body_is_recorded_byte_for_byte(tmp_path: Path, body: bytes) -
     entry = recorded(tmp_path)
     assert entry.body == body
     assert entry.headers == (("host", "h:1"), ("x-sig", "1"), ("x-sig", "2"))
-    assert (entry.redacted, entry.url) == (("authorization",), "http://h:1/x?token=%E2%80%A6")
+    assert (entry.redacted, entry.url) == (("authorization",), "http://h:1/x%2Fy?token=%E2%80%A6")
 
 
 async def test_credentials_are_kept_only_when_asked_for(tmp_path: Path) -> None:

@@ -193,7 +193,8 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 def _url(scope: Any, query: str) -> str:
     host = dict(scope["headers"]).get(b"host", b"localhost").decode("latin-1")
-    return f"{scope['scheme']}://{host}{scope['path']}" + (f"?{query}" if query else "")
+    path = scope["raw_path"].decode("latin-1")  # as the sender spelled it, which is what some providers sign
+    return f"{scope['scheme']}://{host}{path}" + (f"?{query}" if query else "")
 
 
 async def _forward(url: str, scope: Any, body: bytes) -> _Answer:
