@@ -9,11 +9,11 @@ from eventroute.schemes.model import Scheme, Strength
 _HEAD: Final = """\
 # Providers
 
-Generated from the scheme table by `make generate`; do not edit. `spec.provider` is the first column. A secret is stored
-as the provider shows it.
+Generated from the scheme table by `make generate`; do not edit. `spec.provider` is the first column. A secret is
+stored as the provider shows it.
 
-- **proof**: `verified` means that the body is covered by a key; `authenticated` that the sender knew a secret; `open` that
-  anybody who knows the URL may post. A route can ask for the stronger with `requireStrength`.
+- **proof**: `verified` means that the body is covered by a key; `authenticated` that the sender knew a secret; `open`
+  that anybody who knows the URL may post. A route can ask for the stronger with `requireStrength`.
 - **event**: where the event's name comes from; parts are joined with a dot. Prompts and filters go by it.
 - **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed bytes
   are remembered too.
@@ -40,16 +40,16 @@ def build_reference(rows: Iterable[Scheme]) -> str:
 
 def _cells(row: Scheme) -> tuple[str, ...]:
     name = f"`{row.name}`" + (" (needs `publicURL`)" if needs_public_url(row) else "")
-    identity = _sources(row.id) or ("signed bytes" if strength(row) is Strength.VERIFIED and row.timestamp else "–")
+    identity = _sources(row.id) or ("signed bytes" if strength(row) is Strength.VERIFIED and row.timestamp else "-")
     return (
         name,
         _secret(row),
         strength(row),
-        f"{row.tolerance_s} s" if row.tolerance_s is not None else "–",
-        _sources(row.event) or "–",
+        f"{row.tolerance_s} s" if row.tolerance_s is not None else "-",
+        _sources(row.event) or "-",
         identity if identity_is_signed(row) or not row.id else f"*{identity}*",
         _span(row.dedup_ttl_s),
-        f"[docs]({row.docs})" if row.docs else "–",
+        f"[docs]({row.docs})" if row.docs else "-",
     )
 
 
