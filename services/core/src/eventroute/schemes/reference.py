@@ -15,8 +15,8 @@ stored as the provider shows it.
 - **proof**: `verified` means that the body is covered by a key; `authenticated` that the sender knew a secret; `open`
   that anybody who knows the URL may post. A route can ask for the stronger with `requireStrength`.
 - **event**: where the event's name comes from; parts are joined with a dot. Prompts and filters go by it.
-- **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed bytes
-  are remembered too.
+- **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed
+  bytes are remembered too.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
 
 | provider | secret | proof | age at most | event | id | remembered | docs |
