@@ -13,7 +13,7 @@ import standardwebhooks
 import svix.webhooks
 
 from eventroute.schemes import SCHEMES, KeyPair, Scheme, parse_key
-from support.providers import Sent, header_texts, is_accepted, random_texts, send, with_header
+from support.providers import Sent, header_named, header_texts, is_accepted, random_texts, send, with_header
 
 STANDARD = SCHEMES["standard-webhooks"]
 SVIX = SCHEMES["svix"]
@@ -55,7 +55,7 @@ def test_what_the_sdk_signs_we_accept() -> None:
 @pytest.mark.parametrize("scheme", [STANDARD, SVIX], ids=lambda row: row.name)
 def test_pinned_a_fraction_of_a_second_is_floored_and_accepted(scheme: Scheme) -> None:
     sent = send(scheme, body=b"{}", now=time.time())
-    name = scheme.timestamp.removeprefix("header:").encode()
+    name = header_named(scheme.timestamp)
     request = with_header(sent.request, name, dict(sent.request.headers)[name] + b".9")
     accepted_by_sdk(sent._replace(request=request))
     assert not is_accepted(sent, request, now=time.time())
@@ -69,7 +69,7 @@ def test_pinned_a_malformed_signature_raises_something_else(
     scheme: Scheme, signature: str, error: type[Exception]
 ) -> None:
     sent = send(scheme, body=b"{}", now=time.time())
-    name = scheme.signature.removeprefix("header:").encode()
+    name = header_named(scheme.signature)
     request = with_header(sent.request, name, signature.encode("latin-1"))
     with pytest.raises(error):
         accepted_by_sdk(sent._replace(request=request))

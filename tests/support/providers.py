@@ -113,7 +113,12 @@ def without_header(request: Request, name: bytes) -> Request:
 
 def signature_header(scheme: Scheme) -> bytes:
     """The header that carries a row's signature or credentials; empty where the body does."""
-    place, name = alternatives(scheme.signature)[0]
+    return header_named(scheme.signature)
+
+
+def header_named(source: str) -> bytes:
+    """The header that a source names first; empty where it names something else."""
+    place, name = alternatives(source)[0]
     return name.encode() if place == "header" else b""
 
 

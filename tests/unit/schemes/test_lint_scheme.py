@@ -33,7 +33,7 @@ def test_a_sound_row_passes(scheme: Scheme) -> None:
         (SOUND, {"signature": "cookie:x"}, "signature"),
         (SOUND, {"signature": "item:x"}, "signature"),
         (SOUND, {"signature": "signature:v1"}, "signature"),
-        (SOUND, {"signature": "header:a|header:b"}, "signature"),
+        (SOUND, {"signature": "header:a|item:b"}, "signature"),
         (SOUND, {"signed": ()}, "signed"),
         (SOUND, {"signed": ("boddy",)}, "signed"),
         (SOUND, {"signed": ("text:constant",)}, "signed"),

@@ -19,7 +19,18 @@ from eventroute.schemes import (
     verify,
 )
 from eventroute.schemes.source import alternatives
-from support.providers import NOW, ROWS, SECRET_ROWS, SIGNING_ROWS, Sent, changed, send, signature_header, with_header
+from support.providers import (
+    NOW,
+    ROWS,
+    SECRET_ROWS,
+    SIGNING_ROWS,
+    Sent,
+    changed,
+    header_named,
+    send,
+    signature_header,
+    with_header,
+)
 
 # Few examples per row and run: there are many rows, and many runs. No check of speed: machines are busy.
 quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -117,9 +128,9 @@ def test_a_changed_signature_is_never_accepted(scheme: Scheme, data: st.DataObje
 @given(data=st.data())
 def test_a_changed_timestamp_or_id_is_never_accepted(scheme: Scheme, data: st.DataObject) -> None:
     sent = SENT[scheme.name]
-    signed = [part.removeprefix("header:").encode() for part in scheme.signed if part.startswith("header:")]
+    signed = [header_named(part) for part in scheme.signed if part.startswith("header:")]
     if "timestamp" in scheme.signed and scheme.timestamp.startswith("header:"):
-        signed.append(scheme.timestamp.removeprefix("header:").encode())
+        signed.append(header_named(scheme.timestamp))
     for name in signed:
         good = dict(sent.request.headers)[name]
         assert not accepts(sent, with_header(sent.request, name, flipped(good, data)))

@@ -44,6 +44,8 @@ def test_a_trailing_newline_is_refused_by_every_row(scheme: Scheme) -> None:
         ("github", b"whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir9=", SecretProblem.WRONG_TYPE),
         ("zendesk", b"dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==", SecretProblem.PUBLICLY_KNOWN),
         ("stripe", b"whsec_" + GOOD, None),
+        ("stripe", b"whsec_", SecretProblem.TOO_SHORT),
+        ("stripe", b"whsec_0123456789abcde", SecretProblem.TOO_SHORT),
         ("stripe", b"whsk_" + GOOD, SecretProblem.WRONG_TYPE),
         ("standard-webhooks", b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", SecretProblem.PUBLICLY_KNOWN),
         ("standard-webhooks", b"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", SecretProblem.PUBLICLY_KNOWN),

@@ -8,7 +8,7 @@ from eventroute.outcome import Refusal
 from eventroute.schemes import SCHEMES, Rejected, Scheme, Verified, verify
 from eventroute.schemes.model import Scheme as Row
 from eventroute.schemes.verify import parse_timestamp
-from support.providers import NOW, ROWS, changed, send, with_header
+from support.providers import NOW, ROWS, changed, header_named, send, with_header
 
 STAMPED = tuple(row for row in ROWS if row.tolerance_s is not None)
 stamped_rows = pytest.mark.parametrize("scheme", STAMPED, ids=lambda row: row.name)
@@ -59,7 +59,7 @@ def test_stale_is_said_of_correctly_signed_requests_only(scheme: Scheme) -> None
 )
 def test_a_timestamp_header_cannot_be_refreshed_or_dropped(scheme: Scheme) -> None:
     sent = send(scheme, now=NOW - 10_000)
-    header = scheme.timestamp.removeprefix("header:").encode()
+    header = header_named(scheme.timestamp)
     fresh = dict(send(scheme).request.headers)[header]
     verdict = verify(scheme, with_header(sent.request, header, fresh), [sent.key], NOW)
     assert verdict == Rejected(Refusal.MISMATCH)

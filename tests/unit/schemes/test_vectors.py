@@ -75,3 +75,12 @@ def test_a_vector_gets_the_verdict_of_its_source(vector: dict[str, Any]) -> None
 
 def test_every_vector_is_used_or_left_out_with_a_reason() -> None:
     assert {vector["scheme"] for vector in VECTORS} == ROWS.keys() | LEFT_OUT.keys()
+
+
+@pytest.mark.parametrize("name", ["svix", "clerk", "resend"])
+def test_svix_may_use_either_set_of_header_names(name: str) -> None:
+    for vector in VECTORS:
+        if vector["id"] in {"svix-headers", "standard-webhooks"}:
+            scheme = SCHEMES[name]
+            keys = [parse_key(scheme, vector["secret"].encode())]
+            assert isinstance(verify(scheme, request_of(vector), keys, vector["now"]), Verified)

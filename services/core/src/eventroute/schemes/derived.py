@@ -34,7 +34,7 @@ def is_signed(scheme: Scheme, source: str) -> bool:
     if source == scheme.timestamp and "timestamp" in scheme.signed:
         return True
     parts = {part.removesuffix("?") for part in scheme.signed}
-    return all(
+    return source in parts or all(
         f"{place}:{name}" in parts or (place in {"body", "item"} and covers_body(scheme))
         for place, name in alternatives(source)
     )

@@ -86,8 +86,6 @@ def _credentials(scheme: Scheme) -> Iterator[str]:
         return
     if not scheme.signature:
         yield "signature: say where it is, for example header:x-signature"
-    elif "|" in scheme.signature:
-        yield "signature: name one header, or one body value; the headers present must not choose"
     if scheme.kind in {"token", "basic"} and scheme.signed:
         yield f"signed: {scheme.kind} signs nothing, so leave it out"
     if signs(scheme) and not scheme.signed:

@@ -26,9 +26,11 @@ _GITHUB: Final = Scheme(
     implies=(
         ("check_run", ("check_run",)),
         ("check_suite", ("check_suite",)),
+        ("code_scanning_alert", ("alert",)),
         ("commit_comment", ("comment",)),
         ("create", ("ref_type",)),
         ("delete", ("ref_type",)),
+        ("dependabot_alert", ("alert",)),
         ("deployment", ("deployment",)),
         ("deployment_status", ("deployment_status",)),
         ("discussion", ("discussion",)),
@@ -38,6 +40,7 @@ _GITHUB: Final = Scheme(
         ("issue_comment", ("issue", "comment")),
         ("issues", ("issue",)),
         ("label", ("label",)),
+        ("merge_group", ("merge_group",)),
         ("milestone", ("milestone",)),
         ("ping", ("zen",)),
         ("pull_request", ("pull_request",)),
@@ -46,6 +49,7 @@ _GITHUB: Final = Scheme(
         ("push", ("ref", "commits")),
         ("release", ("release",)),
         ("status", ("sha", "state")),
+        ("workflow_dispatch", ("workflow",)),
         ("workflow_job", ("workflow_job",)),
         ("workflow_run", ("workflow_run",)),
     ),
@@ -88,14 +92,16 @@ _STANDARD_WEBHOOKS: Final = Scheme(
     dedup_ttl_s=2 * _DAY,
 )
 
+# Svix lets its customers choose between its own header names and the neutral ones.
+_SVIX_ID: Final = "header:svix-id|header:webhook-id"
 _SVIX: Final = replace(
     _STANDARD_WEBHOOKS,
     name="svix",
     docs="https://docs.svix.com/receiving/verifying-payloads/how-manual",
-    signature="header:svix-signature",
-    signed=("header:svix-id", "text:.", "timestamp", "text:.", "body"),
-    timestamp="header:svix-timestamp",
-    id=("header:svix-id",),
+    signature="header:svix-signature|header:webhook-signature",
+    signed=(_SVIX_ID, "text:.", "timestamp", "text:.", "body"),
+    timestamp="header:svix-timestamp|header:webhook-timestamp",
+    id=(_SVIX_ID,),
     stop_headers=(("webhook-delivery", "abort-message"),),
 )
 
