@@ -38,7 +38,7 @@ class Request:
     url      the route's public URL, with the request's query string where the configured one has none; None where the
              route has none. Never taken from `Host` or `X-Forwarded-*`
     headers  pairs as in ASGI: names in lower case, values raw
-    body     exactly as received
+    body     exactly as received; may be set once it has arrived, before anything reads it
     """
 
     __slots__ = ("body", "fields", "headers", "method", "parsed", "url")
