@@ -1,11 +1,13 @@
 """Calls to Claude through the SDK and over HTTP, against the simulator: each fault and each stop reason."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 
 import pytest
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt
@@ -174,6 +176,28 @@ async def test_no_more_calls_run_at_once_than_the_setting_says(simulator: Served
 
 
 async def test_no_trace_context_leaves_the_installation_unless_told(claude: Claude, simulator: Served) -> None:
-    await _ask(claude, simulator)
+    outside = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1))
+    with use_span(NonRecordingSpan(outside)):
+        await _ask(claude, simulator)
     [asked] = simulator.simulator.journal.entries()
     assert "traceparent" not in asked.headers
+
+
+async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
+    async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    short = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=0.4)
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Claude(
+            api_key=Secret(b"k"), base_url=url, concurrent_calls=1, propagate_trace=False, prices=Prices.load()
+        ) as claude:
+            reply = await claude.ask(short, PROMPT, api_key=None)
+    assert isinstance(reply, Postponed)
+    assert reply.timed_out

@@ -26,7 +26,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_job_runs(redis: Redis) -> N
         return DONE
 
     name = await admit_job(redis, "d-1")
-    async with running(redis, slow, lease_s=LEASE_S) as first:
+    async with running(redis, slow, slots=1, lease_s=LEASE_S) as first:
         await until(lambda: redis.exists(keys.lease(name)))
         assert await redis.get(keys.lease(name)) == first.id.encode()
         async with running(redis, second, lease_s=LEASE_S):
@@ -116,3 +116,14 @@ async def test_a_job_whose_lease_was_granted_by_a_lost_reply_starts_at_once_and_
         await admit_job(redis, name)
         await until_empty(redis, timeout_s=2)
     assert [attempt.number for attempt in handler.attempts] == [1]
+
+
+async def test_a_worker_does_not_lease_again_what_it_runs(redis: Redis) -> None:
+    handler = Stuck()
+    name = await admit_job(redis, "d-1")
+    async with running(redis, handler, lease_s=60):
+        await handler.started.wait()
+        await redis.delete(keys.lease(name))
+        await admit_job(redis, "d-2")
+        await until(lambda: len(handler.attempts) == 2)
+    assert [attempt.delivery for attempt in handler.attempts] == ["d-1", "d-2"]

@@ -1,12 +1,14 @@
 """When jobs start: at once when they are due, in every free slot, past all that are running, and not before."""
 
 import asyncio
+import contextlib
 import time
 
 import pytest
 from redis.asyncio import Redis
 
 from eventroute import keys
+from eventroute_worker import scripts
 from eventroute_worker import worker as worker_module
 from eventroute_worker.attempt import Attempt, End, Later
 from support.queue import admit_job
@@ -123,3 +125,28 @@ async def test_the_queue_is_worked_off_when_redis_is_full(redis: Redis) -> None:
     finally:
         await redis.config_set("maxmemory", 0)
     assert len(handler.attempts) == 2
+
+
+async def test_a_job_that_is_put_back_wakes_an_idle_worker(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "_LOOK_S", 4.0)
+    stuck, idle = Stuck(), Recorder()
+    await admit_job(redis, "d-1")
+    async with contextlib.AsyncExitStack() as leaving:
+        await leaving.enter_async_context(running(redis, stuck))
+        await stuck.started.wait()
+        async with running(redis, idle):
+            await asyncio.sleep(0.1)
+            await leaving.aclose()
+            await until_empty(redis, timeout_s=2)
+    assert [attempt.number for attempt in idle.attempts] == [1]
+
+
+async def test_wake_ups_that_mean_nothing_any_more_are_dropped_at_once(redis: Redis) -> None:
+    await redis.lpush(keys.WAKE, *(["1"] * keys.WAKE_TOKENS))
+    lease = scripts.load(redis, "lease")
+    prefixes = ("arq:in-progress:", "arq:job:", "arq:retry:")
+    name = await admit_job(redis, "d-1")
+    assert (await lease([keys.QUEUE, keys.WAKE], [*prefixes, "one", 1000, 1, 100]))[2][0] == name.encode()
+    assert await redis.llen(keys.WAKE) == keys.WAKE_TOKENS  # there may be more than the one that was wanted
+    await lease([keys.QUEUE, keys.WAKE], [*prefixes, "other", 1000, 1, 100])
+    assert not await redis.exists(keys.WAKE)

@@ -295,7 +295,7 @@ async def test_a_delivery_that_comes_again_after_it_was_settled_is_not_paid_for_
 
 
 async def test_a_record_that_is_in_use_again_does_not_expire(redis: Redis) -> None:
-    await redis.hset(keys.run(ATTEMPT.delivery), mapping={"outcome": "dead", "reason": "billing"})
+    await redis.hset(keys.run(ATTEMPT.delivery), mapping={"outcome": "dead", "last_error": "402"})
     await redis.pexpire(keys.run(ATTEMPT.delivery), 60_000)
     await _run(redis, claude=FakeClaude(Postponed(detail="x")))
     assert await redis.pttl(keys.run(ATTEMPT.delivery)) == -1

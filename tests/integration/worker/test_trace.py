@@ -126,6 +126,22 @@ async def test_no_payload_prompt_or_answer_is_in_any_span(redis: Redis, exporter
         assert text not in _values(spans)
 
 
+async def test_an_error_that_quotes_the_payload_leaves_only_its_type_in_the_span(
+    redis: Redis, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise ValueError("hush")
+
+    runner = build_runner(redis)
+    monkeypatch.setattr(runner._sinks._stream, "send", fails)
+    await admit(redis, sample_delivery())
+    with pytest.raises(ValueError, match="hush"):
+        await runner(Attempt(DeliveryId("d-1"), RECEIPT, 1))
+    spans = exporter.get_finished_spans()
+    assert [(span.attributes or {})["error.type"] for span in spans] == ["ValueError"] * 2
+    assert "hush" not in _values(spans)
+
+
 async def test_an_idle_worker_makes_no_span(redis: Redis, exporter: InMemorySpanExporter) -> None:
     async with running(redis, Recorder()):
         await admit_job(redis, "d-1", traceparent=RECEIPT)

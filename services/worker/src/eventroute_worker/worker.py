@@ -188,8 +188,6 @@ class QueueWorker(Worker):
 
     def _start(self, leased: _Leased) -> None:
         name = leased.delivery
-        if name in self.tasks:
-            return  # its lease ran out while the loop stood still, and came back to us: the running job goes on
         self.tasks[name] = self.job_tasks[name] = task = self.loop.create_task(self._run(leased))
         metrics.IN_FLIGHT.inc()
         task.add_done_callback(lambda _: self._free_slot(name))

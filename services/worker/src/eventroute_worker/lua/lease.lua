@@ -52,7 +52,7 @@ while #answer - 2 < wanted and offset < limit and not drained do
     local holders = redis.call('MGET', unpack(names))
     for i = 1, size do
       local id, holder = page[2 * i - 1], holders[i]
-      if #answer - 2 < wanted and (not holder or (holder == ARGV[4] and not runs[id])) then
+      if #answer - 2 < wanted and not runs[id] and (not holder or holder == ARGV[4]) then
         answer[#answer + 1] = lease(names[i], id, page[2 * i], holder)
       end
     end
