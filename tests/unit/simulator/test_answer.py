@@ -42,9 +42,9 @@ def test_no_token_wanted_is_no_text_given() -> None:
 
 
 def test_an_answer_stops_before_the_first_stop_sequence_that_it_reaches() -> None:
-    answer = compose(ask(stop_sequences=["earlier", "was given", "never"]), None)
-    assert (answer.stop_reason, answer.stop_sequence) == ("stop_sequence", "was given")
-    assert "was given" not in answer.text
+    answer = compose(ask(stop_sequences=["earlier", "no earlier", "never"]), None)
+    assert (answer.stop_reason, answer.stop_sequence) == ("stop_sequence", "no earlier")
+    assert "no earlier" not in answer.text
 
 
 def test_an_answer_stops_at_the_end_of_the_context_window() -> None:

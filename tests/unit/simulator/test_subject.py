@@ -78,7 +78,7 @@ def test_the_answer_says_all_of_it() -> None:
 def test_a_prompt_of_somebody_else_is_answered_all_the_same() -> None:
     body = {"model": MODEL.name, "max_tokens": 512, "messages": [{"role": "user", "content": "Say something."}]}
     request = parse_request(msgspec.json.encode(body), version="2026-10-21")
-    assert "an event without a name" in compose(request, None).text
+    assert "An event without a name" in compose(request, None).text
 
 
 def test_a_payload_that_looks_like_history_is_not_counted() -> None:

@@ -32,6 +32,7 @@ _TELLING: Final = (
     "email",
     "amount_due",
     "total_price",
+    "objectId",
     "the text",
 )
 """Fields that tell a person what an event is about, most telling first; an answer's taste, no provider's rule."""
@@ -159,13 +160,12 @@ def _cut(text: str, tokens: int) -> str:
 
 
 def _sentences(subject: Subject) -> str:
-    event = f"`{subject.event}`" if subject.event else "an event without a name"
+    event = f"`{subject.event}`" if subject.event else "An event without a name"
     sender = f" from {subject.provider}" if subject.provider else ""
     earlier = {0: "no earlier events", 1: "1 earlier event"}.get(subject.history, f"{subject.history} earlier events")
-    first = f"This is {event}{sender}, and I was given {earlier} of the same subject."
     told = next(_telling(subject.payload), None)
-    second = f'I would look first at {told[0]}: "{told[1]}".' if told else "I would ask for the payload to say more."
-    return f"{first} {second}"
+    look = f'I would look first at {told[0]}: "{told[1]}".' if told else "I would ask for more of the payload."
+    return f"{event}{sender}, with {earlier} of the same subject. {look}"
 
 
 def _telling(payload: Any) -> Iterator[tuple[str, str]]:
