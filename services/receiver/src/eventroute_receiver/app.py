@@ -1,6 +1,5 @@
 """The receiver's two Litestar applications, and the background work that keeps them served."""
 
-import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ from redis.asyncio import Redis
 
 from eventroute.outcome import Receipt
 from eventroute.route_table import RECEIVER
-from eventroute.runtime import tracing
+from eventroute.runtime import background, tracing
 from eventroute.runtime.redis import connect
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
@@ -41,13 +40,10 @@ class Receiver:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the connection and the route table up while the block runs."""
-        background = [asyncio.create_task(self.link.run()), asyncio.create_task(self.table.run())]
         try:
-            yield
+            async with background.running(self.link.run(), self.table.run()):
+                yield
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
             await self.redis.aclose()
 
 
