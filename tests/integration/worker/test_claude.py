@@ -1,7 +1,6 @@
 """Calls to Claude through the SDK and over HTTP, against the simulator: each fault and each stop reason."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
@@ -186,11 +185,13 @@ async def test_no_trace_context_leaves_the_installation_unless_told(claude: Clau
 async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
     async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
-            while not writer.is_closing():
-                writer.write(b" ")
-                await writer.drain()
-                await asyncio.sleep(0.05)
+        for _tick in range(30):
+            writer.write(b" ")
+            await asyncio.sleep(0.05)
+        writer.close()
+        ended.set()
+
+    ended = asyncio.Event()
 
     short = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=0.4)
     async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server, asyncio.timeout(5):
@@ -199,5 +200,6 @@ async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
             api_key=Secret(b"k"), base_url=url, concurrent_calls=1, propagate_trace=False, prices=Prices.load()
         ) as claude:
             reply = await claude.ask(short, PROMPT, api_key=None)
+        await ended.wait()
     assert isinstance(reply, Postponed)
     assert reply.timed_out

@@ -62,6 +62,8 @@ class GivenUp:
 
 Reply = Answer | Postponed | GivenUp
 
+_CONNECT_S: Final = 5.0
+
 _RETRY_STATUS: Final = frozenset({408, 409, 429, 499})
 _TIMEOUT_STATUS: Final = frozenset({408, 504})
 _REASONS: Final = {
@@ -181,7 +183,7 @@ class Claude:
                     max_tokens=call.max_tokens,
                     system=prompt.system or anthropic.omit,
                     messages=[{"role": "user", "content": prompt.user}],
-                    timeout=call.timeout_s,
+                    timeout=anthropic.Timeout(call.timeout_s, connect=_CONNECT_S),
                     extra_headers={"traceparent": context} if context else None,
                 )
         except TimeoutError:
