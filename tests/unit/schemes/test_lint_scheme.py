@@ -57,6 +57,8 @@ def test_a_sound_row_passes(scheme: Scheme) -> None:
         (STAMPED, {"dedup_ttl_s": 0}, "dedup_ttl_s"),
         (STAMPED, {"timestamp": "signature:t"}, "timestamp"),
         (STAMPED, {"timestamp": "item:t"}, "timestamp"),
+        (SOUND, {"signed": ("url", "twilio-body")}, "signed"),
+        (SOUND, {"signed": ("twilio-body",), "form": "fields"}, "signed"),
         (SOUND, {"separator": ","}, "prefix"),
         (SOUND, {"separator": ", ", "prefix": "v1="}, "separator"),
         (SOUND, {"event": ("type",)}, "event"),

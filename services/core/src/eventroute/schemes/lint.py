@@ -134,6 +134,11 @@ def _layout(scheme: Scheme) -> Iterator[str]:
         yield "prefix: a list of signatures needs the label that marks the good ones"
 
 
+def _twilio(scheme: Scheme) -> Iterator[str]:
+    if "twilio-body" in scheme.signed and (scheme.form != "fields" or "url" not in scheme.signed):
+        yield "signed: twilio-body needs url beside it, and form: fields"
+
+
 def _reading(scheme: Scheme) -> Iterator[str]:
     if scheme.implies and not scheme.event:
         yield "implies: there is no event type to hold against the body"
@@ -162,6 +167,7 @@ _RULES: Final[tuple[Callable[[Scheme], Iterator[str]], ...]] = (
     _digest,
     _timestamps,
     _layout,
+    _twilio,
     _reading,
     _handshakes,
 )
