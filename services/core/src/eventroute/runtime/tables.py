@@ -142,7 +142,9 @@ class RouteTable(Generic[Route]):
         if stored is None or int(stored) == self.version:
             return
         fields: dict[bytes, bytes] = await self._redis.hgetall(table)
-        version = int(fields.pop(_VERSION.encode()))
+        if (found := fields.pop(_VERSION.encode(), None)) is None:
+            return  # Redis lost it meanwhile
+        version = int(found)
         paths = {RoutePath(field.decode()): sealed for field, sealed in fields.items()}
         for path in [*self._routes, *self._broken]:
             if path not in paths:
