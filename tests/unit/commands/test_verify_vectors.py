@@ -12,9 +12,6 @@ from eventroute_cli.verify import judge, verify_command
 
 VECTORS = Path(__file__).parents[2] / "data" / "vectors.json"
 
-WITHOUT_A_ROW = {"x-crc-challenge"}
-"""A GET that we would answer with our key: it verifies nothing of theirs."""
-
 app = typer.Typer()
 app.command()(verify_command)
 
@@ -22,15 +19,13 @@ app.command()(verify_command)
 def test_every_vector_gets_its_verdict() -> None:
     entries = [entry for entry in read_fixtures(VECTORS) if not isinstance(entry, Unreadable)]
     differing = {entry.id: judge(entry) for entry in entries if judge(entry).differs}
-    assert {entry.scheme for entry in entries if entry.id in differing} == WITHOUT_A_ROW
-    assert {judgement.reason for judgement in differing.values()} == {"unknown_scheme"}
+    assert len(entries) == 93
+    assert differing == {}
 
 
 def test_the_command_prints_the_verdicts_as_json(tmp_path: Path) -> None:
-    known = [vector for vector in json.loads(VECTORS.read_text()) if vector["scheme"] not in WITHOUT_A_ROW]
-    file = tmp_path / "vectors.json"
-    file.write_text(json.dumps(known))
-    result = CliRunner().invoke(app, [str(file), "-o", "json"])
+    known = json.loads(VECTORS.read_text())
+    result = CliRunner().invoke(app, [str(VECTORS), "-o", "json"])
     assert result.exit_code == 0
     printed = json.loads(result.stdout)
     assert [(item["id"], item["verdict"]) for item in printed] == [(item["id"], item["expected"]) for item in known]

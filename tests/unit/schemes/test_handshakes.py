@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from eventroute.schemes import SCHEMES, Events, Handshake, Request, Unparsable, preflight, read
+from eventroute.schemes import SCHEMES, Events, Handshake, Key, Request, Unparsable, parse_key, preflight, read
 from support.providers import ROWS
 
 
@@ -73,7 +73,7 @@ def test_discords_ping_of_interactions_gets_its_pong() -> None:
 def ask(name: str, method: str, origin: bytes | None = None) -> Handshake | None:
     headers = [] if origin is None else [(b"webhook-request-origin", origin)]
     headers.append((b"webhook-request-callback", b"http://169.254.169.254/"))
-    return preflight(SCHEMES[name], Request(method=method, url=None, headers=headers, body=b""))
+    return preflight(SCHEMES[name], Request(method=method, url=None, headers=headers, body=b""), (), query="")
 
 
 def test_cloudevents_grants_a_known_sender_and_nobody_else() -> None:
@@ -101,3 +101,45 @@ def test_no_other_method_is_answered_before_verification(method: str) -> None:
         "OPTIONS": {"cloudevents", "cloudevents-basic", "cloudevents-batch"},
     }
     assert answered == expected.get(method, set())
+
+
+# Published as a vector: tests/data/vectors.json, x-crc.
+X_KEY = parse_key(SCHEMES["x"], b"z3ZX4v7mAAUGykl3EcmkqbartmuW8VFOOzCloLx9Q45P0hLrFu")
+X_TOKEN = "9b4507b3-9040-4669-9ca3-6b94edb50553"
+X_PROOF = b'{"response_token":"sha256=Cytd4Sq+NvEcV3MMrXxWJGJx5A+y/lXzzU2Maartkx8="}'
+
+
+def challenge(query: str, *, keys: tuple[Key, ...] = (X_KEY,), method: str = "GET") -> Handshake | None:
+    return preflight(SCHEMES["x"], Request(method=method, url=None, headers=[], body=b""), keys, query=query)
+
+
+def test_x_is_shown_that_we_hold_the_current_secret() -> None:
+    answer = challenge(f"crc_token={X_TOKEN}&nonce=x")
+    assert answer is not None
+    assert (answer.status, answer.body) == (200, X_PROOF)
+    assert ("x-content-type-options", "nosniff") in answer.headers
+    older = parse_key(SCHEMES["x"], b"the-secret-before-this-one")
+    assert challenge(f"crc_token={X_TOKEN}", keys=(X_KEY, older)) == challenge(f"crc_token={X_TOKEN}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "crc_token=",
+        f"crc_token={X_TOKEN}&crc_token={X_TOKEN}",
+        "crc_token=" + "a" * 129,
+        "crc_token=%7B%22data%22%3A1%7D",  # a body to be signed for whoever asks
+        "crc_token=a%0Ab",
+        "crc_token=%FF",
+        "&".join(["a=b"] * 17),
+        f"CRC_TOKEN={X_TOKEN}",
+    ],
+)
+def test_nothing_but_a_token_is_signed(query: str) -> None:
+    assert challenge(query) is None
+
+
+def test_a_challenge_needs_a_secret_and_is_asked_by_get() -> None:
+    assert challenge(f"crc_token={X_TOKEN}", keys=()) is None
+    assert challenge(f"crc_token={X_TOKEN}", method="HEAD") is None

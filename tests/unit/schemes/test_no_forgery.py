@@ -75,7 +75,7 @@ def test_nothing_raises_on_any_request(scheme: Scheme, data: st.DataObject) -> N
     now = data.draw(st.floats() | st.none())
     assert isinstance(verify(scheme, request, keys, now), Verified if scheme.kind == "none" else Rejected)
     assert isinstance(read(scheme, request), Events | Handshake | Unparsable)
-    assert isinstance(preflight(scheme, request), Handshake | None)
+    assert isinstance(preflight(scheme, request, keys, query=data.draw(st.text(max_size=60))), Handshake | None)
 
 
 @every_row

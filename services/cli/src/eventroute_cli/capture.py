@@ -144,7 +144,7 @@ class Recorder:
         if scheme is None:
             return _TAKEN
         request = Request(method=scope["method"], url=None, headers=scope["headers"], body=body)
-        outcome = preflight(scheme, request) or read(scheme, request)
+        outcome = preflight(scheme, request, (), query="") or read(scheme, request)
         if isinstance(outcome, Handshake):
             return _Answer(outcome.status, outcome.headers, outcome.body)
         return _TAKEN._replace(status=scheme.success_status)

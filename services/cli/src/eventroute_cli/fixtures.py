@@ -62,6 +62,7 @@ RECIPES: Final[Mapping[str, str]] = MappingProxyType({
     "twilio-form": "twilio",
     "twilio-json": "twilio",
     "typeform-sha256-b64": "typeform",
+    "x-crc-challenge": "x",
     "zendesk-hmac-sha256-b64": "zendesk",
 })  # fmt: skip
 """Names of signing recipes in the published vectors → the row that follows each."""

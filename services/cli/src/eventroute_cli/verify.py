@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -17,7 +18,7 @@ from rich.text import Text
 
 from eventroute.errors import Refused
 from eventroute.outcome import Refusal
-from eventroute.schemes import Key, KeyRefused, Rejected, Scheme, needs_secret, parse_key, verify
+from eventroute.schemes import Key, KeyRefused, Rejected, Scheme, needs_secret, parse_key, preflight, verify
 from eventroute_cli.credentials import SecretFileOption, SecretOption, find_secret
 from eventroute_cli.fixtures import Expected, Recorded, Unreadable, read_fixtures
 from eventroute_cli.raw_request import parse_request
@@ -105,7 +106,10 @@ def _refusal(entry: Recorded, scheme: Scheme) -> str | None:
     keys, problems = _keys(scheme, entry.configured_secrets(scheme))
     if not keys and needs_secret(scheme):
         return next(iter(problems), KEYLESS)
-    verdict = verify(scheme, entry.request(), keys, entry.now)
+    request = entry.request()
+    if preflight(scheme, request, keys, query=urlsplit(entry.url or "").query):
+        return None  # a set-up request that a receiver answers: nothing signs it
+    verdict = verify(scheme, request, keys, entry.now)
     return verdict.reason if isinstance(verdict, Rejected) else None
 
 

@@ -86,7 +86,7 @@ class Webhooks:
         url = hook.signed_url(scope["query_string"])
         request = Request(method=scope["method"], url=url, headers=scope["headers"], body=b"")
         if request.method != "POST":
-            found = preflight(hook.route.scheme, request)
+            found = preflight(hook.route.scheme, request, hook.keys, query=scope["query_string"].decode("latin-1"))
             return answer.handshake(found.status, found.headers, found.body) if found else answer.method_not_allowed()
         if refused := hook.unsupported(request):
             return answer.unsupported_media_type(refused)

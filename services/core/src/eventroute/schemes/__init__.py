@@ -9,7 +9,8 @@ from eventroute.schemes.derived import needs_public_url, needs_secret, strength
 from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, parse_key
 from eventroute.schemes.lint import lint_scheme
 from eventroute.schemes.model import HandshakeRule, Match, Scheme, Strength
-from eventroute.schemes.read import Event, Events, Handshake, preflight, read
+from eventroute.schemes.preflight import preflight
+from eventroute.schemes.read import Event, Events, Handshake, read
 from eventroute.schemes.request import Request, Unparsable, media_type
 from eventroute.schemes.signing import KeyPair, generate_secret, sign
 from eventroute.schemes.table import SCHEMES, accepts, sensitive_headers

@@ -156,6 +156,8 @@ def _handshakes(scheme: Scheme) -> Iterator[str]:
             yield "handshake: without a condition every delivery would be taken for one"
         if rule.method != "POST" and (rule.when or rule.echo or rule.body):
             yield "handshake: other methods are answered unverified, so nothing of them is read or echoed"
+        if rule.proof and (rule.method != "GET" or scheme.kind != "hmac" or "=" not in rule.proof):
+            yield "handshake: a proof is NAME=PARAMETER, asked for by GET, and needs a shared secret"
         if rule.echo and "=" not in rule.echo:
             yield "handshake: write echo as NAME=SOURCE"
         if rule.status not in _SUCCESS:

@@ -72,7 +72,7 @@ class HandshakeRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     Rules for POST are judged after verification; rules for other methods need none, as nothing is signed there.
     """
 
-    method: Literal["POST", "HEAD", "OPTIONS"] = "POST"
+    method: Literal["POST", "GET", "HEAD", "OPTIONS"] = "POST"
     when: tuple[Match, ...] = ()
     """All must hold."""
     status: int = 200
@@ -80,6 +80,9 @@ class HandshakeRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """JSON sent as it stands."""
     echo: str = ""
     """`NAME=SOURCE`: the answer is a JSON object with this one value, a text of at most 1,024 characters."""
+    proof: str = ""
+    """`NAME=PARAMETER`: the answer is a JSON object whose NAME is the row's signature of the query's PARAMETER, made
+    with the current secret: it proves to the sender that we hold it, and nothing to us."""
     headers: tuple[tuple[str, str], ...] = ()
     allowed_origins: tuple[str, ...] = ()
     """CloudEvents abuse protection: the senders whose `WebHook-Request-Origin` is granted; empty = not asked for."""

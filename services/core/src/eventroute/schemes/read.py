@@ -77,23 +77,6 @@ def read(scheme: Scheme, request: Request) -> Events | Handshake | Unparsable:
     return Events(tuple(events)) if events else Handshake(scheme.success_status)
 
 
-def preflight(scheme: Scheme, request: Request) -> Handshake | None:
-    """Answer a set-up request of another method than POST, before anything is verified; None = not one of those."""
-    for rule in scheme.handshake:
-        if rule.method == request.method != "POST":
-            return _greet(rule, request) if rule.allowed_origins else Handshake(rule.status, rule.headers)
-    return None
-
-
-def _greet(rule: HandshakeRule, request: Request) -> Handshake | None:
-    """Grant a CloudEvents sender of the list; the callback URL is never fetched."""
-    origin = request.fields.get(b"webhook-request-origin", b"").decode("latin-1").lower()
-    if origin not in rule.allowed_origins:
-        return None
-    granted = (("webhook-allowed-origin", origin), ("webhook-allowed-rate", "*"), ("allow", "POST"))
-    return Handshake(rule.status, granted + rule.headers)
-
-
 # --- the reader: a row's columns as functions, made once per row ------------------------------------------------------
 
 _Item = tuple[Any, bytes]
@@ -151,12 +134,12 @@ def _handshake(scheme: Scheme, rule: HandshakeRule) -> Callable[[Request, Any], 
         if challenge is None or len(challenge) > _MAX_ECHO:
             return Unparsable("a handshake without a usable challenge")
         body = msgspec.json.encode({name: challenge.decode()})
-        return Handshake(rule.status, (*rule.headers, *_INERT_JSON), body)
+        return Handshake(rule.status, (*rule.headers, *INERT_JSON), body)
 
     return answer
 
 
-_INERT_JSON: Final = (("content-type", "application/json"), ("x-content-type-options", "nosniff"))
+INERT_JSON: Final = (("content-type", "application/json"), ("x-content-type-options", "nosniff"))
 """What is echoed is never taken for a page."""
 
 

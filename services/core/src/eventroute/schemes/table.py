@@ -501,6 +501,16 @@ _ROWS: Final[Sequence[Scheme]] = (
         id=("header:idempotency-key",),
     ),
     Scheme(
+        name="x",
+        docs="https://docs.x.com/x-api/webhooks/introduction",
+        signature="header:x-twitter-webhooks-signature",
+        prefix="sha256=",
+        encoding="base64",
+        signed=("body",),
+        event=("body:data.event_type",),  # of the Activity API; the older Account Activity API names none
+        handshake=(HandshakeRule(method="GET", proof="response_token=crc_token"),),
+    ),
+    Scheme(
         name="adyen",
         docs="https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
         signature=f"{_ADYEN_ITEM}.additionalData.hmacSignature",
