@@ -14,8 +14,7 @@ from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt, prepare
 from eventroute.route_table import HistoryRule, ModelCall, PromptRule, RetryRule, StreamSink, WorkerRoute
 from eventroute.secret import Secret
-from eventroute_worker.answer import Answer, Usage
-from eventroute_worker.claude import Reply
+from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.history import History
 from eventroute_worker.record import Records
 from eventroute_worker.run import Runner

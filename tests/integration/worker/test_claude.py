@@ -15,8 +15,8 @@ from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.server import Served, serving
-from eventroute_worker.answer import Answer
-from eventroute_worker.claude import Claude, GivenUp, Postponed, Reply
+from eventroute_worker.answer import Answer, GivenUp, Postponed, Reply
+from eventroute_worker.claude import Claude
 from eventroute_worker.pricing import Prices
 
 pytestmark = pytest.mark.real

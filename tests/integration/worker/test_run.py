@@ -13,9 +13,8 @@ from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.route_table import LogSink, ModelCall, RetryRule
 from eventroute.secret import Secret
-from eventroute_worker.answer import Usage, decode_answer
+from eventroute_worker.answer import GivenUp, Postponed, Usage, decode_answer
 from eventroute_worker.attempt import Attempt, End, Later, Settled
-from eventroute_worker.claude import GivenUp, Postponed
 from support.queue import admit
 from support.runs import (
     HISTORY,

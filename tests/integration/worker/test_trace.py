@@ -17,8 +17,9 @@ from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.server import serving
+from eventroute_worker.answer import Postponed
 from eventroute_worker.attempt import Attempt
-from eventroute_worker.claude import Claude, Postponed
+from eventroute_worker.claude import Claude
 from eventroute_worker.pricing import Prices
 from support.queue import admit, admit_job
 from support.runs import FakeClaude, build_runner, results, sample_delivery

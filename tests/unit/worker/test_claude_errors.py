@@ -10,7 +10,8 @@ import pytest
 from anthropic import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError, AsyncAnthropic
 
 from eventroute.outcome import DeadReason
-from eventroute_worker.claude import GivenUp, Postponed, classify
+from eventroute_worker.answer import GivenUp, Postponed
+from eventroute_worker.claude import classify
 
 CLIENT = AsyncAnthropic(api_key="k", base_url="https://api.anthropic.com")
 REQUEST = httpx2.Request("POST", "https://api.anthropic.com/v1/messages")

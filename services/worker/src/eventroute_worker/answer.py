@@ -1,10 +1,11 @@
-"""Claude's answer as it is kept: the checkpoint of a run, and what sinks are given."""
+"""What asking Claude ends in; and an answer as it is kept, the checkpoint of a run, and given to sinks."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
 
-from eventroute.outcome import RunOutcome
+from eventroute.outcome import DeadReason, RunOutcome
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,27 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     missing_fields: tuple[str, ...] = ()
     """What the prompt's template wanted and the event lacks."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Postponed:
+    """No answer now; a later attempt may get one."""
+
+    detail: str
+    """For people; no prompt, no answer."""
+    after_s: float | None = None
+    """The least wait that the API asked for."""
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenUp:
+    """No answer, and no further attempt will change that."""
+
+    reason: DeadReason
+    detail: str
+
+
+Reply = Answer | Postponed | GivenUp
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Answer)

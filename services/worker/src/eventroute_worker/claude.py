@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import email.utils
 import time
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -37,30 +36,8 @@ from eventroute.route_table import ModelCall
 from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute_worker import metrics
-from eventroute_worker.answer import Answer, Usage
+from eventroute_worker.answer import Answer, GivenUp, Postponed, Reply, Usage
 from eventroute_worker.pricing import Prices
-
-
-@dataclass(frozen=True, kw_only=True)
-class Postponed:
-    """No answer now; a later attempt may get one."""
-
-    detail: str
-    """For people; no prompt, no answer."""
-    after_s: float | None = None
-    """The least wait that the API asked for."""
-    timed_out: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class GivenUp:
-    """No answer, and no further attempt will change that."""
-
-    reason: DeadReason
-    detail: str
-
-
-Reply = Answer | Postponed | GivenUp
 
 _CONNECT_S: Final = 5.0
 

@@ -25,10 +25,9 @@ from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute.template import RenderFailed
 from eventroute_worker import metrics
-from eventroute_worker.answer import Answer
+from eventroute_worker.answer import Answer, GivenUp, Postponed, Reply
 from eventroute_worker.attempt import Attempt, End, Later, Settled, dead
 from eventroute_worker.backoff import pause_s
-from eventroute_worker.claude import GivenUp, Postponed, Reply
 from eventroute_worker.history import History
 from eventroute_worker.record import Begun, Records
 from eventroute_worker.sinks import Result, SinkFailed, Sinks

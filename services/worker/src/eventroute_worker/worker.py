@@ -180,7 +180,9 @@ class QueueWorker(Worker):
         finally:
             stopping.cancel()
             task.cancel()
-        await asyncio.wait({task})
+        while not task.done():  # before Python 3.12 `wait_for`, of which redis-py is made, may swallow a cancellation
+            await asyncio.wait({task}, timeout=0.01)
+            task.cancel()
         if not task.cancelled():
             task.result()
 
