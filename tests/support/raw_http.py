@@ -1,7 +1,8 @@
 """HTTP as bytes on a socket: what no well-behaved client would send, and each answer as it stood on the wire."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from eventroute.schemes import Request
@@ -38,16 +39,24 @@ def chunked(body: bytes, size: int) -> Sequence[bytes]:
     return [*(b"%x\r\n%b\r\n" % (len(part), part) for part in parts), b"0\r\n\r\n"]
 
 
+@contextlib.asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Hold a connection while the block runs."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
 async def exchange(port: int, *pieces: bytes, pause_s: float = 0, timeout_s: float = 10) -> RawAnswer:
     """Send the pieces on a connection of their own, and read one answer; raises `ConnectionError` when none comes."""
-    async with asyncio.timeout(timeout_s):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(timeout_s), connected(port) as (reader, writer):
         sending = asyncio.create_task(_send(writer, pieces, pause_s))
         try:
             return await read_answer(reader)
         finally:
             sending.cancel()
-            writer.close()
 
 
 async def read_answer(reader: asyncio.StreamReader, *, has_body: bool = True) -> RawAnswer:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support.raw_http import chunked, exchange, head, read_answer, whole
+from support.raw_http import chunked, connected, exchange, head, read_answer, whole
 from support.receiver_process import OnTheWire
 from support.receiving import opened, signed
 from support.sample_routes import receiver_route
@@ -62,12 +62,11 @@ async def test_an_endless_chunked_body_is_refused_at_the_cap(wire: OnTheWire) ->
 async def test_a_sender_that_asks_first_is_told_to_go_on(wire: OnTheWire) -> None:
     await wire.serve(receiver_route())
     body, start = of_size(1000)
-    reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
-    writer.write(start + b"content-length: 1000\r\nexpect: 100-continue\r\n\r\n")
-    assert (await read_answer(reader)).status == 100
-    writer.write(body)
-    assert (await read_answer(reader)).status == 200
-    writer.close()
+    async with connected(wire.port) as (reader, writer):
+        writer.write(start + b"content-length: 1000\r\nexpect: 100-continue\r\n\r\n")
+        assert (await read_answer(reader)).status == 100
+        writer.write(body)
+        assert (await read_answer(reader)).status == 200
 
 
 async def test_a_body_in_many_small_pieces_is_put_together(wire: OnTheWire) -> None:
@@ -127,11 +126,11 @@ async def test_a_sender_that_leaves_in_the_middle_is_counted_and_leaves_nothing(
     await wire.serve(receiver_route())
     body, start = of_size(1000)
     before = await wire.receipts()
-    _, writer = await asyncio.open_connection("127.0.0.1", wire.port)
-    writer.write(start + b"content-length: 1000\r\n\r\n" + body[:500])
-    await writer.drain()
-    await asyncio.sleep(0.05)
-    writer.transport.abort()
+    async with connected(wire.port) as (_, writer):
+        writer.write(start + b"content-length: 1000\r\n\r\n" + body[:500])
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
 
     async def is_counted() -> bool:
         return await wire.receipts() - before == {("team-a/triage", "disconnected", ""): 1}
@@ -161,7 +160,6 @@ async def test_a_body_whose_end_is_ambiguous_is_not_http(wire: OnTheWire, framin
 
 async def test_two_requests_in_one_piece_are_both_answered_in_order(wire: OnTheWire) -> None:
     await wire.serve(receiver_route())
-    reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
-    writer.write(whole(opened(1)) + whole(opened(2, secret="forged-by-somebody-else")))
-    assert [(await read_answer(reader)).status for _ in range(2)] == [200, 401]
-    writer.close()
+    async with connected(wire.port) as (reader, writer):
+        writer.write(whole(opened(1)) + whole(opened(2, secret="forged-by-somebody-else")))
+        assert [(await read_answer(reader)).status for _ in range(2)] == [200, 401]

@@ -1,12 +1,11 @@
 """The head of a request: its limits, its spelling, and what must stand in it exactly once."""
 
-import asyncio
 import time
 
 import pytest
 
 from eventroute_receiver.head import MAX_HEAD_BYTES
-from support.raw_http import TARGET, exchange, head, read_answer, whole
+from support.raw_http import TARGET, connected, exchange, head, read_answer, whole
 from support.receiver_process import OnTheWire
 from support.receiving import opened
 from support.sample_routes import receiver_route
@@ -65,11 +64,10 @@ async def test_a_head_without_end_is_refused_and_counted(served: OnTheWire, endl
 
 
 async def test_the_limit_is_of_each_head_not_of_the_connection(served: OnTheWire) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    for number in range(4):
-        writer.write(whole(opened(number), ("x-other", "a" * (MAX_HEAD_BYTES // 2))))
-        assert (await read_answer(reader)).status == 200
-    writer.close()
+    async with connected(served.port) as (reader, writer):
+        for number in range(4):
+            writer.write(whole(opened(number), ("x-other", "a" * (MAX_HEAD_BYTES // 2))))
+            assert (await read_answer(reader)).status == 200
 
 
 async def test_a_head_that_drips_is_cut_off(served: OnTheWire) -> None:
@@ -81,10 +79,9 @@ async def test_a_head_that_drips_is_cut_off(served: OnTheWire) -> None:
 
 
 async def test_the_second_head_of_a_connection_has_the_same_time(served: OnTheWire) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(whole(opened()) + LINE)
-    assert [(await read_answer(reader)).status for _ in range(2)] == [200, 408]
-    writer.close()
+    async with connected(served.port) as (reader, writer):
+        writer.write(whole(opened()) + LINE)
+        assert [(await read_answer(reader)).status for _ in range(2)] == [200, 408]
 
 
 async def test_a_connection_that_says_nothing_is_closed_and_is_no_request(served: OnTheWire) -> None:

@@ -1,0 +1,121 @@
+"""The second port: alive, ready, what was counted, and how much work there is."""
+
+import time
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from eventroute import keys
+from support.probes import probing
+from support.queue import admit_job
+from support.receiver_process import OnTheWire
+from support.receiving import Receiving, opened
+from support.sample_routes import receiver_route
+
+
+async def test_a_cold_receiver_is_alive_and_not_ready(receiver: Receiving) -> None:
+    async with probing(receiver) as probes:
+        assert (await probes.get("/livez")).status_code == 200
+        ready = await probes.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json() == {"ready": False, "table": False, "redis": True, "draining": False}
+
+
+async def test_a_warm_receiver_is_ready(receiver: Receiving) -> None:
+    await receiver.serve()
+    async with probing(receiver) as probes:
+        ready = await probes.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json() == {"ready": True, "table": True, "redis": True, "draining": False}
+
+
+async def test_a_draining_receiver_is_alive_and_not_ready(receiver: Receiving) -> None:
+    await receiver.serve()
+    receiver.receiver.is_draining = True
+    async with probing(receiver) as probes:
+        assert (await probes.get("/livez")).status_code == 200
+        assert (await probes.get("/readyz")).json()["draining"] is True
+        assert (await probes.get("/readyz")).status_code == 503
+
+
+async def test_metrics_are_exposed_as_prometheus_reads_them(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    await receiver.post(opened())
+    async with probing(receiver) as probes:
+        answer = await probes.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    lines = answer.text.splitlines()
+    for name in ("eventroute_receipts_total", "eventroute_deliveries_total", "eventroute_ack_seconds_bucket"):
+        assert any(line.startswith(f"{name}{{") for line in lines), name
+    assert 'eventroute_secret_matches_total{index="0",route="team-a/triage"}' in answer.text
+
+
+async def test_no_metric_carries_what_a_sender_chose(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    await receiver.post(opened(delivery="a-very-particular-id"), name="a-path-that-nobody-has")
+    await receiver.post(opened(delivery="a-very-particular-id"))
+    async with probing(receiver) as probes:
+        exposition = (await probes.get("/metrics")).text
+    assert "particular" not in exposition
+    assert "nobody-has" not in exposition
+
+
+async def load(receiver: Receiving) -> dict[str, int]:
+    async with probing(receiver) as probes:
+        answer = await probes.get("/load")
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+async def test_an_empty_queue_is_no_load(receiver: Receiving) -> None:
+    assert await load(receiver) == {"load": 0, "deferred": 0}
+
+
+async def test_load_counts_what_is_due_or_running_and_not_what_waits_for_its_time(
+    receiver: Receiving, redis: Redis
+) -> None:
+    for number in range(3):
+        await admit_job(redis, f"due-{number}")
+    running = await admit_job(redis, "running", due_in_s=-30)
+    await redis.set(keys.lease(running), "a-worker", px=15_000)
+    for number in range(5):
+        await admit_job(redis, f"retried-{number}", due_in_s=60)
+    assert await load(receiver) == {"load": 4, "deferred": 5}
+
+
+async def test_a_delivery_that_was_just_accepted_is_load(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    await receiver.post(opened())
+    assert await load(receiver) == {"load": 1, "deferred": 0}
+
+
+async def test_reading_the_load_writes_nothing(receiver: Receiving, redis: Redis) -> None:
+    await receiver.serve()
+    before = set(await redis.keys("*"))
+    await load(receiver)
+    assert set(await redis.keys("*")) == before
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/load"])
+async def test_nothing_of_it_is_on_the_port_that_faces_the_internet(receiver: Receiving, path: str) -> None:
+    await receiver.serve(receiver_route())
+    assert (await receiver.client.get(path)).status_code == 404
+
+
+async def test_no_hook_is_on_the_probe_port(wire: OnTheWire) -> None:
+    await wire.serve(receiver_route())
+    async with httpx.AsyncClient(base_url=wire.receiver.probe_url) as client:
+        request = opened()
+        answer = await client.post("/hooks/team-a/triage", headers=request.headers, content=request.body)
+    assert answer.status_code == 404
+    assert await wire.queued() == []
+
+
+async def test_a_probe_is_answered_within_the_second_that_a_kubelet_waits(wire: OnTheWire) -> None:
+    await wire.serve(receiver_route())
+    async with httpx.AsyncClient(base_url=wire.receiver.probe_url) as client:
+        for path in ("/livez", "/readyz", "/load"):
+            started = time.monotonic()
+            assert (await client.get(path)).status_code == 200
+            assert time.monotonic() - started < 1

@@ -1,0 +1,118 @@
+"""A genuine request that cannot be read is refused for good, and kept once for a person to look at."""
+
+import msgspec
+import pytest
+
+from eventroute import keys
+from eventroute.ids import DeliveryId
+from eventroute.schemes import Request
+from support.receipts import receipts
+from support.receiving import Receiving, signed
+from support.sample_routes import receiver_route
+
+UNREADABLE = {
+    "nothing": b"",
+    "no UTF-8": b"\xff\xfe{\x00}\x00",
+    "no UTF-8 in a text": b'{"a":"\xff"}',
+    "half of a surrogate pair": b'{"a":"\\ud800"}',
+    "a byte-order mark": b'\xef\xbb\xbf{"a":1}',
+    "a NUL": b'{"a":1}\x00',
+    "NaN": b'{"a":NaN}',
+    "Infinity": b'{"a":-Infinity}',
+    "too deep": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "too deep a list": b'{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    "a list": b'[{"a":1}]',
+    "a text": b'"a"',
+    "a number": b"1",
+    "null": b"null",
+    "cut off": b'{"action":"opened"',
+    "followed by more": b'{"action":"opened"} {"action":"closed"}',
+    "a comment": b'{"a":1 /* b */}',
+    "single quotes": b"{'a':1}",
+    "a form": b"payload=%7B%7D",
+}
+
+
+def sent(body: bytes, delivery: str = "gh-1") -> Request:
+    return signed("github", body, delivery=delivery)
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+async def test_it_is_refused_for_good_and_kept_as_it_came(receiver: Receiving, body: bytes) -> None:
+    await receiver.serve(receiver_route())
+    before = receipts()
+    answer = await receiver.post(sent(body))
+    (kept,) = await receiver.redis.zrange(keys.DEAD, 0, -1)
+    assert (answer.status_code, answer.json()) == (422, {"status": "unparsable", "delivery": kept.decode()})
+    assert receipts() - before == {("team-a/triage", "unparsable", ""): 1}
+    assert await receiver.queued() == []
+    letter = await receiver.delivery(kept.decode())
+    assert msgspec.json.decode(letter.payload) == body.decode("utf-8", "backslashreplace")
+    assert (letter.route, letter.provider) == ("team-a/triage", "github")
+    assert "x-hub-signature-256" not in letter.headers
+    assert 29 * 86_400 < await receiver.redis.ttl(keys.delivery(DeliveryId(kept.decode()))) <= 30 * 86_400
+
+
+async def test_it_is_kept_once_however_often_and_under_whatever_id_it_is_sent(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    answers = [await receiver.post(sent(b"{", delivery)) for delivery in ("gh-1", "gh-1", "gh-2")]
+    assert {answer.status_code for answer in answers} == {422}
+    assert len({answer.json()["delivery"] for answer in answers}) == 1
+    assert await receiver.redis.zcard(keys.DEAD) == 1
+
+
+async def test_two_of_them_are_two_dead_letters(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    for body in (b"{", b"{{"):
+        await receiver.post(sent(body))
+    assert await receiver.redis.zcard(keys.DEAD) == 2
+
+
+async def test_the_provider_is_told_to_stop_where_it_listens(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route("slack"))
+    answer = await receiver.post(signed("slack", b"{"))
+    assert (answer.status_code, answer.headers["x-slack-no-retry"]) == (422, "1")
+
+
+async def test_what_nobody_signed_is_never_kept(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    request = sent(b"{")
+    request.body = b"{{"
+    assert (await receiver.post(request)).status_code == 401
+    assert await receiver.redis.zcard(keys.DEAD) == 0
+
+
+@pytest.mark.parametrize("suspend", [False, True])
+async def test_it_is_kept_by_a_suspended_route_too(receiver: Receiving, *, suspend: bool) -> None:
+    await receiver.serve(receiver_route(suspend=suspend))
+    assert (await receiver.post(sent(b"{"))).status_code == 422
+    assert await receiver.redis.zcard(keys.DEAD) == 1
+
+
+READABLE = {
+    "of equal keys the last counts": b'{"action":"closed","action":"opened"}',
+    "white space": b' \r\n\t{"action" : "opened"}\n',
+    "escapes": b'{"action":"\\u006fpened","emoji":"\\ud83d\\ude42"}',
+    "a long number": b'{"action":"opened","n":' + b"9" * 300 + b"}",
+    "deep": b'{"action":"opened","a":' + b"[" * 500 + b"]" * 500 + b"}",
+}
+
+
+@pytest.mark.parametrize("body", READABLE.values(), ids=READABLE)
+async def test_unusual_but_valid_json_is_queued_as_it_came(receiver: Receiving, body: bytes) -> None:
+    await receiver.serve(receiver_route(filter='payload.action == "opened"'))
+    answer = await receiver.post(signed("github", body, delivery="gh-1"))
+    assert answer.json()["status"] == "queued"
+    assert bytes((await receiver.delivery(answer.json()["delivery"])).payload).strip() == body.strip()
+
+
+@pytest.mark.parametrize("form", [b"payload=%7B%7D&payload=%7B%7D", b"other=1", b'{"action":"opened"}', b"payload=%7B"])
+async def test_a_form_that_is_not_the_providers_is_unparsable(receiver: Receiving, form: bytes) -> None:
+    await receiver.serve(receiver_route())
+    request = sent(form)
+    request.headers = [
+        (name, b"application/x-www-form-urlencoded" if name == b"content-type" else value)
+        for name, value in request.headers
+    ]
+    assert (await receiver.post(request)).status_code == 422
+    assert await receiver.queued() == []

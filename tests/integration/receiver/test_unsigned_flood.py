@@ -1,0 +1,62 @@
+"""Whoever cannot sign costs next to nothing: no Redis command, no token of the route, no line in the log."""
+
+import asyncio
+from typing import Any
+
+from eventroute.route_table import RateLimit
+from support.raw_http import TARGET, connected, exchange, read_answer, whole
+from support.receiver_process import OnTheWire
+from support.receiving import opened
+from support.sample_routes import receiver_route
+
+REQUESTS = 2000
+CONNECTIONS = 20
+
+
+async def flood(wire: OnTheWire, request: bytes) -> set[int]:
+    """Send it two thousand times over a few connections; returns the statuses heard."""
+
+    async def over_one_connection() -> set[int]:
+        async with connected(wire.port) as (reader, writer):
+            statuses = set()
+            for _ in range(REQUESTS // CONNECTIONS):
+                writer.write(request)
+                statuses.add((await read_answer(reader)).status)
+        return statuses
+
+    return set[int]().union(*await asyncio.gather(*(over_one_connection() for _ in range(CONNECTIONS))))
+
+
+async def scripts_run(wire: OnTheWire) -> int:
+    stats: dict[str, Any] = await wire.redis.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("eval", "evalsha"))
+
+
+async def test_a_forged_flood_touches_neither_redis_nor_the_routes_tokens_nor_the_log(wire: OnTheWire) -> None:
+    await wire.serve(receiver_route(rate_limit=RateLimit(per_second=0.01, burst=1)))
+    stored, ran, logged = set(await wire.redis.keys("*")), await scripts_run(wire), len(wire.receiver.log_lines())
+    before = await wire.receipts()
+    assert await flood(wire, whole(opened(secret="forged-by-somebody-else"))) == {401}
+    assert await wire.receipts() - before == {("team-a/triage", "unauthenticated", "mismatch"): REQUESTS}
+    assert len(wire.receiver.log_lines()) - logged <= 2
+    assert await scripts_run(wire) == ran
+    assert set(await wire.redis.keys("*")) == stored
+    assert (await exchange(wire.port, whole(opened()))).status == 200
+
+
+async def test_a_flood_of_unknown_paths_fills_neither_the_log_nor_the_metrics(wire: OnTheWire) -> None:
+    await wire.serve(receiver_route())
+    logged, before = len(wire.receiver.log_lines()), await wire.receipts()
+    for number in range(100):
+        await exchange(wire.port, whole(opened(), target=f"{TARGET}-{number}"))
+    assert await wire.receipts() - before == {("", "unknown_route", ""): 100}
+    assert len(wire.receiver.log_lines()) == logged
+
+
+async def test_a_flood_of_what_is_not_even_http_does_not_fill_the_log(wire: OnTheWire) -> None:
+    await wire.serve(receiver_route())
+    logged, before = len(wire.receiver.log_lines()), await wire.receipts()
+    for _ in range(100):
+        await exchange(wire.port, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    assert await wire.receipts() - before == {("", "unsupported", "malformed"): 100}
+    assert len(wire.receiver.log_lines()) == logged
