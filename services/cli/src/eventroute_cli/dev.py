@@ -1,6 +1,5 @@
 """`eventroute dev`: the user's own routes on this machine, served again after each change."""
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -15,12 +14,10 @@ from watchfiles import watch
 from eventroute.errors import Refused
 from eventroute.ids import DeliveryId
 from eventroute.runtime import tracing
-from eventroute.runtime.redis import connect
 from eventroute_cli.findings import Examined, examine
 from eventroute_cli.lint import show_findings, summary
 from eventroute_cli.local.collector import CollectedSpan
 from eventroute_cli.local.interrupt import ending_on_signals
-from eventroute_cli.local.runs import RunView, read_run
 from eventroute_cli.local.stack import Stack, StackOptions, claude_key, running_stack
 
 _LOOK_MS: Final = 200
@@ -128,10 +125,6 @@ class _Feed:
 
     def _answer(self, span: CollectedSpan) -> str:
         delivery = DeliveryId(str(span.attributes.get(tracing.MESSAGING_MESSAGE_ID, "")))
-        run = asyncio.run(self._read(delivery))
+        run = self._stack.read_run(delivery)
         text = " ".join(run.answer.text.split()) if run.answer else ""
         return f"{delivery}  {text[:_ANSWER_CHARS]}"
-
-    async def _read(self, delivery: DeliveryId) -> RunView:
-        async with connect(self._stack.wiring.redis_url) as redis:
-            return await read_run(redis, delivery)

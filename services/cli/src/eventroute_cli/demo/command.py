@@ -1,33 +1,13 @@
-"""The command: start, send, watch, explain."""
+"""The command: its options, and the programs that it starts; what is shown on them is `performance`."""
 
-import asyncio
 import os
 import time
-from collections.abc import Sequence
-from importlib import resources
-from typing import Annotated, Final
+from typing import Annotated
 
-import httpx
 import typer
 from rich.console import Console
-from rich.live import Live
 
-from eventroute.compile import Compiled, compile_routes
-from eventroute.crd.manifest import parse_manifests
-from eventroute.crd.objects import ObjectKey
-from eventroute.crd.v1alpha1 import EventRoute
-from eventroute.errors import GaveUp
-from eventroute.ids import RoutePath, route_path
-from eventroute.runtime.redis import connect
-from eventroute.schemes import KeyPair
-from eventroute.secret import Secret
-from eventroute_cli.demo.scenario import Row, Sender, new_secrets, play
-from eventroute_cli.demo.show import build_table, total_cost
 from eventroute_cli.local.interrupt import ending_on_signals
-from eventroute_cli.local.stack import Stack, StackOptions, claude_key, running_stack
-from eventroute_cli.local.trace_view import build_tree
-
-_SPANS_S: Final = 3.0  # spans arrive in batches a moment after they ended
 
 
 def demo(
@@ -36,7 +16,9 @@ def demo(
     real: Annotated[
         bool, typer.Option("--real", help="Ask Claude itself, with ANTHROPIC_API_KEY. Costs money.")
     ] = False,
-    port: Annotated[int | None, typer.Option(help="Port for webhooks; any free one by default.", min=1)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port for webhooks; any free one by default.", min=1, max=65535)
+    ] = None,
 ) -> None:
     """Show EventRoute at work on this machine: no cluster, no API key, no Redis.
 
@@ -51,116 +33,15 @@ def demo(
 
       ANTHROPIC_API_KEY=sk-ant-… eventroute demo --real
     """
-    console = Console(highlight=False)
-    options = StackOptions(real_claude_key=claude_key(os.environ) if real else None, receiver_port=port)
-    with ending_on_signals(console):
-        _run(console, options, serve=serve)
-
-
-def _run(console: Console, options: StackOptions, *, serve: bool) -> None:
     started = time.monotonic()
-    routes = load_routes()
-    secrets = new_secrets(routes)
-    console.print("[bold]EventRoute demo[/]: starting Redis, receiver, worker" + _claude_phrase(options))
-    with running_stack(options, os.environ, lambda line: console.print(f"  {line}", style="dim")) as stack:
-        stack.publish(compile_for_demo(routes, secrets))
-        stack.wait_ready()
-        console.print(f"  ready after {time.monotonic() - started:.1f} s; routes under {stack.wiring.hooks_url}\n")
-        rows = asyncio.run(_play(console, stack, routes, secrets))
-        _explain(console, stack, rows, options)
-        if serve:
-            _stay_up(console, stack, routes, secrets)
+    console = Console(highlight=False)
+    with ending_on_signals(console):
+        from eventroute_cli.local.stack import StackOptions, claude_key, running_stack
 
+        options = StackOptions(real_claude_key=claude_key(os.environ) if real else None, receiver_port=port)
+        claude = "asking Claude itself" if real else "a Claude simulator"
+        console.print(f"[bold]EventRoute demo[/]: Redis, receiver, worker, {claude}")
+        with running_stack(options, os.environ, lambda line: console.print(line, style="dim")) as stack:
+            from eventroute_cli.demo.performance import perform  # takes a second, in which the programs start
 
-def load_routes() -> list[EventRoute]:
-    """Read the demo's own manifests; they are also samples for a cluster."""
-    folder = resources.files(__package__).joinpath("routes")
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
-    manifests = [parse_manifests(file.read_text(encoding="utf-8"), file.name) for file in files]
-    return [found.route for manifest in manifests for found in manifest.routes]
-
-
-def compile_for_demo(routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyPair]) -> Compiled:
-    """Compile the manifests with the demo's secrets; raises `GaveUp` when one is not served."""
-    values: dict[ObjectKey, dict[str, Secret]] = {}
-    for route in routes:
-        path = route_path(route.metadata.namespace, route.metadata.name)
-        for ref in route.spec.secret_refs:
-            values.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = Secret(
-                secrets[path].configured
-            )
-    compiled = compile_routes(routes, secrets=values, config_maps={})
-    problems = [
-        problem.message for verdict in compiled.verdicts if not verdict.is_served for problem in verdict.problems
-    ]
-    if problems:
-        raise GaveUp("the demo's own routes do not compile:\n" + "\n".join(problems))
-    return compiled
-
-
-async def _play(
-    console: Console, stack: Stack, routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyPair]
-) -> list[Row]:
-    redis = connect(stack.wiring.redis_url)
-    with Live(console=console, auto_refresh=False) as live:
-        async with httpx.AsyncClient(timeout=10) as client:
-            sender = Sender(
-                client=client,
-                redis=redis,
-                hooks_url=stack.wiring.hooks_url,
-                routes={route_path(route.metadata.namespace, route.metadata.name): route for route in routes},
-                secrets=secrets,
-                changed=lambda: live.update(build_table(sender.rows, stack.collector), refresh=console.is_terminal),
-            )
-            try:
-                await play(sender)
-            except httpx.HTTPError as error:
-                stack.processes.check()
-                raise GaveUp(f"the receiver does not answer: {error!r}") from error
-            await _spans_of(stack, sender.rows)
-            live.update(build_table(sender.rows, stack.collector), refresh=True)
-    await redis.aclose()
-    return sender.rows
-
-
-async def _spans_of(stack: Stack, rows: Sequence[Row]) -> None:
-    """Wait until the trace of every answered event has its last span."""
-    wanted = {row.run.trace_id for row in rows if row.run and row.run.trace_id}
-    deadline = time.monotonic() + _SPANS_S
-    while time.monotonic() < deadline:
-        if all(any(span.name.startswith("process ") for span in stack.collector.spans(trace)) for trace in wanted):
-            return
-        await asyncio.sleep(0.05)
-
-
-def _explain(console: Console, stack: Stack, rows: Sequence[Row], options: StackOptions) -> None:
-    last = next(row for row in reversed(rows) if row.title.startswith("Stripe"))
-    if last.run is not None:
-        console.print("\nThe third payment's trace, from the receipt to the sink:")
-        console.print(build_tree(stack.collector.spans(last.run.trace_id)))
-    odd = [row.title for row in rows if not row.is_as_expected]
-    if odd:
-        raise GaveUp(f"not as expected: {', '.join(odd)}")
-    money = "what these answers cost" if options.real_claude_key else "what these answers would have cost"
-    console.print(
-        f"\n{len(rows)} events, each ended as it should; USD {total_cost(rows):.5f} is {money}.\n"
-        "Next: write a route of your own and run [bold]eventroute dev -f DIR[/], or send more with "
-        "[bold]eventroute demo --serve[/] and [bold]eventroute send[/]."
-    )
-
-
-def _stay_up(console: Console, stack: Stack, routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyPair]) -> None:
-    console.print("\nServing until Ctrl-C. For example:")
-    for route in routes:
-        path = route_path(route.metadata.namespace, route.metadata.name)
-        # A throw-away secret of this run: it is made to be pasted.
-        command = f"eventroute send {route.spec.provider} --url {stack.wiring.hooks_url}/{path}"
-        console.print(f"  {command} --secret {secrets[path].signing.decode()}", soft_wrap=True, markup=False)
-    console.print(f"Redis: {stack.wiring.redis_url}  logs: {stack.processes.log('worker').parent}", soft_wrap=True)
-    while True:
-        stack.processes.check()
-        time.sleep(0.5)
-
-
-def _claude_phrase(options: StackOptions) -> str:
-    return ", asking Claude itself" if options.real_claude_key else " and a Claude simulator"
+            perform(console, stack, is_real=real, serve=serve, started=started)

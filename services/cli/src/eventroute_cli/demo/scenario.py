@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
@@ -22,8 +22,6 @@ _ANSWER_S: Final = 60.0  # Claude itself may take that long
 _LOOK_S: Final = 0.02
 _CUSTOMER: Final = "cus_NffrFeUfNV2Hib"  # one customer for all payments, so that there is a history
 _BATCH: Final = 3
-
-Changed = Callable[[], None]
 
 
 @dataclass(eq=False)
@@ -57,14 +55,13 @@ class Sender:
     hooks_url: str
     routes: Mapping[RoutePath, EventRoute]
     secrets: Mapping[RoutePath, KeyPair]
-    changed: Changed
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Row]
+    """Every event so far, for whoever draws them meanwhile."""
 
     def row(self, title: str, route: RoutePath, expected: Receipt = Receipt.QUEUED) -> Row:
         """Begin a line of the table."""
         row = Row(title, route, expected)
         self.rows.append(row)
-        self.changed()
         return row
 
     def signed(self, route: RoutePath, event: str, change: Callable[[Any], Any] = lambda body: body) -> Request:
@@ -89,7 +86,6 @@ class Sender:
             row.ack_ms = ack_ms
             row.receipt = told.get("status", "")
             row.delivery = DeliveryId(told["delivery"]) if "delivery" in told else None
-        self.changed()
 
     async def settle(self, row: Row) -> None:
         """Follow a queued delivery to the end of its run."""
@@ -101,7 +97,6 @@ class Sender:
                 raise GaveUp(f"{row.title}: no answer after {_ANSWER_S:g} s")
             await asyncio.sleep(_LOOK_S)
             row.run = await read_run(self.redis, row.delivery)
-        self.changed()
 
     async def deliver(self, row: Row, request: Request) -> None:
         """Send an event and follow it to its answer."""
@@ -153,7 +148,7 @@ async def _payments(sender: Sender, route: RoutePath) -> None:
         body["data"]["object"]["customer"] = _CUSTOMER
         return body
 
-    rows = [sender.row(f"Stripe invoice.payment_failed, {word} time", route) for word in ("first", "second", "third")]
+    rows = [sender.row(f"Stripe invoice.payment_failed, {nth}", route) for nth in ("1st", "2nd", "3rd")]
     forged = sender.row("somebody else signs as Stripe", route, Receipt.UNAUTHENTICATED)
     request = sender.signed(route, "invoice.payment_failed", same_customer)
     stranger = generate_secret(SCHEMES["stripe"]).signing
@@ -170,7 +165,7 @@ async def _message(sender: Sender, route: RoutePath) -> None:
 
 
 async def _contacts(sender: Sender, route: RoutePath) -> None:
-    rows = [sender.row(f"HubSpot contact, {n} of a batch of {_BATCH}", route) for n in range(1, _BATCH + 1)]
+    rows = [sender.row(f"HubSpot contact.creation, {n} of {_BATCH}", route) for n in range(1, _BATCH + 1)]
 
     def batch(body: Any) -> Any:
         return [{**body[0], "eventId": body[0]["eventId"] + n, "objectId": 1001 + n} for n in range(_BATCH)]

@@ -1,37 +1,47 @@
-"""The demo's table: an event in two lines, itself and its answer, filled in while it is on its way."""
+"""The demo's table: a line per event, filled in while it is on its way, with its answer below where there is room."""
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
-from rich.console import Group
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from eventroute.outcome import Receipt
 from eventroute_cli.demo.scenario import Row
 from eventroute_cli.local.collector import Collector
 from eventroute_cli.local.trace_view import ms_to_claude
 
-_COLOURS = {
-    "queued": "green",
+_COLOURS: Final = {
+    "queued": "yellow",
     "succeeded": "green",
-    "duplicate": "yellow",
+    "duplicate": "cyan",
     "handshake": "cyan",
-    "unauthenticated": "red",
+    "unauthenticated": "magenta",
 }
-_ANSWER_CHARS = 130  # about two lines of a narrow terminal
+_INDENT: Final = 2
+_MORE: Final = " …"
+_ANSWER_LINES: Final = 2
+_HEADER_LINES: Final = 2
+_LINES_OF_ANSWERED: Final = 1 + 1 + _ANSWER_LINES
 
 
-def build_table(rows: Sequence[Row], collector: Collector) -> Table:
-    """Draw the table as far as things have got."""
-    table = Table(expand=True, show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("event, delivery, answer", ratio=1)
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("ms to\nack", justify="right", no_wrap=True)
-    table.add_column("ms to\nClaude", justify="right", no_wrap=True)
-    table.add_column("USD", justify="right", no_wrap=True)
+def build_live(rows: Sequence[Row], collector: Collector, console: Console) -> RenderableType:
+    """Draw the table as far as things have got, without answers where all of them do not fit on the screen."""
+    fits = len(rows) * _LINES_OF_ANSWERED + _HEADER_LINES < console.height
+    return build_table(rows, collector, console, with_answers=fits)
+
+
+def build_table(rows: Sequence[Row], collector: Collector, console: Console, *, with_answers: bool) -> RenderableType:
+    """Draw the table: event, outcome, figures; below it delivery id and answer, over the whole width."""
+    lines: list[RenderableType] = [_line("event", "outcome", "ms to\nack", "ms to\nClaude", "USD", style="bold")]
     for row in rows:
-        table.add_row(*_cells(row, collector))
-    return table
+        lines.append(_line(*_cells(row, collector)))
+        if with_answers and row.delivery:
+            lines.append(Padding(_answer(row, console), (0, 0, 0, _INDENT)))
+    return Group(*lines)
 
 
 def total_cost(rows: Sequence[Row]) -> Decimal:
@@ -39,20 +49,41 @@ def total_cost(rows: Sequence[Row]) -> Decimal:
     return sum((row.run.answer.cost_usd or Decimal(0) for row in rows if row.run and row.run.answer), Decimal(0))
 
 
-def _cells(row: Row, collector: Collector) -> list[Text | Group | str]:
+def _line(event: str, outcome: Text | str, *figures: str, style: str = "") -> Table:
+    """Draw one line. Each is a table of its own, with fixed columns: between two of them stands an answer."""
+    table = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    table.add_column(ratio=1, no_wrap=True, vertical="bottom")
+    table.add_column(width=15, no_wrap=True, vertical="bottom")
+    for width in (6, 6, 8):
+        table.add_column(width=width, no_wrap=True, justify="right", vertical="bottom")
+    table.add_row(event, outcome, *figures, style=style)
+    return table
+
+
+def _cells(row: Row, collector: Collector) -> tuple[str, Text, str, str, str]:
     run = row.run
     answer = run.answer if run else None
     to_claude = ms_to_claude(collector.spans(run.trace_id)) if run and run.trace_id else None
-    lines = [Text.assemble(row.title, (f"  {row.delivery or ''}", "dim"))]
-    if answer:
-        text = Text(" ".join(answer.text.split()), style="italic")
-        text.truncate(_ANSWER_CHARS, overflow="ellipsis")
-        lines.append(text)
-    outcomes = [word for word in (row.receipt, run.outcome if run else "") if word]
-    return [
-        Group(*lines),
-        Text("\n").join(Text(word, _COLOURS.get(word, "red")) for word in outcomes),
+    outcome = (run.outcome if run else "") or row.receipt
+    return (
+        row.title,
+        Text(outcome, _COLOURS.get(outcome, "red")),
         "" if row.ack_ms is None else f"{row.ack_ms:.1f}",
         "" if to_claude is None else f"{to_claude:.1f}",
         "" if answer is None or answer.cost_usd is None else f"{answer.cost_usd:.5f}",
-    ]
+    )
+
+
+def _answer(row: Row, console: Console) -> Text:
+    known = "  as before" if row.receipt == Receipt.DUPLICATE else ""
+    text = Text(f"{row.delivery}{known}", "dim")
+    if row.run and row.run.answer:
+        answer = Text(" ".join(row.run.answer.text.split()), "italic")
+        width = console.width - _INDENT
+        wrapped = list(answer.wrap(console, width))
+        if len(wrapped) > _ANSWER_LINES:
+            last = wrapped[_ANSWER_LINES - 1]
+            last.truncate(width - len(_MORE))
+            last.append(_MORE)
+        text = Text("\n").join([text, *wrapped[:_ANSWER_LINES]])
+    return text

@@ -28,6 +28,11 @@ class Wiring:
         """Where webhooks are sent; a route's path follows."""
         return f"http://127.0.0.1:{self.receiver_port}/hooks"
 
+    @property
+    def receiver_probe_url(self) -> str:
+        """Where the receiver tells of itself."""
+        return f"http://127.0.0.1:{self.receiver_probe_port}"
+
     def receiver(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Build the receiver's environment; it holds no Claude key."""
         return {

@@ -1,21 +1,24 @@
 """Child processes that never outlive their parent, whichever way it ends."""
 
 import ctypes
+import http
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from eventroute.errors import GaveUp
 
-_STOP_S: Final = 10.0  # the programs stop within a second; past this something hangs
+_STOP_S: Final = 5.0  # of each program; they stop within a second, and past this something hangs
 _POLL_S: Final = 0.02
+_PROBE_S: Final = 2.0  # a probe asks Redis
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
@@ -33,6 +36,18 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def is_ready(probe_port: int) -> bool:
+    """Ask a program on this machine whether it can do its work."""
+    connection = http.client.HTTPConnection("127.0.0.1", probe_port, timeout=_PROBE_S)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 class Processes:
     """A set of child processes, stopped in reverse order of their start; each one's output goes to a file."""
 
@@ -46,8 +61,12 @@ class Processes:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Stop all that were started."""
-        self.stop()
+        """Stop all that were started, also when a signal comes meanwhile."""
+        try:
+            self.stop()
+        except KeyboardInterrupt:
+            self.stop()
+            raise
 
     def start(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start one program.
@@ -63,7 +82,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads here yet
+                preexec_fn=_end_with(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call
             )
         self._running[name] = process
         return process
@@ -74,11 +93,21 @@ class Processes:
 
     def wait_listening(self, name: str, port: int, *, timeout_s: float) -> None:
         """Wait until a program accepts connections; raises `GaveUp` with the end of its log when it does not."""
+        self.wait_until(name, lambda: is_listening(port), timeout_s=timeout_s)
+
+    def wait_ready(self, name: str, probe_port: int, *, timeout_s: float) -> None:
+        """Wait until a program says that it can do its work; raises `GaveUp` as `wait_listening` does."""
+        self.wait_until(name, lambda: is_ready(probe_port), timeout_s=timeout_s)
+
+    def wait_until(self, name: str, is_so: Callable[[], bool], *, timeout_s: float) -> None:
+        """Look until it is so; raises `GaveUp` when any program ends meanwhile, or after a while."""
         deadline = time.monotonic() + timeout_s
-        while not is_listening(port):
+        while True:
             self.check()
+            if is_so():
+                return
             if time.monotonic() > deadline:
-                raise GaveUp(f"{name} does not listen on port {port} after {timeout_s:g} s:\n{self._tail(name)}")
+                raise GaveUp(f"{name} is not ready after {timeout_s:g} s:\n{self._tail(name)}")
             time.sleep(_POLL_S)
 
     def check(self) -> None:
@@ -88,25 +117,32 @@ class Processes:
                 raise GaveUp(f"{name} ended with code {process.returncode}:\n{self._tail(name)}")
 
     def stop(self) -> None:
-        """End every program: politely first, after a while for good."""
-        for process in reversed(self._running.values()):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_S
-        for process in self._running.values():
+        """End one program after the other: politely first, after a while for good.
+
+        In reverse order of their start, as what started later uses what started before: a worker that finishes its
+        deliveries still needs Redis.
+        """
+        for name, process in reversed(tuple(self._running.items())):
+            process.terminate()
             try:
-                process.wait(max(0.0, deadline - time.monotonic()))
+                process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._running.clear()
+            del self._running[name]
 
     def _tail(self, name: str, lines: int = 15) -> str:
         text = self.log(name).read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:  # the parent ended before the call
-        os._exit(1)
+def _end_with(parent: int) -> Callable[[], None]:
+    """Build what a child runs before its program: it asks the kernel for SIGTERM at its parent's end (Linux)."""
+    prctl = ctypes.CDLL(None).prctl  # loaded here, as between fork and exec little is safe
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it ended before the call
+            os._exit(1)
+
+    return ask

@@ -10,23 +10,31 @@ import asyncio
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from eventroute import keys
-from eventroute.compile import Compiled
-from eventroute.errors import Refused
+from eventroute.errors import Refused, RetryLater
+from eventroute.ids import DeliveryId
 from eventroute.route_table import RECEIVER, WORKER
 from eventroute.runtime.redis import CONNECTION_ERRORS, connect
 from eventroute.runtime.tables import publish
 from eventroute.sealed import SealKey, new_key_text
+from eventroute_cli.listening import listen
 from eventroute_cli.local.collector import Collector
 from eventroute_cli.local.environment import Wiring
 from eventroute_cli.local.processes import Processes, free_port
 from eventroute_cli.local.redis_server import configured_url, server_command
+from eventroute_cli.local.runs import RunView, read_run
 from eventroute_cli.simulator.api import DEFAULT_KEY
+
+if TYPE_CHECKING:
+    from eventroute.compile import Compiled  # half a second, in which the programs may start already
 
 _START_S: Final = 30.0  # a cold start imports everything from disk; warm ones take about two seconds
 _REDIS_START_S: Final = 10.0
@@ -55,31 +63,46 @@ class Stack:
     wiring: Wiring
     collector: Collector
     processes: Processes
+    simulator_port: int | None
+    """None = Claude itself is asked."""
 
-    def publish(self, compiled: Compiled) -> None:
-        """Serve these routes; workers first, so that no delivery meets a worker that does not know its route."""
+    def publish(self, compiled: "Compiled") -> None:
+        """Serve these routes; workers first, so that no delivery meets a worker that does not know its route.
+
+        raises  `RetryLater` when Redis is away
+        """
         asyncio.run(self._publish(compiled))
 
-    async def _publish(self, compiled: Compiled) -> None:
-        redis = connect(self.wiring.redis_url)
-        try:
+    async def _publish(self, compiled: "Compiled") -> None:
+        async with _reached(self.wiring.redis_url) as redis:
             await publish(redis, WORKER, compiled.worker, SealKey.from_text(self.wiring.worker_key))
             await publish(redis, RECEIVER, compiled.receiver, SealKey.from_text(self.wiring.receiver_key))
-        finally:
-            await redis.aclose()
+
+    def read_run(self, delivery: DeliveryId) -> RunView:
+        """Look at a delivery's run; raises `RetryLater` when Redis is away."""
+        return asyncio.run(self._read_run(delivery))
+
+    async def _read_run(self, delivery: DeliveryId) -> RunView:
+        async with _reached(self.wiring.redis_url) as redis:
+            return await read_run(redis, delivery)
 
     def wait_ready(self) -> None:
-        """Wait until receiver and worker listen."""
+        """Wait until all programs can do their work: the last step of a start, once routes are published."""
+        self.processes.wait_ready("receiver", self.wiring.receiver_probe_port, timeout_s=_START_S)
+        self.processes.wait_ready("worker", self.wiring.worker_probe_port, timeout_s=_START_S)
         self.processes.wait_listening("receiver", self.wiring.receiver_port, timeout_s=_START_S)
-        self.processes.wait_listening("worker", self.wiring.worker_probe_port, timeout_s=_START_S)
+        if self.simulator_port:
+            self.processes.wait_listening("simulator", self.simulator_port, timeout_s=_START_S)
 
 
 @contextlib.contextmanager
 def running_stack(options: StackOptions, environ: Mapping[str, str], progress: Progress) -> Iterator[Stack]:
     """Run everything while the block runs; afterwards no process and no temporary file is left.
 
-    raises  `GaveUp` with the end of its log when a program does not start
+    raises  `GaveUp` with the end of its log when a program does not start, `Refused` when the port is taken
     """
+    if options.receiver_port:
+        listen("127.0.0.1", options.receiver_port).close()
     with (
         tempfile.TemporaryDirectory(prefix="eventroute-") as folder,
         Collector() as collector,
@@ -87,8 +110,8 @@ def running_stack(options: StackOptions, environ: Mapping[str, str], progress: P
         Processes(Path(folder)) as processes,
     ):
         redis_url = stack.enter_context(_redis(processes, Path(folder), environ))
-        progress("a Redis of our own" if configured_url(environ) is None else "Redis of REDIS_URL")
-        claude_url = None if options.real_claude_key else _start_simulator(processes, options, environ)
+        progress("with a Redis of its own" if configured_url(environ) is None else "with the Redis of REDIS_URL")
+        simulator_port = None if options.real_claude_key else free_port()
         wiring = Wiring(
             redis_url=redis_url,
             receiver_port=options.receiver_port or free_port(),
@@ -96,14 +119,17 @@ def running_stack(options: StackOptions, environ: Mapping[str, str], progress: P
             worker_probe_port=free_port(),
             receiver_key=new_key_text(),
             worker_key=new_key_text(),
-            claude_url=claude_url,
+            claude_url=f"http://127.0.0.1:{simulator_port}" if simulator_port else None,
             claude_key=options.real_claude_key or DEFAULT_KEY,
             collector_url=collector.endpoint,
             log_level=options.log_level,
         )
-        processes.start("receiver", [sys.executable, "-m", "eventroute_receiver"], wiring.receiver(environ))
+        # In the order of need; they are stopped in reverse, so that a worker can finish what it has begun.
+        if simulator_port:
+            _start_simulator(processes, simulator_port, options, environ)
         processes.start("worker", [sys.executable, "-m", "eventroute_worker"], wiring.worker(environ))
-        yield Stack(wiring, collector, processes)
+        processes.start("receiver", [sys.executable, "-m", "eventroute_receiver"], wiring.receiver(environ))
+        yield Stack(wiring, collector, processes, simulator_port)
 
 
 def claude_key(environ: Mapping[str, str]) -> str:
@@ -130,11 +156,11 @@ def _redis(processes: Processes, folder: Path, environ: Mapping[str, str]) -> It
 
 
 async def _refuse_used(url: str) -> None:
-    async with connect(url) as redis:
-        try:
+    try:
+        async with _reached(url) as redis:
             used = await redis.exists(*_TABLES)
-        except CONNECTION_ERRORS as error:
-            raise Refused(f"REDIS_URL: cannot be reached: {error}") from error
+    except (ValueError, RetryLater) as error:
+        raise Refused(f"REDIS_URL: {error}") from error
     if used:
         raise Refused(
             "REDIS_URL: an installation's route table is there, which a local run would replace; name another database "
@@ -143,14 +169,23 @@ async def _refuse_used(url: str) -> None:
 
 
 async def _forget_tables(url: str) -> None:
-    async with connect(url) as redis:
-        with contextlib.suppress(*CONNECTION_ERRORS):
+    with contextlib.suppress(RetryLater):
+        async with _reached(url) as redis:
             await redis.delete(*_TABLES)
 
 
-def _start_simulator(processes: Processes, options: StackOptions, environ: Mapping[str, str]) -> str:
-    port = free_port()
+@contextlib.asynccontextmanager
+async def _reached(url: str) -> AsyncIterator[Redis]:
+    """Connect for a few commands; raises `RetryLater` when Redis does not answer them."""
+    async with connect(url) as redis:
+        try:
+            yield redis
+        except (RedisError, *CONNECTION_ERRORS) as error:
+            raise RetryLater(f"Redis cannot be reached: {error}") from error
+
+
+def _start_simulator(processes: Processes, port: int, options: StackOptions, environ: Mapping[str, str]) -> None:
     latency = ["--latency", str(options.simulator_latency_s)]
-    command = [sys.executable, "-m", "eventroute_cli", "simulator", "--port", str(port), *latency]
-    processes.start("simulator", command, environ)
-    return f"http://127.0.0.1:{port}"
+    processes.start(
+        "simulator", [sys.executable, "-m", "eventroute_cli", "simulator", "--port", str(port), *latency], environ
+    )

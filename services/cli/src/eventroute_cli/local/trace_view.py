@@ -2,17 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Final
 
+from rich.text import Text
 from rich.tree import Tree
 
+from eventroute.runtime import tracing
 from eventroute_cli.local.collector import CollectedSpan
 
-_SHOWN = ("eventroute.outcome", "eventroute.attempt", "http.response.status_code", "gen_ai.usage.output_tokens")
-"""Attributes worth a place on a line."""
+_SHOWN: Final = {tracing.OUTCOME: "", tracing.ATTEMPT: "attempt ", tracing.GENAI_OUTPUT_TOKENS: "tokens "}
+"""Attributes worth a place on a line of 80 characters, and what stands before each."""
 
 
 def build_tree(spans: Sequence[CollectedSpan]) -> Tree:
-    """Draw one trace: name, kind, service, begin after the first span, duration.
+    """Draw one trace: name, program, begin after the first span, duration, and a few facts.
 
     spans  of one trace, by time; a span whose parent is missing stands at the top
     """
@@ -35,12 +38,10 @@ def ms_to_claude(spans: Sequence[CollectedSpan]) -> float | None:
 
 def _grow(branch: Tree, children: dict[str, list[CollectedSpan]], *, parent: str, begin: int) -> None:
     for span in children[parent]:
-        facts = "  ".join(
-            f"{name.rsplit('.', 1)[-1]}={span.attributes[name]}" for name in _SHOWN if name in span.attributes
+        facts = "  ".join(f"{word}{span.attributes[name]}" for name, word in _SHOWN.items() if name in span.attributes)
+        times = f"  +{(span.start_ns - begin) / 1e6:.1f} ms, {span.duration_ms:.1f} ms  "
+        service = span.service.removeprefix("eventroute-")
+        line = Text.assemble(
+            (span.name, "red" if span.failed else "green"), (f"  {service}", "dim"), times, (facts, "dim")
         )
-        colour = "red" if span.failed else "green"
-        twig = branch.add(
-            f"[{colour}]{span.name}[/] [dim]{span.kind} · {span.service}[/]  "
-            f"+{(span.start_ns - begin) / 1e6:.1f} ms, {span.duration_ms:.1f} ms  [dim]{facts}[/]"
-        )
-        _grow(twig, children, parent=span.span_id, begin=begin)
+        _grow(branch.add(line), children, parent=span.span_id, begin=begin)
