@@ -6,8 +6,7 @@ one atomic step, before the sender gets its answer.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import hiredis
 import msgspec
@@ -31,37 +30,32 @@ _SERVER_REASONS: Final = {"OOM": Unavailable.MEMORY}
 """First word of Redis' error → reason; every other error means that Redis cannot serve now (LOADING, READONLY, …)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A delivery that asks for admission, and what no other delivery may have claimed."""
 
     delivery: Delivery
     claims: Sequence[ClaimId]
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """Per candidate: None when it was queued, else the id of the delivery that it repeats."""
 
     repeats: Sequence[DeliveryId | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Limited:
+class Limited(NamedTuple):
     """The route's rate limit is used up."""
 
     wait_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class NotNow:
+class NotNow(NamedTuple):
     """Nothing was written; the sender should try again."""
 
     reason: Unavailable
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What the autoscaler goes by."""
 
     load: int

@@ -1,8 +1,7 @@
 """What the sender hears: one constructor per row of the receiver's contract."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,8 +15,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _CLOSE: Final = (b"connection", b"close")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A response, and how the request is counted."""
 
     status: int
@@ -31,8 +29,7 @@ class Answer:
         return [*self.headers, (b"content-length", b"%d" % len(self.body))]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """What became of one event of the request."""
 
     outcome: Receipt

@@ -12,8 +12,6 @@ from eventroute_receiver.admit import Candidate
 from eventroute_receiver.routes import Hook
 
 _PROVIDER_ID_CHARS: Final = 200
-_NOT_KEPT: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "expect"})
-"""Headers about the connection, which say nothing of the event."""
 
 
 class Intake:
@@ -30,7 +28,7 @@ class Intake:
         self._headers = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in request.headers
-            if (text := name.decode("latin-1")) not in hook.secret_headers and text not in _NOT_KEPT
+            if name not in hook.dropped_headers
         }
 
     def wanted(self, events: Sequence[Event]) -> list[Candidate]:

@@ -1,11 +1,16 @@
 """A route made ready to judge requests: keys parsed and its filter compiled once, when the table entry arrives."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from eventroute.errors import Refused
 from eventroute.expression import Expression, compile_expression
 from eventroute.route_table import ReceiverRoute
 from eventroute.schemes import Key, KeyRefused, Request, accepts, parse_key, sensitive_headers
+
+_OF_THE_CONNECTION: Final = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"accept-encoding", b"expect"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +20,8 @@ class Hook:
     route: ReceiverRoute
     keys: tuple[Key, ...]
     filter: Expression | None
-    secret_headers: frozenset[str]
-    """Lower-case names of headers that must not be kept."""
+    dropped_headers: frozenset[bytes]
+    """Lower-case names of headers that are not kept: secrets, and what says nothing of the event."""
 
     def signed_url(self, query: bytes) -> str | None:
         """Build the URL as the provider signs it: the configured one, never what the request says of itself."""
@@ -42,5 +47,5 @@ def prepare(route: ReceiverRoute) -> Hook:
         route=route,
         keys=parsed,
         filter=compile_expression(route.filter) if route.filter else None,
-        secret_headers=sensitive_headers(route.scheme),
+        dropped_headers=_OF_THE_CONNECTION | {name.encode() for name in sensitive_headers(route.scheme)},
     )
