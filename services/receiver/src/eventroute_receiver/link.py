@@ -10,6 +10,7 @@ import random
 import ssl
 import time
 from collections import deque
+from collections.abc import Awaitable
 from typing import Any, Final, cast
 
 import hiredis
@@ -19,6 +20,7 @@ from redis.asyncio.connection import SSLConnection, parse_url
 _REPLY_S: Final = 0.8
 """How long Redis may take for an answer; the sender is to hear 503 within a second, the look at the clock included."""
 
+_GRACE_S: Final = 0.02  # one turn of the event loop, with some room
 _CONNECT_S: Final = 0.9
 _RECONNECT_S: Final = 0.2  # mean pause between attempts, jittered
 
@@ -42,14 +44,14 @@ class RedisLink:
         """Tell whether commands can be sent now."""
         return self._wire is not None
 
-    async def call(self, *command: bytes | str | float) -> Any:
-        """Send one command and wait for its reply.
+    def call(self, *command: bytes | str | float) -> Awaitable[Any]:
+        """Send one command, and await its reply.
 
-        raises  `LinkLostError`, or `hiredis.ReplyError` with what Redis said
+        raises  `LinkLostError`, at once or when awaited, or `hiredis.ReplyError` with what Redis said
         """
         if self._wire is None:
             raise LinkLostError("not connected")
-        return await self._wire.send(command)
+        return self._wire.send(command)
 
     async def run(self) -> None:
         """Keep the connection open for ever."""
@@ -95,7 +97,10 @@ class RedisLink:
         """Wait until the connection ends, and end it when Redis has stopped answering."""
         while not lost.done():
             if wire.oldest_wait_s() > _REPLY_S:
-                return
+                # When it was this process that stood still, the replies are there and only have to be read.
+                await asyncio.sleep(_GRACE_S)
+                if wire.oldest_wait_s() > _REPLY_S:
+                    return
             await asyncio.wait([lost], timeout=_REPLY_S / 10)
 
 
