@@ -45,7 +45,7 @@ def main() -> None:
     try:
         app()
     except EventRouteError as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", style="red", markup=False)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {error}", style="red", markup=False)
         sys.exit(2)
 
 

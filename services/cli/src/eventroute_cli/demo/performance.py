@@ -136,8 +136,9 @@ def _stay_up(console: Console, stack: Stack, routes: Sequence[EventRoute], secre
     console.print("\nServing until Ctrl-C. For example:")
     for route in routes:
         path = route_path(route.metadata.namespace, route.metadata.name)
+        signed_url = f" --public-url {route.spec.public_url}" if route.spec.public_url else ""
         # A throw-away secret of this run: it is made to be pasted.
-        command = f"eventroute send {route.spec.provider} --url {stack.wiring.hooks_url}/{path}"
+        command = f"eventroute send {route.spec.provider} --url {stack.wiring.hooks_url}/{path}{signed_url}"
         console.print(f"  {command} --secret {secrets[path].signing.decode()}", soft_wrap=True, markup=False)
     console.print(f"Logs: {stack.processes.log('worker').parent}", soft_wrap=True, markup=False)
     while True:

@@ -1,0 +1,101 @@
+"""`eventroute demo` as a person or a pipeline runs it."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.command import Ended, command, run
+
+pytestmark = pytest.mark.real
+
+OUTCOMES = {
+    "GitHub pull_request.opened": "succeeded",
+    "GitHub sends it again": "duplicate",
+    "Stripe invoice.payment_failed, 1st": "succeeded",
+    "Stripe invoice.payment_failed, 2nd": "succeeded",
+    "Stripe invoice.payment_failed, 3rd": "succeeded",
+    "somebody else signs as Stripe": "unauthenticated",
+    "Slack url_verification": "handshake",
+    "Slack message": "succeeded",
+    "HubSpot contact.creation, 1 of 3": "succeeded",
+    "HubSpot contact.creation, 2 of 3": "succeeded",
+    "HubSpot contact.creation, 3 of 3": "succeeded",
+    "Shopify orders/create": "succeeded",
+}
+SPANS = ("POST /hooks/{namespace}/{name}", "send eventroute", "process eventroute", "chat ", "sink log", "sink stream")
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, list[str], float]:
+    """One run of the demo: how it ended, what it left, how long it took."""
+    started = time.monotonic()
+    ended, left = run("demo", folder=tmp_path_factory.mktemp("demo"))
+    return ended, left, time.monotonic() - started
+
+
+Shown = tuple[Ended, list[str], float]
+
+
+def test_it_ends_well_within_half_a_minute_and_leaves_nothing(shown: Shown) -> None:
+    ended, left, seconds = shown
+    assert ended.code == 0, ended.output
+    assert left == []
+    assert seconds < 30
+
+
+def test_each_event_ends_as_it_should(shown: Shown) -> None:
+    output = shown[0].output
+    for title, outcome in OUTCOMES.items():
+        assert re.search(rf"^{re.escape(title)} +{outcome}\b", output, re.MULTILINE), title
+    assert f"{len(OUTCOMES)} events, each ended as it should" in output
+
+
+def test_one_customers_payments_remember_each_other(shown: Shown) -> None:
+    output = " ".join(shown[0].output.split())
+    for text in ("no earlier event", "1 earlier event", "2 earlier events"):
+        assert re.search(rf"`invoice.payment_failed` from stripe, .{{0,20}}{text}", output), text
+
+
+def test_one_trace_is_shown_as_a_tree_from_the_receipt_to_the_sinks(shown: Shown) -> None:
+    output = shown[0].output
+    assert len(re.findall(r"^trace [0-9a-f]{32}$", output, re.MULTILINE)) == 1
+    depths = []
+    for name in SPANS:
+        (line,) = [line for line in output.splitlines() if f"── {name}" in line]
+        depths.append(line.index(name))
+    assert depths == [4, 8, 12, 16, 16, 16]
+
+
+def test_it_says_what_to_do_next(shown: Shown) -> None:
+    assert "eventroute dev -f DIR" in " ".join(shown[0].output.split())
+
+
+def test_without_a_terminal_it_prints_plain_lines_that_fit_80_columns(shown: Shown) -> None:
+    output = shown[0].output
+    assert "\x1b" not in output
+    assert "…" in output, "long answers are cut visibly"
+    assert max(len(line.rstrip()) for line in output.splitlines()) <= 80
+
+
+def test_a_served_demo_takes_what_its_printed_commands_send(tmp_path: Path) -> None:
+    with command("demo", "--serve", folder=tmp_path) as running:
+        running.until_said("Logs:")
+        lines = [line.split() for line in running.output().splitlines() if line.startswith("  eventroute send")]
+        assert [words[2] for words in lines] == ["github", "hubspot", "shopify", "slack", "stripe"]
+        for words in lines:
+            sent = subprocess.run(
+                [sys.executable, "-m", "eventroute_cli", *words[1:]], capture_output=True, text=True, check=False
+            )
+            assert sent.returncode == 0, sent.stdout + sent.stderr
+            assert '"status":"queued"' in sent.stdout
+
+
+def test_a_served_demo_takes_the_port_that_it_is_given(tmp_path: Path, unused_port: int) -> None:
+    with command("demo", "--serve", "--port", str(unused_port), folder=tmp_path) as running:
+        running.until_said("Logs:")
+        assert httpx.post(f"http://127.0.0.1:{unused_port}/hooks/nobody/knows").status_code == 404
