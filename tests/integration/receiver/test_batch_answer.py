@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from eventroute import keys
 from eventroute.schemes import Request
 from support.receipts import receipts
 from support.receiving import Receiving, signed
@@ -67,6 +68,14 @@ async def test_of_nothing_but_repeats_the_request_counts_as_a_duplicate(served: 
         entry["delivery"] for entry in first.json()["deliveries"]
     ]
     assert receipts() - before == {("team-a/triage", "duplicate", ""): 1}
+
+
+async def test_an_item_that_stands_twice_in_a_batch_is_a_repeat_of_itself(served: Receiving) -> None:
+    answer = await served.post(batch(item(1), item(1)))
+    first, second = answer.json()["deliveries"]
+    assert (first["status"], second["status"]) == ("queued", "duplicate")
+    assert second["delivery"] == first["delivery"]
+    assert await served.redis.llen(keys.WAKE) == 1
 
 
 async def test_an_empty_batch_is_success_and_starts_nothing(served: Receiving) -> None:

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from eventroute import keys
 from eventroute.schemes import Request
+from support.queue import admit_job
 from support.receipts import receipts
 from support.receiving import Receiving, opened, receiving, signed
 from support.sample_routes import receiver_route
@@ -42,6 +43,13 @@ async def test_what_was_refused_is_admitted_as_new_when_there_is_room(small: Rec
 async def test_a_repeat_is_answered_as_one_however_full_the_queue_is(small: Receiving) -> None:
     for number in (1, 2):
         await small.post(opened(number))
+    assert (await small.post(opened(1))).json()["status"] == "duplicate"
+
+
+async def test_a_repeat_is_one_also_when_the_queue_is_longer_than_it_may_be_now(small: Receiving) -> None:
+    await small.post(opened(1))
+    for number in range(5):  # as when the limit was lowered
+        await admit_job(small.redis, f"older-{number}")
     assert (await small.post(opened(1))).json()["status"] == "duplicate"
 
 

@@ -1,5 +1,7 @@
 """A genuine request that cannot be read is refused for good, and kept once for a person to look at."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -59,6 +61,15 @@ async def test_it_is_kept_once_however_often_and_under_whatever_id_it_is_sent(re
     assert {answer.status_code for answer in answers} == {422}
     assert len({answer.json()["delivery"] for answer in answers}) == 1
     assert await receiver.redis.zcard(keys.DEAD) == 1
+
+
+async def test_a_repeat_changes_nothing_of_what_was_kept(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    delivery = DeliveryId((await receiver.post(sent(b"{"))).json()["delivery"])
+    kept = await receiver.redis.get(keys.delivery(delivery)), await receiver.redis.zscore(keys.DEAD, delivery)
+    await asyncio.sleep(0.005)  # a time of receipt of its own
+    await receiver.post(sent(b"{"))
+    assert kept == (await receiver.redis.get(keys.delivery(delivery)), await receiver.redis.zscore(keys.DEAD, delivery))
 
 
 async def test_two_of_them_are_two_dead_letters(receiver: Receiving) -> None:
