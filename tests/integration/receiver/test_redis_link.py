@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import hiredis
 import pytest
+from structlog.testing import capture_logs
 
 from eventroute_cli.local.processes import free_port
 from eventroute_receiver.link import LinkLostError, RedisLink
@@ -91,6 +92,16 @@ async def test_a_server_that_is_still_loading_is_not_used_until_it_has_loaded() 
         assert not link.is_up
         server.reply = pong_and(b"+OK\r\n")
         await until(lambda: link.is_up)
+
+
+async def test_an_outage_is_logged_once_however_long_it_lasts() -> None:
+    server = Scripted(lambda _command: b"-LOADING Redis is loading the dataset in memory\r\n")
+    with capture_logs() as logs:
+        async with server.serving(), linked(server.url) as link:
+            await until(lambda: server.connections >= 4)
+            server.reply = pong_and(b"+OK\r\n")
+            await until(lambda: link.is_up)
+    assert [entry["event"] for entry in logs][:2] == ["redis_unreachable", "redis_connected"]
 
 
 async def test_a_demoted_server_is_left_for_whoever_is_behind_the_name_now() -> None:

@@ -54,15 +54,19 @@ class RedisLink:
         return self._wire.send(command)
 
     async def run(self) -> None:
-        """Keep the connection open for ever."""
+        """Keep the connection open for ever; an outage is logged when it begins and when it is over."""
+        is_told = False
         while True:
             lost = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(_CONNECT_S):
                     wire = await self._connect(lost)
             except (OSError, LinkLostError, hiredis.ReplyError, TimeoutError) as error:
-                _log.warning("redis_unreachable", error=type(error).__name__)
+                if not is_told:
+                    _log.warning("redis_unreachable", error=type(error).__name__)
+                is_told = True
             else:
+                is_told = False
                 self._wire = wire
                 _log.info("redis_connected")
                 try:
