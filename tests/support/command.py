@@ -29,7 +29,7 @@ class Command:
     def __init__(self, *arguments: str, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder = folder
         self._temporary = folder / "tmp"
-        self._temporary.mkdir()
+        self._temporary.mkdir(parents=True)
         self._output = folder / "output"
         own = {"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "80", "TMPDIR": str(self._temporary)}
         with self._output.open("wb") as output:

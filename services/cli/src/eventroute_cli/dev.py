@@ -9,18 +9,18 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 from rich.text import Text
-from watchfiles import watch
 
 from eventroute.errors import Refused
 from eventroute.ids import DeliveryId
 from eventroute.runtime import tracing
 from eventroute_cli.findings import Examined, examine
 from eventroute_cli.lint import show_findings, summary
+from eventroute_cli.local.changes import Changes
 from eventroute_cli.local.collector import CollectedSpan
 from eventroute_cli.local.interrupt import ending_on_signals
 from eventroute_cli.local.stack import Stack, StackOptions, claude_key, running_stack
 
-_LOOK_MS: Final = 200
+_LOOK_S: Final = 0.2
 _ANSWER_CHARS: Final = 300
 
 
@@ -66,22 +66,24 @@ def dev(
         return examine(files, recursive=recursive, env_file=env_file)
 
     with ending_on_signals(console):
+        changes = Changes(watched, recursive=recursive)
         first = look()
         show_findings(first.findings, console)
         with running_stack(options, environ, lambda line: console.print(line, style="dim")) as stack:
             stack.publish(first.compiled)
             stack.wait_ready()
             _show_routes(first, stack, console)
-            _serve(stack, watched, look, console)
+            _serve(stack, changes, look, console)
 
 
-def _serve(stack: Stack, watched: list[Path], look: Callable[[], Examined], console: Console) -> None:
+def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console: Console) -> None:
     """Publish after each change, and tell what happens, until interrupted."""
     feed = _Feed(stack, console)
-    for changes in watch(*watched, rust_timeout=_LOOK_MS, yield_on_timeout=True, raise_interrupt=True):
+    while True:
+        time.sleep(_LOOK_S)
         stack.processes.check()
         feed.show_new()
-        if not changes:
+        if not changes.come():
             continue
         examined = look()
         show_findings(examined.findings, console)

@@ -1,0 +1,163 @@
+"""`eventroute dev` serves a directory of manifests, and serves it again after each change."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from signal import SIGINT
+
+import httpx
+import pytest
+
+from support.command import Command, command, run
+from support.receiving import pull_request, signed
+
+pytestmark = pytest.mark.real
+
+ROUTE = """\
+apiVersion: eventroute.dev/v1alpha1
+kind: EventRoute
+metadata: {{name: {name}, namespace: team-a}}
+spec:
+  provider: github
+  secretRefs: [{{name: hook, key: secret}}]
+  prompts:
+    - system: Summarize.
+      user: "{text}"
+"""
+OLD, NEW = "the-first-secret-of-all", "the-second-secret-of-all"
+SOON_S = 4.0  # two seconds are promised; a busy machine gets twice as much
+
+
+@dataclass
+class Site:
+    """A folder of manifests that is being served."""
+
+    running: Command
+    folder: Path
+    env_file: Path
+    port: int
+    sent: int = 0
+
+    def post(self, route: str, secret: str = OLD) -> int:
+        """Send a signed event that was never sent before; returns the status."""
+        self.sent += 1
+        request = signed(
+            "github", pull_request(self.sent), event="pull_request", delivery=f"dev-{self.sent}", secret=secret
+        )
+        url = f"http://127.0.0.1:{self.port}/hooks/team-a/{route}"
+        return httpx.post(url, content=request.body, headers=request.headers).status_code
+
+    def serves(self, route: str) -> bool:
+        """Tell whether a route accepts events."""
+        return self.post(route) == 200
+
+    def soon(self, condition: Callable[[], bool]) -> None:
+        """Wait until a change is felt, and make sure that it did not take long."""
+        saved = time.monotonic()
+        self.running.until(condition)
+        assert time.monotonic() - saved < SOON_S
+
+
+def save(folder: Path, name: str, text: str = "A pull request.") -> Path:
+    """Save a manifest as editors do: written beside, then moved into place."""
+    beside = folder / f".{name}.swp"
+    beside.write_text(ROUTE.format(name=name, text=text))
+    return beside.replace(folder / f"{name}.yaml")
+
+
+def allow(env_file: Path, secret: str) -> None:
+    """Write the file of secrets in place, as a shell does."""
+    env_file.write_text(f"team-a/hook/secret={secret}\n")
+
+
+@pytest.fixture
+def site(tmp_path: Path, unused_port: int) -> Iterator[Site]:
+    folder, env_file = tmp_path / "routes", tmp_path / "secrets.env"
+    folder.mkdir()
+    save(folder, "triage")
+    allow(env_file, OLD)
+    options = ("-f", str(folder), "--env-file", str(env_file), "--port", str(unused_port))
+    with command("dev", *options, folder=tmp_path) as running:
+        running.until_said("/hooks/team-a/triage")
+        yield Site(running, folder, env_file, unused_port)
+
+
+def test_a_receipt_and_its_answer_are_shown_as_lines(site: Site) -> None:
+    assert site.post("triage") == 200
+    site.running.until_said("[simulated]")
+    feed = [line for line in site.running.output().splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
+    assert re.search(r"team-a/triage  queued  \d+\.\d ms$", feed[0])
+    assert re.search(r"team-a/triage  pull_request.opened  succeeded  d-\w+  \[simulated\]", feed[1])
+    assert len(feed) == 2
+
+
+def test_a_refused_request_is_shown_with_its_reason(site: Site) -> None:
+    assert site.post("triage", NEW) == 401
+    site.running.until_said("unauthenticated  mismatch")
+
+
+def test_routes_come_and_go_with_their_files(site: Site) -> None:
+    assert site.post("second") == 404
+    save(site.folder, "second")
+    site.soon(partial(site.serves, "second"))
+    assert site.post("triage") == 200
+    (site.folder / "triage.yaml").unlink()
+    site.soon(lambda: site.post("triage") == 404)
+    assert site.post("second") == 200
+
+
+def test_a_changed_prompt_is_what_claude_is_asked(site: Site) -> None:
+    save(site.folder, "triage", text="Tell me about the word-that-was-added.")
+    site.running.until_said("serving 1 of 1 route", times=2)
+    assert site.post("triage") == 200
+    site.running.until_said("[simulated]")
+    assert "word-that-was-added" in site.running.output()
+
+
+def test_a_mistake_is_shown_as_lint_shows_it_and_the_last_good_routes_stay(site: Site) -> None:
+    file = save(site.folder, "triage", text="{{ payload.title")
+    linted = run("lint", str(site.folder), "--env-file", str(site.env_file), folder=site.folder.parent / "lint")[0]
+    (finding,) = [line for line in linted.output.splitlines() if "error" in line and str(file) in line]
+    site.soon(lambda: "the routes from before stay in service" in site.running.output())
+    assert finding in site.running.output()
+    assert site.post("triage") == 200
+    (site.folder / "triage.yaml").write_text("{")
+    site.running.until_said("the routes from before stay in service", times=2)
+    assert site.post("triage") == 200
+    save(site.folder, "triage")
+    site.running.until_said("serving 1 of 1 route", times=2)
+
+
+def test_a_rotated_secret_is_taken_and_the_old_one_is_not(site: Site) -> None:
+    assert site.post("triage", NEW) == 401
+    allow(site.env_file, NEW)
+    site.soon(lambda: site.post("triage", NEW) == 200)
+    assert site.post("triage", OLD) == 401
+
+
+def test_a_single_file_is_followed_through_several_saves(tmp_path: Path, unused_port: int) -> None:
+    allow(tmp_path / "secrets.env", OLD)
+    file = save(tmp_path, "first")
+    options = ("-f", str(file), "--env-file", str(tmp_path / "secrets.env"), "--port", str(unused_port))
+    with command("dev", *options, folder=tmp_path) as running:
+        running.until_said("/hooks/team-a/first")
+        site = Site(running, tmp_path, tmp_path / "secrets.env", unused_port)
+        for name in ("second", "third"):
+            save(tmp_path, name).replace(file)
+            site.soon(partial(site.serves, name))
+
+
+def test_an_interrupt_leaves_nothing(site: Site) -> None:
+    site.running.send(SIGINT)
+    ended = site.running.end()
+    assert (ended.code, site.running.left_behind()) == (130, [])
+    assert "Traceback" not in ended.output
+
+
+def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    ended, left = run("dev", "-f", str(tmp_path / "rutes"), folder=tmp_path)
+    assert f"no such file or directory: {tmp_path / 'rutes'}" in ended.output
+    assert (ended.code, left) == (2, [])
