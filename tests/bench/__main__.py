@@ -36,13 +36,13 @@ async def measure(names: list[str], effort: Effort, console: Console) -> list[Se
     return found
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke run: figures mean nothing")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.write and (options.quick or options.only != list(SECTIONS)):
         parser.error(f"{RESULTS.name} holds whole runs only")
     pin(0, LOAD_CORE)
