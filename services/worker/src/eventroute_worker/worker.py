@@ -101,6 +101,7 @@ class QueueWorker(Worker):
         self._waiting = redis.client()  # a connection of its own: a blocking read must not hold up other commands
         self._lease = scripts.load(self._waiting, "lease")
         self._renew, self._release, self._settle = (scripts.load(redis, n) for n in ("renew", "release", "settle"))
+        self._ends = scripts.Batch(redis)
         self._slot_freed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -254,7 +255,8 @@ class QueueWorker(Worker):
 
     async def _put_back(self, leased: _Leased, end: Later) -> bool:
         name = leased.delivery
-        released = await self._release(
+        released = await self._ends.call(
+            self._release,
             [keys.QUEUE, keys.WAKE, keys.lease(name), keys.tries(name)],
             [name, self.id, int(end.delay_s * 1000), int(end.counts), keys.WAKE_TOKENS],
         )
@@ -264,7 +266,8 @@ class QueueWorker(Worker):
         name, kept_for = leased.delivery, retention(end.outcome)
         is_dead = end.outcome is RunOutcome.DEAD
         record = {"outcome": end.outcome, "reason": end.reason or "", "detail": end.detail, "attempts": leased.tries}
-        settled = await self._settle(
+        settled = await self._ends.call(
+            self._settle,
             [
                 *(keys.QUEUE, keys.job(name), keys.lease(name), keys.tries(name)),
                 *(keys.delivery(name), keys.run(name), keys.DEAD),
