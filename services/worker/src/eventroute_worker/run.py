@@ -142,10 +142,10 @@ class Runner:
             {tracing.ROUTE: delivery.route, tracing.PROVIDER: delivery.provider, tracing.EVENT: delivery.event}
         )
         plan = await self._find_route(delivery)
+        _check_attempts(attempt, begun, delivery, plan)
         event = _read_event(delivery)
         entity = plan.entity.text(event.variables) if plan.entity else Text(None)
         work = _Work(attempt, begun, delivery, plan, event, entity.value)
-        self._check_attempts(work)
         answer = begun.answer or await self._ask(work)
         if answer.text and answer.outcome is not RunOutcome.REFUSED:
             await self._send(work, answer, span)
@@ -167,12 +167,6 @@ class Runner:
                 raise Ended(_with(dead(DeadReason.DEADLINE, "the route could not be read for a day"), delivery))
             raise Ended(Later(delay_s=_NO_ROUTE_PAUSE_S, counts=False))
         raise Ended(Settled(outcome=RunOutcome.DISCARDED, detail="route_deleted", fields=_about(delivery)))
-
-    def _check_attempts(self, work: _Work) -> None:
-        """Give up a delivery whose attempts keep being cut short, as by a payload that kills the process."""
-        allowed = work.plan.route.retry.attempts + (_RESUMPTIONS if work.begun.answer else 0)
-        if work.attempt.number > allowed:
-            self._end(work, dead(DeadReason.ATTEMPTS, f"{work.attempt.number - 1} attempts were cut short"))
 
     async def _ask(self, work: _Work) -> Answer:
         """Get an answer and save it, before anything is done with it."""
@@ -251,6 +245,13 @@ def _read_delivery(begun: Begun) -> Delivery:
         return decode_delivery(begun.delivery)
     except _UNREADABLE as error:
         raise Ended(dead(DeadReason.DECODE, f"the delivery is unreadable: {type(error).__name__}")) from error
+
+
+def _check_attempts(attempt: Attempt, begun: Begun, delivery: Delivery, plan: Plan) -> None:
+    """Give up a delivery whose attempts keep being cut short, before its payload, which may be why, is looked at."""
+    allowed = plan.route.retry.attempts + (_RESUMPTIONS if begun.answer else 0)
+    if attempt.number > allowed:
+        raise Ended(_with(dead(DeadReason.ATTEMPTS, f"{attempt.number - 1} attempts were cut short"), delivery))
 
 
 def _read_event(delivery: Delivery) -> Event:
