@@ -62,14 +62,17 @@ def dev(
     if missing := [str(path) for path in watched if not path.exists()]:
         raise Refused(f"no such file or directory: {', '.join(missing)}")
 
+    def progress(line: str) -> None:
+        console.print(line, style="dim")
+
     def look() -> Examined:
         return examine(files, recursive=recursive, env_file=env_file)
 
-    with ending_on_signals(console):
+    with ending_on_signals(console) as interruption:
         changes = Changes(watched, recursive=recursive)
         first = look()
         show_findings(first.findings, console)
-        with running_stack(options, environ, lambda line: console.print(line, style="dim")) as stack:
+        with running_stack(options, environ, progress, interruption.heed) as stack:
             stack.publish(first.compiled)
             stack.wait_ready()
             _show_routes(first, stack, console)

@@ -35,13 +35,17 @@ def demo(
     """
     started = time.monotonic()
     console = Console(highlight=False)
-    with ending_on_signals(console):
+
+    def progress(line: str) -> None:
+        console.print(line, style="dim")
+
+    with ending_on_signals(console) as interruption:
         from eventroute_cli.local.stack import StackOptions, claude_key, running_stack
 
         options = StackOptions(real_claude_key=claude_key(os.environ) if real else None, receiver_port=port)
         claude = "asking Claude itself" if real else "a Claude simulator"
         console.print(f"[bold]EventRoute demo[/]: Redis, receiver, worker, {claude}")
-        with running_stack(options, os.environ, lambda line: console.print(line, style="dim")) as stack:
+        with running_stack(options, os.environ, progress, interruption.heed) as stack:
             from eventroute_cli.demo.performance import perform  # takes a second, in which the programs start
 
             perform(console, stack, is_real=real, serve=serve, started=started)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from importlib import resources
 from typing import Final
 
@@ -25,6 +25,7 @@ from eventroute_cli.local.stack import Stack
 from eventroute_cli.local.trace_view import build_tree
 
 _DRAWN_PER_S: Final = 8
+_LOOK_S: Final = 0.1
 _SPANS_S: Final = 3.0  # spans arrive in batches a moment after they ended
 
 
@@ -95,15 +96,25 @@ async def _play(
                 secrets=secrets,
                 rows=rows,
             )
-            try:
-                await client.get(f"{stack.wiring.receiver_probe_url}/livez")  # the client's first request takes long
-                await play(sender)
-            except httpx.HTTPError as error:
-                stack.processes.check()
-                raise GaveUp(f"the receiver does not answer: {error!r}") from error
+            await client.get(f"{stack.wiring.receiver_probe_url}/livez")  # the client's first request takes long
+            await _watched(stack, play(sender))
             await _spans_of(stack, rows)
     console.print(build_table(rows, stack.collector, console, with_answers=True))
     return rows
+
+
+async def _watched(stack: Stack, playing: Coroutine[None, None, None]) -> None:
+    """Play to the end, unless a program ends before, or the user does not want to wait for it."""
+    task = asyncio.create_task(playing)
+    try:
+        while not task.done():
+            await asyncio.wait([task], timeout=_LOOK_S)
+            stack.processes.check()
+        await task
+    except httpx.HTTPError as error:
+        raise GaveUp(f"the receiver does not answer: {error!r}") from error
+    finally:
+        task.cancel()
 
 
 async def _spans_of(stack: Stack, rows: Sequence[Row]) -> None:
@@ -143,4 +154,4 @@ def _stay_up(console: Console, stack: Stack, routes: Sequence[EventRoute], secre
     console.print(f"Logs: {stack.processes.log('worker').parent}", soft_wrap=True, markup=False)
     while True:
         stack.processes.check()
-        time.sleep(0.5)
+        time.sleep(_LOOK_S)

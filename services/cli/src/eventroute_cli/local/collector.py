@@ -2,6 +2,7 @@
 
 import gzip
 import threading
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,12 +52,10 @@ class Collector:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
                 try:
-                    collector.take(body)
-                except DecodeError:
+                    body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                    collector.take(gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body)
+                except (DecodeError, ValueError, EOFError, zlib.error, gzip.BadGzipFile):
                     self.send_response(400)
                 else:
                     self.send_response(200)

@@ -51,9 +51,10 @@ def is_ready(probe_port: int) -> bool:
 class Processes:
     """A set of child processes, stopped in reverse order of their start; each one's output goes to a file."""
 
-    def __init__(self, log_folder: Path) -> None:
-        """Take the folder for `<name>.log` files."""
+    def __init__(self, log_folder: Path, heed: Callable[[], None] = lambda: None) -> None:
+        """Take the folder for `<name>.log` files, and what else may raise while programs are waited for."""
         self._log_folder = log_folder
+        self._heed = heed
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -61,12 +62,8 @@ class Processes:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Stop all that were started, also when a signal comes meanwhile."""
-        try:
-            self.stop()
-        except KeyboardInterrupt:
-            self.stop()
-            raise
+        """Stop all that were started."""
+        self.stop()
 
     def start(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start one program.
@@ -111,7 +108,8 @@ class Processes:
             time.sleep(_POLL_S)
 
     def check(self) -> None:
-        """Raise `GaveUp` when any program has ended by itself."""
+        """Raise `GaveUp` when any program has ended by itself; every wait of a local run looks here."""
+        self._heed()
         for name, process in self._running.items():
             if process.poll() is not None:
                 raise GaveUp(f"{name} ended with code {process.returncode}:\n{self._tail(name)}")

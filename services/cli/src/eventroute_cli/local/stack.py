@@ -96,9 +96,12 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(options: StackOptions, environ: Mapping[str, str], progress: Progress) -> Iterator[Stack]:
+def running_stack(
+    options: StackOptions, environ: Mapping[str, str], progress: Progress, heed: Callable[[], None] = lambda: None
+) -> Iterator[Stack]:
     """Run everything while the block runs; afterwards no process and no temporary file is left.
 
+    heed    called in every wait; may raise to end the run
     raises  `GaveUp` with the end of its log when a program does not start, `Refused` when the port is taken
     """
     if options.receiver_port:
@@ -107,7 +110,7 @@ def running_stack(options: StackOptions, environ: Mapping[str, str], progress: P
         tempfile.TemporaryDirectory(prefix="eventroute-") as folder,
         Collector() as collector,
         contextlib.ExitStack() as stack,
-        Processes(Path(folder)) as processes,
+        Processes(Path(folder), heed) as processes,
     ):
         redis_url = stack.enter_context(_redis(processes, Path(folder), environ))
         progress("with a Redis of its own" if configured_url(environ) is None else "with the Redis of REDIS_URL")
