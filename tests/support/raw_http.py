@@ -41,12 +41,14 @@ def chunked(body: bytes, size: int) -> Sequence[bytes]:
 
 @contextlib.asynccontextmanager
 async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Hold a connection while the block runs."""
+    """Hold a connection while the block runs; what was not sent by then is dropped."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield reader, writer
     finally:
-        writer.close()
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def exchange(port: int, *pieces: bytes, pause_s: float = 0, timeout_s: float = 10) -> RawAnswer:

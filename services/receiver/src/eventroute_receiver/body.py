@@ -1,10 +1,14 @@
 """Reading a request body: capped on the stream and against the clock, whatever Content-Length claims."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, Final
 
 Receive = Callable[[], Awaitable[Any]]
+
+_LINGER_S: Final = 0.5
+"""How long a refused body is read on: enough for an answer to cross the world. Arbitrary."""
 
 
 class TooLargeError(Exception):
@@ -30,6 +34,14 @@ async def read_body(receive: Receive, *, declared: bytes | None, max_bytes: int,
         return bytes(done.value)
     async with asyncio.timeout(deadline_s):
         return await _Resumed(reading, waits_for)
+
+
+async def discard_rest(receive: Receive) -> None:
+    """Throw away what still comes, for a moment: to close a connection on unread data would take the answer with it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_S):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 class _Resumed:

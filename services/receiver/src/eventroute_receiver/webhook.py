@@ -32,7 +32,7 @@ from eventroute.schemes import (
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, Admitted, Candidate, Limited, NotNow
 from eventroute_receiver.answer import Answer, Item
-from eventroute_receiver.body import DisconnectedError, TooLargeError, read_body
+from eventroute_receiver.body import DisconnectedError, TooLargeError, discard_rest, read_body
 from eventroute_receiver.intake import Intake
 from eventroute_receiver.routes import Hook
 
@@ -69,6 +69,8 @@ class Webhooks:
             _log.exception("receipt_failed", route=hook and hook.route.path, error=type(error).__name__)
             result = answer.unavailable(Unavailable.INTERNAL)
         await send({"type": "http.response.start", "status": result.status, "headers": result.wire_headers()})
+        if result.outcome is Receipt.TOO_LARGE:
+            await discard_rest(receive)
         await send({"type": "http.response.body", "body": result.body})
         spans.end_receipt(span, result, hook, method=scope["method"])
         metrics.receipts(hook.route.path if hook else "", result.outcome, result.reason).inc()
