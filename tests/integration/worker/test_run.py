@@ -240,7 +240,7 @@ async def test_nothing_is_asked_after_the_deadline(redis: Redis) -> None:
 
 async def test_a_delivery_that_keeps_killing_its_worker_is_given_up(redis: Redis) -> None:
     claude = FakeClaude()
-    unread = sample_delivery(payload=b"[")  # what kills it may be the payload: it is not even looked at
+    unread = sample_delivery(payload=b'"\xff"')  # what kills it may be the payload: it is not even looked at
     end = await _run(redis, claude=claude, delivery=unread, number=4)
     assert _dead(end) == (DeadReason.ATTEMPTS, "3 attempts were cut short")
     assert claude.asked == []
