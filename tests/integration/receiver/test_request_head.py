@@ -51,12 +51,10 @@ async def test_a_long_head_is_read_and_a_64_kib_signature_refused_as_one(served:
     assert (await exchange(served.port, whole(request))).status == 401
 
 
-@pytest.mark.parametrize(
-    "endless",
-    [[b"x-long: ", *[b"a" * 10_000] * 100], [b"x-many: a\r\n" * 1000] * 100, [b"x" * 10_000] * 100],
-    ids=["one value", "many headers", "one name"],
-)
-async def test_a_head_without_end_is_refused_and_counted(served: OnTheWire, endless: list[bytes]) -> None:
+@pytest.mark.parametrize("start", [b"", b"x-long: "], ids=["one name", "one value"])
+@pytest.mark.parametrize("piece", [b"a" * 10_000, b"a: b\r\n" * 2000], ids=["in one line", "in many"])
+async def test_a_head_without_end_is_refused_and_counted(served: OnTheWire, start: bytes, piece: bytes) -> None:
+    endless = [start, *[piece] * (MAX_HEAD_BYTES // len(piece) + 1)]
     before = await served.receipts()
     answer = await exchange(served.port, LINE, *endless)
     assert (answer.status, answer.headers["connection"]) == (431, "close")
