@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from eventroute.runtime import background
 from eventroute.runtime.background import running
+from support.waiting import until
 
 
 async def for_ever() -> None:
@@ -21,7 +23,7 @@ async def test_they_run_in_the_block_and_have_ended_after_it() -> None:
         finally:
             seen.append("ended")
 
-    async with running(watched(), watched()):
+    async with running(watched, watched):
         await asyncio.sleep(0)
         assert seen == ["started", "started"]
     assert seen == ["started", "started", "ended", "ended"]
@@ -39,21 +41,28 @@ async def test_one_that_swallows_a_cancellation_is_cancelled_again() -> None:
                 swallowed += 1
         await for_ever()
 
-    async with asyncio.timeout(1), running(stubborn()):
+    async with asyncio.timeout(1), running(stubborn):
         await asyncio.sleep(0)
     assert swallowed == 2
 
 
-async def test_one_that_fails_is_logged_and_leaves_the_block_alone(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_one_that_fails_is_logged_and_begun_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "_RESTART_S", 0.001)
+    begun = 0
+
     async def failing() -> None:
+        nonlocal begun
+        begun += 1
         raise RuntimeError("as it happens")
 
-    async with running(failing(), for_ever()):
-        await asyncio.sleep(0.01)
-    assert "background_task_failed" in capsys.readouterr().out
+    async with running(failing, for_ever):
+        await until(lambda: begun > 2)
+    assert "background_job_failed" in capsys.readouterr().out
 
 
 async def test_an_error_of_the_block_comes_through() -> None:
     with pytest.raises(KeyError):
-        async with running(for_ever()):
+        async with running(for_ever):
             raise KeyError("the block's own")

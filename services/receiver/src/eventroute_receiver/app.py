@@ -41,7 +41,7 @@ class Receiver:
     async def running(self) -> AsyncIterator[None]:
         """Keep the connection and the route table up while the block runs."""
         try:
-            async with background.running(self.link.run(), self.table.run()):
+            async with background.running(self.link.run, self.table.run):
                 yield
         finally:
             await self.redis.aclose()

@@ -1,6 +1,5 @@
 """`python -m eventroute_worker`: work on deliveries until SIGTERM or SIGINT."""
 
-import asyncio
 import os
 import sys
 import uuid
@@ -11,7 +10,7 @@ import uvloop
 from eventroute import prompt
 from eventroute.errors import Refused
 from eventroute.route_table import WORKER
-from eventroute.runtime import logging, tracing
+from eventroute.runtime import background, logging, tracing
 from eventroute.runtime.redis import connect
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
@@ -54,17 +53,9 @@ async def serve(settings: WorkerSettings) -> None:
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:
             _log.info("worker_started", probe_port=port, slots=settings.max_jobs)
-            await _work(worker, routes, Sweeper(redis))
+            async with background.running(routes.run, Sweeper(redis).run):
+                await worker.async_run()
     _log.info("worker_stopped")
-
-
-async def _work(worker: QueueWorker, routes: RouteTable[prompt.Plan], sweeper: Sweeper) -> None:
-    """Run the worker to its end, and what it needs beside it; if that fails, the process does."""
-    async with asyncio.TaskGroup() as tasks:
-        beside = [tasks.create_task(routes.run()), tasks.create_task(sweeper.run())]
-        await worker.async_run()
-        for task in beside:
-            task.cancel()
 
 
 def main() -> int:

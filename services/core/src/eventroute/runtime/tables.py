@@ -156,15 +156,19 @@ class RouteTable(Generic[Route]):
 
     async def run(self) -> None:
         """Follow the table for ever: announcements at once, missed ones within a heartbeat, lost connections anew."""
+        is_away = False
         while True:
             try:
                 async with self._redis.pubsub() as announcements:
                     await announcements.subscribe(keys.table_changed(self._plane.name))
                     await self.refresh()
+                    is_away = False
                     await self._follow(announcements)
             except (RedisError, OSError, msgspec.MsgspecError) as error:
                 # Away, out of memory, a forbidden command, a foreign announcement: nothing ends the following for good.
-                _log.warning("route_table_unreachable", plane=self._plane.name, error=type(error).__name__)
+                if not is_away:
+                    _log.warning("route_table_unreachable", plane=self._plane.name, error=type(error).__name__)
+                is_away = True
                 await asyncio.sleep(_RECONNECT_S * random.uniform(0.5, 1.5))  # noqa: S311 - spread, not secrecy
 
     async def _follow(self, announcements: PubSub) -> None:
