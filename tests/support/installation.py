@@ -111,7 +111,7 @@ class Installation:
         )
         command = server_command(redis_port, folder, append_only=True)
         self.valkey = self._owned(Program("valkey", command, os.environ, port=redis_port, log=folder))
-        claude = ["eventroute_cli", "simulator", "--port", str(claude_port), "--latency", "0.03", "--spread", "0.3"]
+        claude = ["eventroute_cli", "simulator", "--port", str(claude_port), "--latency", "0.05", "--spread", "0.3"]
         self._claude = self._owned(
             Program("simulator", [sys.executable, "-m", *claude], os.environ, port=claude_port, log=folder)
         )

@@ -17,10 +17,10 @@ async def test_a_rolling_restart_refuses_nobody_who_was_let_in(site: Installatio
     for receiver in receivers:
         await receiver.until_ready()
     await worker.until_listening()
-    burst = Burst([receiver.hooks_url for receiver in receivers])
+    burst = Burst([receiver.hooks_url for receiver in receivers], pause_s=0.1)
     async with burst.sending():
-        for acknowledged, receiver in zip((100, 250), receivers, strict=True):
-            await burst.until_acknowledged(acknowledged)
+        for receiver in receivers:
+            await burst.until_acknowledged(100)
             assert await receiver.end(SIGTERM) == 0
             await receiver.start().until_ready()
     account = await settled(site, burst)

@@ -17,8 +17,12 @@ pytestmark = pytest.mark.real
 SLOTS = 20  # of a worker, unless set
 
 
-async def _leases(site: Installation) -> int:
+async def _leased(site: Installation) -> int:
     return len([name async for name in site.redis.scan_iter(match=keys.lease(DeliveryId("*")), count=1000)])
+
+
+async def _is_busy(site: Installation) -> bool:
+    return await _leased(site) > 0
 
 
 async def test_in_the_middle_of_a_burst_another_one_goes_on_where_it_stopped(site: Installation) -> None:
@@ -28,9 +32,10 @@ async def test_in_the_middle_of_a_burst_another_one_goes_on_where_it_stopped(sit
     burst = Burst([receiver.hooks_url])
     async with burst.sending():
         await burst.until_acknowledged(200)
+        await until(lambda: _is_busy(site))
         await killed.end(SIGKILL)
         killed_ns = time.time_ns()
-        leased = await _leases(site)
+        leased = await _leased(site)
         other.start()
     account = await settled(site, burst)
     assert discrepancies(account, burst) == []
