@@ -99,6 +99,11 @@ def test_a_refused_request_is_shown_with_its_reason(site: Site) -> None:
     site.running.until_said("unauthenticated  mismatch")
 
 
+def test_a_request_without_a_route_is_shown_with_its_path(site: Site) -> None:
+    assert site.post("triaje") == 404
+    site.running.until_said("/hooks/team-a/triaje  unknown_route")
+
+
 def test_routes_come_and_go_with_their_files(site: Site) -> None:
     assert site.post("second") == 404
     save(site.folder, "second")

@@ -73,8 +73,9 @@ def dev(
         first = look()
         show_findings(first.findings, console)
         with running_stack(options, environ, progress, interruption.heed) as stack:
-            stack.publish(first.compiled)
-            stack.wait_ready()
+            with console.status("starting"):
+                stack.publish(first.compiled)
+                stack.wait_ready()
             _show_routes(first, stack, console)
             _serve(stack, changes, look, console)
 
@@ -124,7 +125,8 @@ class _Feed:
     def _line(self, span: CollectedSpan, rest: str) -> None:
         facts = span.attributes
         clock = time.strftime("%H:%M:%S", time.localtime(span.start_ns / 1e9))
-        words = [str(facts.get(key, "")) for key in (tracing.ROUTE, tracing.EVENT, tracing.OUTCOME, tracing.REASON)]
+        where = facts.get(tracing.ROUTE) or facts.get(tracing.URL_PATH, "")
+        words = [str(where), *(str(facts.get(key, "")) for key in (tracing.EVENT, tracing.OUTCOME, tracing.REASON))]
         line = Text(f"{clock}  " + "  ".join(word for word in words if word), "red" if span.failed else "")
         self._console.print(line.append(f"  {rest}", "dim"))
 

@@ -14,6 +14,7 @@ from eventroute_receiver.routes import Hook
 
 _NO_PARENT: Final = Context()
 _SERVER_ERROR: Final = 500
+_MAX_PATH_CHARS: Final = 200  # longer than any route; a path without a route is whatever somebody sent
 
 
 def start_receipt(tracer: Tracer, headers: list[tuple[bytes, bytes]]) -> Span:
@@ -43,9 +44,12 @@ def start_send(tracer: Tracer, receipt: Span, *, count: int) -> Span:
     )
 
 
-def end_receipt(span: Span, answer: Answer, hook: Hook | None, *, method: str) -> None:
-    """Note how the request was answered."""
+def end_receipt(span: Span, answer: Answer, hook: Hook | None, *, method: str, path: str) -> None:
+    """Note how the request was answered, and where it went: a route, or a path without one."""
     if span.is_recording():
+        where = {tracing.URL_PATH: path[:_MAX_PATH_CHARS]}
+        if hook:
+            where |= {tracing.ROUTE: hook.route.path, tracing.PROVIDER: hook.route.scheme.name}
         span.set_attributes(
             {
                 tracing.HTTP_METHOD: method,
@@ -53,7 +57,7 @@ def end_receipt(span: Span, answer: Answer, hook: Hook | None, *, method: str) -
                 tracing.HTTP_STATUS: answer.status,
                 tracing.OUTCOME: answer.outcome,
                 **({tracing.REASON: answer.reason} if answer.reason else {}),
-                **({tracing.ROUTE: hook.route.path, tracing.PROVIDER: hook.route.scheme.name} if hook else {}),
+                **where,
             }
         )
         if answer.status >= _SERVER_ERROR:

@@ -72,7 +72,7 @@ class Webhooks:
         if result.outcome is Receipt.TOO_LARGE:
             await discard_rest(receive)
         await send({"type": "http.response.body", "body": result.body})
-        spans.end_receipt(span, result, hook, method=scope["method"])
+        spans.end_receipt(span, result, hook, method=scope["method"], path=scope["raw_path"].decode("latin-1"))
         metrics.receipts(hook.route.path if hook else "", result.outcome, result.reason).inc()
         metrics.ack_seconds(result.outcome).observe(time.perf_counter() - started)
 
