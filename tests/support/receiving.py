@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import msgspec
@@ -61,7 +61,7 @@ async def receiving(url: str, redis: Redis, **settings: Any) -> AsyncIterator[Re
     """Run a receiver while the block runs, connected and with an empty table."""
     table_key = new_key_text()
     receiver = build_receiver(ReceiverSettings(redis_url=SecretStr(url), table_key=SecretStr(table_key), **settings))
-    transport = httpx.ASGITransport(app=cast("Any", receiver.hooks))  # two typings of one protocol
+    transport = httpx.ASGITransport(app=receiver.hooks)
     async with receiver.running(), httpx.AsyncClient(transport=transport, base_url="http://receiver") as client:
         await until(lambda: receiver.link.is_up)
         yield Receiving(receiver, redis, SealKey.from_text(table_key), client)

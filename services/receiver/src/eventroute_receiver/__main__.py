@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import os
 import signal
@@ -66,11 +67,23 @@ async def serve(settings: ReceiverSettings) -> None:
         loop.add_signal_handler(signum, stop)
     async with receiver.running():
         serving_probes = asyncio.create_task(probes.serve())
+        _tune_collector()
         _log.info("receiver_started", port=settings.port, probe_port=settings.probe_port)
         await hooks.serve()
         probes.should_exit = True  # last, so that the kubelet hears "draining" to the end
         await serving_probes
     _log.info("receiver_stopped")
+
+
+def _tune_collector() -> None:
+    """Spare the garbage collector what lives for ever, and most of its looks at what does not.
+
+    A receipt leaves no cycles, yet allocates enough for the default thresholds to start a collection every few
+    receipts: 13 of 156 us, measured.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def main() -> int:
