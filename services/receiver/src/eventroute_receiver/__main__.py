@@ -5,7 +5,6 @@ import contextlib
 import functools
 import gc
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,9 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from eventroute.errors import Refused
-from eventroute.runtime import logging as runtime_logging
-from eventroute.runtime import tracing
+from eventroute.runtime.program import run_program
 from eventroute_receiver.app import build_receiver
 from eventroute_receiver.head import HeadLimits
 from eventroute_receiver.settings import ReceiverSettings
@@ -54,6 +51,7 @@ def _server(app: Any, settings: ReceiverSettings, *, port: int) -> _Server:
 
 async def serve(settings: ReceiverSettings) -> None:
     """Run until asked to stop; then accept nothing more, finish what is in flight, and leave."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are one line per malformed request
     receiver = build_receiver(settings)
     hooks = _server(receiver.hooks, settings, port=settings.port)
     probes = _server(receiver.probes, settings, port=settings.probe_port)
@@ -87,24 +85,8 @@ def _tune_collector() -> None:
 
 
 def main() -> int:
-    """Read settings, set up logs and traces, serve; returns the exit code."""
-    try:
-        settings = ReceiverSettings.load(os.environ)
-    except Refused as error:
-        print(f"eventroute-receiver: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
-        return 2
-    runtime_logging.setup(settings.log_level, program="receiver")
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are one line per malformed request
-    provider = tracing.setup("eventroute-receiver")
-    try:
-        uvloop.run(serve(settings))
-    except Refused as error:
-        _log.error("receiver_refused", error=str(error))
-        return 2
-    finally:
-        if provider is not None:
-            provider.shutdown()
-    return 0
+    """Run the receiver; returns the exit code."""
+    return run_program("receiver", ReceiverSettings, serve, run=uvloop.run)
 
 
 if __name__ == "__main__":

@@ -28,5 +28,3 @@ class ReceiverSettings(Settings):
     """How long a sender may take for its body."""
     shutdown_grace_s: int = Field(default=20, ge=1)
     """How long requests in flight may take when the process is asked to stop."""
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    """Lowest level that is logged."""

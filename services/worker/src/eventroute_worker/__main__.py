@@ -1,6 +1,5 @@
 """`python -m eventroute_worker`: work on deliveries until SIGTERM or SIGINT."""
 
-import os
 import sys
 import uuid
 
@@ -8,9 +7,9 @@ import structlog
 import uvloop
 
 from eventroute import prompt
-from eventroute.errors import Refused
 from eventroute.route_table import WORKER
-from eventroute.runtime import background, logging, tracing
+from eventroute.runtime import background
+from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
@@ -59,23 +58,8 @@ async def serve(settings: WorkerSettings) -> None:
 
 
 def main() -> int:
-    """Read settings, set up logs and traces, work; returns the exit code."""
-    try:
-        settings = WorkerSettings.load(os.environ)
-    except Refused as error:
-        print(f"eventroute-worker: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
-        return 2
-    logging.setup(settings.log_level, program="worker")
-    provider = tracing.setup("eventroute-worker")
-    try:
-        uvloop.run(serve(settings))
-    except Refused as error:
-        _log.error("worker_refused", error=str(error))
-        return 2
-    finally:
-        if provider is not None:
-            provider.shutdown()
-    return 0
+    """Run the worker; returns the exit code."""
+    return run_program("worker", WorkerSettings, serve, run=uvloop.run)
 
 
 if __name__ == "__main__":

@@ -35,5 +35,3 @@ class WorkerSettings(Settings):
     """An installation's own prices, over the built-in ones: a file of the form of `prices.json`."""
     propagate_trace: bool = False
     """Send `traceparent` to Claude: the trace id then leaves the installation."""
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    """Lowest level that is logged; the `log` sink's answers always are."""
