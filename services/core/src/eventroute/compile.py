@@ -91,10 +91,10 @@ class Reason(StrEnum):
     TOLERANCE_WITHOUT_TIMESTAMP = "ToleranceWithoutTimestamp"
     PUBLIC_URL_MISSING = "PublicURLMissing"
 
-    SECRET_REF_MISSING = "SecretRefMissing"  # noqa: S105  # a reason's name
-    SECRET_UNUSED = "SecretUnused"  # noqa: S105  # the same
-    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  # the same
-    SECRET_KEY_NOT_FOUND = "SecretKeyNotFound"  # noqa: S105  # the same
+    SECRET_REF_MISSING = "SecretRefMissing"  # a reason's name
+    SECRET_UNUSED = "SecretUnused"  # the same
+    SECRET_NOT_FOUND = "SecretNotFound"  # the same
+    SECRET_KEY_NOT_FOUND = "SecretKeyNotFound"  # the same
     SECRET_EMPTY = SecretProblem.EMPTY.value
     SECRET_HAS_WHITESPACE = SecretProblem.HAS_WHITESPACE.value
     SECRET_PUBLICLY_KNOWN = SecretProblem.PUBLICLY_KNOWN.value

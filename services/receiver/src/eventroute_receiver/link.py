@@ -75,7 +75,7 @@ class RedisLink:
                     self._wire = None
                     wire.close()
                 _log.warning("redis_connection_lost")
-            await asyncio.sleep(_RECONNECT_S * random.uniform(0.5, 1.5))  # noqa: S311 - spread, not secrecy
+            await asyncio.sleep(_RECONNECT_S * random.uniform(0.5, 1.5))
 
     async def _connect(self, lost: asyncio.Future[None]) -> "_Wire":
         loop = asyncio.get_running_loop()

@@ -18,4 +18,4 @@ def pause_s(attempt: int, *, after_s: float | None = None) -> float:
     after_s  the least wait that the other side named
     """
     ceiling = min(CAP_S, BASE_S * 2 ** min(attempt - 1, 32))
-    return max(after_s or 0.0, 0.0) + random.uniform(0, ceiling)  # noqa: S311 - spread, not secrecy
+    return max(after_s or 0.0, 0.0) + random.uniform(0, ceiling)

@@ -38,7 +38,7 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep for ever."""
         while True:
-            await asyncio.sleep(INTERVAL_S * random.uniform(0.5, 1.5))  # noqa: S311 - spread, not secrecy
+            await asyncio.sleep(INTERVAL_S * random.uniform(0.5, 1.5))
             try:
                 await self.sweep()
             except (RedisError, *CONNECTION_ERRORS) as error:

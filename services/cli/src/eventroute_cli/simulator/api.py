@@ -82,7 +82,7 @@ class Simulator:
         self._settings = settings
         self._cache = PromptCache()
         self._limiters: dict[str, Limiter] = {}
-        self._random = Random(settings.seed)  # noqa: S311  latencies, no secret
+        self._random = Random(settings.seed)
         self._ids = map("{:06d}".format, count(1))
         self._run = secrets.token_hex(9)  # ids of two runs must not meet in one history
 

@@ -112,7 +112,7 @@ class FaultScript:
     def __init__(self, faults: Sequence[Fault] = (), *, seed: int = 0) -> None:
         """Take the faults in the order in which they are to be tried; `seed` makes rates repeatable."""
         self._pending: list[Pending] = []
-        self._random = Random(seed)  # noqa: S311  draws of a script, no secret
+        self._random = Random(seed)
         self.add(faults)
 
     def add(self, faults: Iterable[Fault]) -> None:

@@ -169,7 +169,7 @@ class RouteTable(Generic[Route]):
                 if not is_away:
                     _log.warning("route_table_unreachable", plane=self._plane.name, error=type(error).__name__)
                 is_away = True
-                await asyncio.sleep(_RECONNECT_S * random.uniform(0.5, 1.5))  # noqa: S311 - spread, not secrecy
+                await asyncio.sleep(_RECONNECT_S * random.uniform(0.5, 1.5))
 
     async def _follow(self, announcements: PubSub) -> None:
         next_beat = 0.0

@@ -14,7 +14,7 @@ _ARGUMENTS: Final = 2
 def main(arguments: list[str]) -> int:
     """Write the page, or tell whether the file is what would be written; returns the exit code."""
     if len(arguments) != _ARGUMENTS or arguments[0] not in {"--write", "--check"}:
-        print(_USAGE, file=sys.stderr)  # noqa: T201 - a command
+        print(_USAGE, file=sys.stderr)
         return 2
     mode, file = arguments[0], Path(arguments[1])
     page = build_reference(SCHEMES.values())
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if file.is_file() and file.read_text(encoding="utf-8") == page:
         return 0
-    print(f"{file} is not what the scheme table says; run `make generate`", file=sys.stderr)  # noqa: T201
+    print(f"{file} is not what the scheme table says; run `make generate`", file=sys.stderr)
     return 1
 
 
