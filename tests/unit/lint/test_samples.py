@@ -31,10 +31,7 @@ def test_all_samples_have_paths_of_their_own() -> None:
     assert len({verdict.path for verdict in verdicts}) == len(FILES) == 6
 
 
-def test_the_demo_runs_the_samples_as_they_are() -> None:
-    shipped = [
-        item for item in files("eventroute_cli").joinpath("demo", "routes").iterdir() if item.name.endswith(".yaml")
-    ]
-    assert shipped
-    for item in shipped:
-        assert item.read_text() == (SAMPLES / item.name).read_text(), item.name
+def test_the_demo_runs_the_samples_themselves() -> None:
+    shipped = sorted(Path(str(files("eventroute_cli").joinpath("demo", "routes"))).glob("*.yaml"))
+    assert len(shipped) == 5
+    assert [(SAMPLES / file.name).resolve() for file in shipped] == [file.resolve() for file in shipped]

@@ -34,13 +34,7 @@ def start_send(tracer: Tracer, receipt: Span, *, count: int) -> Span:
         tracing.SEND_SPAN,
         context=set_span_in_context(receipt, _NO_PARENT),
         kind=SpanKind.PRODUCER,
-        attributes={
-            tracing.MESSAGING_SYSTEM: "redis",
-            tracing.MESSAGING_OPERATION: "send",
-            tracing.MESSAGING_OPERATION_TYPE: "send",
-            tracing.MESSAGING_DESTINATION: tracing.DESTINATION,
-            tracing.MESSAGING_BATCH_COUNT: count,
-        },
+        attributes={**tracing.messaging("send"), tracing.MESSAGING_BATCH_COUNT: count},
     )
 
 

@@ -110,10 +110,7 @@ class Runner:
             context=tracing.remote_context(attempt.traceparent),
             kind=SpanKind.CONSUMER,
             attributes={
-                tracing.MESSAGING_SYSTEM: "redis",
-                tracing.MESSAGING_OPERATION: "process",
-                tracing.MESSAGING_OPERATION_TYPE: "process",
-                tracing.MESSAGING_DESTINATION: tracing.DESTINATION,
+                **tracing.messaging("process"),
                 tracing.MESSAGING_MESSAGE_ID: attempt.delivery,
                 tracing.ATTEMPT: attempt.number,
             },

@@ -81,6 +81,16 @@ def tracer() -> Tracer:
     return trace.get_tracer("eventroute")
 
 
+def messaging(operation: str) -> dict[str, str]:
+    """Say what a span does with the queue: `send` or `process`."""
+    return {
+        MESSAGING_SYSTEM: "redis",
+        MESSAGING_OPERATION: operation,
+        MESSAGING_OPERATION_TYPE: operation,
+        MESSAGING_DESTINATION: DESTINATION,
+    }
+
+
 def traceparent(span: Span) -> str:
     """Write a span's context as a W3C `traceparent`; empty when there is no trace."""
     context = span.get_span_context()
