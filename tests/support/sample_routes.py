@@ -18,6 +18,7 @@ def receiver_route(provider: str = "github", *, name: str = "triage", **changes:
         "generation": 1,
         "scheme": SCHEMES[provider],
         "secrets": (Secret(SECRET.encode()),),
+        "secret_names": ("hook/secret",),
         "public_url": None,
         "suspend": False,
         "filter": None,

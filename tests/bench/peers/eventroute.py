@@ -40,6 +40,7 @@ async def publish_route(site: Site) -> None:
         generation=1,
         scheme=SCHEMES["github"],
         secrets=(Secret(SECRET.encode()),),
+        secret_names=("hook/secret",),
         public_url=None,
         suspend=False,
         filter=None,

@@ -519,6 +519,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         generation=gathered.route.metadata.generation,
         scheme=scheme,
         secrets=tuple(map(_value, gathered.secrets)) if needs_secret(scheme) else (),
+        secret_names=tuple(f"{ref.name}/{ref.key}" for ref in spec.secret_refs) if needs_secret(scheme) else (),
         public_url=spec.public_url,
         suspend=spec.suspend,
         filter=spec.filter,

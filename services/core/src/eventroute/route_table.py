@@ -31,6 +31,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """The whole row, not its name: a receiver needs no newer code to serve a provider that the compiler knows."""
     secrets: tuple[Secret, ...]
     """Current first; each one is accepted."""
+    secret_names: tuple[str, ...]
+    """`<Secret>/<key>` of each of `secrets`: what status and metrics call it when it matched."""
     public_url: str | None
     """What URL-signing schemes verify against; never taken from the request's own headers."""
     suspend: bool
