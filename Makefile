@@ -2,11 +2,12 @@
 
 UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
-MEMBERS := services/core services/receiver services/worker services/cli
-DEPLOYABLES := receiver worker cli
+MEMBERS := services/core services/receiver services/worker services/cli operator
+LOCAL := $(filter-out operator,$(MEMBERS))
+DEPLOYABLES := services/receiver services/worker services/cli operator
 COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
           --custom-compile-command "make lock" --no-emit-package eventroute-core --no-emit-package eventroute-receiver \
-          --no-emit-package eventroute-worker
+          --no-emit-package eventroute-worker --no-emit-package eventroute-operator
 
 .PHONY: demo test check lock generate bench
 
@@ -20,9 +21,9 @@ check: .venv/installed  ## format, lint, types, layers, generated files, pinned 
 	UV=$(UV) PATH=$(CURDIR)/.venv/bin:$$PATH .ci/check
 
 lock: $(UV)  ## compile requirements/*.txt from the members' and the root's pyproject.toml (UPGRADE=--upgrade for newer versions)
-	for d in $(DEPLOYABLES); do $(COMPILE) $(UPGRADE) services/$$d/pyproject.toml -o requirements/$$d.txt || exit 1; done
+	for d in $(DEPLOYABLES); do $(COMPILE) $(UPGRADE) $$d/pyproject.toml -o requirements/$${d##*/}.txt || exit 1; done
 	$(COMPILE) $(UPGRADE) --group build -o requirements/build.txt
-	$(COMPILE) $(UPGRADE) services/cli/pyproject.toml --group dev -o requirements/dev.txt
+	$(COMPILE) $(UPGRADE) services/cli/pyproject.toml operator/pyproject.toml --group dev -o requirements/dev.txt
 
 generate: .venv/installed  ## rewrite every generated file
 	.venv/bin/python -m eventroute.schemes --write services/PROVIDERS.md
@@ -42,8 +43,8 @@ bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARG
 	VIRTUAL_ENV=.venv $(UV) pip install -q --no-deps --no-build-isolation $(MEMBERS:%=-e %)
 	@touch $@
 
-.venv-demo/installed: $(UV) requirements/cli.txt requirements/build.txt $(MEMBERS:%=%/pyproject.toml)
+.venv-demo/installed: $(UV) requirements/cli.txt requirements/build.txt $(LOCAL:%=%/pyproject.toml)
 	$(UV) venv -q --allow-existing .venv-demo
 	VIRTUAL_ENV=.venv-demo $(UV) pip sync -q --require-hashes requirements/cli.txt requirements/build.txt
-	VIRTUAL_ENV=.venv-demo $(UV) pip install -q --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	VIRTUAL_ENV=.venv-demo $(UV) pip install -q --no-deps --no-build-isolation $(LOCAL:%=-e %)
 	@touch $@

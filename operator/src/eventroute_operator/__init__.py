@@ -1,0 +1,1 @@
+"""EventRoute's operator: EventRoutes, Secrets and ConfigMaps in; route tables, status and Events out."""
