@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from eventroute import keys
 from eventroute.ids import DeliveryId
 from eventroute.route_table import RECEIVER, ReceiverRoute
-from eventroute.runtime.tables import publish, served_versions
+from eventroute.runtime.tables import heartbeats, publish
 from eventroute.sealed import SealKey
 from eventroute_cli.local.environment import Wiring
 from eventroute_cli.local.processes import Processes, free_port
@@ -106,7 +106,7 @@ class OnTheWire:
         version = await publish(self.redis, RECEIVER, {route.path: route for route in routes}, self.key)
 
         async def is_served() -> bool:
-            return version in await served_versions(self.redis, RECEIVER)
+            return version in [beat.version for beat in await heartbeats(self.redis, RECEIVER)]
 
         await until(is_served)
 

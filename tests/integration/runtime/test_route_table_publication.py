@@ -10,7 +10,7 @@ from eventroute import keys
 from eventroute.errors import Refused
 from eventroute.ids import RoutePath, route_path
 from eventroute.route_table import RECEIVER, ReceiverRoute
-from eventroute.runtime.tables import Change, RouteTable, publish, served_versions
+from eventroute.runtime.tables import Change, RouteTable, heartbeats, publish
 from eventroute.sealed import SealKey, new_key_text
 from support.sample_routes import receiver_route
 
@@ -92,8 +92,16 @@ async def test_a_process_says_which_version_it_serves(redis: Redis, following: T
     version = await publish(redis, RECEIVER, _entries(receiver_route()), key)
     await _until(lambda: following.version == version)
     async with asyncio.timeout(5):
-        while await served_versions(redis, RECEIVER) != [version]:
+        while [beat.version for beat in await heartbeats(redis, RECEIVER)] != [version]:
             await asyncio.sleep(0.01)
+
+
+async def test_a_process_that_is_dead_is_forgotten(redis: Redis, following: Table, key: SealKey) -> None:
+    await publish(redis, RECEIVER, _entries(receiver_route()), key)
+    await redis.sadd(keys.processes(RECEIVER.name), "dead")
+    await _until(lambda: following.version is not None)
+    assert len(await heartbeats(redis, RECEIVER)) == 1
+    assert b"dead" not in await redis.smembers(keys.processes(RECEIVER.name))
 
 
 async def test_a_missed_announcement_is_made_good_by_reading_everything(

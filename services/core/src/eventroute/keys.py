@@ -36,6 +36,11 @@ def process(plane: str, process_id: str) -> str:
     return f"eventroute:process:{plane}:{process_id}"
 
 
+def processes(plane: str) -> str:
+    """SET, ids of a plane's processes. Each adds itself with its heartbeat; the operator removes the dead. Kept."""
+    return f"eventroute:processes:{plane}"
+
+
 def claim(claim_id: ClaimId) -> str:
     """STRING, the id of the delivery that took the claim. Receiver writes; lives for the scheme's dedup lifetime."""
     return f"eventroute:claim:{claim_id}"
@@ -44,6 +49,14 @@ def claim(claim_id: ClaimId) -> str:
 def bucket(route: RouteUid) -> str:
     """HASH, a route's token bucket. Receiver writes; lives until it would be full again."""
     return f"eventroute:bucket:{route}"
+
+
+def stats(route: RouteUid) -> str:
+    """HASH, what a route's status tells of its traffic. Receiver and worker add to it; operator reads; lives 30 days.
+
+    The fields are `eventroute.runtime.stats`' own. A life begins anew with each write.
+    """
+    return f"eventroute:stats:{route}"
 
 
 def delivery(delivery_id: DeliveryId) -> str:

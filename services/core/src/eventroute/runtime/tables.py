@@ -10,7 +10,7 @@ A table in memory outlives Redis and the publisher: it is replaced, never forgot
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -48,11 +48,13 @@ class Change(msgspec.Struct, frozen=True):
     paths: list[RoutePath]
 
 
-class _Heartbeat(msgspec.Struct, frozen=True):
-    """What a process says of itself."""
+class Heartbeat(msgspec.Struct, frozen=True):
+    """What a live process says of itself."""
 
     version: int | None
+    """The table version that it serves; None while it is cold."""
     broken: list[RoutePath]
+    """Published routes that it cannot read."""
 
 
 async def publish(redis: Redis, plane: Plane[Entry], entries: Mapping[RoutePath, Entry], key: SealKey) -> int:
@@ -122,7 +124,7 @@ class RouteTable(Generic[Route]):
         self._redis = redis
         self._plane: Plane[Any] = plane
         self._key = key
-        self._process_key = keys.process(plane.name, process_id)
+        self._process_id = process_id
         self._prepare: Callable[[Any], Route] = prepare
         self._routes: dict[RoutePath, Route] = {}
         self._broken: set[RoutePath] = set()
@@ -185,11 +187,12 @@ class RouteTable(Generic[Route]):
                 await self._apply(msgspec.json.decode(message["data"], type=Change))
 
     async def _beat(self) -> None:
-        state = msgspec.json.encode(_Heartbeat(version=self.version, broken=sorted(self._broken)))
+        plane, state = self._plane.name, Heartbeat(version=self.version, broken=sorted(self._broken))
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(self._process_key, state, ex=HEARTBEAT_LIFETIME_S)
-            pipe.hget(keys.table(self._plane.name), _VERSION)
-            _, stored = await pipe.execute()
+            pipe.set(keys.process(plane, self._process_id), msgspec.json.encode(state), ex=HEARTBEAT_LIFETIME_S)
+            pipe.sadd(keys.processes(plane), self._process_id)
+            pipe.hget(keys.table(plane), _VERSION)
+            *_, stored = await pipe.execute()
         if stored is not None and int(stored) != self.version:
             await self.refresh()
 
@@ -227,9 +230,14 @@ class RouteTable(Generic[Route]):
         self._broken.discard(path)
 
 
-async def served_versions(redis: Redis, plane: Plane[Any]) -> list[int | None]:
-    """List which version each live process of a plane serves; a cold process counts as None."""
-    pattern = keys.process(plane.name, "*")
-    found: Iterable[bytes] = [key async for key in redis.scan_iter(match=pattern, count=1000)]
-    states = await redis.mget(list(found)) if found else []
-    return [msgspec.json.decode(state, type=_Heartbeat).version for state in states if state is not None]
+async def heartbeats(redis: Redis, plane: Plane[Any]) -> list[Heartbeat]:
+    """Read what each live process of a plane says; the dead are forgotten on the way.
+
+    A set names the processes, so that nobody has to search a database full of deliveries for them.
+    """
+    known = keys.processes(plane.name)
+    ids = sorted(member.decode() for member in await redis.smembers(known))
+    states = await redis.mget([keys.process(plane.name, each) for each in ids]) if ids else []
+    if dead := [each for each, state in zip(ids, states, strict=True) if state is None]:
+        await redis.srem(known, *dead)  # one that was only slow adds itself again with its next heartbeat
+    return [msgspec.json.decode(state, type=Heartbeat) for state in states if state is not None]
