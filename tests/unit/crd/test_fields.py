@@ -68,7 +68,9 @@ def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: 
         ({"sinks": []}, "spec.sinks", "must have at least 1 items"),
         ({"sinks": [{}]}, "spec.sinks[0]", "set exactly one of log and stream"),
         ({"sinks": [{"log": {}, "stream": {}}]}, "spec.sinks[0]", "set exactly one of log and stream"),
-        ({"sinks": [{"log": None}]}, "spec.sinks[0]", "set exactly one of log and stream"),
+        ({"sinks": [{"log": None}]}, "spec.sinks[0].log", "must not be null"),
+        ({"filter": None}, "spec.filter", "must not be null; leave the field out"),
+        ({"model": {"apiKeyRef": None}}, "spec.model.apiKeyRef", "must not be null"),
         ({"sinks": [{"stream": {"name": "a:b"}}]}, "spec.sinks[0].stream.name", "must match"),
     ],
 )

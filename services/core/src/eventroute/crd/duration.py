@@ -1,14 +1,20 @@
 """Durations as Kubernetes writes them: `90s`, `1h30m`. Whole seconds; nothing here is faster."""
 
 import re
-from typing import Annotated, Final
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
+from pydantic_core import CoreSchema, core_schema
+
+from eventroute.crd.rules import Rule, mark
+
+PATTERN: Final = r"^([0-9]{1,6}[hms]){1,3}$"
 
 _PART = re.compile(r"([0-9]+)(h|m|s)")
 _SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 
-Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}[hms]){1,3}$", max_length=21)]
+Duration = Annotated[str, StringConstraints(pattern=PATTERN, max_length=21)]
 
 
 def seconds(duration: str) -> int:
@@ -16,12 +22,27 @@ def seconds(duration: str) -> int:
     return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))
 
 
-def between(least: str, most: str) -> AfterValidator:
-    """Bound a duration, both ends included."""
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Bounds of a duration, both ends included: for Pydantic, and as a rule for the API server."""
 
-    def check(duration: str) -> str:
-        if not seconds(least) <= seconds(duration) <= seconds(most):
-            raise ValueError(f"must be between {least} and {most}")
+    least: str
+    most: str
+
+    @property
+    def _message(self) -> str:
+        return f"must be between {self.least} and {self.most}"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check after the text's own form."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Add the rule to the text's schema."""
+        cel = f"duration(self) >= duration('{self.least}') && duration(self) <= duration('{self.most}')"
+        return {**handler(schema), **mark(Rule(cel, self._message))}
+
+    def _check(self, duration: str) -> str:
+        if not seconds(self.least) <= seconds(duration) <= seconds(self.most):
+            raise ValueError(self._message)
         return duration
-
-    return AfterValidator(check)

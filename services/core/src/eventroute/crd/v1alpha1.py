@@ -1,16 +1,21 @@
 """The EventRoute resource, `eventroute.dev/v1alpha1`: the single source of truth of what a manifest may say.
 
 A field stands here when it works, not before. Unknown fields are refused. Every field says its unit and default, every
-text and list has a maximum. What needs more than the manifest itself (does the Secret exist, does the template parse)
-is judged by `eventroute.compile`.
+text and list has a maximum, and rules over several fields stand with their model. What needs more than the manifest
+itself (does the Secret exist, does the template parse) is judged by `eventroute.compile`.
+
+`python -m eventroute.crd` makes the CustomResourceDefinition of it.
 """
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from eventroute.crd.duration import Duration, between
+from eventroute.crd.duration import Between, Duration
+from eventroute.crd.provider_rules import provider_rules
+from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
+from eventroute.schemes import SCHEMES
 
 GROUP: Final = "eventroute.dev"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
@@ -22,6 +27,9 @@ DEFAULT_SYSTEM: Final = (
 
 MAX_SYSTEM_LENGTH: Final = 32_768
 MAX_USER_LENGTH: Final = 32_768
+
+_KEEP: Final = 50
+_INJECT: Final = 10
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
@@ -37,9 +45,28 @@ UserText = Annotated[str, StringConstraints(max_length=MAX_USER_LENGTH)]
 
 
 class Strict(BaseModel):
-    """Frozen; refuses unknown fields and wrong types; names are camelCase in manifests."""
+    """Frozen; refuses unknown fields, wrong types and null; names are camelCase in manifests."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, alias_generator=to_camel, json_schema_extra=with_rules
+    )
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    early_rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _is_not_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("must not be null; leave the field out")
+        return value
+
+    @model_validator(mode="after")
+    def _keeps_its_rules(self) -> Self:
+        said = self.model_dump(mode="json", by_alias=True, exclude_unset=True) if self.rules else {}
+        for rule in self.rules:
+            if not rule.holds(said):
+                raise ValueError(rule.message)
+        return self
 
 
 class SecretKeyRef(Strict):
@@ -145,7 +172,7 @@ class CustomScheme(Strict):
         max_length=4,
         description="Sources of the delivery id's parts, by which repeated deliveries are recognized. Default: none.",
     )
-    dedup_ttl: Annotated[Duration, between("1m", "720h")] = Field(
+    dedup_ttl: Annotated[Duration, Between("1m", "720h")] = Field(
         default="24h",
         alias="dedupTTL",
         description="How long an accepted delivery is remembered, 1m to 720h. Default: 24h.",
@@ -187,7 +214,7 @@ class Model(Strict):
 
     name: ModelName = Field(default="claude-haiku-4-5", description="Model name. Default: claude-haiku-4-5.")
     max_tokens: int = Field(default=512, ge=1, le=64_000, description="Longest answer, in tokens. Default: 512.")
-    timeout: Annotated[Duration, between("1s", "10m")] = Field(
+    timeout: Annotated[Duration, Between("1s", "10m")] = Field(
         default="120s", description="How long one call may take, 1s to 10m. Default: 120s."
     )
     api_key_ref: SecretKeyRef | None = Field(
@@ -202,13 +229,15 @@ class PromptModel(Strict):
     max_tokens: int | None = Field(
         default=None, ge=1, le=64_000, description="Longest answer, in tokens. Default: the route's."
     )
-    timeout: Annotated[Duration, between("1s", "10m")] | None = Field(
+    timeout: Annotated[Duration, Between("1s", "10m")] | None = Field(
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."
     )
 
 
 class Prompt(Strict):
     """What Claude is asked about the events that match."""
+
+    rules = (not_both("system", "systemFrom"), not_both("user", "userFrom"))
 
     events: tuple[EventPattern, ...] = Field(
         default=("*",),
@@ -244,39 +273,27 @@ class Prompt(Strict):
         default=None, description="ConfigMap key with the template, instead of `user`. Default: none."
     )
 
-    @model_validator(mode="after")
-    def _one_source_per_text(self) -> Self:
-        if self.system is not None and self.system_from is not None:
-            raise ValueError("set either system or systemFrom")
-        if self.user is not None and self.user_from is not None:
-            raise ValueError("set either user or userFrom")
-        return self
-
 
 class History(Strict):
     """How much of an entity's past is kept and told."""
 
+    rules = (Rule(f"{value_or('inject', _INJECT)} <= {value_or('keep', _KEEP)}", "inject must not exceed keep"),)
+
     scope: Literal["route", "namespace"] = Field(
         default="route", description="Whose events count: this route's, or all of the namespace. Default: route."
     )
-    keep: int = Field(default=50, ge=1, le=1000, description="Entries kept per entity. Default: 50.")
-    inject: int = Field(default=10, ge=0, le=100, description="Latest entries told in a prompt. Default: 10.")
-    ttl: Annotated[Duration, between("1m", "8760h")] = Field(
+    keep: int = Field(default=_KEEP, ge=1, le=1000, description="Entries kept per entity. Default: 50.")
+    inject: int = Field(default=_INJECT, ge=0, le=100, description="Latest entries told in a prompt. Default: 10.")
+    ttl: Annotated[Duration, Between("1m", "8760h")] = Field(
         default="720h", description="How long an entity is remembered after its last event, 1m to 8760h. Default: 720h."
     )
-
-    @model_validator(mode="after")
-    def _injects_what_is_kept(self) -> Self:
-        if self.inject > self.keep:
-            raise ValueError("inject must not exceed keep")
-        return self
 
 
 class Retry(Strict):
     """How long a delivery is worth trying."""
 
     attempts: int = Field(default=8, ge=1, le=20, description="Attempts in all. Default: 8.")
-    deadline: Annotated[Duration, between("1m", "168h")] = Field(
+    deadline: Annotated[Duration, Between("1m", "168h")] = Field(
         default="24h", description="Time after receipt when trying ends, 1m to 168h. Default: 24h."
     )
 
@@ -302,21 +319,32 @@ class StreamSink(Strict):
 class Sink(Strict):
     """Where answers go: exactly one kind per entry."""
 
+    rules = (exactly_one("log", "stream"),)
+
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if len(self.model_fields_set) != 1 or (self.log is None) == (self.stream is None):
-            raise ValueError("set exactly one of log and stream")
-        return self
 
 
 class EventRouteSpec(Strict):
     """What a team wants to happen with a provider's events."""
 
+    rules = (
+        Rule(
+            "(self.provider == 'custom') == has(self.custom)",
+            "custom is required with provider custom, and not allowed with any other",
+        ),
+        Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
+    )
+    early_rules = provider_rules(SCHEMES.values())
+
     provider: str = Field(
-        max_length=63, pattern=rf"^{_LABEL}$", description="A row of the scheme table, or `custom`. Required."
+        max_length=63,
+        pattern=rf"^{_LABEL}$",
+        description="A row of the scheme table, or `custom`; cannot be changed. Required.",
+        json_schema_extra={
+            "enum": [*SCHEMES, "custom"],
+            **mark(Rule("self == oldSelf", "provider cannot be changed; delete the route and create it anew")),
+        },
     )
     custom: CustomScheme | None = Field(
         default=None, description="The sender's scheme, exactly when provider is custom. Default: none."
@@ -337,7 +365,7 @@ class EventRouteSpec(Strict):
             "by a key. Default: what the scheme offers."
         ),
     )
-    tolerance: Annotated[Duration, between("1s", "1h")] | None = Field(
+    tolerance: Annotated[Duration, Between("1s", "1h")] | None = Field(
         default=None,
         description=(
             "How far a signed timestamp may be from now, 1s to 1h. Default: the scheme's; 300s for custom ones with a "
@@ -391,18 +419,6 @@ class EventRouteSpec(Strict):
     sinks: tuple[Sink, ...] = Field(
         default=(Sink(log=LogSink()),), min_length=1, max_length=8, description="Where answers go. Default: the log."
     )
-
-    @model_validator(mode="after")
-    def _custom_scheme_exactly_for_custom(self) -> Self:
-        if (self.provider == "custom") != (self.custom is not None):
-            raise ValueError("custom is required with provider custom, and not allowed with any other")
-        return self
-
-    @model_validator(mode="after")
-    def _history_is_about_somebody(self) -> Self:
-        if self.history is not None and self.entity is None:
-            raise ValueError("history needs entity, which names whom the events are about")
-        return self
 
 
 class Metadata(BaseModel):

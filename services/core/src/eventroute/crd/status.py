@@ -1,0 +1,311 @@
+"""The status of an EventRoute: what the operator writes, and what each condition and reason means.
+
+Everything here is bounded and stable: no payloads, no answers, no text of a provider. How conditions are computed is
+the operator's business; which ones exist, and what a person does about them, is decided here.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Final, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from eventroute.crd.v1alpha1 import DataKey, ModelName, ObjectName
+
+MAX_MESSAGE_LENGTH: Final = 256
+"""Of a condition; a longer text would tempt to write what changes."""
+
+Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+"""RFC 3339 in UTC, whole seconds: `2026-01-31T12:00:00Z`."""
+Generation = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
+
+
+class ConditionType(StrEnum):
+    """What a condition is about, in the order in which they stand in the status."""
+
+    ACCEPTED = "Accepted"
+    SECRETS_RESOLVED = "SecretsResolved"
+    PROMPTS_VALID = "PromptsValid"
+    PROGRAMMED = "Programmed"
+    SCALING_READY = "ScalingReady"
+    READY = "Ready"
+    LAST_DELIVERY_SUCCEEDED = "LastDeliverySucceeded"
+
+
+class StatusReason(StrEnum):
+    """Reasons that the operator finds itself; those of invalid routes are `eventroute.compile.Reason`."""
+
+    ACCEPTED = "Accepted"
+    RESOLVED = "Resolved"
+    VALID = "Valid"
+    INVALID_SPEC = "InvalidSpec"
+    PROGRAMMED = "Programmed"
+    NOT_SERVED = "NotServed"
+    NO_RECEIVERS = "NoReceivers"
+    PROPAGATING = "Propagating"
+    UNREADABLE = "Unreadable"
+    REDIS_UNAVAILABLE = "RedisUnavailable"
+    FIXED = "Fixed"
+    AUTOSCALED = "Autoscaled"
+    KEDA_NOT_INSTALLED = "KedaNotInstalled"
+    SCALED_OBJECT_NOT_READY = "ScaledObjectNotReady"
+    READY = "Ready"
+    QUEUED = "Queued"
+    SUCCEEDED = "Succeeded"
+    REFUSED = "Refused"
+    TRUNCATED = "Truncated"
+    SUPERSEDED = "Superseded"
+    HELD = "Held"
+    DISCARDED = "Discarded"
+    DEAD = "Dead"
+
+
+class _Part(BaseModel):
+    """Frozen; names are camelCase in the status. Unknown fields are let through: an older operator may read them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class StatusCondition(_Part):
+    """One aspect of the route, as Kubernetes writes conditions."""
+
+    type: str = Field(max_length=64, description="What the condition is about.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(
+        max_length=64, pattern=r"^[A-Za-z]+$", description="Why, as one stable word; all are listed in the reference."
+    )
+    message: str = Field(max_length=MAX_MESSAGE_LENGTH, description="The same for people.")
+    last_transition_time: Time = Field(description="When the condition's status last changed.")
+    observed_generation: Generation | None = Field(default=None, description="Generation of the spec that was judged.")
+
+
+class SecretStatus(_Part):
+    """One Secret key that deliveries are verified with."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+    key: DataKey = Field(description="Key in the Secret's data.")
+    revision: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Changes with the Secret; made of its uid and resourceVersion, not of its values. Default: none.",
+    )
+    last_matched: Time | None = Field(default=None, description="When a delivery was last verified with it.")
+
+
+class ProgrammedStatus(_Part):
+    """Which generation is served."""
+
+    receiver: Generation | None = Field(default=None, description="Generation that every live receiver serves.")
+    worker: Generation | None = Field(default=None, description="Generation that every live worker runs.")
+
+
+class LastDeliveryStatus(_Part):
+    """The newest accepted delivery, or the newest that ended."""
+
+    time: Time = Field(description="When it was accepted, or when it ended.")
+    outcome: str = Field(max_length=64, description="How far it came: `queued`, or how it ended.")
+    delivery: str | None = Field(default=None, max_length=64, description="Its id.")
+    trace_id: str | None = Field(
+        default=None, max_length=32, alias="traceId", description="Trace from receipt to sinks."
+    )
+
+
+class CountsStatus(_Part):
+    """Deliveries since the counters in Redis began, written at most every 30 s."""
+
+    accepted: Count | None = Field(default=None, description="Queued.")
+    duplicate: Count | None = Field(default=None, description="Recognized as seen before.")
+    filtered: Count | None = Field(default=None, description="Left out by `filter`, or while suspended.")
+    refused: Count | None = Field(default=None, description="Not authenticated, malformed, too large or too many.")
+    succeeded: Count | None = Field(default=None, description="Answered, and the answer delivered.")
+    dead: Count | None = Field(default=None, description="Given up; they are kept as dead letters.")
+
+
+class EventRouteStatus(_Part):
+    """What the operator observed; written by it alone."""
+
+    observed_generation: Generation | None = Field(
+        default=None, description="Generation of the spec that this status is about."
+    )
+    conditions: tuple[StatusCondition, ...] = Field(
+        default=(),
+        max_length=16,
+        description="What holds and what does not, one entry per type.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    path: str | None = Field(default=None, max_length=512, description="Where deliveries are received, below the host.")
+    url: str | None = Field(default=None, max_length=2048, description="The same with the host, when it is configured.")
+    model: ModelName | None = Field(default=None, description="Model that answers by default.")
+    secrets: tuple[SecretStatus, ...] = Field(
+        default=(), max_length=4, description="Secrets to verify with, in the order of the spec."
+    )
+    programmed: ProgrammedStatus | None = Field(default=None, description="Which generation is served.")
+    last_delivery: LastDeliveryStatus | None = Field(
+        default=None, description="The newest delivery, written at most every 30 s."
+    )
+    counts: CountsStatus | None = Field(default=None, description="What became of deliveries.")
+
+
+class ReasonPage(NamedTuple):
+    """What a person should know about a reason."""
+
+    status: str
+    """Which status of its conditions it explains; "-" for a warning, which changes no condition."""
+    conditions: tuple[ConditionType, ...]
+    meaning: str
+    remedy: str
+
+
+_ACCEPTED: Final = (ConditionType.ACCEPTED,)
+_SECRETS: Final = (ConditionType.SECRETS_RESOLVED,)
+_PROMPTS: Final = (ConditionType.PROMPTS_VALID,)
+_EITHER: Final = (ConditionType.ACCEPTED, ConditionType.PROMPTS_VALID)
+_PROGRAMMED: Final = (ConditionType.PROGRAMMED,)
+_SCALING: Final = (ConditionType.SCALING_READY,)
+_LAST: Final = (ConditionType.LAST_DELIVERY_SUCCEEDED,)
+_NOTHING: Final = "Nothing."
+
+CONDITIONS: Final[Mapping[ConditionType, str]] = {
+    ConditionType.ACCEPTED: "The spec can be served as far as it can be judged by itself, and the path is free.",
+    ConditionType.SECRETS_RESOLVED: "Every Secret that the route names exists and holds a usable value.",
+    ConditionType.PROMPTS_VALID: "Expressions and templates of the prompts compile, and their ConfigMaps exist.",
+    ConditionType.PROGRAMMED: "Every live receiver and worker runs this generation; having no worker is no failure.",
+    ConditionType.SCALING_READY: "The number of workers follows the load, where that is configured.",
+    ConditionType.READY: "The first three and Programmed hold; else it tells the first that does not.",
+    ConditionType.LAST_DELIVERY_SUCCEEDED: "How the newest delivery ended; absent until there was one. Informational.",
+}
+
+REASONS: Final[Mapping[str, ReasonPage]] = {
+    "Accepted": ReasonPage("True", _ACCEPTED, "The spec is in order.", _NOTHING),
+    "InvalidSpec": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "The object does not fit the operator's version of the resource.",
+        "Mend the named field, or bring CRD and operator to one version.",
+    ),
+    "DuplicatePath": ReasonPage(
+        "False", _ACCEPTED, "An older route has the same path.", "Delete or rename one of the two."
+    ),
+    "UnknownProvider": ReasonPage(
+        "False", _ACCEPTED, "No row of the scheme table has this name.", "Correct it, or declare `custom`."
+    ),
+    "InvalidScheme": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "The declared custom scheme contradicts itself or cannot be safe.",
+        "Do as the message says.",
+    ),
+    "UnauthenticatedNotAllowed": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "The scheme proves nothing about the sender.",
+        "Choose one with a secret, or say `allowUnauthenticated: true` if anybody may post.",
+    ),
+    "StrengthTooWeak": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "The scheme offers less than `requireStrength` asks for.",
+        "Choose a signing scheme of the provider, or ask for less.",
+    ),
+    "ToleranceWithoutTimestamp": ReasonPage(
+        "False", _ACCEPTED, "The scheme sends no timestamp that could be judged.", "Remove `tolerance`."
+    ),
+    "PublicURLMissing": ReasonPage(
+        "False", _ACCEPTED, "The provider signs the URL that it calls.", "Set `publicURL` to the one configured there."
+    ),
+    "InvalidExpression": ReasonPage(
+        "False", _EITHER, "A CEL expression does not compile.", "Mend it at the line and column in the message."
+    ),
+    "UnknownVariable": ReasonPage(
+        "False", _EITHER, "An expression or template names a variable that does not exist.", "Use one that does."
+    ),
+    "Resolved": ReasonPage("True", _SECRETS, "All Secrets are there and usable, or none is needed.", _NOTHING),
+    "SecretRefMissing": ReasonPage(
+        "False", _SECRETS, "The scheme needs a secret and the route names none.", "Add `secretRefs`."
+    ),
+    "SecretUnused": ReasonPage("-", _SECRETS, "The scheme uses no secret, yet the route names one.", "Remove it."),
+    "SecretNotFound": ReasonPage(
+        "False",
+        _SECRETS,
+        "There is no such Secret in the route's namespace.",
+        "Create it; the route follows by itself.",
+    ),
+    "SecretKeyNotFound": ReasonPage("False", _SECRETS, "The Secret has no such key.", "Add the key, or name another."),
+    "SecretEmpty": ReasonPage("False", _SECRETS, "The value is empty.", "Store the provider's secret in it."),
+    "SecretHasWhitespace": ReasonPage(
+        "False",
+        _SECRETS,
+        "The value begins or ends with white space, often the newline of `echo`.",
+        "Store it without, for example by `printf %s`.",
+    ),
+    "SecretPubliclyKnown": ReasonPage(
+        "False", _SECRETS, "The value stands in public documentation.", "Make a new secret at the provider."
+    ),
+    "SecretUndecodable": ReasonPage(
+        "False", _SECRETS, "The value is not encoded as the scheme's keys are.", "Store it as the provider shows it."
+    ),
+    "SecretWrongType": ReasonPage(
+        "False", _SECRETS, "The value is a credential of another kind.", "Store the webhook's secret, not an API key."
+    ),
+    "SecretTooShort": ReasonPage(
+        "False", _SECRETS, "The value can be guessed.", "Make a longer secret, at random, on both sides."
+    ),
+    "Valid": ReasonPage("True", _PROMPTS, "Everything that the prompts consist of is in order.", _NOTHING),
+    "InvalidTemplate": ReasonPage(
+        "False", _PROMPTS, "A template does not parse.", "Mend it at the line and column in the message."
+    ),
+    "ConfigMapNotFound": ReasonPage(
+        "False", _PROMPTS, "There is no such ConfigMap in the namespace.", "Create it; the route follows by itself."
+    ),
+    "ConfigMapKeyNotFound": ReasonPage(
+        "False", _PROMPTS, "The ConfigMap has no such key.", "Add the key, or name another."
+    ),
+    "TextTooLong": ReasonPage("False", _PROMPTS, "A text from a ConfigMap is over the limit.", "Shorten it."),
+    "UnreachablePrompt": ReasonPage(
+        "-", _PROMPTS, "Earlier prompts take all events of this one.", "Put the more special prompt first."
+    ),
+    "Programmed": ReasonPage("True", _PROGRAMMED, "Every live receiver and worker runs this generation.", _NOTHING),
+    "NotServed": ReasonPage(
+        "False", _PROGRAMMED, "The route is not published: another condition is false.", "Look at that condition."
+    ),
+    "NoReceivers": ReasonPage(
+        "False", _PROGRAMMED, "No receiver is alive.", "Look at the receiver's pods and their logs."
+    ),
+    "Propagating": ReasonPage(
+        "False", _PROGRAMMED, "Not every live process runs this generation yet.", "Wait some seconds."
+    ),
+    "Unreadable": ReasonPage(
+        "False",
+        _PROGRAMMED,
+        "A process cannot read the published route.",
+        "Bring programs to one version, and compare their table keys with the operator's.",
+    ),
+    "RedisUnavailable": ReasonPage(
+        "False", _PROGRAMMED, "The operator cannot reach Redis.", "Mend Redis; publishing goes on by itself."
+    ),
+    "Fixed": ReasonPage("True", _SCALING, "No autoscaling is configured.", _NOTHING),
+    "Autoscaled": ReasonPage("True", _SCALING, "The autoscaler is at work.", _NOTHING),
+    "KedaNotInstalled": ReasonPage(
+        "False", _SCALING, "KEDA's resources do not exist in this cluster.", "Install KEDA, or choose another mode."
+    ),
+    "ScaledObjectNotReady": ReasonPage(
+        "False", _SCALING, "KEDA says that a ScaledObject is missing or not ready.", "Look at `kubectl describe` of it."
+    ),
+    "Ready": ReasonPage("True", (ConditionType.READY,), "The route is served as it is written.", _NOTHING),
+    "Queued": ReasonPage("Unknown", _LAST, "The newest delivery has not ended yet.", "Wait; then look at the workers."),
+    "Succeeded": ReasonPage("True", _LAST, "Claude answered, and every sink has the answer.", _NOTHING),
+    "Refused": ReasonPage("False", _LAST, "The model declined to answer.", "Look at prompt and payload."),
+    "Truncated": ReasonPage("False", _LAST, "The answer reached `maxTokens`.", "Raise the limit or ask for less."),
+    "Superseded": ReasonPage("True", _LAST, "A newer event about the same entity took its place.", _NOTHING),
+    "Held": ReasonPage("Unknown", _LAST, "The delivery is parked.", "Release or discard it."),
+    "Discarded": ReasonPage("True", _LAST, "There was nothing to do, or somebody discarded it.", _NOTHING),
+    "Dead": ReasonPage(
+        "False",
+        _LAST,
+        "The delivery was given up.",
+        "The worker's log names delivery and reason; mend it and send again.",
+    ),
+}
+"""Every reason of every condition, in the order of the conditions."""
