@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from eventroute import keys
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
+from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
 from eventroute_worker.worker import QueueWorker
 from support.waiting import until
@@ -18,10 +19,18 @@ DONE = Settled(outcome=RunOutcome.SUCCEEDED)
 
 @contextlib.asynccontextmanager
 async def running(
-    redis: Redis, handler: Handler, *, slots: int = 5, grace_s: float = 0, lease_s: float = 15
+    redis: Redis,
+    handler: Handler,
+    *,
+    tally: Tally | None = None,
+    slots: int = 5,
+    grace_s: float = 0,
+    lease_s: float = 15,
 ) -> AsyncIterator[QueueWorker]:
     """Run a worker; leaving the block stops it."""
-    worker = QueueWorker(redis, handler, slots=slots, grace_s=grace_s, lease_s=lease_s, signals=False)
+    worker = QueueWorker(
+        redis, handler, tally=tally or Tally(), slots=slots, grace_s=grace_s, lease_s=lease_s, signals=False
+    )
     task = asyncio.create_task(worker.async_run())
     try:
         yield worker

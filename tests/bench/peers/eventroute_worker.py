@@ -13,6 +13,7 @@ from bench.peers.stamps import ENDED, STARTED, Stamps
 from bench.site import JOB_SLEEP_S
 from eventroute.outcome import RunOutcome
 from eventroute.runtime.redis import connect
+from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End, Settled
 from eventroute_worker.worker import QueueWorker
 
@@ -40,7 +41,7 @@ HANDLERS = {"sleep": sleep, "nothing": nothing}
 
 async def serve(job: str, slots: int) -> None:
     async with connect(os.environ["REDIS_URL"]) as redis:
-        await QueueWorker(redis, HANDLERS[job], slots=slots, grace_s=5).async_run()
+        await QueueWorker(redis, HANDLERS[job], tally=Tally(), slots=slots, grace_s=5).async_run()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from eventroute.route_table import RECEIVER
 from eventroute.runtime import background, tracing
 from eventroute.runtime.redis import connect
+from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute_receiver.admit import Admission
@@ -34,14 +35,15 @@ class Receiver:
     probes: Litestar
     link: RedisLink
     table: RouteTable[Hook]
+    tally: Tally
     redis: Redis
     is_draining: bool = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the connection and the route table up while the block runs."""
+        """Keep the connection and the route table up, and the routes' statistics written, while the block runs."""
         try:
-            async with background.running(self.link.run, self.table.run):
+            async with background.running(self.link.run, self.table.run), writing(self.tally, self.redis):
                 yield
         finally:
             await self.redis.aclose()
@@ -54,8 +56,9 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
     key = SealKey.from_text(settings.table_key.get_secret_value())
     process_id = f"{socket.gethostname()}-{os.getpid()}"
     table = RouteTable(redis, RECEIVER, key, process_id=process_id, prepare=prepare)
+    tally = Tally()
     admission = Admission(link, max_queue_depth=settings.max_queue_depth)
-    webhooks = Webhooks(table, admission, tracer=tracing.tracer(), read_deadline_s=settings.read_deadline_s)
+    webhooks = Webhooks(table, admission, tally, tracer=tracing.tracer(), read_deadline_s=settings.read_deadline_s)
     receiver = Receiver(
         hooks=webhooks,
         probes=build_probes(
@@ -63,6 +66,7 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
         ),
         link=link,
         table=table,
+        tally=tally,
         redis=redis,
     )
     return receiver

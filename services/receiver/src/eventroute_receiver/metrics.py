@@ -16,7 +16,7 @@ RECEIPTS = Counter(
 
 DELIVERIES = Counter(
     "eventroute_deliveries_total",
-    "Events of verified requests by what became of them; a batch counts each of its items.",
+    "Events of settled requests by what became of them; a batch counts each of its items.",
     ["route", "outcome"],
     registry=REGISTRY,
 )

@@ -15,7 +15,9 @@ from opentelemetry.trace import Span, Tracer
 
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import Receipt, Unavailable
+from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
+from eventroute.runtime.stats import Tally
 from eventroute.runtime.tables import RouteTable
 from eventroute.schemes import (
     Event,
@@ -41,6 +43,9 @@ _PREFIX: Final = b"/hooks/"
 _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
 
+_SETTLED: Final = frozenset({Receipt.QUEUED, Receipt.DUPLICATE, Receipt.FILTERED, Receipt.SUSPENDED})
+"""What becomes of an event, of which a request may hold many; everything else becomes of a request."""
+
 _log = structlog.get_logger()
 
 
@@ -48,11 +53,12 @@ class Webhooks:
     """The ASGI application of the hooks' port; every path but `/hooks/<namespace>/<name>` is an unknown route."""
 
     def __init__(
-        self, table: RouteTable[Hook], admission: Admission, *, tracer: Tracer, read_deadline_s: float
+        self, table: RouteTable[Hook], admission: Admission, tally: Tally, *, tracer: Tracer, read_deadline_s: float
     ) -> None:
-        """Take the routes, the way into Redis, and how long a body may take."""
+        """Take the routes, the way into Redis, what counts for the routes' status, and how long a body may take."""
         self._table = table
         self._admission = admission
+        self._tally = tally
         self._tracer = tracer
         self._read_deadline_s = read_deadline_s
 
@@ -74,6 +80,8 @@ class Webhooks:
         await send({"type": "http.response.body", "body": result.body})
         spans.end_receipt(span, result, hook, method=scope["method"], path=scope["raw_path"].decode("latin-1"))
         metrics.receipts(hook.route.path if hook else "", result.outcome, result.reason).inc()
+        if hook and result.outcome not in _SETTLED:
+            self._tally.add_receipt(hook.route.uid, result.outcome)
         metrics.ack_seconds(result.outcome).observe(time.perf_counter() - started)
 
     def _without_route(self, path: RoutePath) -> Answer:
@@ -117,14 +125,16 @@ class Webhooks:
         if isinstance(judged, Rejected):
             return answer.unauthenticated(judged.reason)
         verdict, found = judged
-        metrics.secret_matches(hook.route.path, verdict.key_index).inc()
-        intake = Intake(hook, request, received_ms=int(now * 1000), key_index=verdict.key_index)
+        received_ms = int(now * 1000)
+        self._note_match(hook.route, verdict.key_index, time_ms=received_ms)
+        intake = Intake(hook, request, received_ms=received_ms, key_index=verdict.key_index)
         match found:
             case Handshake() as wanted:
                 return answer.handshake(wanted.status, wanted.headers, wanted.body)
             case Unparsable():
                 return await self._bury(hook, intake)
-            case Events() if hook.route.suspend:
+            case Events(items) if hook.route.suspend:
+                self._settle(hook.route, Receipt.SUSPENDED, len(items))
                 return answer.unwanted(Receipt.SUSPENDED, status=scheme.success_status)
             case Events(items):
                 return await self._admit(hook, intake, items, span)
@@ -132,7 +142,9 @@ class Webhooks:
     async def _admit(self, hook: Hook, intake: Intake, events: Sequence[Event], span: Span) -> Answer:
         status = hook.route.scheme.success_status
         candidates = intake.wanted(events)
+        filtered = len(events) - len(candidates)
         if not candidates:
+            self._settle(hook.route, Receipt.FILTERED, filtered)
             return answer.unwanted(Receipt.FILTERED, status=status, reason=intake.filter_error)
         sent = spans.start_send(self._tracer, span, count=len(candidates))
         result = await self._admission.admit(hook.route, candidates, traceparent=tracing.traceparent(sent))
@@ -144,7 +156,33 @@ class Webhooks:
             case NotNow(reason):
                 return answer.unavailable(reason)
             case Admitted(repeats):
-                return answer.settled(_items(hook, candidates, repeats), status=status)
+                if filtered:
+                    self._settle(hook.route, Receipt.FILTERED, filtered)
+                return answer.settled(self._items(hook.route, candidates, repeats, span), status=status)
+
+    def _items(
+        self, route: ReceiverRoute, candidates: Sequence[Candidate], repeats: Sequence[DeliveryId | None], span: Span
+    ) -> list[Item]:
+        items: list[Item] = []
+        for (delivery, _), first in zip(candidates, repeats, strict=True):
+            outcome = Receipt.DUPLICATE if first else Receipt.QUEUED
+            items.append(Item(outcome, first or delivery.id))
+            self._settle(route, outcome, 1)
+            if not first:
+                self._tally.add_accepted(
+                    route.uid, delivery.id, time_ms=delivery.received_ms, trace_id=tracing.trace_id(span)
+                )
+        return items
+
+    def _settle(self, route: ReceiverRoute, outcome: Receipt, count: int) -> None:
+        """Count events that have met their end here, or begun their way to it."""
+        metrics.deliveries(route.path, outcome).inc(count)
+        self._tally.add_receipt(route.uid, outcome, count=count)
+
+    def _note_match(self, route: ReceiverRoute, index: int, *, time_ms: int) -> None:
+        metrics.secret_matches(route.path, index).inc()
+        if index < len(route.secret_names):  # there is none where a provider has no secret
+            self._tally.add_match(route.uid, route.secret_names[index], time_ms=time_ms)
 
     async def _bury(self, hook: Hook, intake: Intake) -> Answer:
         delivery = await asyncio.to_thread(intake.unreadable)  # hashes and quotes the whole body
@@ -158,13 +196,3 @@ def _verify_and_read(
 ) -> Rejected | tuple[Verified, Events | Handshake | Unparsable]:
     verdict = verify(hook.route.scheme, request, hook.keys, now)
     return verdict if isinstance(verdict, Rejected) else (verdict, read(hook.route.scheme, request))
-
-
-def _items(hook: Hook, candidates: Sequence[Candidate], repeats: Sequence[DeliveryId | None]) -> list[Item]:
-    items = [
-        Item(Receipt.DUPLICATE, first) if first else Item(Receipt.QUEUED, candidate.delivery.id)
-        for candidate, first in zip(candidates, repeats, strict=True)
-    ]
-    for item in items:
-        metrics.deliveries(hook.route.path, item.outcome).inc()
-    return items

@@ -11,6 +11,7 @@ from eventroute.route_table import WORKER
 from eventroute.runtime import background
 from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
+from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute.secret import Secret
@@ -48,11 +49,12 @@ async def serve(settings: WorkerSettings) -> None:
         runner = Runner(
             records=records, routes=routes, claude=claude, history=History(redis), sinks=Sinks(redis, records)
         )
-        worker = QueueWorker(redis, runner, slots=settings.max_jobs, grace_s=settings.grace_s)
+        tally = Tally()
+        worker = QueueWorker(redis, runner, tally=tally, slots=settings.max_jobs, grace_s=settings.grace_s)
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:
             _log.info("worker_started", probe_port=port, slots=settings.max_jobs)
-            async with background.running(routes.run, Sweeper(redis).run):
+            async with background.running(routes.run, Sweeper(redis).run), writing(tally, redis):
                 await worker.async_run()
     _log.info("worker_stopped")
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from eventroute.ids import DeliveryId
+from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
 
 
@@ -32,6 +32,10 @@ class Settled:
     """For people: what happened, without payload, prompt or answer."""
     fields: Mapping[str, str | bytes | int] = field(default_factory=dict)
     """Further fields of the run's record."""
+    route: RouteUid | None = None
+    """Whose statistics it counts in; None where the delivery could not be read: only `/metrics` tells of that."""
+    trace_id: str = ""
+    """32 hex digits; empty without a trace."""
 
 
 @dataclass(frozen=True, kw_only=True)

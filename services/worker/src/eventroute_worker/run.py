@@ -8,11 +8,11 @@ nothing of leases and queues, and holds no state between attempts.
 """
 
 import time
+from dataclasses import replace
 from typing import Final, NamedTuple, NoReturn, Protocol
 
 import msgspec
 import structlog
-from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from eventroute.delivery import Delivery, decode_delivery
@@ -126,6 +126,8 @@ class Runner:
                 span.set_attribute(tracing.ERROR_TYPE, type(error).__name__)
                 span.set_status(StatusCode.ERROR)
                 raise
+            if isinstance(end, Settled):
+                end = replace(end, trace_id=tracing.trace_id(span))
             _describe(span, end)
             _log.info("attempt_ended", delivery=attempt.delivery, attempt=attempt.number, **_named(end))
         return end
@@ -149,7 +151,8 @@ class Runner:
             if entity.value and plan.route.history:
                 await self._history.remember(plan.route.history, delivery, entity.value, answer)
         seen = {"missing_fields": " ".join(answer.missing_fields), "entity_error": entity.error or ""}
-        return Settled(outcome=answer.outcome, detail=_remark(answer), fields={**_about(delivery), **seen})
+        end = Settled(outcome=answer.outcome, detail=_remark(answer), fields=seen)
+        return _with(end, delivery)
 
     async def _find_route(self, delivery: Delivery) -> Plan:
         """Find the route as it was when the delivery was accepted, or newer."""
@@ -163,7 +166,7 @@ class Runner:
             if _now_ms() > delivery.received_ms + _NO_ROUTE_DEADLINE_S * 1000:
                 raise Ended(_with(dead(DeadReason.DEADLINE, "the route could not be read for a day"), delivery))
             raise Ended(Later(delay_s=_NO_ROUTE_PAUSE_S, counts=False))
-        raise Ended(Settled(outcome=RunOutcome.DISCARDED, detail="route_deleted", fields=_about(delivery)))
+        raise Ended(_with(Settled(outcome=RunOutcome.DISCARDED, detail="route_deleted"), delivery))
 
     async def _ask(self, work: _Work) -> Answer:
         """Get an answer and save it, before anything is done with it."""
@@ -199,9 +202,7 @@ class Runner:
 
     async def _send(self, work: _Work, answer: Answer, span: Span) -> None:
         """Give the answer to each sink that does not have it yet; one that fails does not keep it from the others."""
-        context = span.get_span_context()
-        trace_id = trace.format_trace_id(context.trace_id) if context.is_valid else ""
-        result = Result(work.delivery, answer, trace_id)
+        result = Result(work.delivery, answer, tracing.trace_id(span))
         failures = []
         for position, sink in enumerate(work.plan.route.sinks):
             if position in work.begun.sinks_done:
@@ -259,18 +260,15 @@ def _read_event(delivery: Delivery) -> Event:
         raise Ended(_with(end, delivery)) from error
 
 
-def _about(delivery: Delivery) -> dict[str, str | bytes | int]:
+def _with(end: Settled, delivery: Delivery) -> Settled:
     """Say what the run was about, for as long as its record outlives the delivery."""
-    return {
+    about: dict[str, str | bytes | int] = {
         "route": delivery.route,
         "provider": delivery.provider,
         "event": delivery.event,
         "received_ms": delivery.received_ms,
     }
-
-
-def _with(end: Settled, delivery: Delivery) -> Settled:
-    return Settled(outcome=end.outcome, reason=end.reason, detail=end.detail, fields=_about(delivery))
+    return replace(end, fields={**about, **end.fields}, route=delivery.route_uid)
 
 
 def _remark(answer: Answer) -> str:

@@ -30,6 +30,7 @@ from eventroute.delivery import JOB_FUNCTION, Job
 from eventroute.ids import DeliveryId
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.runtime.redis import CONNECTION_ERRORS
+from eventroute.runtime.stats import Tally
 from eventroute_worker import metrics, scripts
 from eventroute_worker.attempt import Attempt, End, Handler, Later, Settled, dead
 from eventroute_worker.retention import retention
@@ -66,6 +67,7 @@ class QueueWorker(Worker):
         redis: Redis,
         handler: Handler,
         *,
+        tally: Tally,
         slots: int,
         grace_s: float,
         lease_s: float = LEASE_S,
@@ -74,6 +76,7 @@ class QueueWorker(Worker):
         """Take the collaborators; `async_run` does the work, and leaves `redis` open.
 
         redis    client of the installation's database; its pool must have room for `slots` and two more connections
+        tally    counts the ends
         grace_s  how long running jobs may take to finish after `stop`; the rest goes back into the queue
         signals  stop on SIGTERM and SIGINT; off when the worker is a guest in another program's loop
         """
@@ -96,6 +99,7 @@ class QueueWorker(Worker):
         self.last_turn = time.monotonic()
         """When the loop last went round, on the monotonic clock: older than a few seconds, it hangs."""
         self._redis = redis
+        self._tally = tally
         self._grace_s = grace_s
         self._lease_s = lease_s
         self._waiting = redis.client()  # a connection of its own: a blocking read must not hold up other commands
@@ -276,6 +280,8 @@ class QueueWorker(Worker):
         )
         if settled:
             metrics.RUNS.labels(end.outcome, end.reason or "").inc()
+            if end.route:
+                self._tally.add_run(end.route, end.outcome, name, trace_id=end.trace_id)
             if is_dead:
                 _log.warning("dead_letter", delivery=name, reason=end.reason, detail=end.detail)
         return bool(settled)

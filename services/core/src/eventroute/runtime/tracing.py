@@ -100,6 +100,12 @@ def traceparent(span: Span) -> str:
     return f"00-{trace.format_trace_id(context.trace_id)}-{trace.format_span_id(context.span_id)}-{flags:02x}"
 
 
+def trace_id(span: Span) -> str:
+    """Write the id of a span's trace, 32 hex digits; empty when there is no trace."""
+    context = span.get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else ""
+
+
 def parse_traceparent(header: str) -> SpanContext | None:
     """Read a W3C `traceparent`; None when it is absent or not one."""
     parts = header.split("-")

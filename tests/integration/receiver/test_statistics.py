@@ -1,0 +1,102 @@
+"""What the status of a route tells of its requests: each event once, the last one accepted, and the secret it used."""
+
+import time
+from typing import Any
+
+from opentelemetry.sdk.trace import TracerProvider
+from redis.asyncio import Redis
+
+from eventroute import keys
+from eventroute.outcome import Receipt
+from eventroute.route_table import RateLimit
+from eventroute.runtime.stats import RouteStats, read_stats
+from eventroute.runtime.tracing import parse_traceparent
+from eventroute.schemes import Request
+from eventroute.secret import Secret
+from support.receiving import Receiving, opened, receiving, signed
+from support.sample_routes import SECRET, receiver_route
+
+URL = "https://hooks.example.com/hooks/team-a/triage"
+
+
+async def _stats(receiving: Receiving) -> RouteStats:
+    await receiving.receiver.tally.flush(receiving.redis)
+    [stats] = await read_stats(receiving.redis, [receiver_route().uid])
+    return stats
+
+
+async def _receipts(receiver: Receiving, *requests: Request, **changes: Any) -> dict[str, int]:
+    await receiver.serve(receiver_route(**changes))
+    for request in requests:
+        await receiver.post(request)
+    return (await _stats(receiver)).receipts
+
+
+async def test_the_last_accepted_delivery_is_told(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    before_ms = time.time_ns() // 1_000_000
+    ids = [(await receiver.post(opened(number))).json()["delivery"] for number in (1, 2, 1)]
+    last = (await _stats(receiver)).last
+    assert last is not None
+    assert (last.outcome, last.delivery) == (Receipt.QUEUED, ids[1])
+    assert before_ms <= last.time_ms <= time.time_ns() // 1_000_000
+
+
+async def test_its_trace_is_the_one_that_travels_in_the_job(redis: Redis, valkey_url: str) -> None:
+    async with receiving(valkey_url, redis) as receiver:
+        receiver.receiver.hooks._tracer = TracerProvider().get_tracer("test")
+        await receiver.serve(receiver_route())
+        await receiver.post(opened())
+        last = (await _stats(receiver)).last
+        assert last is not None
+        [job] = [await redis.get(keys.job(name)) for name in await receiver.queued()]
+    assert len(last.trace_id) == 32
+    assert last.trace_id in job.decode()
+    assert parse_traceparent(f"00-{last.trace_id}-{'1' * 16}-01") is not None
+
+
+async def test_repeats_and_refusals_are_counted_apart(receiver: Receiving) -> None:
+    found = await _receipts(receiver, opened(1), opened(1), opened(2, secret="wrong"))
+    assert found == {"queued": 1, "duplicate": 1, "unauthenticated": 1}
+
+
+async def test_each_event_of_a_batch_counts(receiver: Receiving) -> None:
+    items = [
+        {"eventId": n, "portalId": 1, "subscriptionId": 7, "occurredAt": n, "subscriptionType": "a.b"} for n in range(5)
+    ]
+    request = signed("hubspot", items, url=URL)
+    route: dict[str, Any] = {"provider": "hubspot", "public_url": URL, "filter": "payload.eventId > 1"}
+    assert await _receipts(receiver, request, **route) == {"queued": 3, "filtered": 2}
+    assert await _receipts(receiver, request, **route, generation=2, suspend=True) == {
+        "queued": 3,
+        "filtered": 2,
+        "suspended": 5,
+    }
+
+
+async def test_what_is_to_come_again_is_not_counted_as_settled(receiver: Receiving) -> None:
+    limit = RateLimit(per_second=0.001, burst=1)
+    found = await _receipts(receiver, opened(1), opened(2), filter="true", rate_limit=limit)
+    assert found == {"queued": 1, "rate_limited": 1}
+
+
+async def test_the_secret_that_matched_is_named(receiver: Receiving) -> None:
+    secrets = (Secret(b"the-new-secret-of-the-hook"), Secret(SECRET.encode()))
+    await receiver.serve(receiver_route(secrets=secrets, secret_names=("new/secret", "old/secret")))
+    await receiver.post(opened(1))
+    await receiver.post(opened(2, secret="of-somebody-else"))
+    assert list((await _stats(receiver)).secrets) == ["old/secret"]
+
+
+async def test_a_request_without_a_route_belongs_to_no_status(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    await receiver.post(opened(), name="unheard-of")
+    assert (await _stats(receiver)).receipts == {}
+
+
+async def test_a_receiver_that_stops_writes_what_it_has(redis: Redis, valkey_url: str) -> None:
+    async with receiving(valkey_url, redis) as receiver:
+        await receiver.serve(receiver_route())
+        await receiver.post(opened())
+    [stats] = await read_stats(redis, [receiver_route().uid])
+    assert stats.receipts == {"queued": 1}

@@ -1,0 +1,140 @@
+"""What processes count by route adds up in Redis, outlives an outage, and is read back as it was told."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError, RedisError
+
+from eventroute import keys
+from eventroute.ids import DeliveryId, RouteUid
+from eventroute.outcome import Receipt, RunOutcome
+from eventroute.runtime.redis import connect
+from eventroute.runtime.stats import LastDelivery, RouteStats, Tally, read_stats, writing
+from support.own_valkey import own_valkey
+from support.valkey import valkey_server
+
+TRIAGE, REVIEW = RouteUid("uid-triage"), RouteUid("uid-review")
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+NOTHING = RouteStats(receipts={}, runs={}, last=None, secrets={})
+LATER_MS = 1_790_000_000_123
+EARLIER_MS = LATER_MS - 1
+
+
+async def _stats(redis: Redis, route: RouteUid = TRIAGE) -> RouteStats:
+    [stats] = await read_stats(redis, [route])
+    return stats
+
+
+def _accepted(number: int, *, time_ms: int) -> Tally:
+    tally = Tally()
+    tally.add_receipt(TRIAGE, Receipt.QUEUED)
+    tally.add_accepted(TRIAGE, DeliveryId(f"d-{number}"), time_ms=time_ms, trace_id=TRACE)
+    tally.add_match(TRIAGE, "hook/secret", time_ms=time_ms)
+    return tally
+
+
+async def test_figures_are_read_as_they_were_counted(redis: Redis) -> None:
+    tally = _accepted(1, time_ms=LATER_MS)
+    tally.add_receipt(TRIAGE, Receipt.FILTERED, count=3)
+    tally.add_run(REVIEW, RunOutcome.DEAD, DeliveryId("d-2"), trace_id="")
+    await tally.flush(redis)
+    triage, review = await read_stats(redis, [TRIAGE, REVIEW])
+    assert triage == RouteStats(
+        receipts={"queued": 1, "filtered": 3},
+        runs={},
+        last=LastDelivery(LATER_MS, "queued", "d-1", TRACE),
+        secrets={"hook/secret": LATER_MS},
+    )
+    assert review.runs == {"dead": 1}
+    assert review.last is not None
+    assert (review.last.outcome, review.last.delivery, review.last.trace_id) == ("dead", "d-2", "")
+
+
+async def test_a_route_without_events_has_empty_figures(redis: Redis) -> None:
+    assert await read_stats(redis, [TRIAGE, REVIEW]) == [NOTHING, NOTHING]
+    assert await read_stats(redis, []) == []
+
+
+async def test_processes_add_up(redis: Redis) -> None:
+    for number in range(3):
+        await _accepted(number, time_ms=LATER_MS).flush(redis)
+    assert (await _stats(redis)).receipts == {"queued": 3}
+
+
+async def test_what_was_written_is_not_written_again(redis: Redis) -> None:
+    tally = _accepted(1, time_ms=LATER_MS)
+    for _ in range(2):
+        await tally.flush(redis)
+    assert (await _stats(redis)).receipts == {"queued": 1}
+
+
+async def test_who_writes_last_does_not_replace_what_happened_later(redis: Redis) -> None:
+    for number, time_ms in [(1, LATER_MS), (2, EARLIER_MS)]:
+        await _accepted(number, time_ms=time_ms).flush(redis)
+    stats = await _stats(redis)
+    assert stats.last is not None
+    assert stats.last.delivery == "d-1"
+    assert stats.secrets == {"hook/secret": LATER_MS}
+
+
+async def test_figures_are_forgotten_a_month_after_the_last_event(redis: Redis) -> None:
+    await _accepted(1, time_ms=LATER_MS).flush(redis)
+    assert 30 * 86_400 - 5 < await redis.ttl(keys.stats(TRIAGE)) <= 30 * 86_400
+
+
+@pytest.mark.parametrize("name", ["ab", "hook/a:b", "ключ/secret"])
+async def test_any_name_of_a_secret_is_kept(redis: Redis, name: str) -> None:
+    tally = Tally()
+    tally.add_match(TRIAGE, name, time_ms=LATER_MS)
+    await tally.flush(redis)
+    assert (await _stats(redis)).secrets == {name: LATER_MS}
+
+
+async def test_an_outage_loses_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with own_valkey(tmp_path_factory.mktemp("valkey")) as valkey:
+        redis = connect(valkey.url)
+        tally = _accepted(1, time_ms=EARLIER_MS)
+        valkey.kill()
+        with pytest.raises(RedisError):
+            await tally.flush(redis)
+        tally.add_receipt(TRIAGE, Receipt.QUEUED)
+        tally.add_accepted(TRIAGE, DeliveryId("d-2"), time_ms=LATER_MS, trace_id=TRACE)
+        valkey.restart()
+        await tally.flush(redis)
+        stats = await _stats(redis)
+        await redis.aclose()
+    assert stats.receipts == {"queued": 2}
+    assert stats.secrets == {"hook/secret": EARLIER_MS}
+    assert stats.last is not None
+    assert stats.last.delivery == "d-2"
+
+
+async def test_what_a_full_redis_refuses_is_written_when_there_is_room(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with valkey_server(tmp_path_factory.mktemp("valkey")) as url:
+        redis = connect(url)
+        tally = _accepted(1, time_ms=LATER_MS)
+        await redis.config_set("maxmemory", 1)
+        with pytest.raises(OutOfMemoryError):
+            await tally.flush(redis)
+        assert await _stats(redis) == NOTHING
+        await redis.config_set("maxmemory", 0)
+        await tally.flush(redis)
+        assert (await _stats(redis)).receipts == {"queued": 1}
+        await redis.aclose()
+
+
+async def test_a_program_that_ends_writes_what_it_has(redis: Redis) -> None:
+    async with writing(_accepted(1, time_ms=LATER_MS), redis):
+        await asyncio.sleep(0)
+    assert (await _stats(redis)).receipts == {"queued": 1}
+
+
+async def test_a_program_ends_without_redis_too_and_says_what_it_loses(capsys: pytest.CaptureFixture[str]) -> None:
+    redis = connect("redis://127.0.0.1:1")
+    async with asyncio.timeout(5), writing(_accepted(1, time_ms=LATER_MS), redis):
+        await asyncio.sleep(0)
+    await redis.aclose()
+    assert "statistics_lost" in capsys.readouterr().out

@@ -1,0 +1,82 @@
+"""What the status of a route tells of its runs: counted once each, when the end has been written."""
+
+from dataclasses import replace
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from redis.asyncio import Redis
+
+from eventroute import keys
+from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.runtime import tracing
+from eventroute.runtime.stats import RouteStats, Tally, read_stats
+from eventroute_worker.answer import GivenUp, Postponed
+from eventroute_worker.attempt import Attempt, End, Handler, Later
+from support.queue import admit, admit_job
+from support.runs import FakeClaude, FakeRoutes, build_runner, sample_delivery
+from support.worker import DONE, Recorder, running, until_empty
+
+pytestmark = pytest.mark.real
+
+ROUTE = sample_delivery().route_uid
+RECEIPT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def _stats(redis: Redis, handler: Handler) -> RouteStats:
+    tally = Tally()
+    async with running(redis, handler, tally=tally):
+        await until_empty(redis)
+    await tally.flush(redis)
+    [stats] = await read_stats(redis, [ROUTE])
+    return stats
+
+
+async def test_an_answered_delivery_is_counted_and_told_with_its_trace(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "tracer", lambda: TracerProvider().get_tracer("test"))
+    await admit(redis, sample_delivery(), traceparent=RECEIPT)
+    stats = await _stats(redis, build_runner(redis))
+    assert stats.runs == {"succeeded": 1}
+    assert stats.last is not None
+    assert (stats.last.outcome, stats.last.delivery) == ("succeeded", "d-1")
+    assert stats.last.trace_id == "0af7651916cd43dd8448eb211c80319c"
+    assert stats.receipts == {}
+
+
+@pytest.mark.parametrize(
+    ("claude", "routes", "outcome"),
+    [
+        (FakeClaude(GivenUp(reason=DeadReason.BILLING, detail="402")), None, RunOutcome.DEAD),
+        (FakeClaude(), FakeRoutes(), RunOutcome.DISCARDED),
+    ],
+    ids=["dead", "route-deleted"],
+)
+async def test_other_ends_are_counted_as_what_they_are(
+    redis: Redis, claude: FakeClaude, routes: FakeRoutes | None, outcome: RunOutcome
+) -> None:
+    await admit(redis, sample_delivery())
+    assert (await _stats(redis, build_runner(redis, claude=claude, routes=routes))).runs == {outcome: 1}
+
+
+async def test_an_attempt_that_is_to_be_repeated_is_no_end(redis: Redis) -> None:
+    await admit(redis, sample_delivery())
+    claude = FakeClaude(Postponed(detail="529", after_s=0))
+    assert (await _stats(redis, build_runner(redis, claude=claude))).runs == {"succeeded": 1}
+
+
+async def test_an_end_that_another_worker_has_written_is_not_counted_here(redis: Redis) -> None:
+    name = await admit_job(redis, "d-1")
+
+    async def overtaken(attempt: Attempt) -> End:
+        if attempt.number == 1:
+            await redis.set(keys.lease(name), "another worker", px=200)
+            return replace(DONE, route=ROUTE)
+        return replace(DONE, outcome=RunOutcome.REFUSED, route=ROUTE)
+
+    assert (await _stats(redis, overtaken)).runs == {"refused": 1}
+
+
+async def test_a_job_whose_delivery_is_gone_belongs_to_no_route(redis: Redis) -> None:
+    await admit_job(redis, "d-1")
+    assert (await _stats(redis, Recorder(Later(delay_s=0), DONE))).runs == {}
