@@ -89,7 +89,7 @@ class SecretStatus(_Part):
     revision: str | None = Field(
         default=None,
         max_length=64,
-        description="Changes with the Secret; made of its uid and resourceVersion, not of its values. Default: none.",
+        description="Changes with the Secret; made of its uid and resourceVersion, not of its values.",
     )
     last_matched: Time | None = Field(default=None, description="When a delivery was last verified with it.")
 
