@@ -28,6 +28,7 @@ lock: $(UV)  ## compile requirements/*.txt from the members' and the root's pypr
 generate: .venv/installed  ## rewrite every generated file
 	.venv/bin/python -m eventroute.schemes --write services/PROVIDERS.md
 	.venv/bin/python -m eventroute.crd --write
+	.venv/bin/python charts/chartgen.py --write
 
 bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARGS="--quick", "--only receiver", "--write")
 	PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
