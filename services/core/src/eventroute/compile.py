@@ -300,6 +300,22 @@ def _gather(
     )
 
 
+def references(spec: crd.EventRouteSpec) -> frozenset[crd.SecretKeyRef | crd.ConfigMapKeyRef]:
+    """Find every reference in a spec, wherever it stands, so that no field can be forgotten by who follows them."""
+    return frozenset(_references(spec))
+
+
+def _references(value: object) -> Iterator[crd.SecretKeyRef | crd.ConfigMapKeyRef]:
+    if isinstance(value, crd.SecretKeyRef | crd.ConfigMapKeyRef):
+        yield value
+    elif isinstance(value, crd.Strict):
+        for name in type(value).model_fields:
+            yield from _references(getattr(value, name))
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _references(each)
+
+
 def scheme_of(spec: crd.EventRouteSpec) -> Scheme | None:
     """Find the provider's row, or make one of `custom`; the route's own tolerance replaces the row's."""
     scheme = _custom_scheme(spec.custom) if spec.custom else SCHEMES.get(spec.provider)

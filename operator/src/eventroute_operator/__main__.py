@@ -1,0 +1,108 @@
+"""`python -m eventroute_operator`: keep tables and statuses as the cluster wants them, until SIGTERM or SIGINT."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from lightkube import AsyncClient
+from lightkube.core.exceptions import ConfigError
+
+from eventroute.errors import Refused
+from eventroute.runtime import background
+from eventroute.runtime.program import run_program
+from eventroute.runtime.redis import connect
+from eventroute.sealed import SealKey
+from eventroute_operator import metrics
+from eventroute_operator.announce import Announcer, announcements
+from eventroute_operator.api import Api
+from eventroute_operator.cluster import Cluster, Kind, RouteObject, object_key
+from eventroute_operator.handlers import watching
+from eventroute_operator.probes import build_probes, serving
+from eventroute_operator.reconcile import Reconciler
+from eventroute_operator.resync import Resync
+from eventroute_operator.settings import OperatorSettings
+from eventroute_operator.tables import Tables
+from eventroute_operator.watches import Watches
+from eventroute_operator.write import Status, StatusWriter
+
+_log = structlog.get_logger()
+
+
+async def serve(settings: OperatorSettings) -> None:
+    """Run until asked to stop. Nothing has to be finished: whoever comes next begins from what is."""
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+
+    def call_soon(callback: Callable[..., None], *args: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody wants to know any more
+            loop.call_soon_threadsafe(callback, *args)
+
+    api = Api(_client(), secret_labels=settings.secret_labels)
+    announcer = Announcer(api.post_event)
+    cluster = Cluster()
+
+    def written(route: RouteObject, before: Status, after: Status) -> None:
+        for told in announcements(route, before, after):
+            announcer.announce(told)
+
+    writer = StatusWriter(api.apply_status, written=written)
+    async with connect(settings.redis_url.get_secret_value()) as redis:
+        tables = Tables(
+            redis,
+            receiver_key=SealKey.from_text(settings.receiver_table_key.get_secret_value()),
+            worker_key=SealKey.from_text(settings.worker_table_key.get_secret_value()),
+        )
+        reconciler = Reconciler(
+            cluster,
+            redis=redis,
+            api=api,
+            tables=tables,
+            writer=writer,
+            hooks_url=settings.hooks_url,
+            status_interval_s=settings.status_interval_s,
+        )
+        resync = Resync(cluster, reconciler, api, settings)
+        watches = Watches(lambda: call_soon(resync.soon))
+
+        def take(kind: Kind, body: Mapping[str, Any], is_gone: bool) -> None:  # noqa: FBT001 - called by position, from another thread
+            metrics.WATCH_EVENTS.labels(kind).inc()
+            if is_gone:
+                cluster.forget(kind, object_key(body))
+            else:
+                cluster.see(kind, body)
+
+        def deliver(kind: Kind, body: Mapping[str, Any], is_gone: bool) -> None:  # noqa: FBT001 - likewise
+            call_soon(take, kind, body, is_gone)
+
+        async with (
+            serving(build_probes(reconciler, watches), host=settings.probe_host, port=settings.probe_port) as port,
+            background.running(resync.run, reconciler.run, writer.run, announcer.run),
+        ):
+            with watching(settings, watches, deliver):
+                _log.info("operator_started", probe_port=port, namespaces=list(settings.namespaces) or "all")
+                await stop.wait()
+    _log.info("operator_stopped")
+
+
+def _client() -> AsyncClient:
+    try:
+        return AsyncClient()
+    except ConfigError as error:
+        raise Refused(f"neither a service account nor a kubeconfig is at hand: {error}") from error
+
+
+def main() -> int:
+    """Run the operator; returns the exit code."""
+    return run_program("operator", OperatorSettings, serve, run=asyncio.run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Kubernetes Events: what happened to a route, when it happens, and never for a single delivery.
+
+    Programmed      Normal   the route became ready
+    <a reason>      Warning  it is no longer ready, or never was: the reason of the condition that says so
+    SecretRotated   Normal   a Secret to verify with was changed, and is in use
+
+Pure, but for `Announcer`, which posts them: a few at a time, as Events are for people, and losing one loses nothing.
+"""
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, NamedTuple
+
+import structlog
+
+from eventroute.crd.status import ConditionType, StatusReason
+from eventroute.crd.v1alpha1 import API_VERSION, KIND
+from eventroute.errors import EventRouteError
+from eventroute_operator import metrics
+from eventroute_operator.api import FIELD_MANAGER
+from eventroute_operator.cluster import RouteObject
+
+SECRET_ROTATED: Final = "SecretRotated"  # noqa: S105 - a reason's name
+
+_PASSING: Final = frozenset({StatusReason.PROPAGATING})
+"""Nothing that a person could do anything about."""
+_WAITING: Final = 200  # Events; more at once are dropped. Arbitrary.
+_PER_SECOND: Final = 10.0
+_MAX_NAME: Final = 200  # of the 253 characters that the Event's own name may have
+
+
+class Announcement(NamedTuple):
+    """One Event."""
+
+    route: RouteObject
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def announcements(route: RouteObject, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Announcement]:
+    """Compare two statuses of a route; what did not change is not told."""
+    old, new = (_condition(status, ConditionType.READY) for status in (before, after))
+    is_ready, reason = new.get("status") == "True", str(new.get("reason"))
+    if is_ready and old.get("status") != "True":
+        yield Announcement(route, "Normal", StatusReason.PROGRAMMED, "the route is served as it is written")
+    elif not is_ready and reason != old.get("reason") and reason not in _PASSING:
+        yield Announcement(route, "Warning", reason, str(new.get("message")))
+    if is_ready and (rotated := _rotated(before, after)):
+        names = ", ".join(sorted(rotated))
+        yield Announcement(route, "Normal", SECRET_ROTATED, f"Secret {names} changed, and is in use")
+
+
+def _condition(status: Mapping[str, Any], kind: ConditionType) -> Mapping[str, Any]:
+    return next((each for each in status.get("conditions") or [] if each.get("type") == kind), {})
+
+
+def _rotated(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    old = {each.get("name"): each.get("revision") for each in before.get("secrets") or []}
+    return {
+        each["name"]
+        for each in after.get("secrets") or []
+        if old.get(each["name"]) and each.get("revision") not in {None, old[each["name"]]}
+    }
+
+
+def build_event(told: Announcement, now: datetime) -> dict[str, Any]:
+    """Write an Event of `events.k8s.io/v1`."""
+    key = told.route.key
+    return {
+        "metadata": {"name": f"{key.name[:_MAX_NAME]}.{uuid.uuid4().hex[:16]}", "namespace": key.namespace},
+        "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "reportingController": "eventroute.dev/operator",
+        "reportingInstance": FIELD_MANAGER,
+        "action": "Reconcile",
+        "type": told.type,
+        "reason": told.reason,
+        "note": told.message,
+        "regarding": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": told.route.uid,
+        },
+    }
+
+
+class Announcer:
+    """Posts Events, at a bounded rate."""
+
+    def __init__(self, post: Callable[[str, Mapping[str, Any]], Awaitable[None]]) -> None:
+        """Take what creates an Event in a namespace."""
+        self._post = post
+        self._waiting: deque[Announcement] = deque()
+        self._arrived = asyncio.Event()
+
+    def announce(self, told: Announcement) -> None:
+        """Queue an Event; never waits."""
+        if len(self._waiting) >= _WAITING:
+            metrics.EVENTS.labels("dropped").inc()
+            return
+        self._waiting.append(told)
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Post for ever."""
+        log = structlog.get_logger()
+        while True:
+            await self._arrived.wait()
+            while self._waiting:
+                began, told = time.monotonic(), self._waiting.popleft()
+                try:
+                    await self._post(told.route.key.namespace, build_event(told, datetime.now(UTC)))
+                    metrics.EVENTS.labels("posted").inc()
+                except EventRouteError as error:  # a namespace that ends takes no more Events, for one
+                    metrics.EVENTS.labels("failed").inc()
+                    log.warning("event_not_posted", reason=told.reason, error=str(error))
+                await asyncio.sleep(max(0.0, 1 / _PER_SECOND - (time.monotonic() - began)))
+            self._arrived.clear()

@@ -1,0 +1,117 @@
+"""kopf's part: it watches EventRoutes, Secrets and ConfigMaps, and hands on what it is told.
+
+kopf runs in a thread and an event loop of its own: when it ends, it cancels every task of its loop, and it ends when
+the API server answers what it does not expect. It is then begun again; nobody else notices. It writes nothing: no
+finalizers, no annotations, no Events.
+"""
+
+import asyncio
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import aiohttp
+import kopf
+import structlog
+
+from eventroute.crd.v1alpha1 import GROUP
+from eventroute_operator.api import IGNORED_SECRETS
+from eventroute_operator.cluster import Kind
+from eventroute_operator.settings import OperatorSettings
+from eventroute_operator.watches import SERVER_TIMEOUT_S, Watches
+
+Deliver = Callable[[Kind, Mapping[str, Any], bool], None]
+"""Takes a kind, an object, and whether it is gone; called in kopf's thread."""
+
+_PAGE: Final = 250
+_RESTART_S: Final = 1.0
+_STOP_S: Final = 5.0
+_SELECTORS: Final = {
+    Kind.ROUTE: (GROUP, "v1alpha1", "eventroutes"),
+    Kind.SECRET: ("", "v1", "secrets"),
+    Kind.CONFIG_MAP: ("", "v1", "configmaps"),
+}
+
+_log = structlog.get_logger()
+
+
+@contextlib.contextmanager
+def watching(settings: OperatorSettings, watches: Watches, deliver: Deliver) -> Iterator[None]:
+    """Watch while the block runs."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_watch, args=(settings, watches, deliver, stop), name="kopf", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(_STOP_S)
+
+
+def _watch(settings: OperatorSettings, watches: Watches, deliver: Deliver, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            asyncio.run(
+                kopf.operator(
+                    registry=build_registry(watches, deliver),
+                    settings=kopf_settings(settings),
+                    standalone=True,
+                    clusterwide=not settings.namespaces,
+                    namespaces=settings.namespaces,
+                    stop_flag=stop,
+                )
+            )
+        except Exception:  # noqa: BLE001 - whatever ended it, watching goes on
+            _log.exception("watching_ended")
+        if not stop.is_set():
+            _log.warning("watching_begins_anew")
+            time.sleep(_RESTART_S)
+
+
+def build_registry(watches: Watches, deliver: Deliver) -> kopf.OperatorRegistry:
+    """Register one handler per kind, and how to log in."""
+    registry = kopf.OperatorRegistry()
+    for kind, selector in _SELECTORS.items():
+        handler = functools.partial(_on_event, kind=kind, watches=watches, deliver=deliver)
+        kopf.on.event(*selector, id=kind.lower(), registry=registry)(handler)
+    kopf.on.login(registry=registry)(functools.partial(_login, watches=watches))
+    return registry
+
+
+def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
+    """Set kopf to watch and do nothing else."""
+    found = kopf.OperatorSettings()
+    found.posting.enabled = False
+    found.scanning.disabled = True  # which CRDs and namespaces there are is known, and needs permissions to be asked
+    found.watching.chunk_size = _PAGE
+    found.watching.server_timeout = SERVER_TIMEOUT_S
+    found.watching.client_timeout = SERVER_TIMEOUT_S + 30
+    found.watching.connect_timeout = 10
+    found.networking.error_backoffs = [0.2, 0.5, 1, 2, 3, 5]
+    found.queueing.idle_timeout = 1.0  # an object's worker holds the object so long
+    secrets = _SELECTORS[Kind.SECRET]
+    found.watching.field_selectors[secrets] = f"type!={IGNORED_SECRETS}"
+    if settings.secret_labels:
+        found.watching.label_selectors[secrets] = ",".join(f"{k}={v}" for k, v in settings.secret_labels.items())
+    return found
+
+
+async def _on_event(*, event: Mapping[str, Any], kind: Kind, watches: Watches, deliver: Deliver, **_: Any) -> None:
+    watches.told(kind)
+    deliver(kind, event["object"], event["type"] == "DELETED")
+
+
+async def _login(*, watches: Watches, **given: Any) -> kopf.AiohttpSession:
+    """Log in as the pod's service account, or as the kubeconfig says, by a session whose watches are seen."""
+    found = kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+    if found is None:
+        raise kopf.PermanentError("neither a service account nor a kubeconfig is at hand")
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
+        headers=found.as_http_headers(),
+        trace_configs=[watches.trace()],
+    )
+    return kopf.AiohttpSession(server=found.server, default_namespace=found.default_namespace, aiohttp_session=session)

@@ -1,0 +1,49 @@
+"""One route's verdict: what `eventroute.compile` says of it with the Secrets and ConfigMaps that it names at hand.
+
+Pure. A route is judged anew when it or something that it refers to has changed, and never because of another route.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from eventroute.compile import ConfigMaps, Secrets, Verdict, compile_routes
+from eventroute.crd.validate import Mistake
+from eventroute.route_table import ReceiverRoute, WorkerRoute
+from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
+
+
+class Judged(NamedTuple):
+    """A route, what was found, and what is to be published of it."""
+
+    route: RouteObject
+    verdict: Verdict | tuple[Mistake, ...]
+    receiver: ReceiverRoute | None
+    worker: WorkerRoute | None
+    revisions: dict[str, str]
+    """Secret → revision."""
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it stands in the tables."""
+        return self.receiver is not None
+
+
+def judge(route: RouteObject, find: Callable[[Reference], Held | None]) -> Judged:
+    """Compile a route.
+
+    find  what a reference leads to; None = there is no such object
+    """
+    if isinstance(route.spec, tuple):
+        return Judged(route, route.spec, None, None, {})
+    held = {reference: found for reference in route.references if (found := find(reference))}
+    secrets: Secrets = {each.key: found.data for each, found in held.items() if each.kind is Kind.SECRET}  # type: ignore[misc] # a Secret's data are Secrets
+    texts: ConfigMaps = {each.key: found.data for each, found in held.items() if each.kind is Kind.CONFIG_MAP}  # type: ignore[misc] # likewise
+    compiled = compile_routes([route.spec], secrets=secrets, config_maps=texts)
+    verdict = compiled.verdicts[0]
+    return Judged(
+        route,
+        verdict,
+        compiled.receiver.get(verdict.path),
+        compiled.worker.get(verdict.path),
+        {each.key.name: found.revision for each, found in held.items() if each.kind is Kind.SECRET},
+    )

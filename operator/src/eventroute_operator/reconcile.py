@@ -1,0 +1,307 @@
+"""The loop: what changed is judged, all that can be served is published, and every route is told how far it has come.
+
+Level-triggered: a turn looks at what is, not at what happened, so that nothing is lost by a turn that fails or by an
+operator that is killed. Nothing is published before everything was listed once: a half-known cluster would look like
+one with most routes deleted.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from eventroute.crd.objects import ObjectKey
+from eventroute.crd.status import ConditionType, StatusReason
+from eventroute.errors import EventRouteError
+from eventroute.ids import RoutePath, RouteUid
+from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
+from eventroute.runtime.stats import RouteStats, read_stats
+from eventroute.runtime.tables import heartbeats
+from eventroute_operator import metrics
+from eventroute_operator.api import Api
+from eventroute_operator.cluster import Cluster, Reference
+from eventroute_operator.fleet import REDIS_AWAY_S, Fleet, Published, programming
+from eventroute_operator.judge import Judged, judge
+from eventroute_operator.scaling import Scaling
+from eventroute_operator.status import Facts, build_status
+from eventroute_operator.tables import Tables
+from eventroute_operator.write import Status, StatusWriter
+
+SETTLE_S: Final = 2.0
+"""How long a published change may be on its way before the status says so: most arrive within a tenth."""
+
+_DEBOUNCE_S: Final = 0.02
+_LOOK_S: Final = (0.03, 1.0)  # pause between looks at heartbeats while a change is on its way: first, and longest
+_IDLE_S: Final = 5.0  # the processes' own beat
+_AGAIN_S: Final = 0.5
+_FETCHES: Final = 16
+_BREATH: Final = 8  # routes judged before others get the loop
+
+_log = structlog.get_logger()
+
+
+class _Told(NamedTuple):
+    """What a route's status was made of: while it is the same, so is the status."""
+
+    judged: Judged
+    published: Published
+    reason: StatusReason | None
+    scaling: Scaling
+    stats: RouteStats | None
+    observed: Status
+
+
+class Reconciler:
+    """Brings the tables and the statuses to where the cluster says that they should be."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        redis: Redis,
+        api: Api,
+        tables: Tables,
+        writer: StatusWriter,
+        hooks_url: str | None,
+        status_interval_s: float,
+    ) -> None:
+        """Take the collaborators; `run` does the work once `synced` is set."""
+        self.synced = asyncio.Event()
+        """Everything was listed once."""
+        self.scaling = Scaling()
+        """What `ScalingReady` says; whoever knows sets it."""
+        self.last_turn = time.monotonic()
+        """When the loop last went round, monotonic seconds."""
+        self._cluster = cluster
+        self._redis = redis
+        self._api = api
+        self._tables = tables
+        self._writer = writer
+        self._hooks_url = hooks_url
+        self._status_interval_s = status_interval_s
+        self._judged: dict[ObjectKey, Judged] = {}
+        self._told: dict[ObjectKey, _Told] = {}
+        self._deferred: set[ObjectKey] = set()
+        self._must_publish = True
+        self._fleet = Fleet()
+        self._away_since: float | None = None
+        self._published_at = 0.0
+        self._look_s = _IDLE_S
+        self._stats: dict[str, RouteStats] = {}
+        self._stats_due = 0.0
+
+    def resync(self) -> None:
+        """Publish, and compare every status, as if nothing were known of either."""
+        self._must_publish = True
+        self._told.clear()
+        self._cluster.changed.set()
+
+    async def run(self) -> None:
+        """Work for ever."""
+        while not self.synced.is_set():
+            self.last_turn = time.monotonic()
+            await _wait(self.synced, _IDLE_S)
+        while True:
+            self.last_turn = time.monotonic()
+            await self._turn()
+            if await _wait(self._cluster.changed, self._look_s):
+                await asyncio.sleep(_DEBOUNCE_S)
+
+    async def _turn(self) -> None:
+        began = time.monotonic()
+        changed = await self._judge(self._cluster.take_dirty() | self._take_deferred())
+        if self._must_publish or changed:
+            self._must_publish = True
+            await self._publish()
+            metrics.RECONCILE.observe(time.monotonic() - began)
+        await self._hear()
+        await self._count()
+        is_settled = self._tell(time.monotonic())
+        if changed or self._must_publish:
+            self._look_s = _AGAIN_S if self._must_publish else _LOOK_S[0]
+        else:
+            self._look_s = _IDLE_S if is_settled else min(self._look_s * 1.5, _LOOK_S[1])
+        if self._deferred:
+            self._look_s = min(self._look_s, _AGAIN_S)
+
+    # --- judging ---
+
+    def _take_deferred(self) -> set[ObjectKey]:
+        deferred, self._deferred = self._deferred, set()
+        return deferred
+
+    async def _judge(self, dirty: set[ObjectKey]) -> bool:
+        """Judge these routes anew; returns whether the tables have to change."""
+        await self._fetch(self._cluster.unknown(dirty))
+        before = len(self._judged)
+        changed = False
+        for number, key in enumerate(sorted(dirty, key=self._age)):
+            if number % _BREATH == _BREATH - 1:
+                self.last_turn = time.monotonic()
+                await asyncio.sleep(0)
+            changed |= self._judge_one(key)
+        return changed or len(self._judged) != before
+
+    def _age(self, key: ObjectKey) -> tuple[str, ObjectKey]:
+        route = self._cluster.routes.get(key)
+        return (route.created if route else "", key)
+
+    def _judge_one(self, key: ObjectKey) -> bool:
+        old = self._judged.get(key)
+        route = self._cluster.routes.get(key)
+        if route is None:
+            self._forget(key)
+            return old is not None and old.is_served
+        if self._cluster.unknown((key,)):  # the API server could not be asked: what is served stays as it is
+            self._deferred.add(key)
+            return False
+        if old and old.route.uid != route.uid:
+            self._forget(key)
+        new = self._judged[key] = judge(route, self._cluster.find)
+        return (old.receiver, old.worker) != (new.receiver, new.worker) if old else new.is_served
+
+    def _forget(self, key: ObjectKey) -> None:
+        self._told.pop(key, None)
+        if old := self._judged.pop(key, None):
+            self._stats.pop(old.route.uid, None)
+            self._writer.forget(key, old.route.uid)
+
+    async def _fetch(self, references: Iterable[Reference]) -> None:
+        """Get what nobody has looked at yet; what cannot be got stays unknown."""
+        gate = asyncio.Semaphore(_FETCHES)
+
+        async def fetch(reference: Reference) -> None:
+            async with gate:
+                await self._fetch_one(reference)
+
+        await asyncio.gather(*map(fetch, references))
+
+    async def _fetch_one(self, reference: Reference) -> None:
+        cluster = self._cluster
+        listing = cluster.begin_list(reference.kind, lambda key: key == reference.key)
+        try:
+            found = await self._api.find(reference)
+        except EventRouteError as error:
+            _log.warning("reference_not_fetched", error=str(error))
+            return
+        if found:
+            cluster.add_listed(listing, found)
+        cluster.end_list(listing)
+
+    # --- publishing ---
+
+    async def _publish(self) -> None:
+        served = [judged for judged in self._judged.values() if judged.receiver and judged.worker]
+        receiver: dict[RoutePath, ReceiverRoute] = {
+            each.receiver.path: each.receiver for each in served if each.receiver
+        }
+        worker: dict[RoutePath, WorkerRoute] = {each.worker.path: each.worker for each in served if each.worker}
+        try:
+            await self._tables.publish(receiver, worker)
+        except (RedisError, OSError, EventRouteError) as error:
+            metrics.PUBLISH_ERRORS.inc()
+            if self._away_since is None:
+                _log.warning("tables_not_published", error=str(error))
+            self._lost()
+        else:
+            self._must_publish = False
+            self._published_at = time.monotonic()
+
+    async def _hear(self) -> None:
+        try:
+            receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
+        except (RedisError, OSError) as error:
+            if self._away_since is None:
+                _log.warning("redis_away", error=str(error))
+            self._lost()
+            return
+        now = time.monotonic()
+        self._fleet = Fleet(self._fleet.receivers.after(receivers, now), self._fleet.workers.after(workers, now))
+        if self._away_since is not None:
+            self._away_since = None
+            self._must_publish = True  # it may have come back without its data
+            _log.info("redis_back")
+
+    def _lost(self) -> None:
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        self._fleet = self._fleet._replace(is_away=now - self._away_since >= REDIS_AWAY_S)
+        self._must_publish = True
+
+    # --- telling ---
+
+    async def _count(self) -> None:
+        """Read the routes' statistics, seldom, as each change of them is a write to the API server."""
+        if time.monotonic() < self._stats_due:
+            return
+        uids = [RouteUid(judged.route.uid) for judged in self._judged.values()]
+        try:
+            found = await read_stats(self._redis, uids)
+        except (RedisError, OSError):
+            return  # the statuses keep what they say
+        self._stats_due = time.monotonic() + self._status_interval_s
+        for uid, stats in zip(uids, found, strict=True):
+            if self._stats.get(uid) != stats:
+                self._stats[uid] = stats
+
+    def _tell(self, now: float) -> bool:
+        """Bring every status to what is known; returns whether all that is published has arrived."""
+        reasons: Counter[str] = Counter()
+        is_settled = True
+        for key, judged in self._judged.items():
+            observed = self._cluster.routes[key].status if key in self._cluster.routes else judged.route.status
+            reason, published = self._progress(judged)
+            is_settled &= reason is not StatusReason.PROPAGATING
+            is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
+            told = _Told(judged, published, reason, self.scaling, self._stats.get(judged.route.uid), observed)
+            if not is_passing and self._told.get(key) != told:
+                self._write(told)
+                self._told[key] = told
+            reasons[_ready_reason(self._writer.latest(judged.route))] += 1
+        metrics.ROUTES.clear()
+        for name, count in reasons.items():
+            metrics.ROUTES.labels(name).set(count)
+        return is_settled
+
+    def _progress(self, judged: Judged) -> tuple[StatusReason | None, Published]:
+        if judged.receiver is None or judged.worker is None:
+            return None, Published()
+        published = self._tables.published(judged.receiver.path, judged.receiver, judged.worker)
+        return programming(judged.receiver.path, published, self._fleet), published
+
+    def _write(self, told: _Told) -> None:
+        route = told.judged.route
+        current = self._cluster.routes.get(route.key)
+        if current is None or current.uid != route.uid:
+            return
+        facts = Facts(
+            judged=told.judged,
+            published=told.published,
+            fleet=self._fleet,
+            scaling=told.scaling,
+            stats=told.stats,
+            hooks_url=self._hooks_url,
+            now=datetime.now(UTC),
+        )
+        self._writer.want(current, build_status(facts, self._writer.latest(current)))
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _ready_reason(status: Status) -> str:
+    conditions = status.get("conditions") or []
+    return next((each["reason"] for each in conditions if each.get("type") == ConditionType.READY), "Unknown")

@@ -1,0 +1,57 @@
+"""Both route tables on their way out, in the order that loses nothing, and since when each route stands in them.
+
+Workers learn of a route before receivers do, and forget it after them: what a receiver accepts, a worker can run.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from redis.asyncio import Redis
+
+from eventroute.ids import RoutePath
+from eventroute.route_table import RECEIVER, WORKER, Entry, Plane, ReceiverRoute, WorkerRoute
+from eventroute.runtime.tables import publish
+from eventroute.sealed import SealKey
+from eventroute_operator.fleet import Published
+
+_NOTHING: Final = (None, 0)
+
+
+class Tables:
+    """What was published."""
+
+    def __init__(self, redis: Redis, *, receiver_key: SealKey, worker_key: SealKey) -> None:
+        """Take the Redis and both planes' keys."""
+        self._redis = redis
+        self._keys = {RECEIVER.name: receiver_key, WORKER.name: worker_key}
+        self._receiver: dict[RoutePath, tuple[ReceiverRoute, int]] = {}
+        self._worker: dict[RoutePath, tuple[WorkerRoute, int]] = {}
+
+    async def publish(
+        self, receiver: Mapping[RoutePath, ReceiverRoute], worker: Mapping[RoutePath, WorkerRoute]
+    ) -> None:
+        """Make these the tables; raises what `eventroute.runtime.tables.publish` does, and may then be called again."""
+        leaving = {path: entry for path, (entry, _) in self._worker.items() if path not in worker}
+        await self._publish(WORKER, {**leaving, **worker}, self._worker)
+        await self._publish(RECEIVER, receiver, self._receiver)
+        if leaving:
+            await self._publish(WORKER, worker, self._worker)
+
+    def published(self, path: RoutePath, receiver: ReceiverRoute, worker: WorkerRoute) -> Published:
+        """Tell since which versions the tables hold exactly these entries."""
+        in_receiver, receiver_version = self._receiver.get(path, _NOTHING)
+        in_worker, worker_version = self._worker.get(path, _NOTHING)
+        return Published(
+            receiver_version if in_receiver == receiver else None, worker_version if in_worker == worker else None
+        )
+
+    async def _publish(
+        self, plane: Plane[Entry], entries: Mapping[RoutePath, Entry], known: dict[RoutePath, tuple[Entry, int]]
+    ) -> None:
+        version = await publish(self._redis, plane, entries, self._keys[plane.name])
+        for path in known.keys() - entries.keys():
+            del known[path]
+        for path, entry in entries.items():
+            # An entry that did not change keeps its version: whoever served it since then serves it now.
+            if path not in known or known[path][0] != entry:
+                known[path] = (entry, version)
