@@ -20,7 +20,7 @@ pytestmark = pytest.mark.real
     [
         ({}, ["--real"], "error: --real needs ANTHROPIC_API_KEY"),
         ({"REDIS_URL": "redis://127.0.0.1:1/0"}, [], "error: REDIS_URL: Redis cannot be reached"),
-        ({"REDIS_URL": "127.0.0.1:6379"}, [], "error: REDIS_URL: Redis URL must specify one of the following schemes"),
+        ({"REDIS_URL": "127.0.0.1:6379"}, [], "error: Redis URL: scheme: is none of redis, rediss, unix"),
     ],
 )
 def test_what_is_missing_is_said(

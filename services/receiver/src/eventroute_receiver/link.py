@@ -7,7 +7,6 @@ the sender hears 503, and its retry meets the dedup claim if the command had bee
 
 import asyncio
 import random
-import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable
@@ -15,7 +14,11 @@ from typing import Any, Final, cast
 
 import hiredis
 import structlog
-from redis.asyncio.connection import SSLConnection, parse_url
+
+from eventroute.errors import Refused
+from eventroute.runtime.redis import CONNECTION_ERRORS, find_primary
+from eventroute.runtime.redis_url import parse_redis_url
+from eventroute.runtime.tls import tls_context
 
 _REPLY_S: Final = 0.8
 """How long Redis may take for an answer; the sender is to hear 503 within a second, the look at the clock included."""
@@ -35,8 +38,8 @@ class RedisLink:
     """A connection that keeps itself open."""
 
     def __init__(self, url: str) -> None:
-        """Take a `redis://`, `rediss://` or `unix://` URL; `run` connects."""
-        self._target: dict[str, Any] = dict(parse_url(url))
+        """Take a URL as `eventroute.runtime.redis_url` describes it, refused when it is wrong; `run` connects."""
+        self._url = parse_redis_url(url)
         self._wire: _Wire | None = None
 
     @property
@@ -61,9 +64,9 @@ class RedisLink:
             try:
                 async with asyncio.timeout(_CONNECT_S):
                     wire = await self._connect(lost)
-            except (OSError, LinkLostError, hiredis.ReplyError, TimeoutError) as error:
+            except (*CONNECTION_ERRORS, LinkLostError, hiredis.ReplyError, Refused) as error:
                 if not is_told:
-                    _log.warning("redis_unreachable", error=type(error).__name__)
+                    _log.warning("redis_unreachable", error=type(error).__name__, detail=str(error))
                 is_told = True
             else:
                 is_told = False
@@ -78,24 +81,31 @@ class RedisLink:
             await asyncio.sleep(_RECONNECT_S * random.uniform(0.5, 1.5))
 
     async def _connect(self, lost: asyncio.Future[None]) -> "_Wire":
-        loop = asyncio.get_running_loop()
-        target = self._target
-        if path := target.get("path"):
-            _, wire = await loop.create_unix_connection(lambda: _Wire(lost), path)
+        url, loop = self._url, asyncio.get_running_loop()
+        if url.socket is not None:
+            _, wire = await loop.create_unix_connection(lambda: _Wire(lost), url.socket)
         else:
-            secure = _tls(target) if target.get("connection_class") is SSLConnection else None
-            host, port = target.get("host", "localhost"), target.get("port", 6379)
+            host, port = await find_primary(url)
+            secure = tls_context(url.tls) if url.tls else None
             _, wire = await loop.create_connection(lambda: _Wire(lost), host, port, ssl=secure)
         try:
-            if password := target.get("password"):
-                await wire.send(("AUTH", target.get("username") or "default", password))
-            if database := target.get("db"):
-                await wire.send(("SELECT", database))
-            await wire.send(("PING",))  # a server that is still loading says so here
+            await self._introduce(wire)
         except BaseException:
             wire.close()
             raise
         return wire
+
+    async def _introduce(self, wire: "_Wire") -> None:
+        """Sign in, choose the database, and hear that it is the right server and ready."""
+        if login := self._url.login:
+            await wire.send(("AUTH", login.username, login.password.reveal()))
+        if self._url.database:
+            await wire.send(("SELECT", self._url.database))
+        if self._url.master is not None:
+            role, *_ = await wire.send(("ROLE",))
+            if role != b"master":
+                raise LinkLostError("not the primary (any more)")
+        await wire.send(("PING",))  # a server that is still loading says so here
 
     async def _watch(self, wire: "_Wire", lost: asyncio.Future[None]) -> None:
         """Wait until the connection ends, and end it when Redis has stopped answering."""
@@ -106,10 +116,6 @@ class RedisLink:
                 if wire.oldest_wait_s() > _REPLY_S:
                     return
             await asyncio.wait([lost], timeout=_REPLY_S / 10)
-
-
-def _tls(target: dict[str, Any]) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=target.get("ssl_ca_certs"))
 
 
 class _Wire(asyncio.Protocol):
@@ -135,7 +141,7 @@ class _Wire(asyncio.Protocol):
             if isinstance(reply, hiredis.ReplyError):
                 future.set_exception(reply)
                 if str(reply).startswith("READONLY"):
-                    self.close()  # demoted: behind the same name there is another primary by now
+                    self.close()  # demoted: by now there is another primary, behind the same name or at the Sentinels
             else:
                 future.set_result(reply)
 

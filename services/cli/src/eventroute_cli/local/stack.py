@@ -162,7 +162,7 @@ async def _refuse_used(url: str) -> None:
     try:
         async with _reached(url) as redis:
             used = await redis.exists(*_TABLES)
-    except (ValueError, RetryLater) as error:
+    except RetryLater as error:
         raise Refused(f"REDIS_URL: {error}") from error
     if used:
         raise Refused(
