@@ -1,8 +1,9 @@
 """`eventroute send`: a correctly signed webhook of any provider, from a sample or a file; forged ones on request."""
 
+import functools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -25,6 +26,8 @@ OutputOption = Annotated[
 
 _TIMEOUT_S: Final = 30.0  # longer than any provider waits
 _UNAUTHENTICATED: Final = 401
+_NOT_LIVE: Final = (404, 503)  # the route has not reached this receiver, or it has no table or no Redis yet
+_PAUSE_S: Final = 0.5  # between two tries of --wait; arbitrary
 _MAX_ANSWER_CHARS: Final = 2000  # of an answer that is shown; a receiver's has some eighty
 
 
@@ -60,6 +63,9 @@ def send(
     repeat: Annotated[int, typer.Option(help="Send so many events, each with ids of its own.", min=1)] = 1,
     duplicate: Annotated[bool, typer.Option("--duplicate", help="Send each request a second time as it is.")] = False,
     forge: Annotated[bool, typer.Option("--forge", help="Sign with another secret; it should be refused.")] = False,
+    wait: Annotated[
+        float, typer.Option(help="Try for so many seconds while nobody answers or the route is not live.", min=0)
+    ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request instead of sending it.")] = False,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Print a new secret for the provider.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List providers and their sample events.")] = False,
@@ -100,7 +106,10 @@ def send(
                 typer.echo(format_request(request, target), nl=False)
                 continue
             for _copy in range(2 if duplicate else 1):
-                sent.append(deliver(client, request, target, provider=scheme.name, event=name, forged=forge))
+                trial = functools.partial(
+                    deliver, client, request, target, provider=scheme.name, event=name, forged=forge
+                )
+                sent.append(until_live(trial, wait_s=wait))
                 if output == "text":
                     print_sent(sent[-1])
     if output == "json" and not dry_run:
@@ -136,6 +145,22 @@ def deliver(
     ms = (time.perf_counter() - begun) * 1000
     answer = response.text[:_MAX_ANSWER_CHARS]
     return Sent(provider=provider, event=event, status=response.status_code, ms=ms, answer=answer, forged=forged)
+
+
+def until_live(trial: Callable[[], Sent], *, wait_s: float) -> Sent:
+    """Send until the route answers for itself, or so many seconds have passed: then as `trial` ends."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        is_last = time.monotonic() >= deadline
+        try:
+            sent = trial()
+        except RetryLater:
+            if is_last:
+                raise
+        else:
+            if is_last or sent.status not in _NOT_LIVE:
+                return sent
+        time.sleep(_PAUSE_S)
 
 
 def print_sent(sent: Sent) -> None:
