@@ -29,6 +29,8 @@ def compiled() -> Compiled:
         for ref in route.spec.secret_refs:
             key = ObjectKey(route.metadata.namespace, ref.name)
             secrets.setdefault(key, {})[ref.key] = Secret(_secret(route))
+        if own := route.spec.model.api_key_ref:
+            secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
     return compile_routes(routes, secrets=secrets, config_maps=config_maps)
 
@@ -42,7 +44,7 @@ COMPILED = compiled()
 
 
 def test_every_sample_route_is_served() -> None:
-    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 6
+    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 20
 
 
 @pytest.mark.parametrize(
@@ -56,25 +58,41 @@ def test_every_sample_route_is_served() -> None:
         ("sales/contacts", "hubspot", "contact.creation", ["51001", "51002", "51003"]),
         ("shop/orders", "shopify", "orders/create", ["7100200300"]),
         ("shop/orders", "shopify", "orders/cancelled", ["7100200300"]),
+        ("team-a/linear", "linear", "Issue.create", [None]),
+        ("platform/alerts", "alertmanager", "CheckoutErrors.firing", ["CheckoutErrors", "CheckoutErrors"]),
+        ("platform/alerts", "alertmanager", "CheckoutErrors.resolved", ["CheckoutErrors"]),
+        ("platform/alerts-basic", "alertmanager-basic", "CheckoutErrors.firing", [None, None]),
+        ("platform/grafana", "grafana", "CheckoutErrors.firing", ["CheckoutErrors"]),
+        ("platform/pipelines", "gitlab", "merge_request.open", [None]),
+        ("platform/pipelines", "gitlab", "pipeline", [None]),
+        ("support/text-messages", "twilio", "received", ["+4915112345678"]),
+        ("support/tickets", "zendesk", "zen:event-type:ticket.created", [None]),
+        ("community/discord", "discord", "APPLICATION_AUTHORIZED", [None]),
+        ("growth/users", "clerk", "user.created", [None]),
+        ("mail/bounces", "sendgrid", "bounce", ["reader1@example.com"]),
+        ("web/issues", "sentry", "issue.created", [None]),
+        ("shop/order-events", "cloudevents", "com.northwind.order.placed", [None]),
+        ("shop/order-events", "cloudevents", "com.northwind.order.shipped", [None]),
     ],
 )
-def test_a_sample_event_becomes_a_prompt(path: str, provider: str, event: str, entities: list[str]) -> None:
+def test_a_sample_event_becomes_a_prompt(path: str, provider: str, event: str, entities: list[str | None]) -> None:
     receiver, worker = COMPILED.receiver[RoutePath(path)], COMPILED.worker[RoutePath(path)]
     events = read(receiver.scheme, build_request(load_sample(provider, event, now=NOW), url=receiver.public_url))
     assert isinstance(events, Events)
     plan = prepare(worker)
-    found = []
+    found: list[str | None] = []
     for item in events.items:
         delivery = Event(_delivery(path, provider, item.type, item.payload))
-        if receiver.filter:
-            assert compile_expression(receiver.filter).test(delivery.variables) == (True, None)
+        counts = compile_expression(receiver.filter or "true").test(delivery.variables)
+        assert counts.error is None
+        if not counts.holds:
+            continue
         match = plan.match(delivery)
         assert match.position is not None
         assert match.errors == ()
-        assert plan.entity
-        entity = plan.entity.text(delivery.variables)
-        found.append(entity.value)
-        assert plan.build_prompt(match.position, delivery, entity=entity.value).missing_fields == ()
+        entity = plan.entity.text(delivery.variables).value if plan.entity else None
+        found.append(entity)
+        assert plan.build_prompt(match.position, delivery, entity=entity).missing_fields == ()
     assert found == entities
 
 
