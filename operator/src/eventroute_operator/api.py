@@ -14,6 +14,7 @@ from lightkube.core.generic_client import ALL_NS
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.operators import not_equal
 from lightkube.resources.core_v1 import ConfigMap, Secret
+from lightkube.resources.events_v1 import Event
 from lightkube.types import PatchType
 
 from eventroute.crd.objects import ObjectKey
@@ -29,7 +30,6 @@ _PAGE: Final = 250
 _PERMANENT: Final = frozenset({400, 404, 405, 409, 410, 415, 422})
 _EventRoute: Final = create_namespaced_resource(GROUP, "v1alpha1", KIND, "eventroutes")
 _ScaledObject: Final = create_namespaced_resource("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
-_Event: Final = create_namespaced_resource("events.k8s.io", "v1", "Event", "events")
 
 
 class NotThere(Refused):
@@ -88,8 +88,7 @@ class Api:
     async def post_event(self, namespace: str, event: Mapping[str, Any]) -> None:
         """Create an Event of `events.k8s.io/v1`."""
         with _translated("posting an event"):
-            created: Any = _Event(**event)
-            await self._client.create(created, namespace=namespace)
+            await self._client.create(Event.from_dict(dict(event)), namespace=namespace)
 
     async def scaled_object(self, namespace: str, name: str) -> dict[str, Any]:
         """Get one of KEDA's objects; raises `NotThere`."""
