@@ -16,6 +16,7 @@ from typing import Any, Final
 import aiohttp
 import kopf
 import structlog
+from kopf._core.engines.peering import Identity
 
 from eventroute.crd.v1alpha1 import GROUP
 from eventroute_operator.api import IGNORED_SECRETS
@@ -59,6 +60,7 @@ def _watch(settings: OperatorSettings, watches: Watches, deliver: Deliver, stop:
                     registry=build_registry(watches, deliver),
                     settings=kopf_settings(settings),
                     standalone=True,
+                    identity=Identity("eventroute-operator"),  # it would ask for a user's name; a container has none
                     clusterwide=not settings.namespaces,
                     namespaces=settings.namespaces,
                     stop_flag=stop,
