@@ -9,7 +9,7 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
           --custom-compile-command "make lock" --no-emit-package eventroute-core --no-emit-package eventroute-receiver \
           --no-emit-package eventroute-worker --no-emit-package eventroute-operator
 
-.PHONY: demo test check lock generate bench
+.PHONY: demo test check lock generate manifests bench
 
 demo: .venv-demo/installed  ## the whole of EventRoute on this machine: no cluster, no key, no Redis
 	.venv-demo/bin/eventroute demo
@@ -29,6 +29,9 @@ generate: .venv/installed  ## rewrite every generated file
 	.venv/bin/python -m eventroute.schemes --write services/PROVIDERS.md
 	.venv/bin/python -m eventroute.crd --write
 	.venv/bin/python charts/chartgen.py --write
+
+manifests: .venv/installed  ## rewrite k8s/base and k8s/overlays from the chart; needs Helm, on PATH or from `make e2e`
+	PATH=$$PATH:$${KUBE_BIN:-$$HOME/.cache/eventroute-e2e/bin} .venv/bin/python k8s/render.py --write
 
 bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARGS="--quick", "--only receiver", "--write")
 	PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
