@@ -9,7 +9,7 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
           --custom-compile-command "make lock" --no-emit-package eventroute-core --no-emit-package eventroute-receiver \
           --no-emit-package eventroute-worker --no-emit-package eventroute-operator
 
-.PHONY: demo test check lock generate manifests bench
+.PHONY: demo test check lock generate manifests bench kind
 
 demo: .venv-demo/installed  ## the whole of EventRoute on this machine: no cluster, no key, no Redis
 	.venv-demo/bin/eventroute demo
@@ -35,6 +35,9 @@ manifests: .venv/installed  ## rewrite k8s/base and k8s/overlays from the chart;
 
 bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARGS="--quick", "--only receiver", "--write")
 	PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
+
+kind:  ## a local cluster with a registry that holds the images (needs docker, kind, kubectl; `k8s/kind.sh down` removes it)
+	k8s/kind.sh up
 
 # --- set-up -----------------------------------------------------------------------------------------------------------
 
