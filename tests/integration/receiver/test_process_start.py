@@ -41,6 +41,8 @@ def taken_port() -> Iterator[int]:
     [
         ({"PORT": "http"}, "EVENTROUTE_RECEIVER_PORT"),
         ({"TABLE_KEY": "not-a-key-of-32-bytes"}, "key"),
+        ({"REDIS_URL": "redis://:not-a-key@"}, "Redis URL: host"),
+        ({"REDIS_URL": "rediss://r?ssl_ca_certs=/nowhere/ca.crt"}, "/nowhere/ca.crt"),
         ({"TABLE_KEY_FILE": "/nowhere/table-key"}, "/nowhere/table-key"),
     ],
 )

@@ -1,62 +1,14 @@
 """The shared connection: each caller gets its own reply or hears that it is lost, and the connection comes back."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
 
 import hiredis
 import pytest
 from structlog.testing import capture_logs
 
-from eventroute_cli.local.processes import free_port
 from eventroute_receiver.link import LinkLostError, RedisLink
+from support.redis_link import Reply, Scripted, linked
 from support.waiting import until
-
-Reply = Callable[[list[bytes]], bytes]
-
-
-@contextlib.asynccontextmanager
-async def linked(url: str) -> AsyncIterator[RedisLink]:
-    link = RedisLink(url)
-    keeping = asyncio.create_task(link.run())
-    try:
-        yield link
-    finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-
-
-class Scripted:
-    """A server that answers each command as the test says; an empty reply cuts the connection."""
-
-    def __init__(self, reply: Reply) -> None:
-        self.reply = reply
-        self.commands: list[list[bytes]] = []
-        self.connections = 0
-        self.port = free_port()
-
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator["Scripted"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        async with server:
-            yield self
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        commands = hiredis.Reader()
-        with contextlib.closing(writer):
-            while data := await reader.read(65536):
-                commands.feed(data)
-                while (command := commands.gets()) is not False:
-                    self.commands.append(command)
-                    reply = self.reply(command)
-                    writer.write(reply)
-                    if not reply:
-                        return
 
 
 def pong_and(reply: bytes) -> Reply:

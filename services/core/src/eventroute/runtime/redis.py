@@ -129,6 +129,12 @@ class _Connection(Connection):  # type: ignore[misc] # redis-py's types are not 
         secure = {} if self._tls is None else {"ssl": tls_context(self._tls)}
         return {**super()._connection_arguments(), **secure}
 
+    async def _connect(self) -> None:
+        await super()._connect()
+        # Else redis-py begins with a PING, and when the other side closes at once (a proxy without a server behind it,
+        # TLS 1.3 and a certificate that is refused) connects from within this attempt, and so on without end.
+        self.next_health_check = asyncio.get_running_loop().time() + self.health_check_interval
+
     async def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return await super().read_response(*args, **options)
