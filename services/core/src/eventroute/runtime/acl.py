@@ -44,6 +44,7 @@ def rules() -> dict[str, str]:
         "worker": _rendered(f"{_CONNECTION} +time +script|load {_follow(WORKER.name)}", _WORKER),
         "operator": _rendered(f"{_CONNECTION} {_PUBLISHING}", _OPERATOR),
         "keda": _rendered(_CONNECTION, _KEDA),
+        "reader": _rendered(_CONNECTION, _READER),
     }
 
 
@@ -66,7 +67,6 @@ def _served(plane: str) -> tuple[_Grant, ...]:
     return (
         _Grant("+hget +hgetall +hmget", (f"%R~{keys.table(plane)}",)),
         _Grant("+set", (f"%W~{keys.process(plane, '*')}",)),
-        _Grant("+sadd", (f"%W~{keys.processes(plane)}",)),
         _Grant("+sadd", (f"%W~{keys.processes(plane)}",)),
         _Grant("+eval +evalsha +hget +hincrby +hset +expire", _all(_STATS)),
     )
@@ -107,7 +107,6 @@ _WORKER: Final = (
 
 _OPERATOR: Final = (
     _Grant("+watch +hget +hmget +hgetall +hset +hdel", _all(keys.table(RECEIVER.name), keys.table(WORKER.name))),
-    _Grant("+smembers +srem", _all(keys.processes("*"))),
     _Grant("+smembers +srem", _all(keys.processes(RECEIVER.name), keys.processes(WORKER.name))),
     _Grant("+mget", (f"%R~{keys.process('*', '*')}",)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),
@@ -116,3 +115,6 @@ _OPERATOR: Final = (
 # The scaler's script asks TYPE, then ZCARD; LLEN when the queue is empty and so has no type: without it, the scaler
 # fails just when workers should go to zero (KEDA 2.20, pkg/scalers/redis_scaler.go).
 _KEDA: Final = (_Grant("+eval +type +zcard +llen", _all(keys.QUEUE)),)
+
+# For whoever takes the answers of `stream` sinks: all of them, and nothing else.
+_READER: Final = (_Grant("+xlen +xrange +xrevrange +xread", (f"%R~{_STREAM}",)),)
