@@ -63,12 +63,12 @@ class HeadLimits(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Count what is not HTTP."""
-        metrics.receipts("", Receipt.UNSUPPORTED, "malformed").inc()
+        metrics.RECEIPTS.add("", Receipt.UNSUPPORTED, "malformed")
         super().send_400_response(msg)
 
     def _refuse(self, status: int, outcome: Receipt) -> None:
         if self._head_bytes:  # a connection that says nothing is no request
-            metrics.receipts("", outcome, "head").inc()
+            metrics.RECEIPTS.add("", outcome, "head")
             self.transport.write(b"HTTP/1.1 %d \r\n" % status + _CLOSING)
         self.transport.close()
 

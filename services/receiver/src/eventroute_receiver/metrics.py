@@ -1,43 +1,31 @@
 """The receiver's metrics."""
 
-from functools import cache
+from typing import Final
 
-from prometheus_client import Counter, Histogram
+from eventroute.runtime.metrics import Counts, Durations
 
-from eventroute.runtime.metrics import REGISTRY
-
-RECEIPTS = Counter(
-    "eventroute_receipts_total",
+RECEIPTS: Final = Counts(
+    "eventroute_receipts",
     "Requests by how they were answered; each request counts exactly once.",
     ["route", "outcome", "reason"],
-    registry=REGISTRY,
 )
 """`route` is empty where none was found: a sender's path is never a label."""
 
-DELIVERIES = Counter(
-    "eventroute_deliveries_total",
+DELIVERIES: Final = Counts(
+    "eventroute_deliveries",
     "Events of settled requests by what became of them; a batch counts each of its items.",
     ["route", "outcome"],
-    registry=REGISTRY,
 )
 
-SECRET_MATCHES = Counter(
-    "eventroute_secret_matches_total",
+SECRET_MATCHES: Final = Counts(
+    "eventroute_secret_matches",
     "Verified requests by the index of the secret that matched; 0 is the current one.",
     ["route", "index"],
-    registry=REGISTRY,
 )
 
-ACK_SECONDS = Histogram(
+ACK_SECONDS: Final = Durations(
     "eventroute_ack_seconds",
     "Time from the request's head to the answer, by outcome.",
-    ["outcome"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
-    registry=REGISTRY,
+    "outcome",
+    buckets_s=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
 )
-
-# A child is looked up by name at each request; without a cache that costs as much as reading the body.
-receipts = cache(RECEIPTS.labels)
-deliveries = cache(DELIVERIES.labels)
-secret_matches = cache(SECRET_MATCHES.labels)
-ack_seconds = cache(ACK_SECONDS.labels)

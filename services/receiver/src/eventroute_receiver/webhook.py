@@ -79,10 +79,10 @@ class Webhooks:
             await discard_rest(receive)
         await send({"type": "http.response.body", "body": result.body})
         spans.end_receipt(span, result, hook, method=scope["method"], path=scope["raw_path"].decode("latin-1"))
-        metrics.receipts(hook.route.path if hook else "", result.outcome, result.reason).inc()
+        metrics.RECEIPTS.add(hook.route.path if hook else "", result.outcome, result.reason)
         if hook and result.outcome not in _SETTLED:
             self._tally.add_receipt(hook.route.uid, result.outcome)
-        metrics.ack_seconds(result.outcome).observe(time.perf_counter() - started)
+        metrics.ACK_SECONDS.observe(result.outcome, time.perf_counter() - started)
 
     def _without_route(self, path: RoutePath) -> Answer:
         """Never deny a route that may exist: some providers disable a webhook at the first 404."""
@@ -176,11 +176,11 @@ class Webhooks:
 
     def _settle(self, route: ReceiverRoute, outcome: Receipt, count: int) -> None:
         """Count events that have met their end here, or begun their way to it."""
-        metrics.deliveries(route.path, outcome).inc(count)
+        metrics.DELIVERIES.add(route.path, outcome, count=count)
         self._tally.add_receipt(route.uid, outcome, count=count)
 
     def _note_match(self, route: ReceiverRoute, index: int, *, time_ms: int) -> None:
-        metrics.secret_matches(route.path, index).inc()
+        metrics.SECRET_MATCHES.add(route.path, str(index))
         if index < len(route.secret_names):  # there is none where a provider has no secret
             self._tally.add_match(route.uid, route.secret_names[index], time_ms=time_ms)
 
