@@ -20,7 +20,7 @@ from eventroute.sealed import SealKey
 from eventroute_operator import metrics
 from eventroute_operator.announce import Announcer, announcements
 from eventroute_operator.api import Api
-from eventroute_operator.cluster import Cluster, Kind, RouteObject, object_key
+from eventroute_operator.cluster import Cluster, Kind, RouteObject
 from eventroute_operator.handlers import watching
 from eventroute_operator.probes import build_probes, serving
 from eventroute_operator.reconcile import Reconciler
@@ -36,6 +36,7 @@ _log = structlog.get_logger()
 async def serve(settings: OperatorSettings) -> None:
     """Run until asked to stop. Nothing has to be finished: whoever comes next begins from what is."""
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # signals are none of its business here
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -75,7 +76,7 @@ async def serve(settings: OperatorSettings) -> None:
         def take(kind: Kind, body: Mapping[str, Any], is_gone: bool) -> None:  # noqa: FBT001 - called by position, from another thread
             metrics.WATCH_EVENTS.labels(kind).inc()
             if is_gone:
-                cluster.forget(kind, object_key(body))
+                cluster.forget(kind, body)
             else:
                 cluster.see(kind, body)
 
@@ -86,10 +87,20 @@ async def serve(settings: OperatorSettings) -> None:
             serving(build_probes(reconciler, watches), host=settings.probe_host, port=settings.probe_port) as port,
             background.running(resync.run, reconciler.run, writer.run, announcer.run),
         ):
-            with watching(settings, watches, deliver):
-                _log.info("operator_started", probe_port=port, namespaces=list(settings.namespaces) or "all")
-                await stop.wait()
+            _log.info("operator_started", probe_port=port, namespaces=list(settings.namespaces) or "all")
+            # kopf looks only once which resources there are: begin when ours is.
+            if await _first_of(stop, reconciler.synced) is reconciler.synced:
+                with watching(settings, watches, deliver):
+                    await stop.wait()
     _log.info("operator_stopped")
+
+
+async def _first_of(*events: asyncio.Event) -> asyncio.Event:
+    waiting = {asyncio.create_task(event.wait()): event for event in events}
+    done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    return waiting[done.pop()]
 
 
 def _client() -> AsyncClient:

@@ -93,8 +93,8 @@ def build_event(told: Announcement, now: datetime) -> dict[str, Any]:
 class Announcer:
     """Posts Events, at a bounded rate."""
 
-    def __init__(self, post: Callable[[str, Mapping[str, Any]], Awaitable[None]]) -> None:
-        """Take what creates an Event in a namespace."""
+    def __init__(self, post: Callable[[Mapping[str, Any]], Awaitable[None]]) -> None:
+        """Take what creates an Event."""
         self._post = post
         self._waiting: deque[Announcement] = deque()
         self._arrived = asyncio.Event()
@@ -115,7 +115,7 @@ class Announcer:
             while self._waiting:
                 began, told = time.monotonic(), self._waiting.popleft()
                 try:
-                    await self._post(told.route.key.namespace, build_event(told, datetime.now(UTC)))
+                    await self._post(build_event(told, datetime.now(UTC)))
                     metrics.EVENTS.labels("posted").inc()
                 except EventRouteError as error:  # a namespace that ends takes no more Events, for one
                     metrics.EVENTS.labels("failed").inc()

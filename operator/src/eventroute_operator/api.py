@@ -5,7 +5,7 @@ Errors leave as `RetryLater`, with what is permanent as `Refused`; the callers' 
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpx2
 from lightkube import AsyncClient
@@ -85,10 +85,10 @@ class Api:
                 force=True,
             )
 
-    async def post_event(self, namespace: str, event: Mapping[str, Any]) -> None:
+    async def post_event(self, event: Mapping[str, Any]) -> None:
         """Create an Event of `events.k8s.io/v1`."""
         with _translated("posting an event"):
-            await self._client.create(Event.from_dict(dict(event)), namespace=namespace)
+            await self._client.create(cast("Event", Event.from_dict(dict(event))))
 
     async def scaled_object(self, namespace: str, name: str) -> dict[str, Any]:
         """Get one of KEDA's objects; raises `NotThere`."""

@@ -71,6 +71,14 @@ class Listing:
     seen: set[ObjectKey] = field(default_factory=set)
 
 
+class _Touched(NamedTuple):
+    """When a watch last told of an object."""
+
+    clock: int
+    version: int
+    """Its resourceVersion then."""
+
+
 class Cluster:
     """The objects, which of them changed, and who refers to whom."""
 
@@ -83,7 +91,7 @@ class Cluster:
         self._users: defaultdict[Reference, set[ObjectKey]] = defaultdict(set)
         self._dirty: set[ObjectKey] = set()
         self._clock = 0
-        self._touched: dict[tuple[Kind, ObjectKey], int] = {}
+        self._touched: dict[tuple[Kind, ObjectKey], _Touched] = {}
 
     # --- what is asked ---
 
@@ -112,13 +120,13 @@ class Cluster:
 
     def see(self, kind: Kind, body: Mapping[str, Any]) -> None:
         """Take an object as it is now."""
-        self._touch(kind, object_key(body))
-        self._put(kind, body)
+        if self._touch(kind, body):
+            self._put(kind, body)
 
-    def forget(self, kind: Kind, key: ObjectKey) -> None:
-        """Take note that an object is gone."""
-        self._touch(kind, key)
-        self._remove(kind, key)
+    def forget(self, kind: Kind, body: Mapping[str, Any]) -> None:
+        """Take note that an object, which was last so, is gone."""
+        if self._touch(kind, body):
+            self._remove(kind, object_key(body))
 
     def begin_list(self, kind: Kind, covers: Callable[[ObjectKey], bool] = lambda _: True) -> Listing:
         """Begin to compare with a list that is asked for now.
@@ -141,17 +149,29 @@ class Cluster:
                 self._remove(listing.kind, key)
         # Only what was touched after a list began can contradict it.
         self._touched = {
-            name: clock for name, clock in self._touched.items() if name[0] is not listing.kind or clock > listing.began
+            name: touched
+            for name, touched in self._touched.items()
+            if name[0] is not listing.kind or touched.clock > listing.began
         }
 
     # --- how it is kept ---
 
-    def _touch(self, kind: Kind, key: ObjectKey) -> None:
+    def _touch(self, kind: Kind, body: Mapping[str, Any]) -> bool:
+        """Take note of what a watch tells; False when it is older than what was told before.
+
+        The end of one object and the beginning of another of the same name may arrive in either order.
+        """
+        name, version = (kind, object_key(body)), _version(body)
+        before = self._touched.get(name)
+        if before and version < before.version:
+            return False
         self._clock += 1
-        self._touched[kind, key] = self._clock
+        self._touched[name] = _Touched(self._clock, version)
+        return True
 
     def _is_newer(self, listing: Listing, key: ObjectKey) -> bool:
-        return self._touched.get((listing.kind, key), 0) > listing.began
+        touched = self._touched.get((listing.kind, key))
+        return touched is not None and touched.clock > listing.began
 
     def _known(self, kind: Kind) -> set[ObjectKey]:
         if kind is Kind.ROUTE:
@@ -217,6 +237,12 @@ def object_key(body: Mapping[str, Any]) -> ObjectKey:
     """Name an object of the API server."""
     metadata = body["metadata"]
     return ObjectKey(metadata.get("namespace", ""), metadata["name"])
+
+
+def _version(body: Mapping[str, Any]) -> int:
+    """Read a resourceVersion as a number, which it is with etcd, and officially since Kubernetes 1.35."""
+    version = str(body["metadata"].get("resourceVersion", ""))
+    return int(version) if version.isdecimal() else 0
 
 
 def _references(spec: EventRoute | tuple[Mistake, ...]) -> frozenset[Reference]:

@@ -25,7 +25,7 @@ from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tables import heartbeats
 from eventroute_operator import metrics
 from eventroute_operator.api import Api
-from eventroute_operator.cluster import Cluster, Reference
+from eventroute_operator.cluster import Cluster, Reference, RouteObject
 from eventroute_operator.fleet import REDIS_AWAY_S, Fleet, Published, programming
 from eventroute_operator.judge import Judged, judge
 from eventroute_operator.scaling import Scaling
@@ -116,12 +116,13 @@ class Reconciler:
     async def _turn(self) -> None:
         began = time.monotonic()
         changed = await self._judge(self._cluster.take_dirty() | self._take_deferred())
-        if self._must_publish or changed:
-            self._must_publish = True
+        self._must_publish |= changed
+        if self._must_publish:
             await self._publish()
             metrics.RECONCILE.observe(time.monotonic() - began)
-        await self._hear()
-        await self._count()
+        if not self._must_publish:  # else Redis is away, and each of its commands would wait in vain
+            await self._hear()
+            await self._count()
         is_settled = self._tell(time.monotonic())
         if changed or self._must_publish:
             self._look_s = _AGAIN_S if self._must_publish else _LOOK_S[0]
@@ -212,10 +213,12 @@ class Reconciler:
         else:
             self._must_publish = False
             self._published_at = time.monotonic()
+            self._found()
 
     async def _hear(self) -> None:
         try:
             receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
+            self._must_publish = not await self._tables.are_current()
         except (RedisError, OSError) as error:
             if self._away_since is None:
                 _log.warning("redis_away", error=str(error))
@@ -223,9 +226,11 @@ class Reconciler:
             return
         now = time.monotonic()
         self._fleet = Fleet(self._fleet.receivers.after(receivers, now), self._fleet.workers.after(workers, now))
+
+    def _found(self) -> None:
         if self._away_since is not None:
             self._away_since = None
-            self._must_publish = True  # it may have come back without its data
+            self._fleet = self._fleet._replace(is_away=False)
             _log.info("redis_back")
 
     def _lost(self) -> None:
@@ -255,16 +260,19 @@ class Reconciler:
         """Bring every status to what is known; returns whether all that is published has arrived."""
         reasons: Counter[str] = Counter()
         is_settled = True
+        is_unclear = self._away_since is not None and not self._fleet.is_away
         for key, judged in self._judged.items():
-            observed = self._cluster.routes[key].status if key in self._cluster.routes else judged.route.status
+            current = self._cluster.routes.get(key)
+            if current is None or current.uid != judged.route.uid:
+                continue  # the next turn's business
             reason, published = self._progress(judged)
             is_settled &= reason is not StatusReason.PROPAGATING
             is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
-            told = _Told(judged, published, reason, self.scaling, self._stats.get(judged.route.uid), observed)
-            if not is_passing and self._told.get(key) != told:
-                self._write(told)
+            told = _Told(judged, published, reason, self.scaling, self._stats.get(current.uid), current.status)
+            if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != told:
+                self._write(current, told)
                 self._told[key] = told
-            reasons[_ready_reason(self._writer.latest(judged.route))] += 1
+            reasons[_ready_reason(self._writer.latest(current))] += 1
         metrics.ROUTES.clear()
         for name, count in reasons.items():
             metrics.ROUTES.labels(name).set(count)
@@ -276,11 +284,7 @@ class Reconciler:
         published = self._tables.published(judged.receiver.path, judged.receiver, judged.worker)
         return programming(judged.receiver.path, published, self._fleet), published
 
-    def _write(self, told: _Told) -> None:
-        route = told.judged.route
-        current = self._cluster.routes.get(route.key)
-        if current is None or current.uid != route.uid:
-            return
+    def _write(self, route: RouteObject, told: _Told) -> None:
         facts = Facts(
             judged=told.judged,
             published=told.published,
@@ -290,7 +294,7 @@ class Reconciler:
             hooks_url=self._hooks_url,
             now=datetime.now(UTC),
         )
-        self._writer.want(current, build_status(facts, self._writer.latest(current)))
+        self._writer.want(route, build_status(facts, self._writer.latest(route)))
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> bool:

@@ -4,17 +4,18 @@ Workers learn of a route before receivers do, and forget it after them: what a r
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from eventroute.ids import RoutePath
 from eventroute.route_table import RECEIVER, WORKER, Entry, Plane, ReceiverRoute, WorkerRoute
-from eventroute.runtime.tables import publish
+from eventroute.runtime.tables import publish, table_version
 from eventroute.sealed import SealKey
 from eventroute_operator.fleet import Published
 
 _NOTHING: Final = (None, 0)
+_PLANES: Final[tuple[Plane[Any], ...]] = (WORKER, RECEIVER)
 
 
 class Tables:
@@ -24,6 +25,7 @@ class Tables:
         """Take the Redis and both planes' keys."""
         self._redis = redis
         self._keys = {RECEIVER.name: receiver_key, WORKER.name: worker_key}
+        self._versions: dict[str, int] = {}
         self._receiver: dict[RoutePath, tuple[ReceiverRoute, int]] = {}
         self._worker: dict[RoutePath, tuple[WorkerRoute, int]] = {}
 
@@ -37,18 +39,23 @@ class Tables:
         if leaving:
             await self._publish(WORKER, worker, self._worker)
 
+    async def are_current(self) -> bool:
+        """Tell whether Redis still has what was published last: it may have been restarted without its data."""
+        return all([await table_version(self._redis, plane) == self._versions.get(plane.name) for plane in _PLANES])
+
     def published(self, path: RoutePath, receiver: ReceiverRoute, worker: WorkerRoute) -> Published:
         """Tell since which versions the tables hold exactly these entries."""
         in_receiver, receiver_version = self._receiver.get(path, _NOTHING)
         in_worker, worker_version = self._worker.get(path, _NOTHING)
         return Published(
-            receiver_version if in_receiver == receiver else None, worker_version if in_worker == worker else None
+            receiver_version if in_receiver is receiver or in_receiver == receiver else None,
+            worker_version if in_worker is worker or in_worker == worker else None,
         )
 
     async def _publish(
         self, plane: Plane[Entry], entries: Mapping[RoutePath, Entry], known: dict[RoutePath, tuple[Entry, int]]
     ) -> None:
-        version = await publish(self._redis, plane, entries, self._keys[plane.name])
+        version = self._versions[plane.name] = await publish(self._redis, plane, entries, self._keys[plane.name])
         for path in known.keys() - entries.keys():
             del known[path]
         for path, entry in entries.items():

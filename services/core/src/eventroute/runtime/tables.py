@@ -139,11 +139,10 @@ class RouteTable(Generic[Route]):
 
     async def refresh(self) -> None:
         """Read the whole table, unless its version is the one served."""
-        table = keys.table(self._plane.name)
-        stored = await self._redis.hget(table, _VERSION)
-        if stored is None or int(stored) == self.version:
+        stored = await table_version(self._redis, self._plane)
+        if stored is None or stored == self.version:
             return
-        fields: dict[bytes, bytes] = await self._redis.hgetall(table)
+        fields: dict[bytes, bytes] = await self._redis.hgetall(keys.table(self._plane.name))
         if (found := fields.pop(_VERSION.encode(), None)) is None:
             return  # Redis lost it meanwhile
         version = int(found)
@@ -228,6 +227,12 @@ class RouteTable(Generic[Route]):
     def _remove(self, path: RoutePath) -> None:
         self._routes.pop(path, None)
         self._broken.discard(path)
+
+
+async def table_version(redis: Redis, plane: Plane[Any]) -> int | None:
+    """Read which version of a plane's table stands in Redis; None when there is none."""
+    stored = await redis.hget(keys.table(plane.name), _VERSION)
+    return None if stored is None else int(stored)
 
 
 async def heartbeats(redis: Redis, plane: Plane[Any]) -> list[Heartbeat]:
