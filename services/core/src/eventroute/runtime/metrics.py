@@ -3,8 +3,8 @@
 Each program defines its own metrics beside its own code, on this registry. Labels are closed sets and route paths;
 nothing that a sender controls.
 
-`Counts` and `Durations` are counters and histograms as plain dicts, for what happens at every request: it belongs to the
-event loop's thread, and prometheus_client's locks took 2.5 us of a receipt.
+`Counts` and `Durations` are counters and histograms as plain dicts, for what happens at every request: that belongs to
+the event loop's thread, and prometheus_client's locks took 2.5 us of a receipt.
 """
 
 from bisect import bisect_left
