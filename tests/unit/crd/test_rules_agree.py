@@ -1,0 +1,78 @@
+"""Rules that the API server evaluates alone say what the compiler says, for every provider and every combination."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from eventroute.compile import Problem, Reason
+from eventroute.crd.v1alpha1 import EventRouteSpec, Strict
+from eventroute.schemes import SCHEMES
+from support.specs import verdict_on
+
+JUDGED_EARLY = {
+    Reason.SECRET_REF_MISSING,
+    Reason.UNAUTHENTICATED,
+    Reason.PUBLIC_URL_MISSING,
+    Reason.TOLERANCE_WITHOUT_TIMESTAMP,
+    Reason.STRENGTH_TOO_WEAK,
+}
+CUSTOM = {
+    "custom, body signed": {"signature": "header:x-signature"},
+    "custom, URL signed": {"signature": "header:x-signature", "signed": ["url", "body"]},
+    "custom, timestamp signed": {
+        "signature": "header:x-signature",
+        "signed": ["timestamp", "body"],
+        "timestamp": "header:x-time",
+    },
+    "custom, open": {"kind": "none"},
+}
+OPTIONAL: dict[str, Any] = {
+    "secretRefs": [{"name": "hook", "key": "secret"}],
+    "allowUnauthenticated": True,
+    "tolerance": "5m",
+    "publicURL": "https://hooks.example.com/hooks/a/b",
+    "requireStrength": "verified",
+}
+
+
+def _combinations() -> list[dict[str, Any]]:
+    return [
+        {name: OPTIONAL[name] for name, is_set in zip(OPTIONAL, chosen, strict=True) if is_set}
+        for chosen in product((False, True), repeat=len(OPTIONAL))
+    ]
+
+
+@pytest.mark.parametrize("provider", [*SCHEMES, *CUSTOM])
+def test_early_rules_break_exactly_where_the_compiler_has_a_reason(provider: str) -> None:
+    scheme = {"provider": "custom", "custom": CUSTOM[provider]} if provider in CUSTOM else {"provider": provider}
+    for extra in (*_combinations(), {"secretRefs": []}, {"allowUnauthenticated": False}):
+        spec = {**scheme, **extra}
+        problems = verdict_on(spec)
+        assert all(isinstance(problem, Problem) for problem in problems), problems
+        reasons = {problem.reason for problem in problems if isinstance(problem, Problem)}
+        broken = [rule.message for rule in EventRouteSpec.early_rules if not rule.holds(spec)]
+        assert reasons <= JUDGED_EARLY
+        assert len(broken) == len(reasons), (spec, broken, reasons)
+
+
+def test_only_the_compiler_knows_what_a_declared_scheme_proves() -> None:
+    custom = {"kind": "token", "signature": "header:x-token"}
+    spec = {"provider": "custom", "custom": custom, "requireStrength": "verified", "secretRefs": OPTIONAL["secretRefs"]}
+    assert [problem.reason for problem in verdict_on(spec) if isinstance(problem, Problem)] == [
+        Reason.STRENGTH_TOO_WEAK
+    ]
+    assert all(rule.holds(spec) for rule in EventRouteSpec.early_rules)
+
+
+def test_rules_stand_with_their_models() -> None:
+    assert {model.__name__ for model in Strict.__subclasses__() if model.rules} >= {
+        *("EventRouteSpec", "Prompt", "History", "Sink"),
+    }
+
+
+def test_messages_of_rules_are_sentences_for_people() -> None:
+    for model in Strict.__subclasses__():
+        for rule in (*model.rules, *model.early_rules):
+            assert 10 < len(rule.message) < 120
+            assert "self." not in rule.message
