@@ -3,6 +3,8 @@
 import base64
 import contextlib
 import os
+import random
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -13,12 +15,10 @@ from typing import Any, Final
 import httpx
 import yaml
 
-from eventroute_cli.local.processes import free_port, is_listening
-
 BIN: Final = Path(os.environ.get("KUBE_BIN", Path.home() / ".cache/eventroute-e2e/bin"))
 PROGRAMS: Final = ("etcd", "kube-apiserver", "kubectl")
 SCRIPT: Final = Path(__file__).parents[1] / "e2e/cluster/apiserver.sh"
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 20
 
 
 class NotBuiltError(Exception):
@@ -104,9 +104,17 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
 
 
 def _free_ports() -> int:
-    """Find the first of three neighbouring ports; somebody may take them before they are used, which is rare."""
-    for _ in range(_ATTEMPTS):
-        first = free_port()
-        if not (is_listening(first + 1) or is_listening(first + 2)):
+    """Find the first of three neighbouring ports, below those that the kernel gives to outgoing connections."""
+    for first in random.sample(range(20_000, 32_000, 3), _ATTEMPTS):
+        if all(map(_is_free, range(first, first + 3))):
             return first
     raise OSError("no three neighbouring ports are free")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

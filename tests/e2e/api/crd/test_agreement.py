@@ -76,3 +76,14 @@ def test_the_provider_of_a_route_stays(api: httpx.Client) -> None:
     assert answer.status_code == 422
     assert "provider cannot be changed; delete the route and create it anew" in answer.json()["message"]
     assert apply(api, {**route["spec"], "suspend": True}).status_code == 200
+
+
+def test_a_field_within_a_kind_without_fields_is_refused_but_by_server_side_apply(api: httpx.Client) -> None:
+    secret = {"name": "hook", "key": "secret"}
+    spec = {"provider": "github", "secretRefs": [secret], "sinks": [{"log": {"level": "info"}}]}
+    assert verdict_on(spec)
+    options = {"dryRun": "All", "fieldValidation": "Strict"}
+    answer = api.post(PATH.rpartition("/")[0], params=options, json=route_of(spec))
+    assert 'unknown field "spec.sinks[0].log.level"' in answer.json()["message"]
+    taken = apply(api, spec, dryRun="All")  # drops what it has no schema to compare with
+    assert taken.json()["spec"]["sinks"] == [{"log": {}}]
