@@ -12,7 +12,7 @@ batch_rows = pytest.mark.parametrize("scheme", BATCH_ROWS, ids=lambda row: row.n
 
 
 def events_of(scheme: Scheme, body: bytes) -> tuple[Event, ...]:
-    result = read(scheme, send(scheme, body=body).request)
+    result = read(scheme, send(scheme, body=body).request, decode=True)
     assert isinstance(result, Events), result
     return result.items
 

@@ -47,7 +47,7 @@ def test_a_row_survives_the_way_to_the_receiver(scheme: Scheme) -> None:
 def test_what_a_row_signs_it_accepts_and_reads(scheme: Scheme) -> None:
     sent = send(scheme, event="alpha", delivery="delivery-1")
     assert verify(scheme, sent.request, [sent.key], NOW) == Verified(0, strength(scheme))
-    events = read(scheme, sent.request)
+    events = read(scheme, sent.request, decode=True)
     assert isinstance(events, Events)
     assert len(events.items) == 1
     event = events.items[0]

@@ -195,4 +195,6 @@ def _verify_and_read(
     hook: Hook, request: Request, now: float
 ) -> Rejected | tuple[Verified, Events | Handshake | Unparsable]:
     verdict = verify(hook.route.scheme, request, hook.keys, now)
-    return verdict if isinstance(verdict, Rejected) else (verdict, read(hook.route.scheme, request))
+    if isinstance(verdict, Rejected):
+        return verdict
+    return verdict, read(hook.route.scheme, request, decode=hook.filter is not None)

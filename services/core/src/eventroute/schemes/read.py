@@ -1,6 +1,6 @@
 """Reading a verified request: its events, what identifies each of them, or the handshake that it is.
 
-Nothing here raises. The body is parsed once; payloads stay the provider's own bytes.
+Nothing here raises. Payloads stay the provider's own bytes, of which only what the row names is decoded.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from eventroute.outcome import Refusal
 from eventroute.schemes.derived import identity_is_signed, signs, timestamp_is_signed
 from eventroute.schemes.message import Message, message_builder
 from eventroute.schemes.model import HandshakeRule, Scheme
-from eventroute.schemes.request import Document, Request, Unparsable, at, document
+from eventroute.schemes.request import Document, Request, Unparsable, at, document, open_json, parse_json
 from eventroute.schemes.source import getter
 
 MAX_ITEMS: Final = 10_000
@@ -33,10 +33,10 @@ class Event(NamedTuple):
     """The provider's delivery id, for people; what it is compared by is in `claims`."""
     payload: bytes
     """JSON: the body, one item of a batch, or a form as an object of strings."""
-    value: Any
-    """The payload, decoded."""
     claims: tuple[tuple[str, bytes], ...]
     """What must not be accepted twice: `id`, and where that could be forged `digest`; may be empty."""
+    value: Any = None
+    """The payload, decoded, if that was asked for."""
 
 
 class Events(NamedTuple):
@@ -53,8 +53,11 @@ class Handshake(NamedTuple):
     body: bytes = b""
 
 
-def read(scheme: Scheme, request: Request) -> Events | Handshake | Unparsable:
-    """Take a verified request apart; call it only after `verify` has accepted the request."""
+def read(scheme: Scheme, request: Request, *, decode: bool = False) -> Events | Handshake | Unparsable:
+    """Take a verified request apart; call it only after `verify` has accepted the request.
+
+    decode  fill in `Event.value`, which a filter looks into; without, nobody here needs a whole payload
+    """
     reader = _reader(scheme)
     parsed = reader.document(request)
     if isinstance(parsed, Unparsable):
@@ -71,9 +74,13 @@ def read(scheme: Scheme, request: Request) -> Events | Handshake | Unparsable:
         event_type = reader.event_type(request, value)
         if event_type is None:
             return Unparsable("the event type contradicts the body")
-        if event_type not in scheme.ignored_events:
-            id_, claims = reader.identity(request, value, index)
-            events.append(Event(event_type, id_, payload, value, claims))
+        if event_type in scheme.ignored_events:
+            continue
+        decoded = parse_json(payload) if decode else None
+        if isinstance(decoded, Unparsable):
+            return decoded
+        id_, claims = reader.identity(request, value, index)
+        events.append(Event(event_type, id_, payload, claims, decoded))
     return Events(tuple(events)) if events else Handshake(scheme.success_status)
 
 
@@ -143,7 +150,6 @@ INERT_JSON: Final = (("content-type", "application/json"), ("x-content-type-opti
 """What is echoed is never taken for a page."""
 
 
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -156,11 +162,15 @@ def _items(scheme: Scheme) -> Callable[[Document], list[_Item] | Unparsable]:
         values = at(parsed.value, path)
         if isinstance(values, dict):
             return [(values, _raw(parsed.payload, path))]
-        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        if not isinstance(values, list):
             return Unparsable("the batch is not a list of objects")
         if len(values) > MAX_ITEMS:
             return Unparsable("the batch has too many items")
-        return list(zip(values, map(bytes, _decode_list(_raw(parsed.payload, path))), strict=True))
+        payloads = [bytes(value) for value in values if isinstance(value, msgspec.Raw)]
+        opened = [open_json(payload) for payload in payloads]
+        if len(opened) < len(values) or not all(isinstance(value, dict) for value in opened):
+            return Unparsable("the batch is not a list of objects")
+        return list(zip(opened, payloads, strict=True))
 
     return items
 
