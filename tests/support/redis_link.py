@@ -58,3 +58,8 @@ class Scripted:
                     writer.write(reply)
                     if not reply:
                         return
+
+
+def naming(port: int) -> Scripted:
+    """A Sentinel that names a server on loopback."""
+    return Scripted(lambda _command: b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(port)), port))

@@ -16,7 +16,7 @@ from eventroute.runtime.redis import connect, find_primary
 from eventroute.runtime.redis_url import Address, parse_redis_url
 from eventroute_cli.local.processes import free_port
 from support.receiving import Receiving, opened, receiving
-from support.redis_link import Scripted
+from support.redis_link import Scripted, naming
 from support.runs import FakeRoutes, build_runner, results
 from support.runs import worker_route as runnable_route
 from support.sample_routes import receiver_route
@@ -130,11 +130,6 @@ async def test_a_dead_sentinel_costs_nothing(group: Sentinels) -> None:
     async with connect(group.url) as redis, receiving(group.url, redis) as receiver:
         await receiver.serve(receiver_route())
         assert await post(receiver, 1) == 200
-
-
-def naming(port: int) -> Scripted:
-    """A Sentinel that names a server on loopback."""
-    return Scripted(lambda _command: b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(port)), port))
 
 
 def url_of(*names: Scripted) -> str:

@@ -10,7 +10,7 @@ import pytest
 from eventroute.errors import Refused
 from eventroute.runtime.redis import CONNECTION_ERRORS, connect
 from support.certificates import Authority
-from support.redis_link import linked
+from support.redis_link import linked, naming
 from support.tls_front import tls_front
 from support.waiting import until
 
@@ -72,6 +72,13 @@ async def test_a_certificate_for_another_host_is_not_believed(authority: Authori
 async def test_a_host_name_is_checked_as_a_name(authority: Authority, behind: int) -> None:
     async with tls_front(behind, authority.certify("localhost")) as port:
         await assert_served(f"rediss://localhost:{port}?ssl_ca_certs={authority.certfile}")
+
+
+async def test_sentinels_and_the_server_that_they_name_are_both_reached_by_tls(authority: Authority, port: int) -> None:
+    sentinel = naming(port)
+    async with sentinel.serving(), tls_front(sentinel.port, authority.certify("127.0.0.1", name="sentinel")) as front:
+        await assert_served(f"rediss+sentinel://127.0.0.1:{front}/main?ssl_ca_certs={authority.certfile}")
+        assert "certificate verify failed" in await refusal(f"rediss+sentinel://127.0.0.1:{front}/main")
 
 
 async def test_a_server_without_tls_is_not_talked_to(authority: Authority, behind: int) -> None:

@@ -19,7 +19,7 @@ class ReceiverSettings(Settings):
     probe_port: int = Field(default=8081, ge=0, le=65535)
     """Port for probes, metrics and the autoscaler's figure; no Ingress exposes it."""
     redis_url: SecretStr
-    """Redis or Valkey with `noeviction`; may hold a password, so it does not print."""
+    """Redis or Valkey with `noeviction`, as `eventroute.runtime.redis_url` describes; prints no password."""
     table_key: SecretStr
     """Opens the receivers' route table: base64 of 32 bytes."""
     max_queue_depth: int = Field(default=100_000, ge=1)

@@ -14,7 +14,7 @@ class WorkerSettings(Settings):
     prefix: ClassVar[str] = "EVENTROUTE_WORKER_"
 
     redis_url: SecretStr
-    """Redis or Valkey with `noeviction`; may hold a password, so it does not print."""
+    """Redis or Valkey with `noeviction`, as `eventroute.runtime.redis_url` describes; prints no password."""
     table_key: SecretStr
     """Opens the workers' route table: base64 of 32 bytes."""
     anthropic_api_key: SecretStr | None = None
