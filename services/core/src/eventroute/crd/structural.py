@@ -88,6 +88,8 @@ class _Translation:
 
     def _object(self, schema: Schema, field: str, trail: tuple[str, ...]) -> Schema:
         others = schema.get("additionalProperties", "properties" not in schema)
+        if others and "properties" in schema:
+            raise NotStructural(field, "has named fields and others")
         if isinstance(others, dict):
             _require_limit(schema, "maxProperties", field)
             return {"additionalProperties": self.node(others, f"{field}[*]", trail)}
