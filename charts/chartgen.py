@@ -61,16 +61,15 @@ def read_settings(text: str) -> tuple[Setting, ...]:
     root = yaml.compose(text)
     if not isinstance(root, yaml.MappingNode):
         raise BadValues("values.yaml: not a map")
-    return tuple(_read_map(root, text.splitlines(), ""))
+    return tuple(_read_map(root, yaml.safe_load(text), text.splitlines(), ""))
 
 
-def _read_map(node: yaml.MappingNode, lines: list[str], parent: str) -> Iterator[Setting]:
+def _read_map(node: yaml.MappingNode, values: Mapping[str, Any], lines: list[str], parent: str) -> Iterator[Setting]:
     for key, value in node.value:
-        path = f"{parent}{key.value}"
+        path, default = f"{parent}{key.value}", values[key.value]
         description, extra = _read_comment(lines, key.start_mark.line, path)
         is_fixed = isinstance(value, yaml.MappingNode) and "additionalProperties" not in extra
-        children = tuple(_read_map(value, lines, f"{path}.")) if is_fixed else ()
-        default = yaml.safe_load(yaml.serialize(value))
+        children = tuple(_read_map(value, default, lines, f"{path}.")) if is_fixed else ()
         kind = _TYPES.get(type(default))
         if kind is None:
             raise BadValues(f"{path}: a default is a text, number, boolean, list or map")

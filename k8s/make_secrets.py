@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
 from pathlib import Path
@@ -15,12 +16,11 @@ from typing import Final
 
 NAMESPACE: Final = "eventroute"
 ACL: Final = Path(__file__).parents[1] / "charts/eventroute/files/users.acl"
-USERS: Final = ("receiver", "worker", "operator", "keda")
 
 
 def valkey_secret(acl: str) -> dict[str, str]:
     """Make a password for each user, and write the ACL and the URLs with them."""
-    passwords = {user: secrets.token_hex(24) for user in USERS}
+    passwords = {user: secrets.token_hex(24) for user in re.findall(r"<(\w+)>", acl)}
     for user, password in passwords.items():
         acl = acl.replace(f"<{user}>", hashlib.sha256(password.encode()).hexdigest())
     host = f"eventroute-valkey.{NAMESPACE}.svc"

@@ -1,9 +1,9 @@
-"""`python k8s/render.py --write | --check`: the chart as plain manifests, for `kubectl apply -k`.
+"""`python charts/manifests.py --write | --check`: the chart as plain manifests, for `kubectl apply -k`.
 
-`base` is what the chart renders with the values below, `overlays/*` are the differences that other values make. So
+`k8s/base` is what the chart renders with the values below, `k8s/overlays/*` the differences that other values make. So
 there is one source, the chart, and the overlays cannot fall behind it. Needs Helm: `$HELM`, or `helm` on PATH.
 
-Secrets are never rendered: `make_secrets.py` makes them, once.
+Secrets are never rendered: `k8s/make_secrets.py` makes them, once.
 """
 
 import os
@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import yaml
 
-HERE: Final = Path(__file__).parent
-CHART: Final = HERE.parent / "charts" / "eventroute"
+CHART: Final = Path(__file__).parent / "eventroute"
+K8S: Final = CHART.parents[1] / "k8s"
 NAMESPACE: Final = "eventroute"
 
 BASE: Final[Mapping[str, Any]] = {
@@ -38,7 +38,9 @@ OVERLAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "keda": {"autoscaling": {"mode": "keda"}},
 }
 
-_HEADER: Final = "# Rendered from charts/eventroute by k8s/render.py: change it there, and run `make manifests`.\n"
+_HEADER: Final = (
+    "# Rendered from charts/eventroute by charts/manifests.py: change it there, and run `make manifests`.\n"
+)
 _NAMESPACE_FILE: Final = f"""\
 apiVersion: v1
 kind: Namespace
@@ -181,18 +183,18 @@ def _kustomization(content: Mapping[str, Any]) -> str:
 def main(arguments: list[str]) -> int:
     """Write the tree, or tell whether it is what would be written; returns the exit code."""
     if arguments not in (["--write"], ["--check"]):
-        print("usage: python k8s/render.py --write | --check", file=sys.stderr)
+        print("usage: python charts/manifests.py --write | --check", file=sys.stderr)
         return 2
     wanted = build_tree()
-    present = {path.relative_to(HERE) for part in ("base", "overlays") for path in (HERE / part).rglob("*.yaml")}
-    stale = [path for path, text in wanted.items() if path not in present or (HERE / path).read_text() != text]
+    present = {path.relative_to(K8S) for part in ("base", "overlays") for path in (K8S / part).rglob("*.yaml")}
+    stale = [path for path, text in wanted.items() if path not in present or (K8S / path).read_text() != text]
     surplus = present - wanted.keys()
     if arguments == ["--write"]:
         for path in stale:
-            (HERE / path).parent.mkdir(parents=True, exist_ok=True)
-            (HERE / path).write_text(wanted[path])
+            (K8S / path).parent.mkdir(parents=True, exist_ok=True)
+            (K8S / path).write_text(wanted[path])
         for path in surplus:
-            (HERE / path).unlink()
+            (K8S / path).unlink()
         return 0
     for path in [*stale, *sorted(surplus)]:
         print(f"k8s/{path} is not what the chart renders; run `make manifests`", file=sys.stderr)

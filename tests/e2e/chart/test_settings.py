@@ -1,0 +1,161 @@
+"""What settings of the chart do, one by one, and which are refused."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from support.chart import CHART, RefusedError, environment, helm, named, of_kind, pods, render
+
+
+def variables(values: Mapping[str, Any], component: str) -> dict[str, Any]:
+    (pod,) = (pod for pod in pods(render(values)) if pod.component == component)
+    return {name: entry.get("value") for name, entry in environment(pod.containers[0]).items()}
+
+
+def trigger(values: Mapping[str, Any]) -> dict[str, Any]:
+    scaler = named(render({"autoscaling": {"mode": "keda"}, **values}), "ScaledObject", "ev-eventroute-worker")
+    (found,) = scaler["spec"]["triggers"]
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"reciever": {}}, "additional properties 'reciever' not allowed"),
+        ({"receiver": {"replica": 2}}, "additional properties 'replica' not allowed"),
+        ({"receiver": {"replicas": 0}}, "minimum: got 0, want 1"),
+        ({"receiver": {"replicas": "two"}}, "got string, want integer"),
+        ({"autoscaling": {"mode": "on"}}, "value must be one of"),
+        ({"tracing": {"ratio": 2}}, "maximum: got 2, want 1"),
+        ({"tracing": {"endpoint": "collector:4318"}}, "does not match pattern"),
+        ({"valkey": {"maxMemory": "512"}}, "does not match pattern"),
+        ({"operator": {"namespaces": ["Shop"]}}, "does not match pattern"),
+        ({"valkey": {"enabled": False}}, "redis.urlSecret.name is required"),
+        ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs is required"),
+        ({"autoscaling": {"mode": "hpa", "worker": {"min": 0}}}, "only KEDA scales to 0"),
+        ({"fullnameOverride": "No"}, "does not match pattern"),
+    ],
+)
+def test_a_mistake_is_refused_with_the_setting_named(values: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(RefusedError, match=message):
+        render(values)
+
+
+def test_the_chart_has_nothing_to_complain_about() -> None:
+    done = helm("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout
+
+
+def test_with_the_simulator_workers_ask_it_with_the_key_that_it_takes() -> None:
+    objects = render({"simulator": {"enabled": True}})
+    worker = variables({"simulator": {"enabled": True}}, "worker")
+    assert worker["EVENTROUTE_WORKER_ANTHROPIC_BASE_URL"] == "http://ev-eventroute-simulator.er.svc:8090"
+    assert named(objects, "Secret", "ev-eventroute-anthropic")["stringData"] == {"api-key": "sk-ant-simulated"}
+
+
+def test_without_a_key_workers_are_given_none() -> None:
+    assert "EVENTROUTE_WORKER_ANTHROPIC_API_KEY_FILE" not in variables({}, "worker")
+
+
+def test_another_key_makes_other_workers() -> None:
+    def annotations(key: str) -> Any:
+        (pod,) = (pod for pod in pods(render({"worker": {"anthropic": {"apiKey": key}}})) if pod.component == "worker")
+        return pod.metadata["annotations"]
+
+    assert annotations("one") != annotations("two")
+    assert "one" not in str(annotations("one"))
+
+
+def test_traces_go_to_jaeger_or_where_they_are_sent_or_nowhere() -> None:
+    endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
+    assert endpoint not in variables({}, "receiver")
+    assert variables({"jaeger": {"enabled": True}}, "worker")[endpoint] == "http://ev-eventroute-jaeger.er.svc:4318"
+    elsewhere = {"jaeger": {"enabled": True}, "tracing": {"endpoint": "http://c:4318", "ratio": 0.25}}
+    assert variables(elsewhere, "receiver")[endpoint] == "http://c:4318"
+    assert variables(elsewhere, "receiver")["OTEL_TRACES_SAMPLER_ARG"] == "0.25"
+
+
+def test_workers_scale_by_the_load_that_receivers_tell() -> None:
+    found = trigger({})
+    assert found["type"] == "metrics-api"
+    assert found["metadata"] == {
+        "url": "http://ev-eventroute-receiver-probes.er.svc:8081/load",
+        "valueLocation": "load",
+        "targetValue": "14",
+        "activationTargetValue": "0",
+    }
+
+
+@pytest.mark.parametrize(("jobs", "target", "expected"), [(1, 0, "1"), (20, 0, "14"), (100, 0, "70"), (20, 3, "3")])
+def test_a_workers_share_is_seven_tenths_of_its_slots_unless_said(jobs: int, target: int, expected: str) -> None:
+    values = {"worker": {"maxJobs": jobs}, "autoscaling": {"mode": "keda", "worker": {"target": target}}}
+    assert trigger(values)["metadata"]["targetValue"] == expected
+
+
+def test_the_operator_watches_all_namespaces_by_a_cluster_role_or_some_by_a_role_in_each() -> None:
+    everywhere = render({})
+    assert of_kind(everywhere, "ClusterRoleBinding")
+    assert not of_kind(everywhere, "Role")
+    some = render({"operator": {"namespaces": ["shop", "billing"]}})
+    assert not of_kind(some, "ClusterRole")
+    assert [role["metadata"]["namespace"] for role in of_kind(some, "Role")] == ["shop", "billing"]
+    assert [role["metadata"]["namespace"] for role in of_kind(some, "RoleBinding")] == ["shop", "billing"]
+    told = variables({"operator": {"namespaces": ["shop", "billing"]}}, "operator")
+    assert told["EVENTROUTE_OPERATOR_NAMESPACES"] == "shop,billing"
+
+
+def test_the_tests_route_is_where_the_operator_looks_with_the_labels_that_it_wants() -> None:
+    objects = render({"operator": {"namespaces": ["shop"], "secretLabels": {"read": "yes"}}})
+    (route,) = of_kind(objects, "EventRoute")
+    assert route["metadata"]["namespace"] == "shop"
+    secrets = [item for item in of_kind(objects, "Secret") if item["metadata"]["name"].endswith("-test")]
+    assert {item["metadata"]["namespace"] for item in secrets} == {"shop", "er"}
+    assert len({item["stringData"]["secret"] for item in secrets}) == 1
+    assert all(item["metadata"]["labels"]["read"] == "yes" for item in secrets)
+
+
+@pytest.mark.parametrize(
+    ("values", "asks"),
+    [({}, False), ({"tests": {"callClaude": True}}, True), ({"simulator": {"enabled": True}}, True)],
+)
+def test_helm_test_costs_no_call_to_claude_unless_told(values: Mapping[str, Any], *, asks: bool) -> None:
+    (route,) = of_kind(render(values), "EventRoute")
+    assert route["spec"]["suspend"] is not asks
+
+
+def test_the_definition_is_the_generated_one_and_is_kept_unless_told() -> None:
+    (crd,) = of_kind(render({}), "CustomResourceDefinition")
+    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    (gone,) = of_kind(render({"crds": {"keep": False}}), "CustomResourceDefinition")
+    assert not gone["metadata"].get("annotations")
+    assert crd["spec"] == gone["spec"]
+
+
+def test_an_upgrade_does_not_restart_valkey_unless_its_configuration_changed() -> None:
+    def template(values: Mapping[str, Any]) -> Any:
+        return of_kind(render(values), "StatefulSet")[0]["spec"]["template"]
+
+    before = template({})
+    assert template({"image": {"tag": "2"}, "worker": {"maxJobs": 5}}) == before
+    assert template({"valkey": {"maxMemory": "1gb"}}) != before
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ({}, None),
+        (
+            {"operator": {"hooksURL": "https://a.example/hooks"}, "ingress": {"enabled": True, "host": "b.example"}},
+            "https://a.example/hooks",
+        ),
+        ({"ingress": {"enabled": True, "host": "b.example"}}, "http://b.example/hooks"),
+        ({"ingress": {"enabled": True, "host": "b.example", "tlsSecret": "t"}}, "https://b.example/hooks"),
+        (
+            {"httpRoute": {"enabled": True, "parentRefs": [{"name": "g"}], "hostnames": ["c.example"]}},
+            "https://c.example/hooks",
+        ),
+    ],
+)
+def test_the_operator_tells_routes_the_url_that_the_values_give(values: Mapping[str, Any], url: str | None) -> None:
+    assert variables(values, "operator").get("EVENTROUTE_OPERATOR_HOOKS_URL") == url
