@@ -27,10 +27,11 @@ _KINDS: Final = {"eventroutes": Kind.ROUTE, "secrets": Kind.SECRET, "configmaps"
 class Watches:
     """When each kind was last asked for, and when it last answered; monotonic seconds."""
 
-    def __init__(self, relisted: Callable[[], None]) -> None:
+    def __init__(self, relisted: Callable[[], None], *, clock: Callable[[], float] = time.monotonic) -> None:
         """Take what to call when a watch begins anew with a list: it may have missed what was deleted meanwhile."""
         self._relisted = relisted
-        began = time.monotonic()
+        self._clock = clock
+        began = clock()
         self._tried = dict.fromkeys(Kind, began)
         self._heard = dict.fromkeys(Kind, began)
         self._listed: set[Kind] = set()
@@ -44,21 +45,21 @@ class Watches:
 
     def told(self, kind: Kind) -> None:
         """Take note of a change that a watch told of."""
-        self._tried[kind] = self._heard[kind] = time.monotonic()
+        self._tried[kind] = self._heard[kind] = self._clock()
 
     def age(self, kind: Kind) -> float:
         """Seconds since the API server accepted a watch or told of a change."""
-        return time.monotonic() - self._heard[kind]
+        return self._clock() - self._heard[kind]
 
     def are_alive(self) -> bool:
         """Tell whether every watch has at least been tried lately."""
-        return time.monotonic() - min(self._tried.values()) < DEAD_S
+        return self._clock() - min(self._tried.values()) < DEAD_S
 
     async def _on_start(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestStartParams
     ) -> None:
         if kind := _kind(request.url):
-            self._tried[kind] = time.monotonic()
+            self._tried[kind] = self._clock()
 
     async def _on_end(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestEndParams
@@ -66,7 +67,7 @@ class Watches:
         kind = _kind(request.url)
         if kind is None or not request.response.ok:
             return
-        self._heard[kind] = time.monotonic()
+        self._heard[kind] = self._clock()
         if "watch" in request.url.query and kind in self._listed:
             self._listed.discard(kind)
             self._relisted()

@@ -19,7 +19,7 @@ from eventroute_operator.cluster import RouteObject
 
 REWRITE_S: Final = 30.0
 _AT_ONCE: Final = 8
-_RETRY_S: Final = 1.0
+RETRY_S: Final = 1.0
 
 Status = Mapping[str, Any]
 
@@ -39,9 +39,11 @@ class StatusWriter:
         apply: Callable[[ObjectKey, str, Status], Awaitable[None]],
         *,
         written: Callable[[RouteObject, Status, Status], None],
+        retry_s: float = RETRY_S,
     ) -> None:
         """Take what writes one status, and whom to tell of one that was written: route, status before, status."""
         self._apply = apply
+        self._retry_s = retry_s
         self._tell = written
         self._written: dict[str, _Written] = {}
         self._wanted: dict[ObjectKey, tuple[RouteObject, Status]] = {}
@@ -103,7 +105,7 @@ class StatusWriter:
         except RetryLater as error:
             metrics.STATUS_WRITES.labels("failed").inc()
             _log.warning("status_not_written", route=f"{route.key.namespace}/{route.key.name}", error=str(error))
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(self._retry_s)
             self._wanted.setdefault(route.key, (route, status))
         else:
             metrics.STATUS_WRITES.labels("written").inc()

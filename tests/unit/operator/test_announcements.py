@@ -1,0 +1,67 @@
+"""Events tell of transitions, once, and never of what passes by itself."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from eventroute_operator.announce import Announcer, announcements, build_event
+from eventroute_operator.cluster import RouteObject
+from support.cluster_objects import TRIAGE, cluster_with, route_body
+
+
+def route() -> RouteObject:
+    return cluster_with(route_body()).routes[TRIAGE]
+
+
+def status(ready: str, reason: str = "Ready", revision: str = "aa") -> dict[str, Any]:
+    condition = {"type": "Ready", "status": ready, "reason": reason, "message": "why"}
+    return {"conditions": [condition], "secrets": [{"name": "hook", "key": "secret", "revision": revision}]}
+
+
+READY = status("True")
+MISSING = status("False", "SecretNotFound")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({}, READY, [("Normal", "Programmed")]),
+        ({}, MISSING, [("Warning", "SecretNotFound")]),
+        (READY, READY, []),
+        (MISSING, MISSING, []),
+        (READY, MISSING, [("Warning", "SecretNotFound")]),
+        (MISSING, status("False", "InvalidTemplate"), [("Warning", "InvalidTemplate")]),
+        (MISSING, READY, [("Normal", "Programmed")]),
+        (READY, status("False", "Propagating"), []),
+        (READY, status("True", revision="bb"), [("Normal", "SecretRotated")]),
+        (MISSING, status("False", "SecretNotFound", revision="bb"), []),
+        ({"conditions": None, "secrets": None}, READY, [("Normal", "Programmed")]),
+    ],
+)
+def test_an_event_tells_of_a_transition(
+    before: dict[str, Any], after: dict[str, Any], told: list[tuple[str, str]]
+) -> None:
+    assert [(each.type, each.reason) for each in announcements(route(), before, after)] == told
+
+
+def test_an_event_names_its_route() -> None:
+    (told,) = announcements(route(), {}, MISSING)
+    event = build_event(told, datetime(2026, 1, 31, 12, tzinfo=UTC))
+    assert event["regarding"]["uid"] == "uid-triage"
+    assert event["metadata"]["namespace"] == "team-a"
+    assert event["eventTime"] == "2026-01-31T12:00:00.000000Z"
+    assert (event["reason"], event["note"]) == ("SecretNotFound", "why")
+
+
+async def test_more_events_than_anybody_reads_are_dropped() -> None:
+    posted: list[object] = []
+
+    async def post(event: object) -> None:
+        posted.append(event)
+
+    announcer = Announcer(post)
+    (told,) = announcements(route(), {}, MISSING)
+    for _ in range(1000):
+        announcer.announce(told)
+    assert len(announcer._waiting) == 200

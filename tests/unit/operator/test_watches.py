@@ -1,0 +1,56 @@
+"""Watches are seen from their requests: alive while they try, heard of when they are answered."""
+
+import asyncio
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from eventroute_operator.cluster import Kind
+from eventroute_operator.watches import DEAD_S, Watches
+
+
+async def answer(request: web.Request) -> web.Response:
+    return web.Response(status=int(request.query.get("status", "200")))
+
+
+async def ask(watches: Watches, *paths: str) -> None:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession(trace_configs=[watches.trace()]) as session:
+        for path in paths:
+            async with session.get(server.make_url(path)):
+                pass
+
+
+async def test_a_watch_that_begins_anew_with_a_list_is_told_once() -> None:
+    told: list[None] = []
+    watches = Watches(lambda: told.append(None))
+    await ask(watches, "/api/v1/secrets?limit=250", "/api/v1/secrets?watch=true", "/api/v1/secrets?watch=true")
+    assert len(told) == 1
+
+
+async def test_a_watch_that_goes_on_where_it_ended_is_no_news() -> None:
+    told: list[None] = []
+    await ask(Watches(lambda: told.append(None)), "/api/v1/secrets?watch=true", "/version", "/apis")
+    assert told == []
+
+
+async def test_an_answer_is_heard_and_a_refusal_is_not() -> None:
+    watches = Watches(lambda: None)
+    await asyncio.sleep(0.05)
+    await ask(watches, "/api/v1/namespaces/team-a/configmaps?watch=true", "/api/v1/secrets?watch=true&status=500")
+    assert watches.age(Kind.CONFIG_MAP) < watches.age(Kind.SECRET)
+
+
+async def test_a_watch_that_is_refused_is_alive_and_one_that_does_not_try_is_not() -> None:
+    now = 1000.0
+    watches = Watches(lambda: None, clock=lambda: now)
+    assert watches.are_alive()
+    now += DEAD_S + 1
+    assert not watches.are_alive()
+    for plural in ("eventroutes", "secrets"):
+        await ask(watches, f"/api/v1/{plural}?watch=true&status=500")
+    assert not watches.are_alive()
+    watches.told(Kind.CONFIG_MAP)
+    assert watches.are_alive()
