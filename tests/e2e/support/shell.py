@@ -46,7 +46,9 @@ def run(
             cwd=cwd,
         )
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"{_shown(command)}: not done after {timeout_s:g} s\n{error.stdout}\n{error.stderr}") from error
+        raise Failed(
+            f"{_shown(command)}: not done after {timeout_s:g} s\n{error.stdout!r}\n{error.stderr!r}"
+        ) from error
     if done.returncode:
         said = f"{done.stdout}\n{done.stderr}".strip()[-_SHOWN_CHARS:]
         raise Failed(f"{_shown(command)}: exit code {done.returncode}\n{said}")
