@@ -16,7 +16,7 @@ from eventroute.runtime.redis import connect, find_primary
 from eventroute.runtime.redis_url import Address, parse_redis_url
 from eventroute_cli.local.processes import free_port
 from support.receiving import Receiving, opened, receiving
-from support.redis_link import Scripted, naming
+from support.redis_link import Scripted, linked, naming
 from support.runs import FakeRoutes, build_runner, results
 from support.runs import worker_route as runnable_route
 from support.sample_routes import receiver_route
@@ -175,11 +175,18 @@ async def test_sentinels_are_told_their_own_password_and_not_the_servers() -> No
 
 async def test_a_replica_that_sentinels_still_name_is_not_used(redis: Redis, valkey_url: str) -> None:
     sentinel = naming(parse_redis_url(valkey_url).addresses[0].port)
-    async with sentinel.serving(), connect(url_of(sentinel)) as client:
+    url = url_of(sentinel)
+    async with sentinel.serving(), connect(url) as client:
         await redis.replicaof("127.0.0.1", "1")
         try:
             with pytest.raises(RedisConnectionError, match="not the primary"):
                 await client.get("a")
+            async with linked(url) as link:
+                asked = len(sentinel.commands)
+                await until(lambda: len(sentinel.commands) >= asked + 2)
+                assert not link.is_up
+                await redis.replicaof("NO", "ONE")
+                await until(lambda: link.is_up)
         finally:
             await redis.replicaof("NO", "ONE")
         assert await client.get("a") is None

@@ -59,7 +59,7 @@ def _all(*names: str) -> tuple[str, ...]:
 
 def _follow(plane: str) -> str:
     """Hear of changes of the plane's table."""
-    return f"+subscribe +unsubscribe &{keys.table_changed(plane)}"
+    return f"+subscribe &{keys.table_changed(plane)}"
 
 
 def _served(plane: str) -> tuple[_Grant, ...]:
@@ -106,7 +106,7 @@ _WORKER: Final = (
 )
 
 _OPERATOR: Final = (
-    _Grant("+watch +hget +hmget +hgetall +hset +hdel", _all(keys.table(RECEIVER.name), keys.table(WORKER.name))),
+    _Grant("+watch +hgetall +hset +hdel", _all(keys.table(RECEIVER.name), keys.table(WORKER.name))),
     _Grant("+smembers +srem", _all(keys.processes(RECEIVER.name), keys.processes(WORKER.name))),
     _Grant("+mget", (f"%R~{keys.process('*', '*')}",)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),
