@@ -17,7 +17,7 @@ def objects(request: pytest.FixtureRequest) -> list[Object]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[ApiServer]:
+def api() -> Iterator[ApiServer]:
     """A Kubernetes API that knows nothing of EventRoute yet: the chart brings the resource."""
     try:
         with api_server(Path(mkdtemp(prefix="er-chart-"))) as server:

@@ -19,21 +19,21 @@ Helm = Callable[..., str]
 
 
 @pytest.fixture
-def namespace(cluster: ApiServer) -> Iterator[str]:
+def namespace(api: ApiServer) -> Iterator[str]:
     """A namespace that admits nothing but restricted pods."""
     name = f"t{os.urandom(4).hex()}"
-    cluster.kubectl("create", "namespace", name)
-    cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    api.kubectl("create", "namespace", name)
+    api.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield name
-    helm("uninstall", "ev", "--namespace", name, "--kubeconfig", str(cluster.kubeconfig))
+    helm("uninstall", "ev", "--namespace", name, "--kubeconfig", str(api.kubeconfig))
 
 
 @pytest.fixture
-def run(cluster: ApiServer, namespace: str) -> Helm:
+def run(api: ApiServer, namespace: str) -> Helm:
     """Run Helm on the release `ev` of the test's namespace; it must not fail."""
 
     def _run(verb: str, *arguments: str, into: str = namespace) -> str:
-        done = helm(verb, "ev", *arguments, "--namespace", into, "--kubeconfig", str(cluster.kubeconfig))
+        done = helm(verb, "ev", *arguments, "--namespace", into, "--kubeconfig", str(api.kubeconfig))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -41,41 +41,41 @@ def run(cluster: ApiServer, namespace: str) -> Helm:
 
 
 @pytest.fixture(autouse=True)
-def without_definition(cluster: ApiServer) -> None:
+def without_definition(api: ApiServer) -> None:
     """Begin each test with a cluster that nobody has installed EventRoute in."""
-    cluster.kubectl("delete", "crd", "eventroutes.eventroute.dev", "--ignore-not-found", "--wait")
+    api.kubectl("delete", "crd", "eventroutes.eventroute.dev", "--ignore-not-found", "--wait")
 
 
-def secrets(cluster: ApiServer, namespace: str) -> dict[str, Any]:
-    found = json.loads(cluster.kubectl("get", "secrets", "-n", namespace, "-o", "json"))["items"]
+def secrets(api: ApiServer, namespace: str) -> dict[str, Any]:
+    found = json.loads(api.kubectl("get", "secrets", "-n", namespace, "-o", "json"))["items"]
     return {item["metadata"]["name"]: item["data"] for item in found if not item["type"].startswith("helm.sh/")}
 
 
 @pytest.mark.parametrize("name", INSTALLATIONS, ids=lambda name: name.replace(" ", "-"))
-async def test_the_api_server_accepts_every_object(cluster: ApiServer, name: str) -> None:
+async def test_the_api_server_accepts_every_object(api: ApiServer, name: str) -> None:
     objects = render(INSTALLATIONS[name])
     for namespace in {item["metadata"].get("namespace") for item in objects} - {None}:
-        cluster.try_kubectl("create", "namespace", str(namespace))
-    cluster.kubectl("apply", "-f", str(next((CHART / "files/crds").glob("*.yaml"))))
-    await until(lambda: cluster.try_kubectl("get", "eventroutes", "-A").returncode == 0)
+        api.try_kubectl("create", "namespace", str(namespace))
+    api.kubectl("apply", "-f", str(next((CHART / "files/crds").glob("*.yaml"))))
+    await until(lambda: api.try_kubectl("get", "eventroutes", "-A").returncode == 0)
     ours = [item for item in objects if item["kind"] not in FOREIGN | {"CustomResourceDefinition", "Pod"}]
-    cluster.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(ours))
+    api.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(ours))
 
 
-def test_a_restricted_namespace_admits_every_pod(cluster: ApiServer, namespace: str, run: Helm) -> None:
+def test_a_restricted_namespace_admits_every_pod(api: ApiServer, namespace: str, run: Helm) -> None:
     values = {"simulator": {"enabled": True}, "jaeger": {"enabled": True}}
     run("install", str(CHART), "--set", "simulator.enabled=true,jaeger.enabled=true")
     for pod in pods(render(values)):
         metadata = {"name": f"try-{pod.component}", "namespace": namespace, "labels": pod.metadata["labels"]}
         manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod.spec}
-        cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(manifest))
+        api.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(manifest))
 
 
-def test_an_upgrade_keeps_keys_and_passwords(cluster: ApiServer, namespace: str, run: Helm) -> None:
+def test_an_upgrade_keeps_keys_and_passwords(api: ApiServer, namespace: str, run: Helm) -> None:
     run("install", str(CHART))
-    before = secrets(cluster, namespace)
+    before = secrets(api, namespace)
     run("upgrade", str(CHART), "--set", "simulator.enabled=true,worker.replicas=5")
-    after = secrets(cluster, namespace)
+    after = secrets(api, namespace)
     assert {name: after[name] for name in before} == before
 
 
@@ -87,26 +87,26 @@ def test_an_upgrade_may_change_what_was_set_at_first(run: Helm, change: str) -> 
 
 
 def test_uninstalling_leaves_definition_keys_and_data_and_a_new_release_takes_them_up(
-    cluster: ApiServer, namespace: str, run: Helm
+    api: ApiServer, namespace: str, run: Helm
 ) -> None:
     run("install", str(CHART))
-    before = secrets(cluster, namespace)
+    before = secrets(api, namespace)
     run("uninstall")
     kinds = "deployments,statefulsets,services,configmaps,serviceaccounts,networkpolicies,roles,rolebindings,pdb"
-    left = json.loads(cluster.kubectl("get", kinds, "-n", namespace, "-o", "json"))["items"]
+    left = json.loads(api.kubectl("get", kinds, "-n", namespace, "-o", "json"))["items"]
     assert [item["metadata"]["name"] for item in left if item["metadata"]["name"] != "kube-root-ca.crt"] == []
-    assert secrets(cluster, namespace) == before
-    cluster.kubectl("get", "crd/eventroutes.eventroute.dev")
-    cluster.kubectl("get", "pvc/ev-eventroute-valkey", "-n", namespace)
-    assert "eventroute" not in cluster.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
+    assert secrets(api, namespace) == before
+    api.kubectl("get", "crd/eventroutes.eventroute.dev")
+    api.kubectl("get", "pvc/ev-eventroute-valkey", "-n", namespace)
+    assert "eventroute" not in api.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
     run("install", str(CHART))
-    assert secrets(cluster, namespace) == before
+    assert secrets(api, namespace) == before
 
 
-def test_without_keep_the_definition_goes_with_the_release(cluster: ApiServer, run: Helm) -> None:
+def test_without_keep_the_definition_goes_with_the_release(api: ApiServer, run: Helm) -> None:
     run("install", str(CHART), "--set", "crds.keep=false")
     run("uninstall")
-    cluster.kubectl("wait", "--for=delete", "crd/eventroutes.eventroute.dev", "--timeout=20s")
+    api.kubectl("wait", "--for=delete", "crd/eventroutes.eventroute.dev", "--timeout=20s")
 
 
 def test_the_notes_say_what_is_missing_and_what_comes_next(namespace: str, run: Helm) -> None:
@@ -118,24 +118,24 @@ def test_the_notes_say_what_is_missing_and_what_comes_next(namespace: str, run: 
     assert "No key" not in run("upgrade", str(CHART), "--set", "simulator.enabled=true")
 
 
-def test_two_installations_of_one_name_stand_in_two_namespaces(cluster: ApiServer, namespace: str, run: Helm) -> None:
+def test_two_installations_of_one_name_stand_in_two_namespaces(api: ApiServer, namespace: str, run: Helm) -> None:
     other = f"{namespace}-2"
-    cluster.kubectl("create", "namespace", other)
+    api.kubectl("create", "namespace", other)
     run("install", str(CHART), "--set", f"operator.namespaces={{{namespace}}}")
     run("install", str(CHART), "--set", f"operator.namespaces={{{other}}},crds.enabled=false", into=other)
-    mine, theirs = (secrets(cluster, name)["ev-eventroute-table-keys"] for name in (namespace, other))
+    mine, theirs = (secrets(api, name)["ev-eventroute-table-keys"] for name in (namespace, other))
     assert mine != theirs
     run("uninstall", into=other)
-    assert "ev-eventroute-receiver" in cluster.kubectl("get", "deployments", "-n", namespace, "-o", "name")
+    assert "ev-eventroute-receiver" in api.kubectl("get", "deployments", "-n", namespace, "-o", "name")
 
 
-def test_the_operator_may_do_what_it_needs_and_no_more(cluster: ApiServer, namespace: str, run: Helm) -> None:
+def test_the_operator_may_do_what_it_needs_and_no_more(api: ApiServer, namespace: str, run: Helm) -> None:
     run("install", str(CHART), "--set", f"operator.namespaces={{{namespace}}}")
 
     def may(verb: str, resource: str, where: str, part: str = "") -> bool:
         account = f"--as=system:serviceaccount:{namespace}:ev-eventroute-operator"
         question = ["auth", "can-i", verb, resource, f"--subresource={part}", "-n", where, account]
-        return cluster.try_kubectl(*question).returncode == 0
+        return api.try_kubectl(*question).returncode == 0
 
     assert may("list", "secrets", namespace)
     assert may("watch", "eventroutes.eventroute.dev", namespace)

@@ -55,9 +55,9 @@ def test_no_secret_is_among_them(tree: str) -> None:
 
 
 @pytest.mark.parametrize("tree", ["base", "overlays/trial", "overlays/external-redis"])
-def test_the_api_server_accepts_them(cluster: ApiServer, tree: str) -> None:
-    cluster.try_kubectl("create", "namespace", "eventroute")
-    cluster.kubectl("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-k", str(K8S / tree))
+def test_the_api_server_accepts_them(api: ApiServer, tree: str) -> None:
+    api.try_kubectl("create", "namespace", "eventroute")
+    api.kubectl("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-k", str(K8S / tree))
 
 
 @pytest.mark.parametrize("tree", ["base", "overlays/trial", "overlays/keda"])
