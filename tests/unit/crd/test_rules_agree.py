@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from eventroute.compile import Problem, Reason
-from eventroute.crd.v1alpha1 import EventRouteSpec, Strict
+from eventroute.crd.rules import exactly_one
+from eventroute.crd.v1alpha1 import EventRouteSpec, Sink, Strict
 from eventroute.schemes import SCHEMES
 from support.specs import verdict_on
 
@@ -69,6 +70,10 @@ def test_rules_stand_with_their_models() -> None:
     assert {model.__name__ for model in Strict.__subclasses__() if model.rules} >= {
         *("EventRouteSpec", "Prompt", "History", "Sink"),
     }
+
+
+def test_every_kind_of_sink_is_one_of_those_that_exclude_each_other() -> None:
+    assert Sink.rules == (exactly_one(*Sink.model_fields),)
 
 
 def test_messages_of_rules_are_sentences_for_people() -> None:
