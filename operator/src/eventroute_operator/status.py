@@ -85,7 +85,8 @@ def build_status(facts: Facts, before: Mapping[str, Any]) -> dict[str, Any]:
         last_delivery=_last_delivery(facts.stats) if facts.stats else old.last_delivery,
         counts=_counts(facts.stats) if facts.stats else old.counts,
     )
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    told = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {field: value for field, value in told.items() if value != []}
 
 
 def rfc3339(time: datetime) -> str:

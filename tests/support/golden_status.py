@@ -1,0 +1,100 @@
+"""Golden statuses: situations of a route, and `tests/golden/status/<situation>.yaml` with what is said of it.
+
+`PYTHONPATH=tests python -m support.golden_status` writes the files anew; read the difference before you commit it.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eventroute.crd.status import StatusReason
+from eventroute.ids import RoutePath
+from eventroute.runtime.stats import LastDelivery, RouteStats
+from eventroute_operator.cluster import Kind
+from eventroute_operator.fleet import Fleet, Published, Serving
+from eventroute_operator.judge import Judged, judge
+from eventroute_operator.scaling import Scaling
+from eventroute_operator.status import Facts, build_status
+from support.cluster_objects import TRIAGE, cluster_with, config_map_body, route_body, secret_body
+
+FOLDER = Path(__file__).parent.parent / "golden" / "status"
+NOW = datetime(2026, 1, 31, 12, 0, 0, 999_000, UTC)
+SERVED = Fleet(Serving(7), Serving(7))
+NO_STATS = RouteStats(receipts={}, runs={}, last=None, secrets={})
+BUSY = RouteStats(
+    receipts={"queued": 12, "duplicate": 3, "filtered": 2, "suspended": 1, "unauthenticated": 4, "rate_limited": 5},
+    runs={"succeeded": 10, "dead": 2},
+    last=LastDelivery(time_ms=1_769_860_000_123, outcome="dead", delivery="d-1", trace_id="ab" * 16),
+    secrets={"hook/secret": 1_769_850_000_999},
+)
+
+
+def judged(*, with_secret: bool = True, texts: Mapping[str, str] | None = None, **spec: Any) -> Judged:
+    """Judge a route of generation 3."""
+    cluster = cluster_with(route_body(generation=3, **spec))
+    if with_secret:
+        cluster.see(Kind.SECRET, secret_body("hook", uid="uid-hook", version=77))
+    if texts is not None:
+        cluster.see(Kind.CONFIG_MAP, config_map_body("texts", **texts))
+    return judge(cluster.routes[TRIAGE], cluster.find)
+
+
+def status(of: Judged | None = None, *, before: Mapping[str, Any] | None = None, **facts: Any) -> dict[str, Any]:
+    """Write a status; `facts` replace those of a route that is served and has had no delivery."""
+    fields: dict[str, Any] = {
+        "published": Published(7, 7),
+        "fleet": SERVED,
+        "scaling": Scaling(),
+        "stats": NO_STATS,
+        "hooks_url": None,
+        "now": NOW,
+        **facts,
+    }
+    return build_status(Facts(judged=of or judged(), **fields), before or {})
+
+
+def _earlier(**facts: Any) -> dict[str, Any]:
+    return status(now=datetime(2026, 1, 1, tzinfo=UTC), **facts)
+
+
+def _text_in(name: str) -> dict[str, Any]:
+    return {"prompts": [{"userFrom": {"name": name, "key": "user"}}]}
+
+
+SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "ready": status,
+    "ready-with-traffic": lambda: status(stats=BUSY, hooks_url="https://hooks.example.com/hooks/"),
+    "ready-as-before": lambda: status(before=_earlier()),
+    "ready-again": lambda: status(before=_earlier(of=judged(with_secret=False))),
+    "statistics-not-read": lambda: status(before=_earlier(stats=BUSY), stats=None),
+    "foreign-status-before": lambda: status(before={"conditions": "none of ours", "counts": 3}, stats=None),
+    "invalid-spec": lambda: status(judged(modle={"name": "x"}), published=Published()),
+    "secret-missing": lambda: status(judged(with_secret=False), published=Published()),
+    "secret-lost": lambda: status(judged(with_secret=False), published=Published(), before=_earlier(stats=BUSY)),
+    "config-map-missing": lambda: status(judged(**_text_in("texts")), published=Published()),
+    "template-broken": lambda: status(judged(texts={"user": "{{ "}, **_text_in("texts")), published=Published()),
+    "several-mistakes": lambda: status(judged(with_secret=False, provider="githbu"), published=Published()),
+    "propagating": lambda: status(published=Published(8, 8), before=_earlier(published=Published(7, 7))),
+    "no-receivers": lambda: status(fleet=Fleet(Serving(), Serving(7))),
+    "no-workers": lambda: status(fleet=Fleet(Serving(7), Serving())),
+    "unreadable": lambda: status(fleet=Fleet(Serving(7, frozenset({RoutePath("team-a/triage")})), Serving(7))),
+    "redis-away": lambda: status(fleet=SERVED._replace(is_away=True), before=_earlier()),
+    "keda-missing": lambda: status(scaling=Scaling(StatusReason.KEDA_NOT_INSTALLED)),
+    "scaled-object-not-ready": lambda: status(
+        scaling=Scaling(StatusReason.SCALED_OBJECT_NOT_READY, "ScaledObject eventroute/worker is not ready")
+    ),
+}
+
+
+def expected(situation: str) -> Any:
+    """Read what should be said."""
+    return yaml.safe_load((FOLDER / f"{situation}.yaml").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    for name, build in SITUATIONS.items():
+        text = yaml.safe_dump(build(), sort_keys=False, allow_unicode=True, width=120)
+        (FOLDER / f"{name}.yaml").write_text(text, encoding="utf-8")
