@@ -9,13 +9,21 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
           --custom-compile-command "make lock" --no-emit-package eventroute-core --no-emit-package eventroute-receiver \
           --no-emit-package eventroute-worker --no-emit-package eventroute-operator
 
-.PHONY: demo test check lock generate manifests bench kind
+VERSION = $(shell sed -n 's/^appVersion: *"\(.*\)"$$/\1/p' charts/eventroute/Chart.yaml)
+
+.PHONY: demo test e2e check lock generate manifests bench images kind
 
 demo: .venv-demo/installed  ## the whole of EventRoute on this machine: no cluster, no key, no Redis
 	.venv-demo/bin/eventroute demo
 
 test: .venv/installed  ## every test that needs no cluster
 	.venv/bin/python -m pytest
+
+CLUSTER ?= host
+e2e: .venv/installed .tools/uv/bin/uv  ## on a real cluster: CLUSTER=host (made here, as root), kind or current (KEEP=1 leaves it up)
+	$(if $(filter host,$(CLUSTER)),PYTHONPATH=tests .venv/bin/python -m e2e.support.prepare)
+	CLUSTER=$(CLUSTER) .venv/bin/python -m pytest $(if $(filter host,$(CLUSTER)),tests/e2e,tests/e2e/pods) \
+		-o timeout_func_only=true --timeout=300 $(ARGS)
 
 check: .venv/installed  ## format, lint, types, layers, generated files, pinned requirements
 	UV=$(UV) PATH=$(CURDIR)/.venv/bin:$$PATH .ci/check
@@ -35,6 +43,11 @@ manifests: .venv/installed  ## rewrite k8s/base and k8s/overlays from the chart;
 
 bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARGS="--quick", "--only receiver", "--write")
 	PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
+
+ENGINE ?= docker
+images:  ## the images of the four programs (ENGINE=podman for another engine than docker)
+	for p in receiver worker operator cli; do \
+		$(ENGINE) build -f services/Dockerfile --build-arg PACKAGE=$$p -t eventroute/$$p:$(VERSION) . || exit 1; done
 
 kind:  ## a local cluster with a registry that holds the images (needs docker, kind, kubectl; `k8s/kind.sh down` removes it)
 	k8s/kind.sh up

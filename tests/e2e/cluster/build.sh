@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # build.sh [NAME...]: builds the named programs into KUBE_BIN, from the Go modules beside this script.
-# Without a name: a cluster with Helm. A program is built again when its go.mod, go.sum, sources or flags have changed;
+# Without a name: all of them. A program is built again when its go.mod, go.sum, sources or flags have changed;
 # two runs at once wait for each other. Needs Go, which fetches the toolchain that a go.mod asks for by itself.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bin=${KUBE_BIN:-$HOME/.cache/eventroute-e2e/bin}
-cluster=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl pause coredns helm)
+all=(etcd kube-apiserver kubectl helm kube-controller-manager kube-scheduler kubelet kube-proxy pause coredns
+    netpol metrics-server keda-operator keda-adapter jaeger kind)
 export CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false"
 
 version_of() { # MODULE_DIR MODULE: what our go.mod asks for, so that each version stands in one place
@@ -56,7 +57,7 @@ build() { # NAME
 
 [[ ${BASH_SOURCE[0]} = "$0" ]] || return 0
 mkdir -p "$bin/.stamps"
-[ $# -gt 0 ] || set -- "${cluster[@]}"
+[ $# -gt 0 ] || set -- "${all[@]}"
 exec 9>"$bin/.lock"
 flock 9
 for name in "$@"; do build "$name"; done

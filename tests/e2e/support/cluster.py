@@ -20,41 +20,15 @@ from typing import Any, Final, Literal
 import yaml
 
 from e2e.support.images import JAEGER, PROGRAMS, VALKEY, VERSION, Store, equipment, program_image
-from e2e.support.shell import CACHE, ROOT, Failed, Unusable, require, run, say, stream
+from e2e.support.prepare import BIN, SCRIPTS, prepare
+from e2e.support.shell import ROOT, Failed, Unusable, require, run, say, stream
 
-BIN: Final = Path(os.environ.get("KUBE_BIN", CACHE / "bin"))
-SCRIPTS: Final = ROOT / "tests/e2e/cluster"
 CHOSEN_CONTEXT: Final = "EVENTROUTE_E2E_CONTEXT"
 """Environment variable: a context that may be used although its name does not look like a test cluster's."""
 
 _STATE: Final = Path(os.environ.get("KUBE_STATE", "/var/lib/eventroute-e2e"))
-_BUILT: Final = (
-    *(
-        "etcd",
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kubelet",
-        "kube-proxy",
-        "kubectl",
-        "pause",
-    ),
-    *("coredns", "helm", "netpol", "metrics-server", "jaeger", "keda-operator", "keda-adapter"),
-)
-_DEBIAN: Final = {
-    "containerd": "containerd",
-    "runc": "runc",
-    "/usr/lib/cni/ptp": "containernetworking-plugins",
-    "nft": "nftables",
-    "ip": "iproute2",
-    "openssl": "openssl",
-    "curl": "curl",
-    "debootstrap": "debootstrap",
-    "buildah": "buildah",
-}
 _TEST_CONTEXTS: Final = re.compile(r"kind-.*|k3d-.*|minikube|docker-desktop|rancher-desktop|eventroute-.*")
 _KIND: Final = "eventroute-e2e"
-_BUILD_S: Final = 4500.0
 _INSTALL_S: Final = 600.0
 _FORWARD_S: Final = 10.0
 
@@ -129,19 +103,14 @@ def cluster(kind: str, *, keep: bool) -> Iterator[Cluster]:
 
 def context_problem(name: str, chosen: str = "") -> str | None:
     """Say why a context is not used: tests install, kill and delete, which nobody wants elsewhere."""
-    if name == chosen or _TEST_CONTEXTS.fullmatch(name):
+    if (name and name == chosen) or _TEST_CONTEXTS.fullmatch(name):
         return None
     return f"the context {name!r} does not look like a test cluster's; if it is one, set {CHOSEN_CONTEXT}={name}"
 
 
 @contextlib.contextmanager
 def _host(*, keep: bool) -> Iterator[Cluster]:
-    if os.geteuid() != 0:
-        raise Unusable("CLUSTER=host runs a container runtime on this machine, which takes root; or use CLUSTER=kind")
-    _install_packages()
-    require({"go": "golang"}, "CLUSTER=host builds Kubernetes from source: https://go.dev/dl, or")
-    say("building what is missing of the cluster")
-    stream(SCRIPTS / "build.sh", *_BUILT, timeout_s=_BUILD_S, environ={"KUBE_BIN": str(BIN)})
+    prepare()
     environ = {"KUBE_BIN": str(BIN), "KUBE_STATE": str(_STATE)}
     try:
         say("starting the cluster")
@@ -164,18 +133,6 @@ def _host(*, keep: bool) -> Iterator[Cluster]:
         else:
             say("taking the cluster away")
             stream(SCRIPTS / "cluster.sh", "down", timeout_s=120, environ=environ)
-
-
-def _install_packages() -> None:
-    missing = sorted(package for program, package in _DEBIAN.items() if not shutil.which(program))
-    if not missing:
-        return
-    if not shutil.which("apt-get"):
-        raise Unusable(f"not installed: {' '.join(missing)} (these are Debian's names)")
-    say(f"installing {' '.join(missing)}")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run("apt-get", "update", "-qq", timeout_s=_INSTALL_S, environ=quiet)
-    run("apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing, timeout_s=_INSTALL_S, environ=quiet)
 
 
 def _load_images(environ: Mapping[str, str]) -> None:

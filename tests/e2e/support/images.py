@@ -118,6 +118,12 @@ class Store:
         _forget_others(layout)
         return layout
 
+    def size(self, image: str) -> float:
+        """Tell an image's size, unpacked, in MB of a million bytes."""
+        found = json.loads(self._buildah("images", "--json", image))[0]["size"]  # such as "287 MB"
+        number, unit = found.split()
+        return float(number) * {"KB": 0.001, "MB": 1, "GB": 1000}[unit]
+
     def _of_file(self, file: Path, target: str, user: int, base: str) -> str:
         digest = _digest(f"{target} {user} {base} ".encode() + file.read_bytes())
         image = f"localhost/eventroute-e2e/{file.name}:{digest}"
