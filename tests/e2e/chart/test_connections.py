@@ -76,6 +76,15 @@ def test_nothing_else_within_the_installation_may_talk() -> None:
         if peer is not None
     }
     assert named == set(NEEDED)
+    let_in = {
+        (peer, pod.component, port["port"])
+        for pod in pods(TRIAL)
+        for rule in policy_of(TRIAL, pod.component).get("ingress", [])
+        for port in rule["ports"]
+        for peer in peers([rule], "from", port["port"])
+        if peer is not None
+    }
+    assert let_in == {connection for connection in NEEDED if connection[1] != "receiver"}, "hooks are for everybody"
 
 
 @pytest.mark.parametrize("name", ["valkey", "simulator", "jaeger"])
