@@ -13,6 +13,7 @@ from typing import Final
 import uvloop
 from rich.console import Console
 
+from bench.control import measure_control_plane
 from bench.effort import FULL, QUICK, Effort
 from bench.figures import Section
 from bench.pickup import measure_pickup
@@ -20,8 +21,14 @@ from bench.processes import LOAD_CORE, PartFailedError, pin
 from bench.receiver import measure_receivers
 from bench.report import build_markdown, build_report, print_report, write_json
 from bench.throughput import measure_throughput
+from support.api_server import is_built
 
-SECTIONS: Final = {"receiver": measure_receivers, "pickup": measure_pickup, "throughput": measure_throughput}
+SECTIONS: Final = {
+    "receiver": measure_receivers,
+    "pickup": measure_pickup,
+    "throughput": measure_throughput,
+    "control": measure_control_plane,
+}
 _TABLE_WIDTH: Final = 120  # also where no terminal tells one
 RESULTS: Final = Path(__file__).parent / "RESULTS.md"
 
@@ -36,10 +43,15 @@ async def measure(names: list[str], effort: Effort, console: Console) -> list[Se
     return found
 
 
+def _possible() -> list[str]:
+    """List the sections for which this machine has what they need."""
+    return [name for name in SECTIONS if name != "control" or is_built()]
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke run: figures mean nothing")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=_possible(), metavar="SECTION")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
     options = parser.parse_args(arguments)

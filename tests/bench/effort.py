@@ -18,7 +18,13 @@ class Effort(NamedTuple):
     """Per round, for the workers' throughput."""
     job_rounds: int
     """Of the workers' throughput, all stacks in turn in each."""
+    changes: int
+    """Of each kind, for the control plane."""
+    routes: int
+    """How many are many, for the control plane."""
 
 
-FULL: Final = Effort(rounds=5, warm_up=500, requests=20_000, deliveries=200, jobs=1_000, job_rounds=3)
-QUICK: Final = Effort(rounds=1, warm_up=20, requests=500, deliveries=5, jobs=40, job_rounds=1)
+FULL: Final = Effort(
+    rounds=5, warm_up=500, requests=20_000, deliveries=200, jobs=1_000, job_rounds=3, changes=40, routes=1_000
+)
+QUICK: Final = Effort(rounds=1, warm_up=20, requests=500, deliveries=5, jobs=40, job_rounds=1, changes=2, routes=10)

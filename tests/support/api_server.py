@@ -7,6 +7,7 @@ import random
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,12 @@ BIN: Final = Path(os.environ.get("KUBE_BIN", Path.home() / ".cache/eventroute-e2
 PROGRAMS: Final = ("etcd", "kube-apiserver", "kubectl")
 SCRIPT: Final = Path(__file__).parents[1] / "e2e/cluster/apiserver.sh"
 _ATTEMPTS: Final = 20
+_PAUSE_S: Final = 0.2
+
+
+def is_built() -> bool:
+    """Tell whether the programs are there."""
+    return all(os.access(BIN / name, os.X_OK) for name in PROGRAMS)
 
 
 class NotBuiltError(Exception):
@@ -47,6 +54,17 @@ class ApiServer:
         """Run kubectl, which may fail."""
         command = [str(BIN / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
         return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+
+    def define(self, definition: Path) -> None:
+        """Define a kind, and wait until objects of it are served."""
+        self.kubectl("apply", "-f", str(definition))
+        # `kubectl wait` gives up at once on a definition that has no status yet.
+        for _ in range(_ATTEMPTS):
+            command = ("wait", "--for=condition=Established", "--timeout=20s", "-f", str(definition))
+            if self.try_kubectl(*command).returncode == 0:
+                return
+            time.sleep(_PAUSE_S)
+        raise AssertionError(f"{definition.name} is not established")
 
     def client(self) -> httpx.Client:
         """Open a connection for many small requests, a kubectl each being too slow for them."""

@@ -34,6 +34,7 @@ class ControlPlane:
 
     api: ApiServer
     kubernetes: httpx.Client
+    hooks: httpx.Client
     operator: OperatorProcess
     valkey: OwnValkey
     receiver: ReceiverProcess
@@ -134,8 +135,7 @@ class Namespace:
             "x-github-delivery": delivery or f"delivery-{next(_numbers)}",
             "x-hub-signature-256": "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
         }
-        url = f"{self.plane.receiver.url}/hooks/{self.name}/{name}"
-        return httpx.post(url, content=body, headers=headers).status_code
+        return self.plane.hooks.post(f"/hooks/{self.name}/{name}", content=body, headers=headers).status_code
 
     def events(self) -> list[tuple[str, str]]:
         """List type and reason of the namespace's Events, oldest first."""
@@ -152,6 +152,7 @@ def control_plane(folder: Path, api: ApiServer, **settings: object) -> Iterator[
         own_valkey(folder) as valkey,
         receiver_process(folder, valkey.url, receiver_key) as receiver,
         api.client() as kubernetes,
+        httpx.Client(base_url=receiver.url) as hooks,
     ):
         fields = {
             "redis_url": valkey.url,
@@ -162,7 +163,7 @@ def control_plane(folder: Path, api: ApiServer, **settings: object) -> Iterator[
             **settings,
         }
         with operator_process(folder, kubeconfig, **fields) as operator:
-            yield ControlPlane(api, kubernetes, operator, valkey, receiver, kubeconfig, fields)
+            yield ControlPlane(api, kubernetes, hooks, operator, valkey, receiver, kubeconfig, fields)
 
 
 @contextlib.asynccontextmanager

@@ -17,8 +17,7 @@ def api_server() -> Iterator[ApiServer]:
     """A Kubernetes API that knows EventRoutes, in a folder with a short name, as sockets want it."""
     try:
         with running_api_server(Path(mkdtemp(prefix="er-api-"))) as server:
-            server.kubectl("apply", "-f", str(DEFINITION))
-            server.kubectl("wait", "--for=condition=Established", "--timeout=20s", "-f", str(DEFINITION))
+            server.define(DEFINITION)
             yield server
     except NotBuiltError as missing:
         pytest.fail(str(missing))
