@@ -41,13 +41,15 @@ def settled(items: Sequence[Item], *, status: int) -> Answer:
 
     The request counts as `queued` when anything was, else as what its first item became.
     """
-    outcome = Receipt.QUEUED if any(item.outcome is Receipt.QUEUED for item in items) else items[0].outcome
     if len(items) == 1:
-        body = b'{"status":"%b","delivery":"%b"}' % (outcome.encode(), items[0].delivery.encode())
-    else:
-        body = msgspec.json.encode(
-            {"status": outcome, "deliveries": [{"status": item.outcome, "delivery": item.delivery} for item in items]}
+        outcome, delivery = items[0]
+        return Answer(
+            status, outcome, b'{"status":"%b","delivery":"%b"}' % (outcome.encode(), delivery.encode()), (_JSON,)
         )
+    outcome = Receipt.QUEUED if any(item.outcome is Receipt.QUEUED for item in items) else items[0].outcome
+    body = msgspec.json.encode(
+        {"status": outcome, "deliveries": [{"status": item.outcome, "delivery": item.delivery} for item in items]}
+    )
     return Answer(status, outcome, body, (_JSON,))
 
 

@@ -6,7 +6,7 @@ Made by hand: a general ASGI instrumentation makes three spans per request and c
 from typing import Final
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 from eventroute.runtime import tracing
 from eventroute_receiver.answer import Answer
@@ -19,11 +19,14 @@ _MAX_PATH_CHARS: Final = 200  # longer than any route; a path without a route is
 
 def start_receipt(tracer: Tracer, headers: list[tuple[bytes, bytes]]) -> Span:
     """Begin the trace. A sender's own `traceparent` is linked, not adopted: outsiders do not decide what is sampled."""
-    links = []
-    for name, value in headers:
-        if name == b"traceparent" and (theirs := tracing.parse_traceparent(value.decode("latin-1"))):
-            links = [Link(theirs)]
-    return tracer.start_span(tracing.RECEIPT_SPAN, context=_NO_PARENT, kind=SpanKind.SERVER, links=links)
+    span = tracer.start_span(tracing.RECEIPT_SPAN, context=_NO_PARENT, kind=SpanKind.SERVER)
+    if span.is_recording():
+        theirs = [
+            tracing.parse_traceparent(value.decode("latin-1")) for name, value in headers if name == b"traceparent"
+        ]
+        if theirs and theirs[-1]:
+            span.add_link(theirs[-1])
+    return span
 
 
 def start_send(tracer: Tracer, receipt: Span, *, count: int) -> Span:
