@@ -129,7 +129,7 @@ def _host(*, keep: bool) -> Iterator[Cluster]:
                 "jaeger": {"image": JAEGER, **_SMALL},
                 "simulator": _SMALL,
                 "networkPolicies": {"apiServerTo": [{"ipBlock": {"cidr": f"{node}/32"}}]},
-                **{program: _SMALL for program in ("receiver", "worker", "operator")},
+                **dict.fromkeys(("receiver", "worker", "operator"), _SMALL),
             },
         )
     finally:
