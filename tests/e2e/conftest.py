@@ -10,7 +10,7 @@ import pytest
 
 from e2e.support.cluster import Cluster
 from e2e.support.cluster import cluster as a_cluster
-from e2e.support.installation import TRIAL, Installation, new_namespace
+from e2e.support.installation import TRIAL, Installation, merge, new_namespace
 from e2e.support.shell import Failed, Unusable
 
 _LIVE: Final[list[Installation]] = []
@@ -50,7 +50,7 @@ def new_installation(cluster: Cluster) -> NewInstallation:
         installation.create_namespace()
         try:
             try:
-                installation.install({**TRIAL, **(values or {})})
+                installation.install(merge(TRIAL, values or {}))
             except Failed as error:
                 error.add_note(installation.diagnostics())
                 raise

@@ -7,7 +7,7 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -22,8 +22,13 @@ from eventroute.schemes import SCHEMES, Request, generate_secret, sign
 from eventroute_cli.samples import build_request, load_sample
 
 CHART: Final = ROOT / "charts/eventroute"
-TRIAL: Final[Mapping[str, Any]] = {"simulator": {"enabled": True, "args": ["--latency=0"]}, "jaeger": {"enabled": True}}
-"""Values: no key, no cost, and traces to look at."""
+_SMALL: Final = {"resources": {"requests": {"cpu": "20m"}}}
+TRIAL: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("receiver", "worker", "operator", "valkey"), _SMALL),
+    "simulator": {"enabled": True, "args": ["--latency=0"], **_SMALL},
+    "jaeger": {"enabled": True, **_SMALL},
+}
+"""Values: no key, no cost, traces to look at, and room for several installations on a node of two cores."""
 
 _RELEASE: Final = "eventroute"
 _READY_S: Final = 120
@@ -77,7 +82,7 @@ class Installation:
         # The resource's definition stays when a release goes, and belongs to the next one then.
         options = ["--take-ownership", "--namespace", self.namespace, *(["--wait"] if wait else [])]
         own = {"operator": {"namespaces": [self.namespace]}}  # installations of other tests may be on the cluster
-        merged = _merged(_merged(self.cluster.chart_values, own), values)
+        merged = merge(merge(self.cluster.chart_values, own), values)
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(merged, file)
             file.flush()
@@ -150,6 +155,18 @@ class Installation:
             selector = f"app.kubernetes.io/component={component}"
             self.kubectl("wait", "--for=delete", "pod", "--selector", selector, "--timeout=200s", timeout_s=210)
 
+    def wait_gone(self, pods: Sequence[str]) -> None:
+        """Wait until these pods are no more."""
+        self.kubectl("wait", "--for=delete", *(f"pod/{pod}" for pod in pods), "--timeout=200s", timeout_s=210)
+
+    def starts(self, component: str) -> dict[str, int]:
+        """Count how often the containers of each of a component's pods were started again, by the pod's uid."""
+        found = self.get("pods", "--selector", f"app.kubernetes.io/component={component}")["items"]
+        return {
+            pod["metadata"]["uid"]: sum(each["restartCount"] for each in pod["status"]["containerStatuses"])
+            for pod in found
+        }
+
     def rolled_out(self, component: str) -> None:
         """Wait until a Deployment's pods are the new ones, all ready."""
         self.kubectl("rollout", "status", f"deployment/{_RELEASE}-{component}", "--timeout=200s", timeout_s=210)
@@ -220,6 +237,10 @@ class Installation:
         ).json()
         return found
 
+    def fault(self, **fault: Any) -> None:
+        """Script what the simulator does with coming requests; the fields are those of its faults."""
+        self._client.post(f"http://{self.reach('simulator', 8090)}/simulator/faults", json=fault).raise_for_status()
+
     def spans(self, trace_id: str) -> list[dict[str, Any]]:
         """Ask Jaeger for a trace's spans, each with its service's name added."""
         answer = self._client.get(f"http://{self.reach('jaeger', 16686)}/api/traces/{trace_id}").json()
@@ -271,9 +292,10 @@ def until(look: Callable[[], Found | None], what: str, timeout_s: float = _SOON_
         time.sleep(_POLL_S)
 
 
-def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay values over others, as Helm does."""
     merged = copy.deepcopy(dict(under))
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
+        merged[key] = merge(merged[key], value) if both else value
     return merged
