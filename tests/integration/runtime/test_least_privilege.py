@@ -17,7 +17,7 @@ from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
 from eventroute.runtime.acl import rules
 from eventroute.runtime.redis import connect
 from eventroute.runtime.stats import Tally, read_stats
-from eventroute.runtime.tables import RouteTable, heartbeats, publish
+from eventroute.runtime.tables import RouteTable, heartbeats, publish, table_version
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_worker.answer import Postponed
 from eventroute_worker.attempt import Later
@@ -144,7 +144,8 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
     async with allowed(server, admin, "operator") as redis:
         for routes in ([receiver_route()], [receiver_route(name="other")], []):
             await publish(redis, RECEIVER, {route.path: route for route in routes}, KEY)
-        await publish(redis, WORKER, {worker_route().path: worker_route()}, KEY)
+        version = await publish(redis, WORKER, {worker_route().path: worker_route()}, KEY)
+        assert await table_version(redis, WORKER) == version
         assert [beat.version for beat in await heartbeats(redis, RECEIVER)] == [1]
         assert await heartbeats(redis, WORKER) == []
         assert (await read_stats(redis, [ROUTE]))[0].secrets == {"hook/secret": 7}

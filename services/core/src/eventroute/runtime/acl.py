@@ -106,7 +106,7 @@ _WORKER: Final = (
 )
 
 _OPERATOR: Final = (
-    _Grant("+watch +hgetall +hset +hdel", _all(keys.table(RECEIVER.name), keys.table(WORKER.name))),
+    _Grant("+watch +hget +hgetall +hset +hdel", _all(keys.table(RECEIVER.name), keys.table(WORKER.name))),
     _Grant("+smembers +srem", _all(keys.processes(RECEIVER.name), keys.processes(WORKER.name))),
     _Grant("+mget", (f"%R~{keys.process('*', '*')}",)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),
