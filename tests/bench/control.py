@@ -57,7 +57,7 @@ async def _measured(effort: Effort, folder: Path, api: ApiServer) -> Section:
         conditions=[
             f"{effort.changes} changes of each kind, one at a time; all parts real, each on all cores",
             "applied: created, until a receiver no longer answers 404; ready: until the status says so",
-            "rotated: a Secret changed, until deliveries signed with its new and with its old value are both accepted",
+            f"rotated: a Secret that {effort.changes} routes name, until its new and its old value are both accepted",
             f"{routes}, each with a Secret of its own, created in {filled_s:.1f} s until the last one was ready",
             "full resync: operator killed, tables removed from Redis, operator started; until all is served again",
             f"operator's memory with {routes}: {rss_mib:.0f} MiB resident",

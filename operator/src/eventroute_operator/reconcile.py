@@ -204,7 +204,8 @@ class Reconciler:
         }
         worker: dict[RoutePath, WorkerRoute] = {each.worker.path: each.worker for each in served if each.worker}
         try:
-            await self._tables.publish(receiver, worker)
+            if await self._tables.publish(receiver, worker):
+                self._published_at = time.monotonic()
         except (RedisError, OSError, EventRouteError) as error:
             metrics.PUBLISH_ERRORS.inc()
             if self._away_since is None:
@@ -212,7 +213,6 @@ class Reconciler:
             self._lost()
         else:
             self._must_publish = False
-            self._published_at = time.monotonic()
             self._found()
 
     async def _hear(self) -> None:

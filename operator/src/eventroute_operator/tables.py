@@ -31,13 +31,15 @@ class Tables:
 
     async def publish(
         self, receiver: Mapping[RoutePath, ReceiverRoute], worker: Mapping[RoutePath, WorkerRoute]
-    ) -> None:
-        """Make these the tables; raises what `eventroute.runtime.tables.publish` does, and may then be called again."""
+    ) -> bool:
+        """Make these the tables, and tell whether they were not; to be called again when Redis' own errors come out."""
+        before = dict(self._versions)
         leaving = {path: entry for path, (entry, _) in self._worker.items() if path not in worker}
         await self._publish(WORKER, {**leaving, **worker}, self._worker)
         await self._publish(RECEIVER, receiver, self._receiver)
         if leaving:
             await self._publish(WORKER, worker, self._worker)
+        return self._versions != before
 
     async def are_current(self) -> bool:
         """Tell whether Redis still has what was published last: it may have been restarted without its data."""

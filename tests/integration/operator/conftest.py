@@ -1,0 +1,100 @@
+"""The reconciler on a real Redis, with an API server of the test's own making."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from eventroute import keys
+from eventroute.crd.objects import ObjectKey
+from eventroute.errors import RetryLater
+from eventroute.route_table import RECEIVER, Plane
+from eventroute.runtime.background import running
+from eventroute.sealed import SealKey, new_key_text
+from eventroute_operator.api import Api
+from eventroute_operator.cluster import Cluster, Kind, Reference
+from eventroute_operator.reconcile import Reconciler
+from eventroute_operator.resync import Resync
+from eventroute_operator.settings import OperatorSettings
+from eventroute_operator.tables import Tables
+from eventroute_operator.write import StatusWriter
+
+
+class FakeApi(Api):
+    """Objects in memory; may be away."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Kind, list[Mapping[str, Any]]] = {kind: [] for kind in Kind}
+        self.is_away = False
+        self.statuses: list[tuple[str, Mapping[str, Any]]] = []
+
+    async def list(self, kind: Kind, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
+        self._check()
+        for body in self.objects[kind]:
+            if namespace in {None, body["metadata"]["namespace"]}:
+                yield dict(body)
+
+    async def find(self, reference: Reference) -> dict[str, Any] | None:
+        self._check()
+        found = (body for body in self.objects[reference.kind] if body["metadata"]["name"] == reference.key.name)
+        return next((dict(body) for body in found), None)
+
+    async def apply_status(self, key: ObjectKey, uid: str, status: Mapping[str, Any]) -> None:
+        self._check()
+        assert uid == f"uid-{key.name}"
+        self.statuses.append((key.name, status))
+
+    def _check(self) -> None:
+        if self.is_away:
+            raise RetryLater("the API server is away")
+
+
+@dataclass
+class Control:
+    """An operator without kopf."""
+
+    redis: Redis
+    api: FakeApi = field(default_factory=FakeApi)
+    cluster: Cluster = field(default_factory=Cluster)
+
+    def __post_init__(self) -> None:
+        self.writer = StatusWriter(self.api.apply_status, written=lambda *_: None, retry_s=0.05)
+        tables = Tables(
+            self.redis,
+            receiver_key=SealKey.from_text(new_key_text()),
+            worker_key=SealKey.from_text(new_key_text()),
+        )
+        self.reconciler = Reconciler(
+            self.cluster,
+            redis=self.redis,
+            api=self.api,
+            tables=tables,
+            writer=self.writer,
+            hooks_url=None,
+            status_interval_s=1,
+        )
+        settings = OperatorSettings.model_validate(
+            {"redis_url": "redis://unused", "receiver_table_key": "a", "worker_table_key": "b", "resync_s": 1}
+        )
+        self.resync = Resync(self.cluster, self.reconciler, self.api, settings)
+
+    async def published(self, plane: Plane[Any] = RECEIVER) -> set[str]:
+        """Name the routes of a table; `@version` stands for the table itself."""
+        return {name.decode() for name in await self.redis.hkeys(keys.table(plane.name))}
+
+    def reasons(self) -> dict[str, str]:
+        """Tell what each route's status says of Ready, as last written."""
+        return {
+            name: next(each["reason"] for each in status["conditions"] if each["type"] == "Ready")
+            for name, status in self.api.statuses
+        }
+
+
+@pytest.fixture
+async def control(redis: Redis) -> AsyncIterator[Control]:
+    """Everything but the first list, which the test lets happen."""
+    made = Control(redis)
+    async with running(made.reconciler.run, made.writer.run):
+        yield made

@@ -1,0 +1,162 @@
+"""What is published when: never half of a cluster, workers before receivers, and again when Redis forgot."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from eventroute import keys
+from eventroute.ids import RoutePath
+from eventroute.route_table import RECEIVER, WORKER
+from eventroute.runtime.background import running
+from eventroute.runtime.tables import Heartbeat
+from eventroute_operator.cluster import Kind
+from integration.operator.conftest import Control
+from support.cluster_objects import config_map_body, route_body, secret_body
+from support.waiting import until
+
+pytestmark = pytest.mark.real
+
+VERSION, TRIAGE = "@version", "team-a/triage"
+
+
+async def serve(redis: Redis, version: int, *broken: str) -> None:
+    """Beat as one receiver does."""
+    state = msgspec.json.encode(Heartbeat(version=version, broken=list(map(RoutePath, broken))))
+    await redis.set(keys.process(RECEIVER.name, "one"), state)
+    await redis.sadd(keys.processes(RECEIVER.name), "one")
+
+
+async def test_nothing_is_published_before_everything_was_listed(control: Control) -> None:
+    control.cluster.see(Kind.ROUTE, route_body())
+    control.cluster.see(Kind.SECRET, secret_body())
+    await asyncio.sleep(0.3)
+    assert await control.published() == set()
+
+
+async def test_nothing_is_published_while_a_list_fails(control: Control) -> None:
+    control.api.is_away = True
+    async with running(control.resync.run):
+        await asyncio.sleep(0.3)
+        assert await control.published() == set()
+        control.api.is_away = False
+        await until(lambda: _equal(control, {VERSION}))
+
+
+async def _equal(control: Control, names: set[str]) -> bool:
+    return await control.published() == names
+
+
+async def test_a_cluster_without_routes_has_an_empty_table_not_none(control: Control) -> None:
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION}))
+
+
+async def test_a_listed_route_is_published_to_both(control: Control) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        assert await control.published(WORKER) == {VERSION, TRIAGE}
+
+
+async def test_what_a_watch_lost_is_found_by_the_next_list(control: Control) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body(), route_body("lost")], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE, "team-a/lost"}))
+        control.api.objects[Kind.ROUTE].pop()
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+
+
+async def test_a_secret_that_was_there_before_its_route_is_fetched(control: Control) -> None:
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION}))
+        control.api.objects[Kind.SECRET].append(secret_body())
+        control.cluster.see(Kind.SECRET, secret_body())  # nobody refers to it: it is not kept
+        control.cluster.see(Kind.ROUTE, route_body())
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+
+
+async def test_a_live_route_outlives_an_edit_whose_references_cannot_be_fetched(control: Control) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.api.is_away = True
+        edited = route_body(generation=2, prompts=[{"systemFrom": {"name": "texts", "key": "system"}}])
+        control.cluster.see(Kind.ROUTE, edited)
+        await asyncio.sleep(0.7)
+        assert await control.published() == {VERSION, TRIAGE}
+        control.api.objects |= {Kind.ROUTE: [edited], Kind.CONFIG_MAP: [config_map_body(system="Be brief.")]}
+        control.api.is_away = False
+        await until(lambda: control.api.statuses[-1][1]["observedGeneration"] == 2)
+        assert control.reasons()["triage"] == "NoReceivers"
+
+
+async def test_workers_learn_of_a_route_first_and_forget_it_last(control: Control, redis: Redis) -> None:
+    heard: list[str] = []
+    async with redis.pubsub() as changes, running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION}))
+        await changes.subscribe(*(keys.table_changed(plane.name) for plane in (RECEIVER, WORKER)))
+        control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+        control.cluster.see(Kind.ROUTE, control.api.objects[Kind.ROUTE][0])
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.cluster.forget(Kind.ROUTE, control.api.objects[Kind.ROUTE].pop())
+        async with asyncio.timeout(5):
+            while len(heard) < 4:
+                message: dict[str, Any] | None = await changes.get_message(ignore_subscribe_messages=True, timeout=1)
+                if message is not None:
+                    heard.append(message["channel"].decode().split(":")[2])
+    assert heard == ["worker", "receiver", "receiver", "worker"]
+
+
+async def test_one_bad_route_harms_no_other(control: Control) -> None:
+    bad = [
+        route_body("unknown-field", novel=1),
+        route_body("no-secret", secretRefs=[{"name": "absent", "key": "a"}]),
+        route_body("bad-template", prompts=[{"user": "{{ nobody }}"}]),
+        {"metadata": route_body("no-spec")["metadata"]},
+    ]
+    control.api.objects |= {Kind.ROUTE: [*bad, route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: len(control.reasons()) == 5)
+    assert await control.published() == {VERSION, TRIAGE}
+    assert control.reasons() == {
+        "unknown-field": "InvalidSpec",
+        "no-secret": "SecretNotFound",
+        "bad-template": "UnknownVariable",
+        "no-spec": "InvalidSpec",
+        "triage": "NoReceivers",
+    }
+
+
+async def test_a_route_is_programmed_once_every_process_has_it(control: Control, redis: Redis) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    await serve(redis, 1)
+    async with running(control.resync.run):
+        await until(lambda: control.reasons().get("triage") == "Propagating")  # said only after a while
+        await serve(redis, int(await redis.hget(keys.table(RECEIVER.name), VERSION)))
+        await until(lambda: control.reasons().get("triage") == "Ready")
+        await serve(redis, int(await redis.hget(keys.table(RECEIVER.name), VERSION)), TRIAGE)
+        await until(lambda: control.reasons().get("triage") == "Unreadable")
+
+
+async def test_redis_that_lost_its_data_is_filled_again(control: Control, redis: Redis) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        await redis.flushall()
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        assert await control.published(WORKER) == {VERSION, TRIAGE}
+
+
+async def test_status_writes_that_fail_are_made_good(control: Control) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.api.is_away = True
+        control.cluster.see(Kind.ROUTE, route_body(generation=2))
+        await asyncio.sleep(0.2)
+        control.api.objects[Kind.ROUTE] = [route_body(generation=2)]
+        control.api.is_away = False
+        await until(lambda: any(status["observedGeneration"] == 2 for _, status in control.api.statuses))
