@@ -16,6 +16,9 @@ from e2e.support.shell import Failed, Unusable
 _LIVE: Final[list[Installation]] = []
 """Installations that a failing test may have to do with."""
 
+_AFTERMATH: Final[list[tuple[str, str]]] = []
+"""What was seen of installations that failed, and are gone when the test's report is made."""
+
 NewInstallation = Callable[..., AbstractContextManager[Installation]]
 
 
@@ -51,8 +54,8 @@ def new_installation(cluster: Cluster) -> NewInstallation:
         try:
             try:
                 installation.install(merge(TRIAL, values or {}))
-            except Failed as error:
-                error.add_note(installation.diagnostics())
+            except Failed:
+                _AFTERMATH.append((f"namespace {installation.namespace}", installation.diagnostics()))
                 raise
             yield installation
         finally:
@@ -76,5 +79,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     """Add to a failure what the cluster has to say about it, before the namespace goes."""
     report = yield
     if report.failed:
+        report.sections += _AFTERMATH
         report.sections += [(f"namespace {found.namespace}", found.diagnostics()) for found in _LIVE]
+        _AFTERMATH.clear()
     return report

@@ -75,7 +75,7 @@ def test_an_image_holds_its_program_compiled_and_nothing_to_build_it_with(
     assert set(found["members"]) == MEMBERS[package]
     assert not {"pip", "uv", "uv-build", "setuptools", "pytest"} & set(found["distributions"])
     assert "eventroute-" + package in found["distributions"]
-    assert ("opentelemetry-exporter-otlp-proto-http" in found["distributions"]) == (package != "operator")
+    assert "opentelemetry-exporter-otlp-proto-http" in found["distributions"]
     assert (found["not compiled"], found["left over"], found["writable"], found["uid"]) == ([], [], [], 65532)
 
 

@@ -34,6 +34,7 @@ def run(
 
     environ  added to this process's own
     """
+    __tracebackhide__ = True  # what it said is what matters
     try:
         done = subprocess.run(
             [str(part) for part in command],
