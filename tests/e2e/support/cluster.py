@@ -34,9 +34,6 @@ _FORWARD_S: Final = 10.0
 
 Values = Mapping[str, Any]
 
-_SMALL: Final[Values] = {"resources": {"requests": {"cpu": "10m"}}}
-"""CPU that a pod asks for: a machine of two cores has room for several installations, which mostly wait."""
-
 
 @dataclass(frozen=True)
 class Cluster:
@@ -125,11 +122,9 @@ def _host(*, keep: bool) -> Iterator[Cluster]:
             _STATE / "admin.kubeconfig",
             "eventroute-e2e",
             {
-                "valkey": {"image": VALKEY, "persistence": {"enabled": False}, **_SMALL},
-                "jaeger": {"image": JAEGER, **_SMALL},
-                "simulator": _SMALL,
+                "valkey": {"image": VALKEY, "persistence": {"enabled": False}},
+                "jaeger": {"image": JAEGER},
                 "networkPolicies": {"apiServerTo": [{"ipBlock": {"cidr": f"{node}/32"}}]},
-                **dict.fromkeys(("receiver", "worker", "operator"), _SMALL),
             },
         )
     finally:
