@@ -95,10 +95,13 @@ def _read_comment(lines: list[str], line: int, path: str) -> tuple[str, dict[str
 
 def build_schema(settings: tuple[Setting, ...]) -> dict[str, Any]:
     """Write the values' JSON schema."""
+    schema = _closed(settings)
+    # Helm itself adds this one where the chart is a part of another.
+    schema["properties"]["global"] = {"description": "Not used by this chart.", "type": "object"}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart eventroute",
-        **_closed(settings),
+        **schema,
     }
 
 

@@ -29,13 +29,17 @@ podSelector:
 {{- end -}}
 {{- end -}}
 
-{{/* Towards the collector: to Jaeger's pods, or to the endpoint's port wherever it is. */}}
-{{- define "eventroute.tracingEgress" -}}
-{{- if .Values.tracing.endpoint -}}
-{{- $url := urlParse .Values.tracing.endpoint -}}
+{{/* Towards a URL of the values: its port, wherever its host is. */}}
+{{- define "eventroute.urlEgress" -}}
+{{- $url := urlParse . -}}
 {{- $default := ternary "443" "80" (eq $url.scheme "https") -}}
 - ports:
     - {protocol: TCP, port: {{ regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default $default }}}
+{{- end -}}
+
+{{- define "eventroute.tracingEgress" -}}
+{{- if .Values.tracing.endpoint -}}
+{{- include "eventroute.urlEgress" .Values.tracing.endpoint -}}
 {{- else if .Values.jaeger.enabled -}}
 - to:
     - {{- include "eventroute.peer" (list . "jaeger") | nindent 6 }}

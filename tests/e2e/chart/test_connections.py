@@ -132,6 +132,12 @@ def test_the_collectors_port_follows_from_its_address(endpoint: str, port: int) 
     assert None in peers(policy_of(objects, "receiver")["egress"], "to", port)
 
 
+def test_a_worker_reaches_the_address_that_it_is_told_to_ask() -> None:
+    objects = render({"worker": {"anthropic": {"baseURL": "http://gateway.models.svc:4000/v1"}}})
+    assert None in peers(policy_of(objects, "worker")["egress"], "to", 4000)
+    assert not peers(policy_of(objects, "receiver")["egress"], "to", 4000)
+
+
 def test_policies_are_there_unless_switched_off() -> None:
     assert of_kind(render({}), "NetworkPolicy")
     assert not of_kind(render({"networkPolicies": {"enabled": False}}), "NetworkPolicy")

@@ -1,6 +1,7 @@
 """What settings of the chart do, one by one, and which are refused."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,15 @@ def test_a_mistake_is_refused_with_the_setting_named(values: Mapping[str, Any], 
 def test_the_chart_has_nothing_to_complain_about() -> None:
     done = helm("lint", "--strict", str(CHART))
     assert done.returncode == 0, done.stdout
+
+
+def test_another_chart_can_contain_this_one(tmp_path: Path) -> None:
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts/eventroute").symlink_to(CHART)
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: around, version: 0.0.1}")
+    (tmp_path / "values.yaml").write_text("{global: {team: platform}, eventroute: {receiver: {replicas: 4}}}")
+    done = helm("template", "ev", str(tmp_path), "--show-only", "charts/eventroute/templates/receiver/deployment.yaml")
+    assert "replicas: 4" in done.stdout, done.stderr
 
 
 def test_with_the_simulator_workers_ask_it_with_the_key_that_it_takes() -> None:

@@ -33,7 +33,7 @@ def schema(text: str = VALUES) -> dict[str, Any]:
 
 def test_types_follow_from_defaults() -> None:
     properties = schema()["properties"]
-    kinds = {name: value["type"] for name, value in properties.items()}
+    kinds = {name: value["type"] for name, value in properties.items() if name != "global"}
     assert kinds == {"receiver": "object", "names": "array", "ratio": "number", "enabled": "boolean"}
     assert properties["receiver"]["properties"]["replicas"]["type"] == "integer"
 
@@ -47,6 +47,10 @@ def test_a_schema_line_adds_to_the_type() -> None:
 def test_unknown_keys_are_refused_at_every_level() -> None:
     assert schema()["additionalProperties"] is False
     assert schema()["properties"]["receiver"]["additionalProperties"] is False
+
+
+def test_a_chart_around_this_one_may_have_its_global_values() -> None:
+    assert schema()["properties"]["global"]["type"] == "object"
 
 
 def test_comments_are_the_descriptions() -> None:
