@@ -21,7 +21,8 @@ import yaml
 
 from e2e.support.images import JAEGER, PROGRAMS, VALKEY, VERSION, Store, equipment, program_image
 from e2e.support.prepare import BIN, SCRIPTS, prepare
-from e2e.support.shell import ROOT, Failed, Unusable, require, run, say, stream
+from e2e.support.sharing import Shared
+from e2e.support.shell import CACHE, ROOT, Failed, Unusable, require, run, say, stream
 
 CHOSEN_CONTEXT: Final = "EVENTROUTE_E2E_CONTEXT"
 """Environment variable: a context that may be used although its name does not look like a test cluster's."""
@@ -29,6 +30,11 @@ CHOSEN_CONTEXT: Final = "EVENTROUTE_E2E_CONTEXT"
 _STATE: Final = Path(os.environ.get("KUBE_STATE", "/var/lib/eventroute-e2e"))
 _TEST_CONTEXTS: Final = re.compile(r"kind-.*|k3d-.*|minikube|docker-desktop|rancher-desktop|eventroute-.*")
 _KIND: Final = "eventroute-e2e"
+_HOST_VALUES: Final = {
+    "valkey": {"image": VALKEY, "persistence": {"enabled": False}},
+    "jaeger": {"image": JAEGER},
+    "networkPolicies": {"apiServerTo": [{"ipBlock": {"cidr": "10.254.0.1/32"}}]},
+}
 _INSTALL_S: Final = 600.0
 _FORWARD_S: Final = 10.0
 
@@ -112,27 +118,20 @@ def context_problem(name: str, chosen: str = "") -> str | None:
 def _host(*, keep: bool) -> Iterator[Cluster]:
     prepare()
     environ = {"KUBE_BIN": str(BIN), "KUBE_STATE": str(_STATE)}
-    try:
-        say("starting the cluster")
-        stream(SCRIPTS / "cluster.sh", "up", timeout_s=180, environ=environ)
-        _load_images(environ)
-        node = "10.254.0.1"
-        yield Cluster(
-            "host",
-            _STATE / "admin.kubeconfig",
-            "eventroute-e2e",
-            {
-                "valkey": {"image": VALKEY, "persistence": {"enabled": False}},
-                "jaeger": {"image": JAEGER},
-                "networkPolicies": {"apiServerTo": [{"ipBlock": {"cidr": f"{node}/32"}}]},
-            },
-        )
-    finally:
-        if keep:
-            say(f"left up: export KUBECONFIG={_STATE}/admin.kubeconfig; {SCRIPTS.relative_to(ROOT)}/cluster.sh down")
-        else:
-            say("taking the cluster away")
-            stream(SCRIPTS / "cluster.sh", "down", timeout_s=120, environ=environ)
+    with Shared(CACHE / "cluster.lock") as shared:
+        try:
+            with shared.alone():
+                say("starting the cluster")
+                stream(SCRIPTS / "cluster.sh", "up", timeout_s=180, environ=environ)
+                _load_images(environ)
+            yield Cluster("host", _STATE / "admin.kubeconfig", "eventroute-e2e", _HOST_VALUES)
+        finally:
+            with shared.alone():
+                if keep or shared.is_used_by_others():
+                    say(f"left up: {_STATE}/admin.kubeconfig; {SCRIPTS.relative_to(ROOT)}/cluster.sh down ends it")
+                else:
+                    say("taking the cluster away")
+                    stream(SCRIPTS / "cluster.sh", "down", timeout_s=120, environ=environ)
 
 
 def _load_images(environ: Mapping[str, str]) -> None:

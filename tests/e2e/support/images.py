@@ -32,6 +32,7 @@ _DEBOOTSTRAP: Final = ("debootstrap", "--variant=minbase", "--include=python3,ca
 _NOT_IN_BASE: Final = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
 _MTIME: Final = 1_000_000_000  # of every file of a context: a fresh clone must meet the layers of the last one
 _BUILD_S: Final = 900.0
+_STORE_MIB: Final = 10_240  # arbitrary; a store with everything in it has four thousand
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Store:
         arguments = {"BASE": self.base(), "UV": self._of_file(_UV, "/uv", 0, "scratch"), "PACKAGE": package}
         with _context() as context:
             self._buildah(
-                *("bud", "--quiet", "--layers", "--pull-never", "--isolation=chroot", "--network=host"),
+                *("bud", "--quiet", "--force-rm", "--layers", "--pull-never", "--isolation=chroot", "--network=host"),
                 *("--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", "--file", "services/Dockerfile", "--tag", image),
                 *(f"--build-arg={name}={value}" for name, value in {**arguments, "VERSION": VERSION}.items()),
                 str(context),
@@ -116,6 +117,8 @@ class Store:
         for name, image in images.items():
             self._buildah("push", "--quiet", image, f"oci:{layout}:{name}")
         _forget_others(layout)
+        if int(run("du", "--summarize", "--block-size=1M", self._folder).split()[0]) > _STORE_MIB:
+            self._buildah("rmi", "--prune", "--force")  # old layers; the next build makes again what it needs of them
         return layout
 
     def size(self, image: str) -> float:
