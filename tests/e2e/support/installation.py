@@ -67,6 +67,11 @@ class Installation:
         """`helm upgrade` with exactly these values."""
         return self._helm("upgrade", values or {}, wait=wait)
 
+    def test(self, timeout_s: float = _READY_S) -> str:
+        """`helm test`; returns what it said, raises `Failed` when the test did."""
+        how_long = ("--timeout", f"{timeout_s:g}s")
+        return self.cluster.helm("test", _RELEASE, "--namespace", self.namespace, *how_long)
+
     def uninstall(self) -> None:
         """`helm uninstall`; returns when its pods are gone."""
         self.cluster.helm("uninstall", _RELEASE, "--namespace", self.namespace, "--wait", "--timeout", "180s")
@@ -127,6 +132,10 @@ class Installation:
             },
         )
         self.wait_ready(name)
+
+    def patch_route(self, name: str, **spec: Any) -> None:
+        """Change fields of a route's spec."""
+        self.kubectl("patch", "eventroute", name, "--type=merge", "--patch", json.dumps({"spec": spec}))
 
     def wait_ready(self, name: str, timeout_s: float = _SOON_S) -> None:
         """Wait for a route's condition Ready."""
@@ -189,10 +198,12 @@ class Installation:
         """Say where a provider posts to."""
         return f"http://{self.reach('receiver', 80)}/hooks/{self.namespace}/{route}"
 
-    def signed(self, route: str, provider: str, *, event: str = "", forge: bool = False) -> Request:
-        """Make a fresh webhook of a provider, signed for a route that `add_route` made."""
+    def signed(
+        self, route: str, provider: str, *, event: str = "", forge: bool = False, key: bytes | None = None
+    ) -> Request:
+        """Make a fresh webhook of a provider, signed for a route that `add_route` made, or with another key."""
         now = time.time()
-        key = generate_secret(SCHEMES[provider]).signing if forge else self.signing[route]
+        key = generate_secret(SCHEMES[provider]).signing if forge else key or self.signing[route]
         return sign(
             SCHEMES[provider], build_request(load_sample(provider, event, now=now), url=None), secret=key, now=now
         )
@@ -201,9 +212,11 @@ class Installation:
         """Send a webhook, byte for byte."""
         return self._client.post(self.hook_url(route), headers=list(request.headers), content=request.body)
 
-    def send(self, route: str, provider: str, *, event: str = "", forge: bool = False) -> httpx.Response:
+    def send(
+        self, route: str, provider: str, *, event: str = "", forge: bool = False, key: bytes | None = None
+    ) -> httpx.Response:
         """Send a fresh signed webhook."""
-        return self.post(route, self.signed(route, provider, event=event, forge=forge))
+        return self.post(route, self.signed(route, provider, event=event, forge=forge, key=key))
 
     def redis(self, user: str) -> "redis.Redis":
         """Connect to the chart's Valkey as one of its users, which may do what that user may and no more."""

@@ -174,5 +174,6 @@ def calls_by_delivery(traffic: Traffic) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for call in traffic.installation.calls():
         for marker in set(re.findall(rf"{traffic.word}-\d{{5}}\.", call["text"])):
-            found[traffic.acknowledged[marker]].append(call["request_id"])
+            if delivery := traffic.acknowledged.get(marker):  # else the sender has not heard of it yet
+                found[delivery].append(call["request_id"])
     return found

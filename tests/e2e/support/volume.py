@@ -10,11 +10,13 @@ from e2e.support.cluster import Cluster, Values
 
 
 @contextlib.contextmanager
-def persistence(cluster: Cluster) -> Iterator[Values]:
+def persistence(cluster: Cluster, *, keep: bool) -> Iterator[Values]:
     """Provide a volume while the block runs; returns the chart's values that use it.
 
     The cluster of this machine has nobody who makes volumes, so one is made by hand, in a storage class of its own that
     only one claim asks for.
+
+    keep  leave it, for an installation that stays
     """
     if cluster.kind != "host":
         yield {"valkey": {"persistence": {"enabled": True, "size": "1Gi"}}}
@@ -46,5 +48,6 @@ def persistence(cluster: Cluster) -> Iterator[Values]:
     try:
         yield {"valkey": {"persistence": {"enabled": True, "size": "1Gi", "storageClass": name}}}
     finally:
-        cluster.kubectl("delete", "persistentvolume", name, "--wait=false")
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            cluster.kubectl("delete", "persistentvolume", name, "--wait=false")
+            shutil.rmtree(folder, ignore_errors=True)
