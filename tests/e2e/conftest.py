@@ -11,7 +11,8 @@ import pytest
 from e2e.support.cluster import Cluster
 from e2e.support.cluster import cluster as a_cluster
 from e2e.support.installation import TRIAL, Installation, merge, new_namespace
-from e2e.support.shell import Failed, Unusable
+from e2e.support.prepare import BIN, SCRIPTS
+from e2e.support.shell import Failed, Unusable, run
 
 _LIVE: Final[list[Installation]] = []
 """Installations that a failing test may have to do with."""
@@ -65,6 +66,19 @@ def new_installation(cluster: Cluster) -> NewInstallation:
             installation.close()
 
     return install
+
+
+@pytest.fixture(scope="session")
+def keda(cluster: Cluster) -> Iterator[Cluster]:
+    """A cluster with KEDA in it; where it was not made here, KEDA has to be there."""
+    if cluster.kind != "host":
+        cluster.kubectl("get", "customresourcedefinition", "scaledobjects.keda.sh")
+        yield cluster
+        return
+    environ = {"KUBECONFIG": str(cluster.kubeconfig), "KUBE_BIN": str(BIN)}
+    run(SCRIPTS / "keda.sh", "up", environ=environ)
+    yield cluster
+    run(SCRIPTS / "keda.sh", "down", environ=environ)
 
 
 @pytest.fixture(scope="module")
