@@ -30,6 +30,7 @@ Deliver = Callable[[Kind, Mapping[str, Any], bool], None]
 _PAGE: Final = 250
 _RESTART_S: Final = 1.0
 _STOP_S: Final = 5.0
+_LOGIN_S: Final = 1.0  # between attempts; a token may be missed while it is replaced
 _SELECTORS: Final = {
     Kind.ROUTE: (GROUP, "v1alpha1", "eventroutes"),
     Kind.SECRET: ("", "v1", "secrets"),
@@ -79,7 +80,7 @@ def build_registry(watches: Watches, deliver: Deliver) -> kopf.OperatorRegistry:
     for kind, selector in _SELECTORS.items():
         handler = functools.partial(_on_event, kind=kind, watches=watches, deliver=deliver)
         kopf.on.event(*selector, id=kind.lower(), registry=registry)(handler)
-    kopf.on.login(registry=registry)(functools.partial(_login, watches=watches))
+    kopf.on.login(registry=registry, backoff=_LOGIN_S)(functools.partial(_login, watches=watches))
     return registry
 
 
