@@ -113,10 +113,15 @@ class Installation:
 
         spec  fields over the usual ones: a prompt for everything, answers to the stream `answers`
         """
+        self.apply(*self.manifests(name, provider, **spec))
+        self.wait_ready(name)
+
+    def manifests(self, name: str, provider: str, **spec: Any) -> list[dict[str, Any]]:
+        """Write what `add_route` applies: a Secret and a route."""
         pair = generate_secret(SCHEMES[provider])
         self.signing[name] = pair.signing
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{name}-hook"}}
-        self.apply(
+        return [
             {**secret, "data": {"secret": base64.b64encode(pair.configured).decode()}},
             {
                 "apiVersion": "eventroute.dev/v1alpha1",
@@ -130,8 +135,7 @@ class Installation:
                     **spec,
                 },
             },
-        )
-        self.wait_ready(name)
+        ]
 
     def patch_route(self, name: str, **spec: Any) -> None:
         """Change fields of a route's spec."""
@@ -141,9 +145,19 @@ class Installation:
         """Wait for a route's condition Ready."""
         self.kubectl("wait", "--for=condition=Ready", f"eventroute/{name}", f"--timeout={timeout_s:g}s")
 
+    def wait_served(self, name: str, generation: int) -> None:
+        """Wait until every receiver and worker has a route as it was written at a generation."""
+        wanted = {"receiver": generation, "worker": generation}
+        until(lambda: self.route(name)["status"].get("programmed") == wanted, f"{name} served at {generation}")
+
     def route(self, name: str) -> Any:
         """Ask for a route."""
         return self.get("eventroute", name)
+
+    def condition(self, route: str, kind: str) -> tuple[str, str]:
+        """Look up a route's condition; returns its status and its reason."""
+        found = next(each for each in self.route(route)["status"]["conditions"] if each["type"] == kind)
+        return found["status"], found["reason"]
 
     # --- Pods -----------------------------------------------------------------------------------------------------
 
@@ -224,6 +238,11 @@ class Installation:
         password = base64.b64decode(secret[f"{user}-password"]).decode()
         host, _, port = self.reach("valkey", 6379).partition(":")
         return redis.Redis(host=host, port=int(port), username=user, password=password, decode_responses=True)
+
+    def queued(self) -> int:
+        """Count the deliveries that have not settled."""
+        found: int = self.redis("receiver").zcard(keys.QUEUE)
+        return found
 
     def answers(self, stream: str = "answers") -> list[dict[str, str]]:
         """Read the entries of a stream sink, oldest first."""

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -128,15 +128,15 @@ class Traffic:
         return sign(SCHEMES[PROVIDER], build_request(sample._replace(payload=payload), url=None), secret=key, now=now)
 
 
-def discrepancies(traffic: Traffic, *, stream: str = "answers") -> list[str]:
+def discrepancies(traffic: Traffic, *, streams: Sequence[str] = ("answers",)) -> list[str]:
     """Wait until every acknowledged delivery has ended, and say what is wrong; empty when all is well.
 
-    Each has to be in the stream exactly once, and the answer there has to be that of Claude's last call for it: a call
+    Each has to be in the streams exactly once, and the answer there has to be that of Claude's last call for it: a call
     after an answer was saved would have been paid for nothing.
     """
     installation = traffic.installation
     ended = outcomes(traffic)
-    streamed = Counter(entry["delivery"] for entry in installation.answers(stream))
+    streamed = Counter(entry["delivery"] for stream in streams for entry in installation.answers(stream))
     calls = calls_by_delivery(traffic)
     redis = installation.redis("worker")
     found = []
@@ -146,7 +146,7 @@ def discrepancies(traffic: Traffic, *, stream: str = "answers") -> list[str]:
         if outcome != "succeeded":
             found.append(f"{delivery}: {outcome}")
         if streamed[delivery] != 1:
-            found.append(f"{delivery}: {streamed[delivery]} times in the stream")
+            found.append(f"{delivery}: {streamed[delivery]} times in {' and '.join(streams)}")
         saved = redis.hget(keys.run(DeliveryId(delivery)), "answer")
         last = calls[delivery][-1] if calls[delivery] else ""
         if saved is None or decode_answer(saved.encode()).message_id.replace("msg_", "req_") != last:

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.conftest import NewInstallation
-from e2e.support.cluster import Cluster
+from e2e.support.cluster import Cluster, Values
 from e2e.support.installation import Installation
 from e2e.support.volume import persistence
 
 
 @pytest.fixture(scope="session")
-def site(cluster: Cluster, new_installation: NewInstallation) -> Iterator[Installation]:
+def site_values(cluster: Cluster) -> Iterator[Values]:
+    """What the installation is installed with, over those of a trial."""
+    with persistence(cluster, keep=bool(os.environ.get("KEEP"))) as values:
+        yield values
+
+
+@pytest.fixture(scope="session")
+def site(new_installation: NewInstallation, site_values: Values) -> Iterator[Installation]:
     """The installation; every test leaves it whole."""
-    with (
-        persistence(cluster, keep=bool(os.environ.get("KEEP"))) as values,
-        new_installation(values, word="faults") as found,
-    ):
+    with new_installation(site_values, word="faults") as found:
         yield found
