@@ -54,7 +54,7 @@ async def serve(settings: OperatorSettings) -> None:
         for told in announcements(route, before, after):
             announcer.announce(told)
 
-    writer = StatusWriter(api.apply_status, written=written)
+    writer = StatusWriter(api.write_status, written=written)
     async with connect(settings.redis_url.get_secret_value()) as redis:
         tables = Tables(
             redis,

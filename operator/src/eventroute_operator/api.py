@@ -18,7 +18,7 @@ from lightkube.resources.events_v1 import Event
 from lightkube.types import PatchType
 
 from eventroute.crd.objects import ObjectKey
-from eventroute.crd.v1alpha1 import API_VERSION, GROUP, KIND
+from eventroute.crd.v1alpha1 import GROUP, KIND
 from eventroute.errors import Refused, RetryLater
 from eventroute_operator.cluster import Kind, Reference
 
@@ -62,27 +62,25 @@ class Api:
                 return found
         return None
 
-    async def apply_status(self, key: ObjectKey, uid: str, status: Mapping[str, Any]) -> None:
-        """Write a route's status by server-side apply; `Refused` when the route is gone or another one has its name.
+    async def write_status(self, key: ObjectKey, uid: str, status: Mapping[str, Any]) -> None:
+        """Replace a route's status; raises `Refused` when the route is gone or another one has its name.
 
-        Apply needs no resourceVersion: whatever else was written meanwhile, these are the operator's own fields. The
-        uid keeps a status from landing on a route that was deleted and made anew.
+        A JSON patch, as that can test the uid: a status must not land on a route that was deleted and made anew, which
+        server-side apply lets happen (it ignores the uid of a status). The status has no other writer, and so neither
+        needs a resourceVersion, over which two writes of ours could only conflict.
         """
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
-            "status": status,
-        }
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]
         with _translated(f"status of {key.namespace}/{key.name}"):
             await self._client.patch(
                 _EventRoute.Status,
                 key.name,
-                body,
+                patch,
                 namespace=key.namespace,
-                patch_type=PatchType.APPLY,
+                patch_type=PatchType.JSON,
                 field_manager=FIELD_MANAGER,
-                force=True,
             )
 
     async def post_event(self, event: Mapping[str, Any]) -> None:

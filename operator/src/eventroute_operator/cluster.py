@@ -8,9 +8,11 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from eventroute.compile import references
 from eventroute.crd.objects import ConfigMapObject, ObjectKey, SecretObject, parse_config_map, parse_secret
@@ -49,6 +51,8 @@ class RouteObject:
     status: Mapping[str, Any] = field(repr=False)
     created: str
     """Its time of creation."""
+    digest: int
+    """Of the spec as it came. The generation would do, but for a watch that is older than a change of the resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +198,13 @@ class Cluster:
             return
         before = self.routes.get(key)
         uid, generation = metadata.get("uid", ""), metadata.get("generation", 0)
-        status = body.get("status") or {}
-        if before and (before.uid, before.generation) == (uid, generation):
-            self.routes[key] = RouteObject(key, uid, generation, before.spec, before.references, status, before.created)
+        status, digest = body.get("status") or {}, hash(msgspec.json.encode(body.get("spec")))
+        if before and (before.uid, before.generation, before.digest) == (uid, generation, digest):
+            self.routes[key] = replace(before, status=status)
             return
         spec = parse_route({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": body.get("spec")})
         route = RouteObject(
-            key, uid, generation, spec, _references(spec), status, metadata.get("creationTimestamp") or ""
+            key, uid, generation, spec, _references(spec), status, metadata.get("creationTimestamp") or "", digest
         )
         self.routes[key] = route
         self._follow(key, before.references if before else frozenset(), route.references)

@@ -41,7 +41,7 @@ class FakeApi(Api):
         found = (body for body in self.objects[reference.kind] if body["metadata"]["name"] == reference.key.name)
         return next((dict(body) for body in found), None)
 
-    async def apply_status(self, key: ObjectKey, uid: str, status: Mapping[str, Any]) -> None:
+    async def write_status(self, key: ObjectKey, uid: str, status: Mapping[str, Any]) -> None:
         self._check()
         assert uid == f"uid-{key.name}"
         self.statuses.append((key.name, status))
@@ -60,7 +60,7 @@ class Control:
     cluster: Cluster = field(default_factory=Cluster)
 
     def __post_init__(self) -> None:
-        self.writer = StatusWriter(self.api.apply_status, written=lambda *_: None, retry_s=0.05)
+        self.writer = StatusWriter(self.api.write_status, written=lambda *_: None, retry_s=0.05)
         tables = Tables(
             self.redis,
             receiver_key=SealKey.from_text(new_key_text()),

@@ -110,6 +110,12 @@ def test_a_spec_that_is_not_understood_is_kept_with_its_mistakes() -> None:
     assert cluster.routes[TRIAGE].references == frozenset()
 
 
+def test_another_spec_of_the_same_generation_is_dirty() -> None:
+    cluster = cluster_with(route_body())
+    cluster.see(Kind.ROUTE, route_body(novel="as a newer resource tells it"))
+    assert cluster.take_dirty() == {TRIAGE}
+
+
 @pytest.mark.parametrize("spec", [None, [], "text", {}])
 def test_no_spec_is_too_strange(spec: object) -> None:
     cluster = cluster_with({"metadata": metadata("triage", generation=1), "spec": spec})
