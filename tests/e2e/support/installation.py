@@ -58,6 +58,7 @@ class Installation:
         """Make the namespace, in which Kubernetes refuses every pod that is not restricted."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels}})
+        self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s")  # pods are refused before
 
     def install(self, values: Mapping[str, Any] | None = None, *, wait: bool = True) -> str:
         """`helm install`; returns what it said. `values` go over those that the cluster needs."""
