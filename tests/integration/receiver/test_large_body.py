@@ -43,7 +43,7 @@ async def test_others_are_served_while_a_huge_body_is_judged(served: OnTheWire, 
         await asyncio.sleep(0.005)
     assert (await judging).status == status
     assert number > 3
-    assert slowest < 1  # some 0.06 s on an idle machine
+    assert slowest < 3  # some 0.06 s on an idle machine; while others keep it busy, much more
     assert await served.redis.zcard(keys.DEAD) == (1 if status == 422 else 0)
     assert len(await served.queued()) == number + (1 if status == 200 else 0)
 
