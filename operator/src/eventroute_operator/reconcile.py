@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from eventroute.crd.objects import ObjectKey
 from eventroute.crd.status import ConditionType, StatusReason
 from eventroute.errors import EventRouteError
-from eventroute.ids import RoutePath, RouteUid
+from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
 from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tables import heartbeats
@@ -140,14 +140,13 @@ class Reconciler:
     async def _judge(self, dirty: set[ObjectKey]) -> bool:
         """Judge these routes anew; returns whether the tables have to change."""
         await self._fetch(self._cluster.unknown(dirty))
-        before = len(self._judged)
         changed = False
         for number, key in enumerate(sorted(dirty, key=self._age)):
             if number % _BREATH == _BREATH - 1:
                 self.last_turn = time.monotonic()
                 await asyncio.sleep(0)
             changed |= self._judge_one(key)
-        return changed or len(self._judged) != before
+        return changed
 
     def _age(self, key: ObjectKey) -> tuple[str, ObjectKey]:
         route = self._cluster.routes.get(key)
@@ -158,14 +157,14 @@ class Reconciler:
         route = self._cluster.routes.get(key)
         if route is None:
             self._forget(key)
-            return old is not None and old.is_served
+            return old is not None
         if self._cluster.unknown((key,)):  # the API server could not be asked: what is served stays as it is
             self._deferred.add(key)
             return False
         if old and old.route.uid != route.uid:
             self._forget(key)
         new = self._judged[key] = judge(route, self._cluster.find)
-        return (old.receiver, old.worker) != (new.receiver, new.worker) if old else new.is_served
+        return old is None or (old.receiver, old.worker) != (new.receiver, new.worker)
 
     def _forget(self, key: ObjectKey) -> None:
         self._told.pop(key, None)
@@ -203,8 +202,10 @@ class Reconciler:
             each.receiver.path: each.receiver for each in served if each.receiver
         }
         worker: dict[RoutePath, WorkerRoute] = {each.worker.path: each.worker for each in served if each.worker}
+        # Deleted is one thing, a mistake or a missing Secret another: then events are to wait, not to be denied.
+        withheld = {route_path(*key) for key in self._judged} - receiver.keys()
         try:
-            if await self._tables.publish(receiver, worker):
+            if await self._tables.publish(receiver, worker, withheld=withheld):
                 self._published_at = time.monotonic()
         except (RedisError, OSError, EventRouteError) as error:
             metrics.PUBLISH_ERRORS.inc()

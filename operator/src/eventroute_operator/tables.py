@@ -3,7 +3,7 @@
 Workers learn of a route before receivers do, and forget it after them: what a receiver accepts, a worker can run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -30,15 +30,22 @@ class Tables:
         self._worker: dict[RoutePath, tuple[WorkerRoute, int]] = {}
 
     async def publish(
-        self, receiver: Mapping[RoutePath, ReceiverRoute], worker: Mapping[RoutePath, WorkerRoute]
+        self,
+        receiver: Mapping[RoutePath, ReceiverRoute],
+        worker: Mapping[RoutePath, WorkerRoute],
+        *,
+        withheld: Collection[RoutePath],
     ) -> bool:
-        """Make these the tables, and tell whether they were not; to be called again when Redis' own errors come out."""
+        """Make these the tables, and tell whether they were not; to be called again when Redis' own errors come out.
+
+        withheld  routes that exist and cannot be served now
+        """
         before = dict(self._versions)
         leaving = {path: entry for path, (entry, _) in self._worker.items() if path not in worker}
-        await self._publish(WORKER, {**leaving, **worker}, self._worker)
-        await self._publish(RECEIVER, receiver, self._receiver)
+        await self._publish(WORKER, {**leaving, **worker}, self._worker, withheld=withheld)
+        await self._publish(RECEIVER, receiver, self._receiver, withheld=withheld)
         if leaving:
-            await self._publish(WORKER, worker, self._worker)
+            await self._publish(WORKER, worker, self._worker, withheld=withheld)
         return self._versions != before
 
     async def are_current(self) -> bool:
@@ -55,9 +62,15 @@ class Tables:
         )
 
     async def _publish(
-        self, plane: Plane[Entry], entries: Mapping[RoutePath, Entry], known: dict[RoutePath, tuple[Entry, int]]
+        self,
+        plane: Plane[Entry],
+        entries: Mapping[RoutePath, Entry],
+        known: dict[RoutePath, tuple[Entry, int]],
+        *,
+        withheld: Collection[RoutePath],
     ) -> None:
-        version = self._versions[plane.name] = await publish(self._redis, plane, entries, self._keys[plane.name])
+        key = self._keys[plane.name]
+        version = self._versions[plane.name] = await publish(self._redis, plane, entries, key, withheld=withheld)
         for path in known.keys() - entries.keys():
             del known[path]
         for path, entry in entries.items():

@@ -58,14 +58,12 @@ class Control:
     redis: Redis
     api: FakeApi = field(default_factory=FakeApi)
     cluster: Cluster = field(default_factory=Cluster)
+    receiver_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
+    worker_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
 
     def __post_init__(self) -> None:
         self.writer = StatusWriter(self.api.write_status, written=lambda *_: None, retry_s=0.05)
-        tables = Tables(
-            self.redis,
-            receiver_key=SealKey.from_text(new_key_text()),
-            worker_key=SealKey.from_text(new_key_text()),
-        )
+        tables = Tables(self.redis, receiver_key=self.receiver_key, worker_key=self.worker_key)
         self.reconciler = Reconciler(
             self.cluster,
             redis=self.redis,

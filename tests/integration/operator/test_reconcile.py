@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute import keys
-from eventroute.ids import RoutePath
-from eventroute.route_table import RECEIVER, WORKER
+from eventroute.ids import RoutePath, route_path
+from eventroute.route_table import RECEIVER, WORKER, Plane
 from eventroute.runtime.background import running
-from eventroute.runtime.tables import Heartbeat
+from eventroute.runtime.tables import Heartbeat, RouteTable
 from eventroute_operator.cluster import Kind
 from integration.operator.conftest import Control
 from support.cluster_objects import config_map_body, route_body, secret_body
@@ -120,7 +120,7 @@ async def test_one_bad_route_harms_no_other(control: Control) -> None:
     control.api.objects |= {Kind.ROUTE: [*bad, route_body()], Kind.SECRET: [secret_body()]}
     async with running(control.resync.run):
         await until(lambda: len(control.reasons()) == 5)
-    assert await control.published() == {VERSION, TRIAGE}
+    assert await _served(control, RECEIVER, *control.reasons()) == {"triage"}
     assert control.reasons() == {
         "unknown-field": "InvalidSpec",
         "no-secret": "SecretNotFound",
@@ -128,6 +128,33 @@ async def test_one_bad_route_harms_no_other(control: Control) -> None:
         "no-spec": "InvalidSpec",
         "triage": "NoReceivers",
     }
+
+
+async def _served(control: Control, plane: Plane[Any], *names: str) -> set[str]:
+    """Pick the routes that a process would serve, and see that the others are known to exist."""
+    key = control.receiver_key if plane is RECEIVER else control.worker_key
+    table: RouteTable[Any] = RouteTable(control.redis, plane, key, process_id="", prepare=lambda route: route)
+    await table.refresh()
+    paths = {name: route_path("team-a", name) for name in names}
+    served = {name for name, path in paths.items() if table.get(path)}
+    assert all(table.is_broken(path) for name, path in paths.items() if name not in served)
+    return served
+
+
+async def test_a_route_without_its_secret_is_withheld_until_it_is_deleted(control: Control) -> None:
+    routes, secrets = control.api.objects[Kind.ROUTE], control.api.objects[Kind.SECRET]
+    routes.append(route_body())
+    secrets.append(secret_body())
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.cluster.forget(Kind.SECRET, secrets.pop())
+        await until(lambda: control.reasons().get("triage") == "SecretNotFound")
+        for plane in (RECEIVER, WORKER):  # the deliveries that wait are not to be taken for a deleted route's
+            assert await _served(control, plane, "triage") == set()
+        routes.append(route_body("other"))
+        control.cluster.forget(Kind.ROUTE, routes.pop(0))
+        control.cluster.see(Kind.ROUTE, routes[0])
+        await until(lambda: _equal(control, {VERSION, "team-a/other"}))
 
 
 async def test_a_route_is_programmed_once_every_process_has_it(control: Control, redis: Redis) -> None:

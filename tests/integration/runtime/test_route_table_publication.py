@@ -161,6 +161,24 @@ async def test_an_entry_that_the_program_refuses_is_broken(redis: Redis, key: Se
     assert table.is_broken(TRIAGE)
 
 
+async def test_a_withheld_route_is_neither_served_nor_denied_nor_told_as_broken(
+    redis: Redis, following: Table, key: SealKey
+) -> None:
+    await publish(redis, RECEIVER, _entries(receiver_route()), key)
+    await _until(lambda: following.get(TRIAGE) is not None)
+    await publish(redis, RECEIVER, {}, key, withheld=[TRIAGE])
+    await _until(lambda: following.get(TRIAGE) is None)
+    assert following.is_broken(TRIAGE)
+    assert all(not beat.broken for beat in await heartbeats(redis, RECEIVER))
+    await publish(redis, RECEIVER, _entries(receiver_route()), key)
+    await _until(lambda: following.get(TRIAGE) is not None)
+    assert not following.is_broken(TRIAGE)
+    await publish(redis, RECEIVER, {}, key, withheld=[TRIAGE])
+    await _until(lambda: following.is_broken(TRIAGE))
+    await publish(redis, RECEIVER, {}, key)
+    await _until(lambda: not following.is_broken(TRIAGE))
+
+
 async def test_a_new_seal_key_rewrites_every_entry(redis: Redis, key: SealKey) -> None:
     await publish(redis, RECEIVER, _entries(receiver_route()), key)
     new = SealKey.from_text(new_key_text())

@@ -164,7 +164,7 @@ class Runner:
             return plan
         if self._routes.version is None or self._routes.is_broken(delivery.route):
             if _now_ms() > delivery.received_ms + _NO_ROUTE_DEADLINE_S * 1000:
-                raise Ended(_with(dead(DeadReason.DEADLINE, "the route could not be read for a day"), delivery))
+                raise Ended(_with(dead(DeadReason.DEADLINE, "the route could not be served for a day"), delivery))
             raise Ended(Later(delay_s=_NO_ROUTE_PAUSE_S, counts=False))
         raise Ended(_with(Settled(outcome=RunOutcome.DISCARDED, detail="route_deleted"), delivery))
 

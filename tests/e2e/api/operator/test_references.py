@@ -12,13 +12,13 @@ async def test_a_route_waits_for_its_secret_and_loses_it_and_finds_it(team: Name
     team.apply_route()
     ready = await team.until_not_ready("SecretNotFound")
     assert "hook" in ready["message"]
-    assert team.deliver() == 404
+    assert team.deliver() == 503
     team.apply_secret("hook", {"secret": SECRET})
     await team.until_ready()
     assert team.deliver() == 200
     team.delete("secrets", "hook")
     await team.until_not_ready("SecretNotFound")
-    await until(lambda: team.deliver() == 404)
+    await until(lambda: team.deliver() == 503)
     team.apply_secret("hook", {"secret": SECRET})
     await team.until_ready()
     await until(lambda: team.deliver() == 200)
@@ -69,7 +69,7 @@ async def test_an_unusable_secret_is_named_and_never_shown(team: Namespace, key:
     assert "bad" in ready["message"]
     assert team.condition("SecretsResolved", "bad")["reason"] == reason
     await team.until_ready("good")
-    assert team.deliver("bad") == 404
+    assert team.deliver("bad") == 503
     assert SECRET not in str(team.route("bad")) + team.plane.operator.log()
 
 

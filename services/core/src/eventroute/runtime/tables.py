@@ -10,7 +10,7 @@ A table in memory outlives Redis and the publisher: it is replaced, never forgot
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -32,6 +32,7 @@ HEARTBEAT_LIFETIME_S: Final = 15
 """A process that has not been heard of for so long does not count: three missed heartbeats."""
 
 _VERSION: Final = "@version"  # no route path starts with "@"
+_WITHHELD: Final = msgspec.msgpack.encode(None)  # in the place of an entry
 _RECONNECT_S: Final = 0.5  # mean pause between attempts while Redis is away; jittered, so that a fleet spreads out
 _PUBLISH_ATTEMPTS: Final = 5  # two publishers at once are a mistake; that many collisions are a broken set-up
 
@@ -57,13 +58,22 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """Published routes that it cannot read."""
 
 
-async def publish(redis: Redis, plane: Plane[Entry], entries: Mapping[RoutePath, Entry], key: SealKey) -> int:
+async def publish(
+    redis: Redis,
+    plane: Plane[Entry],
+    entries: Mapping[RoutePath, Entry],
+    key: SealKey,
+    *,
+    withheld: Collection[RoutePath] = (),
+) -> int:
     """Make `entries` the plane's table, writing only what differs.
 
-    returns  the table's version, unchanged when nothing differed; versions grow, also after Redis lost its data
-    raises   `RetryLater` when another publisher keeps interfering; Redis' own errors when it is away
+    withheld  routes that exist and cannot be served now: no process denies them, and what is queued for them waits
+    returns   the table's version, unchanged when nothing differed; versions grow, also after Redis lost its data
+    raises    `RetryLater` when another publisher keeps interfering; Redis' own errors when it is away
     """
-    wanted = {path: msgspec.msgpack.encode(entry) for path, entry in entries.items()}
+    wanted = dict.fromkeys(withheld, _WITHHELD)
+    wanted |= {path: msgspec.msgpack.encode(entry) for path, entry in entries.items()}
     for _ in range(_PUBLISH_ATTEMPTS):
         try:
             return await _publish_once(redis, plane.name, wanted, key)
@@ -128,14 +138,15 @@ class RouteTable(Generic[Route]):
         self._prepare: Callable[[Any], Route] = prepare
         self._routes: dict[RoutePath, Route] = {}
         self._broken: set[RoutePath] = set()
+        self._withheld: set[RoutePath] = set()
 
     def get(self, path: RoutePath) -> Route | None:
         """Find a route."""
         return self._routes.get(path)
 
     def is_broken(self, path: RoutePath) -> bool:
-        """Tell whether a route was published that this process cannot read: it exists, and is not to be denied."""
-        return path in self._broken
+        """Tell whether a route exists that this process cannot serve, withheld or not to be read: never deny it."""
+        return path in self._broken or path in self._withheld
 
     async def refresh(self) -> None:
         """Read the whole table, unless its version is the one served."""
@@ -147,7 +158,7 @@ class RouteTable(Generic[Route]):
             return  # Redis lost it meanwhile
         version = int(found)
         paths = {RoutePath(field.decode()): sealed for field, sealed in fields.items()}
-        for path in [*self._routes, *self._broken]:
+        for path in [*self._routes, *self._broken, *self._withheld]:
             if path not in paths:
                 self._remove(path)
         for path, sealed in paths.items():
@@ -212,11 +223,14 @@ class RouteTable(Generic[Route]):
                 self._put(path, sealed)
 
     def _put(self, path: RoutePath, sealed: bytes) -> None:
+        self._withheld.discard(path)
         try:
-            entry = msgspec.msgpack.decode(
-                self._key.open(sealed, context=_context(self._plane.name, path)), type=self._plane.entry
-            )
-            self._routes[path] = self._prepare(entry)
+            opened = self._key.open(sealed, context=_context(self._plane.name, path))
+            if opened == _WITHHELD:
+                self._remove(path)
+                self._withheld.add(path)
+                return
+            self._routes[path] = self._prepare(msgspec.msgpack.decode(opened, type=self._plane.entry))
             self._broken.discard(path)
         except (Refused, msgspec.DecodeError) as error:
             # Served no longer, but not denied either: the sender is told to come back.
@@ -227,6 +241,7 @@ class RouteTable(Generic[Route]):
     def _remove(self, path: RoutePath) -> None:
         self._routes.pop(path, None)
         self._broken.discard(path)
+        self._withheld.discard(path)
 
 
 async def table_version(redis: Redis, plane: Plane[Any]) -> int | None:
