@@ -148,15 +148,19 @@ class Cluster:
 
     def end_list(self, listing: Listing) -> None:
         """Forget what the list should have held and did not."""
-        for key in self._known(listing.kind) - listing.seen:
-            if listing.covers(key) and not self._is_newer(listing, key):
-                self._remove(listing.kind, key)
-        # Only what was touched after a list began can contradict it.
+        self.end_look(listing)
+        # Only what was touched after a list began can contradict it, and lists come one after the other.
         self._touched = {
             name: touched
             for name, touched in self._touched.items()
             if name[0] is not listing.kind or touched.clock > listing.began
         }
+
+    def end_look(self, listing: Listing) -> None:
+        """End a list of one object, which may be asked for while another list is still on its way in."""
+        for key in self._known(listing.kind) - listing.seen:
+            if listing.covers(key) and not self._is_newer(listing, key):
+                self._remove(listing.kind, key)
 
     # --- how it is kept ---
 

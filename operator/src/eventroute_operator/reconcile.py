@@ -191,8 +191,8 @@ class Reconciler:
             _log.warning("reference_not_fetched", error=str(error))
             return
         if found:
-            cluster.add_listed(listing, found)
-        cluster.end_list(listing)
+            cluster.see(reference.kind, found)  # newer than what a list that is under way may hold
+        cluster.end_look(listing)
 
     # --- publishing ---
 

@@ -145,6 +145,30 @@ def test_a_list_does_not_undo_what_a_watch_told_meanwhile() -> None:
     assert {key.name: route.generation for key, route in cluster.routes.items()} == {"edited": 2, "created": 1}
 
 
+def test_a_list_does_not_undo_what_was_looked_for_meanwhile() -> None:
+    cluster = cluster_with()
+    listing = cluster.begin_list(Kind.SECRET)
+    cluster.see(Kind.SECRET, secret_body("hook", version=20))  # nobody refers to it yet
+    cluster.see(Kind.ROUTE, route_body(version=21))
+    look = cluster.begin_list(Kind.SECRET, lambda key: key == HOOK.key)
+    cluster.see(Kind.SECRET, secret_body("hook", version=20))
+    cluster.end_look(look)
+    cluster.end_list(listing)  # made before the Secret was
+    assert cluster.find(HOOK) is not None
+
+
+def test_a_look_at_one_object_does_not_let_a_list_undo_what_a_watch_told_of_another() -> None:
+    old = secret_body("hook", version=1)
+    cluster = cluster_with(route_body(), secrets=(old,))
+    listing = cluster.begin_list(Kind.SECRET)
+    cluster.see(Kind.SECRET, secret_body("hook", version=20))
+    rotated = cluster.find(HOOK)
+    cluster.end_look(cluster.begin_list(Kind.SECRET, lambda key: key.name == "other"))
+    cluster.add_listed(listing, old)
+    cluster.end_list(listing)
+    assert cluster.find(HOOK) == rotated
+
+
 def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
     cluster = cluster_with(route_body())
     listing = cluster.begin_list(Kind.ROUTE, lambda key: key.namespace == "team-b")
