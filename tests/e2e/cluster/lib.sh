@@ -80,7 +80,7 @@ cert() { # CA NAME SUBJECT [ALTERNATIVE_NAMES]: a key and a certificate, for cli
 
 kubeconfig() { # FILE NAME SUBJECT: with a client certificate for SUBJECT in it
     cert ca "$2" "$3"
-    cat >"$1" <<YAML
+    cat >"$1.new" <<YAML
 apiVersion: v1
 kind: Config
 clusters: [{name: $cluster, cluster: {server: "https://$ip:$port", certificate-authority-data: $(base64 -w0 <"$pki/ca.crt")}}]
@@ -88,5 +88,6 @@ users: [{name: $2, user: {client-certificate-data: $(base64 -w0 <"$pki/$2.crt"),
 contexts: [{name: $cluster, context: {cluster: $cluster, user: $2}}]
 current-context: $cluster
 YAML
-    chmod 600 "$1"
+    chmod 600 "$1.new"
+    mv "$1.new" "$1" # at once: another run may be reading it
 }
