@@ -29,7 +29,8 @@ Deliver = Callable[[Kind, Mapping[str, Any], bool], None]
 
 _PAGE: Final = 250
 _RESTART_S: Final = 1.0
-_STOP_S: Final = 5.0
+_STOP_S: Final = 2.0
+_LOOK_S: Final = 0.1
 _LOGIN_S: Final = 1.0  # between attempts; a token may be missed while it is replaced
 _SELECTORS: Final = {
     Kind.ROUTE: (GROUP, "v1alpha1", "eventroutes"),
@@ -56,22 +57,36 @@ def watching(settings: OperatorSettings, watches: Watches, deliver: Deliver) -> 
 def _watch(settings: OperatorSettings, watches: Watches, deliver: Deliver, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
-            asyncio.run(
-                kopf.operator(
-                    registry=build_registry(watches, deliver),
-                    settings=kopf_settings(settings),
-                    standalone=True,
-                    identity=Identity("eventroute-operator"),  # it would ask for a user's name; a container has none
-                    clusterwide=not settings.namespaces,
-                    namespaces=settings.namespaces,
-                    stop_flag=stop,
-                )
-            )
+            asyncio.run(_operate(settings, watches, deliver, stop))
         except Exception:  # noqa: BLE001 - whatever ended it, watching goes on
             _log.exception("watching_ended")
         if not stop.is_set():
             _log.warning("watching_begins_anew")
             time.sleep(_RESTART_S)
+
+
+async def _operate(settings: OperatorSettings, watches: Watches, deliver: Deliver, stop: threading.Event) -> None:
+    flag = asyncio.Event()
+
+    async def relay() -> None:
+        # Given the thread's own event, kopf waits for it in a thread that nobody can end, and so never ends itself.
+        while not stop.is_set():  # noqa: ASYNC110 - a thread's event cannot be awaited
+            await asyncio.sleep(_LOOK_S)
+        flag.set()
+
+    relaying = asyncio.create_task(relay())
+    try:
+        await kopf.operator(
+            registry=build_registry(watches, deliver),
+            settings=kopf_settings(settings),
+            standalone=True,
+            identity=Identity("eventroute-operator"),  # it would ask for a user's name; a container has none
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
+            stop_flag=flag,
+        )
+    finally:
+        relaying.cancel()
 
 
 def build_registry(watches: Watches, deliver: Deliver) -> kopf.OperatorRegistry:

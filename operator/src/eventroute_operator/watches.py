@@ -1,4 +1,4 @@
-"""Whether the watches live: seen from their HTTP requests, whoever makes them.
+"""Whether the watches live, and that they go on: seen from their HTTP requests, whoever makes them.
 
 A watch that dies in silence is the classic end of an operator. A live one asks anew at least every `SERVER_TIMEOUT_S`,
 when the server ends it, also if nothing happens in the cluster; and it goes on trying while the API server is away,
@@ -20,6 +20,9 @@ SERVER_TIMEOUT_S: Final = 300
 
 DEAD_S: Final = SERVER_TIMEOUT_S + 120.0
 """A watch that has not even tried for so long is dead."""
+
+_KOPFS_OWN: Final = frozenset({401, 429})
+"""It logs in again, or waits as long as it is told."""
 
 _KINDS: Final = {"eventroutes": Kind.ROUTE, "secrets": Kind.SECRET, "configmaps": Kind.CONFIG_MAP}
 
@@ -64,9 +67,14 @@ class Watches:
     async def _on_end(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestEndParams
     ) -> None:
-        kind = _kind(request.url)
-        if kind is None or not request.response.ok:
+        kind, response = _kind(request.url), request.response
+        if kind is None or response.status in _KOPFS_OWN:
             return
+        if not response.ok:
+            # kopf ends when a list or watch is refused, and may hang while it does (1.45); it goes on trying when the
+            # connection fails. A permission or a definition that is missing now may be there in a second.
+            response.close()
+            raise aiohttp.ClientConnectionError(f"the API server refused to tell of {kind}s: {response.status}")
         self._heard[kind] = self._clock()
         if "watch" in request.url.query and kind in self._listed:
             self._listed.discard(kind)

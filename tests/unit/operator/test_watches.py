@@ -1,8 +1,10 @@
 """Watches are seen from their requests: alive while they try, heard of when they are answered."""
 
 import asyncio
+import contextlib
 
 import aiohttp
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -19,8 +21,9 @@ async def ask(watches: Watches, *paths: str) -> None:
     app.router.add_get("/{path:.*}", answer)
     async with TestServer(app) as server, aiohttp.ClientSession(trace_configs=[watches.trace()]) as session:
         for path in paths:
-            async with session.get(server.make_url(path)):
-                pass
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with session.get(server.make_url(path)):
+                    pass
 
 
 async def test_a_watch_that_begins_anew_with_a_list_is_told_once() -> None:
@@ -54,3 +57,17 @@ async def test_a_watch_that_is_refused_is_alive_and_one_that_does_not_try_is_not
     assert not watches.are_alive()
     watches.told(Kind.CONFIG_MAP)
     assert watches.are_alive()
+
+
+@pytest.mark.parametrize(("status", "is_hidden"), [(403, True), (404, True), (500, True), (401, False), (429, False)])
+async def test_a_refusal_looks_like_a_lost_connection_after_which_kopf_goes_on(status: int, *, is_hidden: bool) -> None:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    watches = Watches(lambda: None)
+    async with TestServer(app) as server, aiohttp.ClientSession(trace_configs=[watches.trace()]) as session:
+        expected = pytest.raises(aiohttp.ClientConnectionError) if is_hidden else contextlib.nullcontext()
+        with expected:
+            async with session.get(server.make_url(f"/api/v1/secrets?watch=true&status={status}")) as found:
+                assert found.status == status
+        async with session.get(server.make_url(f"/version?status={status}")) as other:
+            assert other.status == status

@@ -12,6 +12,7 @@ import pytest
 from eventroute import keys
 from eventroute.route_table import RECEIVER, WORKER
 from support.control_plane import SECRET, ControlPlane, Namespace, redis_of
+from support.operator_process import grant_documented
 from support.waiting import until
 
 
@@ -95,6 +96,26 @@ async def test_the_api_server_may_restart(plane: ControlPlane, live: Namespace) 
     await live.until_ready("after", timeout_s=30)
     live.apply_secret("hook", {"secret": SECRET + "-changed"})
     await until(lambda: live.deliver("after", secret=SECRET + "-changed") == 200, timeout_s=30)
+
+
+async def test_permissions_may_be_missing_for_a_while(plane: ControlPlane, live: Namespace) -> None:
+    api, before = plane.api, plane.operator.log().count("resync_failed")
+    with never_unknown(live):
+        api.kubectl("delete", "clusterrolebinding", "operator")
+        api.stop()  # what is being watched goes on without permission; what is asked anew does not
+        await asyncio.sleep(1)
+        await asyncio.to_thread(api.start)
+        try:
+            await until(lambda: plane.operator.log().count("resync_failed") > before, timeout_s=30)
+            await asyncio.sleep(3)  # the watches are refused, too
+        finally:
+            grant_documented(api, plane.kubeconfig.parent)
+        live.apply_route("after")
+        await live.until_ready("after", timeout_s=30)
+        told = await plane.operator.metric("eventroute_operator_watch_events_total")
+        live.apply_route("later")
+        await live.until_ready("later", timeout_s=30)
+        assert await plane.operator.metric("eventroute_operator_watch_events_total") > told
 
 
 async def test_redis_may_be_gone_for_a_while(plane: ControlPlane, live: Namespace) -> None:
