@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import pytest
 
+from e2e.support.autoscaler import remove_keda, start_keda
 from e2e.support.cluster import Cluster
 from e2e.support.cluster import cluster as a_cluster
 from e2e.support.installation import TRIAL, Installation, merge, new_namespace
-from e2e.support.prepare import BIN, SCRIPTS
-from e2e.support.shell import Failed, Unusable, run
+from e2e.support.shell import Failed, Unusable
 
 _LIVE: Final[list[Installation]] = []
 """Installations that a failing test may have to do with."""
@@ -68,17 +68,14 @@ def new_installation(cluster: Cluster) -> NewInstallation:
     return install
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def keda(cluster: Cluster) -> Iterator[Cluster]:
-    """A cluster with KEDA in it; where it was not made here, KEDA has to be there."""
+    """A cluster with KEDA in it, which the module may take away."""
     if cluster.kind != "host":
-        cluster.kubectl("get", "customresourcedefinition", "scaledobjects.keda.sh")
-        yield cluster
-        return
-    environ = {"KUBECONFIG": str(cluster.kubeconfig), "KUBE_BIN": str(BIN)}
-    run(SCRIPTS / "keda.sh", "up", environ=environ)
+        pytest.skip("the images of KEDA are made for CLUSTER=host")
+    start_keda(cluster)
     yield cluster
-    run(SCRIPTS / "keda.sh", "down", environ=environ)
+    remove_keda(cluster)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from e2e.support.cluster import Cluster
 from e2e.support.images import program_image
@@ -31,7 +31,7 @@ def reached(cluster: Cluster, namespace: str, pod: str, targets: Targets) -> set
     return {name for name, is_open in found.items() if is_open}
 
 
-def idle_pod(name: str) -> dict[str, object]:
+def idle_pod(name: str) -> dict[str, Any]:
     """Describe a pod that belongs to nobody and waits to be asked; it is restricted, so any namespace takes it."""
     container = {
         "name": name,

@@ -146,8 +146,9 @@ class Installation:
         """Wait for a route's condition Ready."""
         self.kubectl("wait", "--for=condition=Ready", f"eventroute/{name}", f"--timeout={timeout_s:g}s")
 
-    def wait_served(self, name: str, generation: int) -> None:
-        """Wait until every receiver and worker has a route as it was written at a generation."""
+    def wait_served(self, name: str) -> None:
+        """Wait until every receiver and worker has a route as it is written now."""
+        generation = self.route(name)["metadata"]["generation"]
         wanted = {"receiver": generation, "worker": generation}
         until(lambda: self.route(name)["status"].get("programmed") == wanted, f"{name} served at {generation}")
 
@@ -225,7 +226,11 @@ class Installation:
 
     def post(self, route: str, request: Request) -> httpx.Response:
         """Send a webhook, byte for byte."""
-        return self._client.post(self.hook_url(route), headers=list(request.headers), content=request.body)
+        return self.post_to(self.hook_url(route), request)
+
+    def post_to(self, url: str, request: Request) -> httpx.Response:
+        """Send a webhook somewhere else than to one of the routes here."""
+        return self._client.post(url, headers=list(request.headers), content=request.body)
 
     def send(
         self, route: str, provider: str, *, event: str = "", forge: bool = False, key: bytes | None = None
@@ -273,6 +278,11 @@ class Installation:
     def fault(self, **fault: Any) -> None:
         """Script what the simulator does with coming requests; the fields are those of its faults."""
         self._client.post(f"http://{self.reach('simulator', 8090)}/simulator/faults", json=fault).raise_for_status()
+
+    def calm(self) -> None:
+        """Make the simulator's answers ordinary again, and its list of calls empty."""
+        for forgotten in ("faults", "requests"):
+            self._client.delete(f"http://{self.reach('simulator', 8090)}/simulator/{forgotten}").raise_for_status()
 
     def spans(self, trace_id: str) -> list[dict[str, Any]]:
         """Ask Jaeger for a trace's spans, each with its service's name added."""
