@@ -70,7 +70,12 @@ class Tables:
         withheld: Collection[RoutePath],
     ) -> None:
         key = self._keys[plane.name]
-        version = self._versions[plane.name] = await publish(self._redis, plane, entries, key, withheld=withheld)
+        version = await publish(self._redis, plane, entries, key, withheld=withheld)
+        if version < self._versions.get(
+            plane.name, 0
+        ):  # the clock, or Redis' data, went back: nobody has the older ones
+            known.clear()
+        self._versions[plane.name] = version
         for path in known.keys() - entries.keys():
             del known[path]
         for path, entry in entries.items():

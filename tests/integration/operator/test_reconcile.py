@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute import keys
-from eventroute.ids import RoutePath, route_path
+from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.route_table import RECEIVER, WORKER, Plane
 from eventroute.runtime.background import running
 from eventroute.runtime.tables import Heartbeat, RouteTable
@@ -89,7 +89,7 @@ async def test_a_live_route_outlives_an_edit_whose_references_cannot_be_fetched(
         assert await control.published() == {VERSION, TRIAGE}
         control.api.objects |= {Kind.ROUTE: [edited], Kind.CONFIG_MAP: [config_map_body(system="Be brief.")]}
         control.api.is_away = False
-        await until(lambda: control.api.statuses[-1][1]["observedGeneration"] == 2)
+        await until(lambda: any(status["observedGeneration"] == 2 for _, status in control.api.statuses))
         assert control.reasons()["triage"] == "NoReceivers"
 
 
@@ -166,6 +166,32 @@ async def test_a_route_is_programmed_once_every_process_has_it(control: Control,
         await until(lambda: control.reasons().get("triage") == "Ready")
         await serve(redis, int(await redis.hget(keys.table(RECEIVER.name), VERSION)), TRIAGE)
         await until(lambda: control.reasons().get("triage") == "Unreadable")
+
+
+async def test_what_nobody_understands_in_redis_keeps_no_status_back(control: Control, redis: Redis) -> None:
+    await redis.set(keys.process(RECEIVER.name, "odd"), b"\xff")
+    await redis.sadd(keys.processes(RECEIVER.name), "odd")
+    stats = keys.stats(RouteUid("uid-triage"))
+    await redis.hset(
+        stats, mapping={b"\xff": b"1", "novel:kind": "1", "receipts:queued": "many", "secrets:a/b": 10**30}
+    )
+    last = {"time_ms": 10**18, "outcome": "x" * 100, "delivery": "", "trace_id": ""}
+    await redis.hset(stats, "last", msgspec.json.encode(last))
+    await redis.hset(stats, "receipts:duplicate", 3)
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: control.reasons().get("triage") == "NoReceivers")
+    assert control.api.statuses[-1][1]["counts"]["duplicate"] == 3
+
+
+async def test_a_table_that_came_back_older_is_served_as_it_is(control: Control, redis: Redis) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        for plane in (RECEIVER, WORKER):  # as if the clock or the data of Redis had gone back
+            await redis.hset(keys.table(plane.name), VERSION, 7)
+        await serve(redis, 7)
+        await until(lambda: control.reasons().get("triage") == "Ready")
 
 
 async def test_redis_that_lost_its_data_is_filled_again(control: Control, redis: Redis) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import structlog
@@ -29,6 +29,7 @@ WRITE_S: Final = 5.0
 
 _LIFETIME_S: Final = 30 * 86_400  # after the last write: a status need not tell more of a route without events
 _LAST_WRITE_S: Final = 2.0  # how long a program that ends waits for Redis; arbitrary
+_MAX_DIGITS: Final = 14  # of a count, or of a time until the year 5138
 _SCRIPT: Final = files(__package__).joinpath("stats.lua").read_bytes()
 
 _log = structlog.get_logger()
@@ -37,12 +38,12 @@ _log = structlog.get_logger()
 class LastDelivery(msgspec.Struct, frozen=True):
     """The newest thing that happened to a route: a delivery was accepted, or its run ended."""
 
-    time_ms: int
+    time_ms: Annotated[int, msgspec.Meta(ge=0, lt=10**_MAX_DIGITS)]
     """Unix milliseconds."""
-    outcome: str
+    outcome: Annotated[str, msgspec.Meta(max_length=64)]
     """`queued`, or how the run ended."""
-    delivery: str
-    trace_id: str
+    delivery: Annotated[str, msgspec.Meta(max_length=64)]
+    trace_id: Annotated[str, msgspec.Meta(max_length=32)]
     """32 hex digits; empty without a trace."""
 
 
@@ -162,10 +163,17 @@ async def read_stats(redis: Redis, routes: Sequence[RouteUid]) -> list[RouteStat
 
 
 def _parse(fields: dict[bytes, bytes]) -> RouteStats:
+    """Read what is understood: another version may have counted other things, and receivers face the internet."""
     numbers: dict[str, dict[str, int]] = {"receipts": {}, "runs": {}, "secrets": {}}
     for field, value in fields.items():
-        kind, _, name = field.decode().partition(":")
-        if name:
+        kind, _, name = field.decode(errors="replace").partition(":")
+        if name and kind in numbers and value.isdigit() and len(value) <= _MAX_DIGITS:
             numbers[kind][name] = int(value)
-    last = fields.get(b"last")
-    return RouteStats(**numbers, last=msgspec.json.decode(last, type=LastDelivery) if last else None)
+    return RouteStats(**numbers, last=_parse_last(fields.get(b"last")))
+
+
+def _parse_last(text: bytes | None) -> LastDelivery | None:
+    try:
+        return None if text is None else msgspec.json.decode(text, type=LastDelivery)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -253,11 +253,20 @@ async def table_version(redis: Redis, plane: Plane[Any]) -> int | None:
 async def heartbeats(redis: Redis, plane: Plane[Any]) -> list[Heartbeat]:
     """Read what each live process of a plane says; the dead are forgotten on the way.
 
-    A set names the processes, so that nobody has to search a database full of deliveries for them.
+    A set names the processes, so that nobody has to search a database full of deliveries for them. What cannot be read
+    says nothing: one odd process must not silence the others.
     """
     known = keys.processes(plane.name)
-    ids = sorted(member.decode() for member in await redis.smembers(known))
-    states = await redis.mget([keys.process(plane.name, each) for each in ids]) if ids else []
-    if dead := [each for each, state in zip(ids, states, strict=True) if state is None]:
+    members = sorted(await redis.smembers(known))
+    names = [keys.process(plane.name, member.decode(errors="replace")) for member in members]
+    states = await redis.mget(names) if names else []
+    if dead := [member for member, state in zip(members, states, strict=True) if state is None]:
         await redis.srem(known, *dead)  # one that was only slow adds itself again with its next heartbeat
-    return [msgspec.json.decode(state, type=Heartbeat) for state in states if state is not None]
+    return [beat for state in states if state is not None and (beat := _parse_heartbeat(state))]
+
+
+def _parse_heartbeat(state: bytes) -> Heartbeat | None:
+    try:
+        return msgspec.json.decode(state, type=Heartbeat)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
