@@ -18,6 +18,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCES = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 SHELL = [line for kind, text in FENCES if kind == "sh" for line in text.splitlines()]
 COMMANDS = [shlex.split(line, comments=True) for line in SHELL if line.startswith("eventroute ")]
+DOCUMENTS = [
+    str(path.relative_to(ROOT))
+    for folder in ("", "charts", "k8s", "operator", "services", "tests")
+    for path in (ROOT / folder).glob("**/*.md" if folder else "*.md")
+]
 TARGETS = [shlex.split(line, comments=True)[1] for line in SHELL if line.startswith("make ")]
 
 
@@ -52,7 +57,7 @@ def test_make_targets_of_the_readme_exist(target: str) -> None:
     assert f"\n{target}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("document", ["README.md", "services/README.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_linked_and_named_files_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
