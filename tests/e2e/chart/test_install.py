@@ -2,13 +2,14 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from support.api_server import ApiServer
+from support.api_server import BIN, ApiServer
 from support.chart import CHART, INSTALLATIONS, helm, pods, render
 from support.waiting import until
 
@@ -114,8 +115,22 @@ def test_the_notes_say_what_is_missing_and_what_comes_next(namespace: str, run: 
     assert "No key for Claude is set" in notes
     assert "Valkey has no volume" in notes
     assert f"helm test ev -n {namespace}" in notes
-    assert "kubectl apply -f -" in notes
     assert "No key" not in run("upgrade", str(CHART), "--set", "simulator.enabled=true")
+
+
+def test_the_commands_of_the_notes_work_when_they_are_pasted_as_they_stand(
+    api: ApiServer, namespace: str, run: Helm
+) -> None:
+    labels = "operator.secretLabels.team=hooks"
+    notes = run("install", str(CHART), "--set", f"operator.namespaces={{{namespace}}},{labels}")
+    lines = notes.partition("Next:\n")[2].splitlines()
+    commands = "\n".join(line for line in lines if line.startswith("  ") and "helm test" not in line)
+    run_with = {"PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(api.kubeconfig)}
+    done = subprocess.run(["/bin/sh", "-ec", commands], env=run_with, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "triage" in done.stdout.splitlines()[-1]
+    assert list(secrets(api, namespace)["github-webhook"]) == ["secret"]
+    assert api.kubectl("get", "secret", "-l", "team=hooks", "-n", namespace, "-o", "name") == "secret/github-webhook\n"
 
 
 def test_two_installations_of_one_name_stand_in_two_namespaces(api: ApiServer, namespace: str, run: Helm) -> None:
