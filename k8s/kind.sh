@@ -84,7 +84,8 @@ up() {
 
 The cluster is up. Next:
   helm install eventroute charts/eventroute --kube-context kind-$cluster -n eventroute --create-namespace -f k8s/kind-values.yaml --wait
-  kubectl --context kind-$cluster apply -f k8s/samples/github-pull-requests.yaml
+  kubectl --context kind-$cluster apply -f k8s/quickstart.yaml
+  kubectl --context kind-$cluster get er
 TEXT
 }
 

@@ -56,6 +56,8 @@ def test_up_makes_registry_cluster_and_ingress_and_pushes_an_image_of_each_progr
     pushed = [line.split()[-1] for line in asked if line.startswith("docker push")]
     assert pushed == [f"localhost:5001/eventroute/{program}:{version}" for program in PROGRAMS]
     assert "helm install eventroute charts/eventroute" in ended.stdout
+    (manifest,) = [word for word in ended.stdout.split() if word.startswith("k8s/") and "values" not in word]
+    assert (ROOT / manifest).read_text().startswith("# A first route and its secret")
 
 
 def test_what_up_finds_is_left_alone(tools: Path) -> None:
