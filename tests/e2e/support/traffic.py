@@ -35,6 +35,7 @@ NO_ANSWER: Final = 0
 _SENDERS: Final = 4
 _AGAIN_S: Final = 0.2  # providers wait for minutes; a test that is to be over in seconds does not
 _GIVE_UP_S: Final = 90.0
+_JOURNAL: Final = 1000  # calls that the simulator remembers
 _TIMEOUT_S: Final = 10.0
 _SETTLED_S: Final = 90.0  # a killed worker's leases last 15 s; retries pause for seconds
 
@@ -172,7 +173,9 @@ def outcomes(traffic: Traffic) -> dict[str, str]:
 def calls_by_delivery(traffic: Traffic) -> dict[str, list[str]]:
     """List the ids of the calls of Claude for each delivery, in order."""
     found: dict[str, list[str]] = defaultdict(list)
-    for call in traffic.installation.calls():
+    calls = traffic.installation.calls()
+    assert len(calls) < _JOURNAL, "the simulator forgets older calls, and so the account would be a guess"
+    for call in calls:
         for marker in set(re.findall(rf"{traffic.word}-\d{{5}}\.", call["text"])):
             if delivery := traffic.acknowledged.get(marker):  # else the sender has not heard of it yet
                 found[delivery].append(call["request_id"])

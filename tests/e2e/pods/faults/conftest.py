@@ -23,3 +23,9 @@ def site(new_installation: NewInstallation, site_values: Values) -> Iterator[Ins
     """The installation; every test leaves it whole."""
     with new_installation(site_values, word="faults") as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def calm(site: Installation) -> None:
+    """Begin each test with a Claude that answers at once, and remembers nothing."""
+    site.calm()
