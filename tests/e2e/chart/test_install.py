@@ -125,7 +125,7 @@ def test_the_commands_of_the_notes_work_when_they_are_pasted_as_they_stand(
     notes = run("install", str(CHART), "--set", f"operator.namespaces={{{namespace}}},{labels}")
     lines = notes.partition("Next:\n")[2].splitlines()
     commands = "\n".join(line for line in lines if line.startswith("  ") and "helm test" not in line)
-    run_with = {"PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(api.kubeconfig)}
+    run_with = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(api.kubeconfig)}
     done = subprocess.run(["/bin/sh", "-ec", commands], env=run_with, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "triage" in done.stdout.splitlines()[-1]
