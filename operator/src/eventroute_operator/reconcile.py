@@ -87,7 +87,7 @@ class Reconciler:
         self._status_interval_s = status_interval_s
         self._judged: dict[ObjectKey, Judged] = {}
         self._told: dict[ObjectKey, _Told] = {}
-        self._deferred: set[ObjectKey] = set()
+        self._deferred: set[ObjectKey] = set()  # to be judged: not yet, or not while the API server cannot be asked
         self._must_publish = True
         self._fleet = Fleet()
         self._away_since: float | None = None
@@ -115,8 +115,8 @@ class Reconciler:
 
     async def _turn(self) -> None:
         began = time.monotonic()
-        changed = await self._judge(self._cluster.take_dirty() | self._take_deferred())
-        self._must_publish |= changed
+        self._deferred |= self._cluster.take_dirty()
+        changed = await self._judge(set(self._deferred))
         if self._must_publish:
             await self._publish()
             metrics.RECONCILE.observe(time.monotonic() - began)
@@ -133,10 +133,6 @@ class Reconciler:
 
     # --- judging ---
 
-    def _take_deferred(self) -> set[ObjectKey]:
-        deferred, self._deferred = self._deferred, set()
-        return deferred
-
     async def _judge(self, dirty: set[ObjectKey]) -> bool:
         """Judge these routes anew; returns whether the tables have to change."""
         await self._fetch(self._cluster.unknown(dirty))
@@ -145,7 +141,8 @@ class Reconciler:
             if number % _BREATH == _BREATH - 1:
                 self.last_turn = time.monotonic()
                 await asyncio.sleep(0)
-            changed |= self._judge_one(key)
+            if self._judge_one(key):
+                changed = self._must_publish = True
         return changed
 
     def _age(self, key: ObjectKey) -> tuple[str, ObjectKey]:
@@ -156,14 +153,19 @@ class Reconciler:
         old = self._judged.get(key)
         route = self._cluster.routes.get(key)
         if route is None:
+            self._deferred.discard(key)
             self._forget(key)
             return old is not None
         if self._cluster.unknown((key,)):  # the API server could not be asked: what is served stays as it is
-            self._deferred.add(key)
             return False
+        self._deferred.discard(key)
         if old and old.route.uid != route.uid:
             self._forget(key)
-        new = self._judged[key] = judge(route, self._cluster.find)
+        try:
+            new = self._judged[key] = judge(route, self._cluster.find)
+        except Exception as error:  # noqa: BLE001 - a fault of ours, for which the other routes must not suffer
+            _log.error("route_not_judged", route=route_path(*key), error=type(error).__name__)
+            return False
         return old is None or (old.receiver, old.worker) != (new.receiver, new.worker)
 
     def _forget(self, key: ObjectKey) -> None:

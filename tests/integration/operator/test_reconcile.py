@@ -1,6 +1,7 @@
 """What is published when: never half of a cluster, workers before receivers, and again when Redis forgot."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,7 +13,9 @@ from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.route_table import RECEIVER, WORKER, Plane
 from eventroute.runtime.background import running
 from eventroute.runtime.tables import Heartbeat, RouteTable
-from eventroute_operator.cluster import Kind
+from eventroute_operator import reconcile
+from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
+from eventroute_operator.judge import Judged, judge
 from integration.operator.conftest import Control
 from support.cluster_objects import config_map_body, route_body, secret_body
 from support.waiting import until
@@ -192,6 +195,40 @@ async def test_a_table_that_came_back_older_is_served_as_it_is(control: Control,
             await redis.hset(keys.table(plane.name), VERSION, 7)
         await serve(redis, 7)
         await until(lambda: control.reasons().get("triage") == "Ready")
+
+
+async def test_a_turn_that_fails_loses_no_change(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: Reference) -> None:
+        monkeypatch.undo()
+        raise ValueError("no JSON")
+
+    routes = control.api.objects[Kind.ROUTE]
+    routes.append(route_body())
+    control.api.objects[Kind.SECRET].append(secret_body())
+    async with running(control.resync.run):
+        await until(lambda: control.reasons().get("triage") == "NoReceivers")
+        monkeypatch.setattr(control.api, "find", fail)
+        routes[:] = [
+            route_body(generation=2, suspend=True),
+            route_body("other", secretRefs=[{"name": "a", "key": "b"}]),
+        ]
+        for route in routes:
+            control.cluster.see(Kind.ROUTE, route)
+        await until(lambda: any(status["observedGeneration"] == 2 for _, status in control.api.statuses))
+
+
+async def test_a_route_that_trips_the_compiler_harms_no_other(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trip(route: RouteObject, find: Callable[[Reference], Held | None]) -> Judged:
+        if route.key.name == "a-trap":
+            raise KeyError("a fault of ours")
+        return judge(route, find)
+
+    monkeypatch.setattr(reconcile, "judge", trip)
+    control.api.objects |= {Kind.ROUTE: [route_body("a-trap"), route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
 
 
 async def test_redis_that_lost_its_data_is_filled_again(control: Control, redis: Redis) -> None:

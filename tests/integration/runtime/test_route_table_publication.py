@@ -161,6 +161,19 @@ async def test_an_entry_that_the_program_refuses_is_broken(redis: Redis, key: Se
     assert table.is_broken(TRIAGE)
 
 
+async def test_an_entry_that_trips_the_program_is_broken_and_the_others_serve(redis: Redis, key: SealKey) -> None:
+    def trip(route: ReceiverRoute) -> ReceiverRoute:
+        if route.path == TRIAGE:
+            raise KeyError("a column of a newer scheme")
+        return route
+
+    table = RouteTable(redis, RECEIVER, key, process_id="one", prepare=trip)
+    await publish(redis, RECEIVER, _entries(receiver_route(), receiver_route(name="review")), key)
+    await table.refresh()
+    assert table.is_broken(TRIAGE)
+    assert table.get(REVIEW) is not None
+
+
 async def test_a_withheld_route_is_neither_served_nor_denied_nor_told_as_broken(
     redis: Redis, following: Table, key: SealKey
 ) -> None:

@@ -232,11 +232,12 @@ class RouteTable(Generic[Route]):
                 return
             self._routes[path] = self._prepare(msgspec.msgpack.decode(opened, type=self._plane.entry))
             self._broken.discard(path)
-        except (Refused, msgspec.DecodeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other routes must not suffer for it
             # Served no longer, but not denied either: the sender is told to come back.
             self._routes.pop(path, None)
             self._broken.add(path)
-            _log.error("route_unreadable", route=path, plane=self._plane.name, error=str(error))
+            said = str(error) if isinstance(error, Refused | msgspec.DecodeError) else type(error).__name__
+            _log.error("route_unreadable", route=path, plane=self._plane.name, error=said)
 
     def _remove(self, path: RoutePath) -> None:
         self._routes.pop(path, None)
