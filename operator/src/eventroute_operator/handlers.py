@@ -45,6 +45,7 @@ _log = structlog.get_logger()
 def watching(settings: OperatorSettings, watches: Watches, deliver: Deliver) -> Iterator[None]:
     """Watch while the block runs."""
     stop = threading.Event()
+    watches.begin()
     thread = threading.Thread(target=_watch, args=(settings, watches, deliver, stop), name="kopf", daemon=True)
     thread.start()
     try:

@@ -34,9 +34,8 @@ class Watches:
         """Take what to call when a watch begins anew with a list: it may have missed what was deleted meanwhile."""
         self._relisted = relisted
         self._clock = clock
-        began = clock()
-        self._tried = dict.fromkeys(Kind, began)
-        self._heard = dict.fromkeys(Kind, began)
+        self._tried: dict[Kind, float] = {}
+        self._heard = dict.fromkeys(Kind, clock())
         self._listed: set[Kind] = set()
 
     def trace(self) -> aiohttp.TraceConfig:
@@ -45,6 +44,10 @@ class Watches:
         config.on_request_start.append(self._on_start)
         config.on_request_end.append(self._on_end)
         return config
+
+    def begin(self) -> None:
+        """Take note that the watches are to live from now on; before the first lists were answered, there are none."""
+        self._tried = dict.fromkeys(Kind, self._clock())
 
     def told(self, kind: Kind) -> None:
         """Take note of a change that a watch told of."""
@@ -56,7 +59,7 @@ class Watches:
 
     def are_alive(self) -> bool:
         """Tell whether every watch has at least been tried lately."""
-        return self._clock() - min(self._tried.values()) < DEAD_S
+        return not self._tried or self._clock() - min(self._tried.values()) < DEAD_S
 
     async def _on_start(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestStartParams

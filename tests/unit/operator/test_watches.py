@@ -49,6 +49,7 @@ async def test_an_answer_is_heard_and_a_refusal_is_not() -> None:
 async def test_a_watch_that_is_refused_is_alive_and_one_that_does_not_try_is_not() -> None:
     now = 1000.0
     watches = Watches(lambda: None, clock=lambda: now)
+    watches.begin()
     assert watches.are_alive()
     now += DEAD_S + 1
     assert not watches.are_alive()
@@ -57,6 +58,16 @@ async def test_a_watch_that_is_refused_is_alive_and_one_that_does_not_try_is_not
     assert not watches.are_alive()
     watches.told(Kind.CONFIG_MAP)
     assert watches.are_alive()
+
+
+def test_watches_that_have_not_begun_are_not_dead() -> None:
+    now = 1000.0
+    watches = Watches(lambda: None, clock=lambda: now)
+    now += DEAD_S + 1  # the API server is away when the operator starts
+    assert watches.are_alive()
+    watches.begin()
+    now += DEAD_S + 1
+    assert not watches.are_alive()
 
 
 @pytest.mark.parametrize(("status", "is_hidden"), [(403, True), (404, True), (500, True), (401, False), (429, False)])
