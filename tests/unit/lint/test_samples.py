@@ -28,6 +28,16 @@ def test_a_sample_says_what_it_shows_and_holds_no_secret(file: Path) -> None:
     assert load_manifests([file]).secrets == ()
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_sample_says_how_to_make_each_secret_that_it_names(file: Path) -> None:
+    (found,) = load_manifests([file]).routes
+    spec = found.route.spec
+    comments = " ".join(line.strip("# \\") for line in file.read_text().splitlines() if line.startswith("#"))
+    for ref in (*spec.secret_refs, *filter(None, [spec.model.api_key_ref])):
+        command = f"kubectl -n {found.route.metadata.namespace} create secret generic {ref.name} "
+        assert f"--from-literal={ref.key}=" in comments.partition(command)[2]
+
+
 def test_all_samples_have_paths_of_their_own() -> None:
     verdicts = examine([SAMPLES], with_secrets=False).compiled.verdicts
     assert len({verdict.path for verdict in verdicts}) == len(FILES) == 20
