@@ -33,7 +33,10 @@ _INJECT: Final = 10
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
-ObjectName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
+OBJECT_NAME: Final = rf"^{_LABEL}(\.{_LABEL})*$"
+HTTP_URL: Final = r"^https?://[!-~]+$"
+
+ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
 Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
 DataKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
 Cel = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
@@ -376,7 +379,7 @@ class EventRouteSpec(Strict):
         default=None,
         alias="publicURL",
         max_length=2048,
-        pattern=r"^https?://[!-~]+$",
+        pattern=HTTP_URL,
         description="The URL as the provider calls it, for schemes that sign it. Default: none.",
     )
     suspend: bool = Field(

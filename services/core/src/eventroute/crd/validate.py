@@ -13,13 +13,21 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from eventroute.crd.v1alpha1 import EventRoute
+from eventroute.crd.duration import PATTERN as DURATION
+from eventroute.crd.v1alpha1 import HTTP_URL, OBJECT_NAME, EventRoute
 from eventroute.suggest import nearest
 
 MAX_MISTAKES: Final = 20
 """Told of one object; a manifest with more is better read again from the start."""
 
 Location = tuple[str | int, ...]
+
+_FORMS: Final = {
+    DURATION: "must be a duration such as 90s, 15m or 1h30m",
+    OBJECT_NAME: "must be a name as Kubernetes has them: lower-case letters, digits, dashes and dots",
+    HTTP_URL: "must be a URL with scheme and host, https://hooks.example.com/hooks/…",
+}
+"""Pattern → what it asks for, where the pattern itself tells too little."""
 
 
 class Mistake(NamedTuple):
@@ -73,12 +81,14 @@ def _mistake(detail: ErrorDetails) -> Mistake:
         case "value_error":
             return Mistake(field, str(context["error"]))
         case "string_pattern_mismatch":
-            return Mistake(field, f"must match {context['pattern']}")
+            form = _FORMS.get(context["pattern"], f"must match {context['pattern']}")
+            return Mistake(field, form)
         case "literal_error" | "enum":
             return Mistake(field, f"must be {context['expected']}")
         case "too_short" | "too_long":
             limit = context.get("min_length", context.get("max_length"))
-            return Mistake(field, f"must have {'at least' if 'min_length' in context else 'at most'} {limit} items")
+            bound = "at least" if "min_length" in context else "at most"
+            return Mistake(field, f"must have {bound} {limit} item{'' if limit == 1 else 's'}")
         case _:
             message = detail["msg"].removeprefix("Input ").replace("Input should", "should")
             return Mistake(field, re.sub(r"^(String|Value) ", "", message).replace("should be", "must be"))
