@@ -28,6 +28,7 @@ from support.runs import (
     sample_delivery,
     worker_route,
 )
+from support.worker import running, until_empty
 
 pytestmark = pytest.mark.real
 
@@ -203,6 +204,19 @@ async def test_an_unreadable_payload_is_a_dead_letter(redis: Redis, payload: byt
 async def test_a_lasting_trouble_is_a_dead_letter_with_its_reason(redis: Redis) -> None:
     claude = FakeClaude(GivenUp(reason=DeadReason.BILLING, detail="402"))
     assert _dead(await _run(redis, claude=claude)) == (DeadReason.BILLING, "402")
+
+
+async def test_the_log_of_a_dead_letter_names_delivery_route_and_reason(
+    redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await admit(redis, sample_delivery())
+    claude = FakeClaude(GivenUp(reason=DeadReason.AUTHENTICATION, detail="no key"))
+    async with running(redis, build_runner(redis, claude=claude)):
+        await until_empty(redis)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "dead_letter" in line or "attempt_ended" in line]
+    assert len(lines) == 2
+    for line in lines:
+        assert [word in line for word in ("d-1", sample_delivery().route, "authentication", "no key")] == [True] * 4
 
 
 async def test_a_passing_trouble_is_tried_later(redis: Redis) -> None:

@@ -137,6 +137,7 @@ class Runner:
         if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
             span.add_link(previous)
         delivery = _read_delivery(begun)
+        structlog.contextvars.bind_contextvars(route=delivery.route)  # of this attempt's task, up to its last line
         span.set_attributes(
             {tracing.ROUTE: delivery.route, tracing.PROVIDER: delivery.provider, tracing.EVENT: delivery.event}
         )
