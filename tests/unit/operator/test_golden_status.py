@@ -33,9 +33,7 @@ def test_a_status_that_is_told_again_is_the_same() -> None:
     assert status(stats=BUSY, before=first, now=NOW + timedelta(days=1)) == first
 
 
-@pytest.mark.parametrize(
-    "outcome", ["queued", "succeeded", "refused", "truncated", "superseded", "held", "discarded", "dead"]
-)
+@pytest.mark.parametrize("outcome", ["queued", "succeeded", "refused", "truncated", "discarded", "dead"])
 def test_every_outcome_of_a_delivery_has_a_word(outcome: str) -> None:
     stats = RouteStats(receipts={}, runs={}, secrets={}, last=LastDelivery(0, outcome, "d-1", ""))
     conditions = status(stats=stats)["conditions"]

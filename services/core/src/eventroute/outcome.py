@@ -54,8 +54,6 @@ class RunOutcome(StrEnum):
     SUCCEEDED = "succeeded"
     REFUSED = "refused"
     TRUNCATED = "truncated"
-    SUPERSEDED = "superseded"
-    HELD = "held"
     DISCARDED = "discarded"
     DEAD = "dead"
 

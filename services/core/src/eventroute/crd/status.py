@@ -56,8 +56,6 @@ class StatusReason(StrEnum):
     SUCCEEDED = "Succeeded"
     REFUSED = "Refused"
     TRUNCATED = "Truncated"
-    SUPERSEDED = "Superseded"
-    HELD = "Held"
     DISCARDED = "Discarded"
     DEAD = "Dead"
 
@@ -230,7 +228,7 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "False",
         _SECRETS,
         "There is no such Secret in the route's namespace.",
-        "Create it; the route follows by itself.",
+        "Create it, with the labels of `operator.secretLabels` where they are set; the route follows by itself.",
     ),
     "SecretKeyNotFound": ReasonPage("False", _SECRETS, "The Secret has no such key.", "Add the key, or name another."),
     "SecretEmpty": ReasonPage("False", _SECRETS, "The value is empty.", "Store the provider's secret in it."),
@@ -298,14 +296,14 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "Succeeded": ReasonPage("True", _LAST, "Claude answered, and every sink has the answer.", _NOTHING),
     "Refused": ReasonPage("False", _LAST, "The model declined to answer.", "Look at prompt and payload."),
     "Truncated": ReasonPage("False", _LAST, "The answer reached `maxTokens`.", "Raise the limit or ask for less."),
-    "Superseded": ReasonPage("True", _LAST, "A newer event about the same entity took its place.", _NOTHING),
-    "Held": ReasonPage("Unknown", _LAST, "The delivery is parked.", "Release or discard it."),
-    "Discarded": ReasonPage("True", _LAST, "There was nothing to do, or somebody discarded it.", _NOTHING),
+    "Discarded": ReasonPage(
+        "True", _LAST, "There was nothing to do: no prompt was for the event, or the route is gone.", _NOTHING
+    ),
     "Dead": ReasonPage(
         "False",
         _LAST,
-        "The delivery was given up.",
-        "The worker's log names delivery and reason; mend it and send again.",
+        "The delivery was given up; the workers' logs name it with the reason.",
+        "Mend what the line `dead_letter` of its id says, and let the provider send again.",
     ),
 }
 """Every reason of every condition, in the order of the conditions."""
