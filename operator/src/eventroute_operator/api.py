@@ -27,7 +27,7 @@ IGNORED_SECRETS: Final = "helm.sh/release.v1"
 """A type of Secrets that no route can want, and of which there are many and large ones."""
 
 _PAGE: Final = 250
-_PERMANENT: Final = frozenset({400, 404, 405, 409, 410, 415, 422})
+_PERMANENT: Final = frozenset({400, 404, 405, 410, 415, 422})
 _EventRoute: Final = create_namespaced_resource(GROUP, "v1alpha1", KIND, "eventroutes")
 _ScaledObject: Final = create_namespaced_resource("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
 
