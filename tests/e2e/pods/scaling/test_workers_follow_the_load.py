@@ -40,8 +40,9 @@ def workers(installation: Installation) -> int:
 
 
 def until_none(installation: Installation) -> None:
-    """Wait until no worker is wanted."""
-    until(lambda: workers(installation) == 0, "no worker", 60)
+    """Wait until no worker is wanted and the last has left."""
+    of_workers = ("pods", "--selector", "app.kubernetes.io/component=worker")
+    until(lambda: workers(installation) == 0 and not installation.get(*of_workers)["items"], "no worker", 60)
 
 
 def test_a_route_says_that_it_is_scaled(scaled: Installation) -> None:
