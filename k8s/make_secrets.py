@@ -33,9 +33,19 @@ def table_keys() -> dict[str, str]:
     return {plane: base64.b64encode(os.urandom(32)).decode() for plane in ("receiver", "worker")}
 
 
+def _refused(why: str) -> int:
+    print(f"make_secrets.py: {why}", file=sys.stderr)
+    return 1
+
+
 def main(arguments: list[str]) -> int:
-    """Print a List of Secrets."""
-    claude_key = Path(arguments[0]).read_text(encoding="utf-8").strip() if arguments else "sk-ant-simulated"
+    """Print a List of Secrets; returns the exit code, 1 when the key for Claude is not there."""
+    try:
+        claude_key = Path(arguments[0]).read_text(encoding="utf-8").strip() if arguments else "sk-ant-simulated"
+    except (OSError, UnicodeDecodeError) as error:
+        return _refused(f"cannot read the key for Claude: {error}")
+    if not claude_key:
+        return _refused(f"{arguments[0]} is empty; it should hold the key for Claude")
     data = {
         "eventroute-table-keys": table_keys(),
         "eventroute-valkey": valkey_secret(ACL.read_text(encoding="utf-8")),

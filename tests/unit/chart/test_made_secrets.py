@@ -48,3 +48,13 @@ def test_claudes_key_comes_from_a_file_and_is_the_simulators_without_one(tmp_pat
     file.write_text("sk-ant-real\n")
     found = made(*([str(file)] if given else []))["eventroute-anthropic"]
     assert found == {"api-key": "sk-ant-real" if given else "sk-ant-simulated"}
+
+
+def test_a_key_that_is_not_there_is_told_in_a_line(tmp_path: Path) -> None:
+    empty = tmp_path / "key"
+    empty.write_text("\n")
+    for path, why in [(empty, f"{empty} is empty"), (tmp_path / "none", "cannot read the key for Claude")]:
+        done = subprocess.run([sys.executable, str(PROGRAM), str(path)], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert why in done.stderr
+        assert len(done.stderr.splitlines()) == 1
