@@ -150,7 +150,8 @@ def _load_images(environ: Mapping[str, str]) -> None:
 
 
 def _kind() -> Cluster:
-    require({"kind": "kind", "docker": "docker", "kubectl": "kubectl", "helm": "helm"}, "install")
+    require({"kind": "kind", "docker": "docker"}, "install")
+    _require_clients()
     if _KIND not in run("kind", "get", "clusters").split():
         say("making a kind cluster")
         stream("kind", "create", "cluster", "--name", _KIND, "--wait", "120s", timeout_s=_INSTALL_S)
@@ -164,7 +165,7 @@ def _kind() -> Cluster:
 
 
 def _current() -> Cluster:
-    require({"kubectl": "kubectl", "helm": "helm"}, "install")
+    _require_clients()
     kubeconfig = _kubeconfig()
     if not kubeconfig.exists():
         raise Unusable(f"CLUSTER=current: there is no {kubeconfig}; set KUBECONFIG")
@@ -177,6 +178,11 @@ def _current() -> Cluster:
 
 def _kubeconfig() -> Path:
     return Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
+
+
+def _require_clients() -> None:
+    for name in ("kubectl", "helm"):
+        _program(name)
 
 
 def _program(name: str) -> str:
