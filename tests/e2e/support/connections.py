@@ -45,5 +45,5 @@ def idle_pod(name: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name},
-        "spec": {"securityContext": security, "containers": [container]},
+        "spec": {"securityContext": security, "terminationGracePeriodSeconds": 1, "containers": [container]},
     }
