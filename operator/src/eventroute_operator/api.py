@@ -32,6 +32,10 @@ _EventRoute: Final = create_namespaced_resource(GROUP, "v1alpha1", KIND, "eventr
 _ScaledObject: Final = create_namespaced_resource("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
 
 
+class Forbidden(RetryLater):
+    """A permission is missing, or has yet to arrive."""
+
+
 class NotThere(Refused):
     """No such object; `is_kind` says whether its kind exists."""
 
@@ -119,6 +123,8 @@ def _translated(what: str) -> Iterator[None]:
         message = f"{what}: {code} {error.status.reason}"
         if code == httpx2.codes.NOT_FOUND:
             raise NotThere(message, is_kind=bool(error.status.details and error.status.details.name)) from error
+        if code == httpx2.codes.FORBIDDEN:
+            raise Forbidden(message) from error
         raise (Refused(message) if code in _PERMANENT else RetryLater(message)) from error
     except httpx2.HTTPStatusError as error:  # an answer that is no Status: of an API group that does not exist
         message = f"{what}: {error.response.status_code}"

@@ -74,6 +74,8 @@ class Reconciler:
         """Take the collaborators; `run` does the work once `synced` is set."""
         self.synced = asyncio.Event()
         """Everything was listed once."""
+        self.unseen: frozenset[str] = frozenset()
+        """Watched namespaces that could not be listed yet; whoever lists sets it."""
         self.scaling = Scaling()
         """What `ScalingReady` says; whoever knows sets it."""
         self.last_turn = time.monotonic()
@@ -207,7 +209,7 @@ class Reconciler:
         # Deleted is one thing, a mistake or a missing Secret another: then events are to wait, not to be denied.
         withheld = {route_path(*key) for key in self._judged} - receiver.keys()
         try:
-            if await self._tables.publish(receiver, worker, withheld=withheld):
+            if await self._tables.publish(receiver, worker, withheld=withheld, unseen=self.unseen):
                 self._published_at = time.monotonic()
         except (RedisError, OSError, EventRouteError) as error:
             metrics.PUBLISH_ERRORS.inc()

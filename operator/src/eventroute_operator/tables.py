@@ -35,17 +35,19 @@ class Tables:
         worker: Mapping[RoutePath, WorkerRoute],
         *,
         withheld: Collection[RoutePath],
+        unseen: Collection[str] = (),
     ) -> bool:
         """Make these the tables, and tell whether they were not; to be called again when Redis' own errors come out.
 
         withheld  routes that exist and cannot be served now
+        unseen    namespaces of which nothing is known
         """
         before = dict(self._versions)
         leaving = {path: entry for path, (entry, _) in self._worker.items() if path not in worker}
-        await self._publish(WORKER, {**leaving, **worker}, self._worker, withheld=withheld)
-        await self._publish(RECEIVER, receiver, self._receiver, withheld=withheld)
+        await self._publish(WORKER, {**leaving, **worker}, self._worker, withheld=withheld, unseen=unseen)
+        await self._publish(RECEIVER, receiver, self._receiver, withheld=withheld, unseen=unseen)
         if leaving:
-            await self._publish(WORKER, worker, self._worker, withheld=withheld)
+            await self._publish(WORKER, worker, self._worker, withheld=withheld, unseen=unseen)
         return self._versions != before
 
     async def are_current(self) -> bool:
@@ -68,9 +70,10 @@ class Tables:
         known: dict[RoutePath, tuple[Entry, int]],
         *,
         withheld: Collection[RoutePath],
+        unseen: Collection[str],
     ) -> None:
         key = self._keys[plane.name]
-        version = await publish(self._redis, plane, entries, key, withheld=withheld)
+        version = await publish(self._redis, plane, entries, key, withheld=withheld, unseen=unseen)
         if version < self._versions.get(
             plane.name, 0
         ):  # the clock, or Redis' data, went back: nobody has the older ones

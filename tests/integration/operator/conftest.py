@@ -13,7 +13,7 @@ from eventroute.errors import RetryLater
 from eventroute.route_table import RECEIVER, Plane
 from eventroute.runtime.background import running
 from eventroute.sealed import SealKey, new_key_text
-from eventroute_operator.api import Api
+from eventroute_operator.api import Api, Forbidden
 from eventroute_operator.cluster import Cluster, Kind, Reference
 from eventroute_operator.reconcile import Reconciler
 from eventroute_operator.resync import Resync
@@ -23,15 +23,18 @@ from eventroute_operator.write import StatusWriter
 
 
 class FakeApi(Api):
-    """Objects in memory; may be away."""
+    """Objects in memory; may be away, or keep namespaces to itself."""
 
     def __init__(self) -> None:
         self.objects: dict[Kind, list[Mapping[str, Any]]] = {kind: [] for kind in Kind}
         self.is_away = False
+        self.forbidden: set[str] = set()
         self.statuses: list[tuple[str, Mapping[str, Any]]] = []
 
     async def list(self, kind: Kind, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
         self._check()
+        if namespace in self.forbidden:
+            raise Forbidden(f"listing {kind}s: 403 Forbidden")
         for body in self.objects[kind]:
             if namespace in {None, body["metadata"]["namespace"]}:
                 yield dict(body)
@@ -56,6 +59,7 @@ class Control:
     """An operator without kopf."""
 
     redis: Redis
+    namespaces: str = ""
     api: FakeApi = field(default_factory=FakeApi)
     cluster: Cluster = field(default_factory=Cluster)
     receiver_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
@@ -74,7 +78,13 @@ class Control:
             status_interval_s=1,
         )
         settings = OperatorSettings.model_validate(
-            {"redis_url": "redis://unused", "receiver_table_key": "a", "worker_table_key": "b", "resync_s": 1}
+            {
+                "redis_url": "redis://unused",
+                "receiver_table_key": "a",
+                "worker_table_key": "b",
+                "resync_s": 1,
+                "namespaces": self.namespaces,
+            }
         )
         self.resync = Resync(self.cluster, self.reconciler, self.api, settings)
 

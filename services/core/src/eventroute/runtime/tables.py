@@ -65,10 +65,12 @@ async def publish(
     key: SealKey,
     *,
     withheld: Collection[RoutePath] = (),
+    unseen: Collection[str] = (),
 ) -> int:
     """Make `entries` the plane's table, writing only what differs.
 
     withheld  routes that exist and cannot be served now: no process denies them, and what is queued for them waits
+    unseen    namespaces of which nothing is known: what the table holds of them stays
     returns   the table's version, unchanged when nothing differed; versions grow, also after Redis lost its data
     raises    `RetryLater` when another publisher keeps interfering; Redis' own errors when it is away
     """
@@ -76,13 +78,15 @@ async def publish(
     wanted |= {path: msgspec.msgpack.encode(entry) for path, entry in entries.items()}
     for _ in range(_PUBLISH_ATTEMPTS):
         try:
-            return await _publish_once(redis, plane.name, wanted, key)
+            return await _publish_once(redis, plane.name, wanted, key, unseen)
         except WatchError:
             continue
     raise RetryLater(f"table {plane.name}: another publisher keeps changing it")
 
 
-async def _publish_once(redis: Redis, plane: str, wanted: Mapping[RoutePath, bytes], key: SealKey) -> int:
+async def _publish_once(
+    redis: Redis, plane: str, wanted: Mapping[RoutePath, bytes], key: SealKey, unseen: Collection[str]
+) -> int:
     table = keys.table(plane)
     async with redis.pipeline(transaction=True) as pipe:
         await pipe.watch(table)
@@ -90,7 +94,7 @@ async def _publish_once(redis: Redis, plane: str, wanted: Mapping[RoutePath, byt
         previous = int(stored.pop(_VERSION.encode(), 0))
         present = {RoutePath(field.decode()): sealed for field, sealed in stored.items()}
         changed = [path for path, entry in wanted.items() if _opened(key, plane, path, present.get(path)) != entry]
-        removed = present.keys() - wanted.keys()
+        removed = {path for path in present.keys() - wanted.keys() if path.partition("/")[0] not in unseen}
         if previous and not changed and not removed:
             return previous
         # Clock time rather than a counter: after Redis lost its data, no process may take a new table for its old one.
