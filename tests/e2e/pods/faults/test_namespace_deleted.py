@@ -51,3 +51,7 @@ def test_its_routes_are_gone_and_the_others_go_on(site: Installation, tenant: Te
     assert site.starts("operator") == before
     site.answer(site.send("staying", PROVIDER).json()["delivery"], stream="elsewhere")
     assert discrepancies(traffic, streams=("answers", "elsewhere")) == []
+    # Its Role went with it; an operator that begins now serves the others all the same.
+    site.kubectl("rollout", "restart", "deployment/eventroute-operator")
+    site.rolled_out("operator")
+    site.add_route("latecomer", PROVIDER)
