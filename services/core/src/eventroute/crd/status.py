@@ -266,7 +266,10 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "Programmed": ReasonPage("True", _PROGRAMMED, "Every live receiver and worker runs this generation.", _NOTHING),
     "NotServed": ReasonPage(
-        "False", _PROGRAMMED, "The route is not published: another condition is false.", "Look at that condition."
+        "False",
+        _PROGRAMMED,
+        "Another condition is false; until it holds, senders are told to come back, and what is queued waits.",
+        "Look at that condition.",
     ),
     "NoReceivers": ReasonPage(
         "False", _PROGRAMMED, "No receiver is alive.", "Look at the receiver's pods and their logs."
