@@ -1,5 +1,6 @@
 """Fixtures for every test; servers start only for tests that ask for them."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -7,6 +8,13 @@ from redis.asyncio import Redis
 
 from eventroute.runtime.redis import connect
 from support.valkey import valkey_server
+
+
+def pytest_configure() -> None:
+    """Heed interrupts also under `nohup` or in a script's background, where a run and what it starts would not."""
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
