@@ -12,9 +12,9 @@ from support.valkey import valkey_server
 
 def pytest_configure() -> None:
     """Heed interrupts also under `nohup` or in a script's background, where a run and what it starts would not."""
-    for signum in (signal.SIGINT, signal.SIGHUP):
+    for signum, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(signum) is signal.SIG_IGN:
-            signal.signal(signum, signal.SIG_DFL)
+            signal.signal(signum, usual)
 
 
 @pytest.fixture(scope="session")
