@@ -61,7 +61,9 @@ def test_from_none_to_many_and_back(scaled: Installation) -> None:
 
 
 def test_a_storm_of_rate_limits_adds_no_worker_and_what_waits_holds_none(scaled: Installation) -> None:
-    first, storm = Traffic(scaled, "triage", size=1), Traffic(scaled, "triage", per_second=2, size=20)
+    # All within a second of the worker's start: were they slower, it might leave for want of work, and while the next
+    # one starts they would be due, not throttled, and rightly call for help.
+    first, storm = Traffic(scaled, "triage", size=1), Traffic(scaled, "triage", per_second=20, size=20)
     scaled.fault(kind="429", retry_after_s=LATER_S, times=21)
     until_none(scaled)
     with first.flowing():
