@@ -11,7 +11,8 @@ from support.valkey import valkey_server
 
 
 def pytest_configure() -> None:
-    """Heed interrupts also under `nohup` or in a script's background, where a run and what it starts would not."""
+    """Take down what was started however a run is asked to end, also under `nohup` or in a script's background."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for signum, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(signum) is signal.SIG_IGN:
             signal.signal(signum, usual)

@@ -56,6 +56,8 @@ def test_pinned_a_request_with_sha1_alone_is_accepted() -> None:
 def test_pinned_an_empty_secret_is_a_secret() -> None:
     signature = "sha256=" + hmac.new(b"", b"{}", hashlib.sha256).hexdigest()
     validate_event(b"{}", signature=signature, secret="")
+    with pytest.raises(ValidationFailure):
+        validate_event(b"{ }", signature=signature, secret="")
 
 
 def test_pinned_without_secret_and_signature_anything_is_an_event() -> None:

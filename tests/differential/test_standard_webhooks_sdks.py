@@ -102,6 +102,8 @@ def test_pinned_openai_takes_a_signature_made_with_an_empty_secret() -> None:
         "webhook-signature": "v1," + base64.b64encode(mac).decode(),
     }
     CLIENT.webhooks.verify_signature("{}", headers, secret="")
+    with pytest.raises(openai.InvalidWebhookSignatureError):
+        CLIENT.webhooks.verify_signature("{ }", headers, secret="")
 
 
 def test_pinned_openai_raises_on_a_signature_that_is_not_ascii() -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -14,15 +15,16 @@ from lightkube.core.exceptions import ConfigError
 
 from eventroute.errors import Refused
 from eventroute.runtime import background
+from eventroute.runtime.probe_port import serving
 from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
 from eventroute.sealed import SealKey
 from eventroute_operator import metrics
 from eventroute_operator.announce import Announcer, announcements
 from eventroute_operator.api import Api
-from eventroute_operator.cluster import Cluster, Kind, RouteObject
-from eventroute_operator.handlers import watching
-from eventroute_operator.probes import build_probes, serving
+from eventroute_operator.cluster import Cluster, RouteObject
+from eventroute_operator.handlers import Change, watching
+from eventroute_operator.probes import build_probes
 from eventroute_operator.reconcile import Reconciler
 from eventroute_operator.resync import Resync
 from eventroute_operator.settings import OperatorSettings
@@ -73,15 +75,10 @@ async def serve(settings: OperatorSettings) -> None:
         resync = Resync(cluster, reconciler, api, settings)
         watches = Watches(lambda: call_soon(resync.soon))
 
-        def take(kind: Kind, body: Mapping[str, Any], is_gone: bool) -> None:  # noqa: FBT001 - called by position, from another thread
-            metrics.WATCH_EVENTS.labels(kind).inc()
-            if is_gone:
-                cluster.forget(kind, body)
-            else:
-                cluster.see(kind, body)
-
-        def deliver(kind: Kind, body: Mapping[str, Any], is_gone: bool) -> None:  # noqa: FBT001 - likewise
-            call_soon(take, kind, body, is_gone)
+        def take(change: Change) -> None:
+            metrics.WATCH_EVENTS.labels(change.kind).inc()
+            learn = cluster.forget if change.is_gone else cluster.see
+            learn(change.kind, change.body)
 
         async with (
             serving(build_probes(reconciler, watches), host=settings.probe_host, port=settings.probe_port) as port,
@@ -90,7 +87,7 @@ async def serve(settings: OperatorSettings) -> None:
             _log.info("operator_started", probe_port=port, namespaces=list(settings.namespaces) or "all")
             # kopf looks only once which resources there are: begin when ours is.
             if await _first_of(stop, reconciler.synced) is reconciler.synced:
-                with watching(settings, watches, deliver):
+                with watching(settings, watches, functools.partial(call_soon, take)):
                     await stop.wait()
     _log.info("operator_stopped")
 

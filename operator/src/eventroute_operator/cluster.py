@@ -18,7 +18,6 @@ from eventroute.compile import references
 from eventroute.crd.objects import ConfigMapObject, ObjectKey, SecretObject, parse_config_map, parse_secret
 from eventroute.crd.v1alpha1 import API_VERSION, KIND, EventRoute, SecretKeyRef
 from eventroute.crd.validate import Mistake, parse_route
-from eventroute.secret import Secret
 
 _REVISION_DIGITS: Final = 12  # enough to tell two revisions of one object apart
 
@@ -61,7 +60,8 @@ class Held:
 
     revision: str
     """Short, and different after each change; nothing can be learned from it about the values."""
-    data: Mapping[str, Secret] | Mapping[str, str] = field(repr=False)
+    object: SecretObject | ConfigMapObject = field(repr=False)
+    """Empty if what the cluster holds cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,4 +268,6 @@ def _held(reference: Reference, body: Mapping[str, Any]) -> Held:
     version = f"{metadata.get('uid', '')}/{metadata.get('resourceVersion', '')}"
     revision = hashlib.sha256(version.encode()).hexdigest()[:_REVISION_DIGITS]
     parsed = parse_secret(body) if reference.kind is Kind.SECRET else parse_config_map(body)
-    return Held(revision, parsed.data if isinstance(parsed, SecretObject | ConfigMapObject) else {})
+    if isinstance(parsed, SecretObject | ConfigMapObject):
+        return Held(revision, parsed)
+    return Held(revision, (SecretObject if reference.kind is Kind.SECRET else ConfigMapObject)(reference.key, {}))

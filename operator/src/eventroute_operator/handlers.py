@@ -11,7 +11,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import kopf
@@ -23,9 +23,6 @@ from eventroute_operator.api import IGNORED_SECRETS
 from eventroute_operator.cluster import Kind
 from eventroute_operator.settings import OperatorSettings
 from eventroute_operator.watches import SERVER_TIMEOUT_S, Watches
-
-Deliver = Callable[[Kind, Mapping[str, Any], bool], None]
-"""Takes a kind, an object, and whether it is gone; called in kopf's thread."""
 
 _PAGE: Final = 250
 _RESTART_S: Final = 1.0
@@ -39,6 +36,18 @@ _SELECTORS: Final = {
 }
 
 _log = structlog.get_logger()
+
+
+class Change(NamedTuple):
+    """What a watch told."""
+
+    kind: Kind
+    body: Mapping[str, Any]
+    is_gone: bool
+
+
+Deliver = Callable[[Change], None]
+"""Takes what was told, in kopf's thread."""
 
 
 @contextlib.contextmanager
@@ -120,7 +129,7 @@ def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
 
 async def _on_event(*, event: Mapping[str, Any], kind: Kind, watches: Watches, deliver: Deliver, **_: Any) -> None:
     watches.told(kind)
-    deliver(kind, event["object"], event["type"] == "DELETED")
+    deliver(Change(kind, event["object"], is_gone=event["type"] == "DELETED"))
 
 
 async def _login(*, watches: Watches, **given: Any) -> kopf.AiohttpSession:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from eventroute.compile import ConfigMaps, Secrets, Verdict, compile_routes
+from eventroute.crd.objects import ConfigMapObject, SecretObject
 from eventroute.crd.validate import Mistake
 from eventroute.route_table import ReceiverRoute, WorkerRoute
 from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
@@ -36,8 +37,9 @@ def judge(route: RouteObject, find: Callable[[Reference], Held | None]) -> Judge
     if isinstance(route.spec, tuple):
         return Judged(route, route.spec, None, None, {})
     held = {reference: found for reference in route.references if (found := find(reference))}
-    secrets: Secrets = {each.key: found.data for each, found in held.items() if each.kind is Kind.SECRET}  # type: ignore[misc] # a Secret's data are Secrets
-    texts: ConfigMaps = {each.key: found.data for each, found in held.items() if each.kind is Kind.CONFIG_MAP}  # type: ignore[misc] # likewise
+    objects = [found.object for found in held.values()]
+    secrets: Secrets = {each.key: each.data for each in objects if isinstance(each, SecretObject)}
+    texts: ConfigMaps = {each.key: each.data for each in objects if isinstance(each, ConfigMapObject)}
     compiled = compile_routes([route.spec], secrets=secrets, config_maps=texts)
     verdict = compiled.verdicts[0]
     return Judged(

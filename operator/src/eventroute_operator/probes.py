@@ -1,8 +1,6 @@
 """The probe port: do watches and loop live, is everything known, and the metrics. Nothing here is for the internet."""
 
-import contextlib
 import time
-from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import web
@@ -38,15 +36,3 @@ def build_probes(reconciler: Reconciler, watches: Watches) -> web.Application:
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", exposition)])
     return app
-
-
-@contextlib.asynccontextmanager
-async def serving(app: web.Application, *, host: str, port: int) -> AsyncIterator[int]:
-    """Serve while the block runs; yields the port."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()

@@ -11,7 +11,7 @@ import pytest
 from kmock import KubernetesEmulator, ResourceInfo
 
 from eventroute_operator.cluster import Kind
-from eventroute_operator.handlers import watching
+from eventroute_operator.handlers import Change, watching
 from eventroute_operator.settings import OperatorSettings
 from eventroute_operator.watches import Watches
 from support.cluster_objects import config_map_body, route_body, secret_body
@@ -55,8 +55,8 @@ def settings(**fields: object) -> OperatorSettings:
 
 
 def collect(told: Told) -> Any:
-    def deliver(kind: Kind, body: Mapping[str, Any], is_gone: bool) -> None:  # noqa: FBT001 - as it is called
-        told.append((kind, body["metadata"]["name"], is_gone))
+    def deliver(change: Change) -> None:
+        told.append((change.kind, change.body["metadata"]["name"], change.is_gone))
 
     return deliver
 

@@ -180,7 +180,7 @@ def test_secrets_do_not_print() -> None:
     cluster = cluster_with(route_body(), secrets=(secret_body("hook", secret="do-not-print-this"),))
     held = cluster.find(HOOK)
     assert held is not None
-    assert "do-not-print-this" not in f"{held!r} {held.data!r}"
+    assert "do-not-print-this" not in f"{held!r} {held.object!r}"
 
 
 def test_a_revision_changes_with_the_object_and_not_with_the_value() -> None:

@@ -9,6 +9,7 @@ import uvloop
 from eventroute import prompt
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
+from eventroute.runtime.probe_port import serving
 from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
 from eventroute.runtime.stats import Tally, writing
@@ -18,7 +19,7 @@ from eventroute.secret import Secret
 from eventroute_worker.claude import Claude
 from eventroute_worker.history import History
 from eventroute_worker.pricing import Prices
-from eventroute_worker.probes import build_probes, serving
+from eventroute_worker.probes import build_probes
 from eventroute_worker.record import Records
 from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings

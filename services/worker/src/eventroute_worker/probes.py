@@ -1,8 +1,7 @@
 """The probe port: is the loop alive, can deliveries be worked on, and the metrics. Nothing here is for the internet."""
 
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -37,18 +36,6 @@ def build_probes(redis: Redis, *, last_turn: Callable[[], float], is_warm: Calla
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", exposition)])
     return app
-
-
-@contextlib.asynccontextmanager
-async def serving(app: web.Application, *, host: str, port: int) -> AsyncIterator[int]:
-    """Serve while the block runs; yields the port."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
 
 
 async def _answers(redis: Redis) -> bool:

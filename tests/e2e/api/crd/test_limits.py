@@ -55,6 +55,11 @@ def route(spec: dict[str, Any], name: str = NAME) -> dict[str, Any]:
     return {"apiVersion": "eventroute.dev/v1alpha1", "kind": "EventRoute", "metadata": metadata, "spec": spec}
 
 
+def stored_route(api: ApiServer) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(api.kubectl("get", "er", NAME, "-n", NAMESPACE, "-o", "json"))
+    return found
+
+
 @pytest.fixture(scope="module")
 def api(api_server: ApiServer) -> ApiServer:
     api_server.kubectl("create", "namespace", NAMESPACE)
@@ -64,18 +69,19 @@ def api(api_server: ApiServer) -> ApiServer:
 def test_a_spec_with_everything_at_its_limit_is_taken_and_stored(api: ApiServer) -> None:
     assert isinstance(parse_route(route(SPEC)), EventRoute)
     api.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(route(SPEC)))
-    stored = json.loads(api.kubectl("get", "er", NAME, "-n", NAMESPACE, "-o", "json"))
-    assert stored["spec"] == SPEC
+    assert stored_route(api)["spec"] == SPEC
 
 
 def test_it_can_be_changed_too_when_the_transition_rules_are_evaluated(api: ApiServer) -> None:
     api.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(route({**SPEC, "suspend": True})))
+    assert stored_route(api)["spec"] == {**SPEC, "suspend": True}
 
 
 def test_the_longest_path_fits_into_the_status(api: ApiServer) -> None:
     status = {"status": {"path": f"/hooks/{NAMESPACE}/{NAME}", "url": f"https://{'h' * 250}/hooks/{NAMESPACE}/{NAME}"}}
     patch = ("--subresource=status", "--type=merge", "-p", json.dumps(status))
     api.kubectl("patch", "er", NAME, "-n", NAMESPACE, *patch)
+    assert stored_route(api)["status"] == status["status"]
 
 
 @pytest.mark.parametrize("name", ["r" * 254, "a_b", "-a", "a..b", "A"])
