@@ -150,5 +150,8 @@ EVENTROUTE: Final = Stack(
     queue=eventroute.QUEUE,
     prepare=eventroute.publish_route,
 )
+BARE_DURABLE: Final = Stack(
+    name="bare ASGI + EventRoute's script", receiver=_uvicorn("bare_durable"), queue=eventroute.QUEUE
+)
 BARE_ASGI: Final = Stack(name="bare ASGI, no Redis", receiver=_uvicorn("bare_asgi"))
 CONSTANT: Final = Stack(name="load generator's ceiling", receiver=_constant)

@@ -10,13 +10,14 @@ import pytest
 
 TESTS = Path(__file__).parent.parent
 FASTAPI, LITESTAR, TUNED, OURS = "FastAPI + RQ", "Litestar + arq", "Litestar + arq, tuned", "EventRoute"
+BARE_DURABLE, BARE, CEILING = "bare ASGI + EventRoute's script", "bare ASGI, no Redis", "load generator's ceiling"
 
 
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("section", "rows"),
     [
-        ("receiver", [FASTAPI, LITESTAR, OURS, "bare ASGI, no Redis", "load generator's ceiling"]),
+        ("receiver", [FASTAPI, LITESTAR, OURS, BARE_DURABLE, BARE, CEILING]),
         ("pickup", [FASTAPI, LITESTAR, TUNED, OURS]),
         ("throughput", [LITESTAR, TUNED, OURS]),
     ],
