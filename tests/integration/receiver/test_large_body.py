@@ -25,7 +25,7 @@ async def served(wire: OnTheWire) -> OnTheWire:
     [
         (b"[" * (25 * MIB), 422),
         (b'{"a":' * (5 * MIB), 422),
-        (b'{"n":' + b"9" * (8 * MIB) + b"}", 200),
+        (b'{"n":' + b"9" * (24 * MIB) + b"}", 200),
         (b'{"text":"' + b"x" * (24 * MIB) + b'"}', 200),
         (b'{"many":[' + b"{}," * (8 * MIB) + b"{}]}", 200),
     ],
