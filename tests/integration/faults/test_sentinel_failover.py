@@ -118,10 +118,10 @@ async def test_a_primary_that_is_demoted_in_service_is_left_for_the_new_one(grou
             while await group.primary() == old:
                 await asyncio.sleep(0.05)
         await until_served(receiver, 2)
-        await assert_each_ran_once(redis, 2)
+        # Asked anew: until a Sentinel closes them, connections to the old one still read there, what is not the latest.
         async with Redis(port=await group.primary()) as new:
             assert (await new.info("replication"))["role"] == "master"
-            assert len(await results(new)) == 2
+            await assert_each_ran_once(new, 2)
 
 
 async def test_a_dead_sentinel_costs_nothing(group: Sentinels) -> None:
