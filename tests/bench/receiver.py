@@ -74,7 +74,7 @@ async def measure_receivers(effort: Effort, folder: Path) -> Section:
             f"{effort.warm_up} requests to warm up, then {effort.requests:,}, for the two slow stacks a fifth of it",
             "one server process on uvicorn, uvloop, httptools; Valkey without persistence; both fresh for each run",
             f"server on one core, Valkey and load generator on the other: {'yes' if IS_PINNED else 'no, not pinned'}",
-            "EventRoute traces 10 % of its requests and exports them; the others do not trace",
+            "EventRoute, and what has its spans, traces and exports 10 % of its requests; the others do not trace",
             "us/ack: processor time of the server for one request, which suffers less from a disturbed machine",
         ],
         columns=_COLUMNS,

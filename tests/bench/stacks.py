@@ -100,6 +100,11 @@ def _uvicorn(app: str) -> Callable[[Site], Command]:
     return command
 
 
+def _bare_durable(site: Site) -> Command:
+    argv, environ = _uvicorn("bare_durable")(site)
+    return Command(argv, {**environ, **eventroute.traced(site)})
+
+
 def _constant(site: Site) -> Command:
     return Command(python("bench.peers.constant", str(site.port)), site.environ)
 
@@ -151,7 +156,7 @@ EVENTROUTE: Final = Stack(
     prepare=eventroute.publish_route,
 )
 BARE_DURABLE: Final = Stack(
-    name="bare ASGI + EventRoute's script", receiver=_uvicorn("bare_durable"), queue=eventroute.QUEUE
+    name="bare ASGI + EventRoute's script and spans", receiver=_bare_durable, queue=eventroute.QUEUE
 )
 BARE_ASGI: Final = Stack(name="bare ASGI, no Redis", receiver=_uvicorn("bare_asgi"))
 CONSTANT: Final = Stack(name="load generator's ceiling", receiver=_constant)

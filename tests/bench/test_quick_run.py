@@ -10,7 +10,11 @@ import pytest
 
 TESTS = Path(__file__).parent.parent
 FASTAPI, LITESTAR, TUNED, OURS = "FastAPI + RQ", "Litestar + arq", "Litestar + arq, tuned", "EventRoute"
-BARE_DURABLE, BARE, CEILING = "bare ASGI + EventRoute's script", "bare ASGI, no Redis", "load generator's ceiling"
+BARE_DURABLE, BARE, CEILING = (
+    "bare ASGI + EventRoute's script and spans",
+    "bare ASGI, no Redis",
+    "load generator's ceiling",
+)
 
 
 @pytest.mark.real

@@ -57,7 +57,8 @@ class ApiServer:
 
     def define(self, definition: Path) -> None:
         """Define a kind, and wait until objects of it are served."""
-        self.kubectl("apply", "-f", str(definition))
+        # Others' definitions are too long for the annotation that a plain apply writes.
+        self.kubectl("apply", "--server-side", "-f", str(definition))
         # `kubectl wait` gives up at once on a definition that has no status yet.
         for _ in range(_ATTEMPTS):
             command = ("wait", "--for=condition=Established", "--timeout=20s", "-f", str(definition))

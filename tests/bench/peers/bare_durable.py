@@ -1,7 +1,7 @@
-"""The limit with Redis: the bare application, and EventRoute's admission script over EventRoute's link.
+"""The limit with Redis and a trace: the bare application, with EventRoute's admission script, link and spans.
 
-As durable as EventRoute and of no use: it knows one secret, reads nothing of an event but its id, and filters, counts,
-traces and limits nothing. What EventRoute takes above it is what those things cost.
+As durable and as traced as EventRoute, and of no use: it knows one secret, reads nothing of an event but its id, and
+filters, counts and limits nothing. What EventRoute takes above it is what those things cost.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from typing import Any
 from bench.deliveries import SECRET
 from eventroute import keys
 from eventroute.ids import ClaimId, DeliveryId, RouteUid
+from eventroute.runtime import tracing
+from eventroute_receiver import spans
 from eventroute_receiver.link import RedisLink
 from eventroute_receiver.script import Script
 
@@ -21,6 +23,8 @@ _DEPTH = 1_000_000
 _HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"19")]
 _ACCEPTED = b'{"status":"queued"}'
 _ADMIT = Script("admit")
+tracing.setup("bare")
+_tracer = tracing.tracer()
 _link = RedisLink(os.environ["REDIS_URL"])
 _background: set[asyncio.Task[None]] = set()
 
@@ -31,6 +35,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         return
+    span = spans.start_receipt(_tracer, scope["headers"])
     body, more = b"", True
     while more:
         message = await receive()
@@ -52,6 +57,11 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         keys.job(delivery),
         keys.claim(claim),
     ]
-    await _ADMIT.call(_link, names, [_DEPTH, 0, 0, keys.WAKE_TOKENS, delivery, body, b"job", _DEDUP_MS, 1])
+    sent = spans.start_send(_tracer, span, count=1)
+    job = tracing.traceparent(sent)
+    await _ADMIT.call(_link, names, [_DEPTH, 0, 0, keys.WAKE_TOKENS, delivery, body, job, _DEDUP_MS, 1])
+    if sent is not span:
+        sent.end()
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": _ACCEPTED})
+    span.end()

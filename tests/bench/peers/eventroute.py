@@ -81,7 +81,7 @@ def receiver(site: Site) -> Command:
         "EVENTROUTE_RECEIVER_PROBE_PORT": str(free_port()),
         "EVENTROUTE_RECEIVER_REDIS_URL": site.redis_url,
         "EVENTROUTE_RECEIVER_TABLE_KEY": _TABLE_KEY,
-        **_traced(site),
+        **traced(site),
     }
     return Command(python("eventroute_receiver"), environ)
 
@@ -95,7 +95,7 @@ def worker(site: Site, job: Job, *, slots: int) -> Command:
         "EVENTROUTE_WORKER_ANTHROPIC_BASE_URL": site.claude_url,
         "EVENTROUTE_WORKER_MAX_JOBS": str(slots),
         "EVENTROUTE_WORKER_PROBE_PORT": str(free_port()),
-        **_traced(site),
+        **traced(site),
         **site.environ,
     }
     program = (
@@ -104,7 +104,8 @@ def worker(site: Site, job: Job, *, slots: int) -> Command:
     return Command(python(*program), environ)
 
 
-def _traced(site: Site) -> dict[str, str]:
+def traced(site: Site) -> dict[str, str]:
+    """Trace a tenth of all requests."""
     return {
         "OTEL_EXPORTER_OTLP_ENDPOINT": site.claude_url,
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",

@@ -8,6 +8,7 @@ import pytest
 
 from support.api_server import ApiServer, NotBuiltError, api_server
 from support.chart import INSTALLATIONS, Object, render
+from support.foreign import definitions
 
 
 @pytest.fixture(scope="session", params=INSTALLATIONS, ids=lambda name: name.replace(" ", "-"))
@@ -18,9 +19,11 @@ def objects(request: pytest.FixtureRequest) -> list[Object]:
 
 @pytest.fixture(scope="session")
 def api() -> Iterator[ApiServer]:
-    """A Kubernetes API that knows nothing of EventRoute yet: the chart brings the resource."""
+    """A Kubernetes API that knows the kinds of KEDA, Prometheus and gateways, and not ours: the chart brings it."""
     try:
         with api_server(Path(mkdtemp(prefix="er-chart-"))) as server:
+            for definition in definitions():
+                server.define(definition)
             yield server
     except NotBuiltError as missing:
         pytest.fail(str(missing))
