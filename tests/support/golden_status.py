@@ -83,8 +83,8 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "unreadable": lambda: status(fleet=Fleet(Serving(7, frozenset({RoutePath("team-a/triage")})), Serving(7))),
     "redis-away": lambda: status(fleet=SERVED._replace(is_away=True), before=_earlier()),
     "keda-missing": lambda: status(scaling=Scaling(StatusReason.KEDA_NOT_INSTALLED)),
-    "scaled-object-not-ready": lambda: status(
-        scaling=Scaling(StatusReason.SCALED_OBJECT_NOT_READY, "ScaledObject eventroute/worker is not ready")
+    "autoscaler-not-ready": lambda: status(
+        scaling=Scaling(StatusReason.AUTOSCALER_NOT_READY, "ScaledObject eventroute/worker is not ready")
     ),
 }
 

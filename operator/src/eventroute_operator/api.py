@@ -1,10 +1,11 @@
-"""The API server, as far as kopf is not the one who asks: lists, status, Events, ScaledObjects. Knows no rules.
+"""The API server, as far as kopf is not the one who asks: lists, status, Events, autoscalers. Knows no rules.
 
 Errors leave as `RetryLater`, with what is permanent as `Refused`; the callers' loops do the rest.
 """
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from enum import StrEnum
 from typing import Any, Final, cast
 
 import httpx2
@@ -29,7 +30,21 @@ IGNORED_SECRETS: Final = "helm.sh/release.v1"
 _PAGE: Final = 250
 _PERMANENT: Final = frozenset({400, 404, 405, 410, 415, 422})
 _EventRoute: Final = create_namespaced_resource(GROUP, "v1alpha1", KIND, "eventroutes")
-_ScaledObject: Final = create_namespaced_resource("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
+
+
+class AutoscalerKind(StrEnum):
+    """What may scale an installation."""
+
+    HPA = "HorizontalPodAutoscaler"
+    SCALED_OBJECT = "ScaledObject"
+
+
+_AUTOSCALERS: Final = {
+    AutoscalerKind.HPA: create_namespaced_resource(
+        "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"
+    ),
+    AutoscalerKind.SCALED_OBJECT: create_namespaced_resource("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"),
+}
 
 
 class Forbidden(RetryLater):
@@ -92,10 +107,10 @@ class Api:
         with _translated("posting an event"):
             await self._client.create(cast("Event", Event.from_dict(dict(event))))
 
-    async def scaled_object(self, namespace: str, name: str) -> dict[str, Any]:
-        """Get one of KEDA's objects; raises `NotThere`."""
-        with _translated(f"ScaledObject {namespace}/{name}"):
-            return dict(await self._client.get(_ScaledObject, name, namespace=namespace))
+    async def autoscaler(self, kind: AutoscalerKind, namespace: str, name: str) -> dict[str, Any]:
+        """Get an autoscaler; raises `NotThere`."""
+        with _translated(f"{kind} {namespace}/{name}"):
+            return dict(await self._client.get(_AUTOSCALERS[kind], name, namespace=namespace))
 
     async def _list(self, kind: Kind, namespace: str, *, name: str = "") -> AsyncIterator[dict[str, Any]]:
         fields: dict[str, Any] = {"metadata.name": name} if name else {}

@@ -114,6 +114,6 @@ class Resync:
             self._api,
             settings.scaling,
             namespace=settings.pod_namespace,
-            names=settings.scaled_objects,
+            names=settings.autoscalers,
             before=self._reconciler.scaling,
         )

@@ -1,10 +1,13 @@
 """Whether the number of processes follows the load: what `ScalingReady` says of the whole installation."""
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from eventroute.crd.status import StatusReason
 from eventroute.errors import EventRouteError
-from eventroute_operator.api import Api, NotThere
+from eventroute_operator.api import Api, AutoscalerKind, Forbidden, NotThere
+
+Mode = Literal["none", "hpa", "keda"]
+"""Who scales: nobody, Kubernetes alone, or KEDA."""
 
 
 class Scaling(NamedTuple):
@@ -15,22 +18,32 @@ class Scaling(NamedTuple):
     """Empty = the reason's own words."""
 
 
-async def look_at_scaling(
-    api: Api, mode: Literal["none", "hpa", "keda"], *, namespace: str, names: tuple[str, ...], before: Scaling
-) -> Scaling:
-    """Ask for KEDA's opinion, where it is to scale; `before` stands while the API server cannot be asked."""
-    if mode != "keda":
-        return Scaling(StatusReason.FIXED if mode == "none" else StatusReason.AUTOSCALED)
+_SIGN_OF_LIFE: Final[dict[Mode, tuple[AutoscalerKind, str]]] = {
+    "hpa": (AutoscalerKind.HPA, "ScalingActive"),  # false as long as it gets no figures, such as without metrics server
+    "keda": (AutoscalerKind.SCALED_OBJECT, "Ready"),
+}
+"""Kind of an autoscaler, and its own condition that it can do its work."""
+
+
+async def look_at_scaling(api: Api, mode: Mode, *, namespace: str, names: tuple[str, ...], before: Scaling) -> Scaling:
+    """Ask the autoscalers of these names how they are; `before` stands while the API server cannot be asked."""
+    if mode == "none":
+        return Scaling(StatusReason.FIXED)
+    kind, condition = _SIGN_OF_LIFE[mode]
     for name in names:
         try:
-            found = await api.scaled_object(namespace, name)
+            found = await api.autoscaler(kind, namespace, name)
         except NotThere as missing:
-            if missing.is_kind:
-                return Scaling(StatusReason.SCALED_OBJECT_NOT_READY, f"ScaledObject {namespace}/{name} does not exist")
-            return Scaling(StatusReason.KEDA_NOT_INSTALLED)
+            if not missing.is_kind:
+                return Scaling(StatusReason.KEDA_NOT_INSTALLED)
+            return Scaling(StatusReason.AUTOSCALER_NOT_READY, f"{kind} {namespace}/{name} does not exist")
+        except Forbidden as error:
+            return Scaling(StatusReason.AUTOSCALER_NOT_READY, str(error))
         except EventRouteError:
             return before
-        conditions = (found.get("status") or {}).get("conditions") or []
-        if not any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions):
-            return Scaling(StatusReason.SCALED_OBJECT_NOT_READY, f"ScaledObject {namespace}/{name} is not ready")
+        conditions: list[dict[str, str]] = (found.get("status") or {}).get("conditions") or []
+        own = next((each for each in conditions if each.get("type") == condition), {})
+        if own.get("status") != "True":
+            why = own.get("message") or "it has not said anything yet"
+            return Scaling(StatusReason.AUTOSCALER_NOT_READY, f"{kind} {namespace}/{name} is not ready: {why}")
     return Scaling(StatusReason.AUTOSCALED)

@@ -42,10 +42,10 @@ class OperatorSettings(Settings):
     """Public base of all hooks, `https://hooks.example.com/hooks`; fills `status.url`."""
     scaling: Literal["none", "hpa", "keda"] = "none"
     """What scales receivers and workers; only told, in `ScalingReady`."""
-    scaled_objects: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
-    """KEDA's ScaledObjects of this installation, with commas between them."""
+    autoscalers: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    """Names of this installation's ScaledObjects or HorizontalPodAutoscalers, with commas between them."""
     pod_namespace: str = "default"
-    """The operator's own namespace, where its ScaledObjects are."""
+    """The operator's own namespace, where its autoscalers are."""
     probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from other addresses
     """Address of the port for probes and metrics."""
     probe_port: int = Field(default=8081, ge=0, le=65535)

@@ -29,9 +29,9 @@ def test_an_empty_list_is_no_list(text: str) -> None:
 
 
 def test_lists_have_commas_between() -> None:
-    settings = load(NAMESPACES="team-a, team-b", SCALED_OBJECTS="receiver,worker", SECRET_LABELS="a.b/c=d,e=")
+    settings = load(NAMESPACES="team-a, team-b", AUTOSCALERS="receiver,worker", SECRET_LABELS="a.b/c=d,e=")
     assert settings.namespaces == ("team-a", "team-b")
-    assert settings.scaled_objects == ("receiver", "worker")
+    assert settings.autoscalers == ("receiver", "worker")
     assert settings.secret_labels == {"a.b/c": "d", "e": ""}
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from lightkube import AsyncClient, KubeConfig
@@ -13,7 +12,7 @@ from eventroute.crd.status import StatusReason
 from eventroute.errors import Refused
 from eventroute_operator.api import Api, NotThere
 from eventroute_operator.cluster import Kind, Reference
-from eventroute_operator.scaling import Scaling, look_at_scaling
+from eventroute_operator.scaling import Mode, Scaling, look_at_scaling
 from support.api_server import ApiServer
 from support.control_plane import SECRET, ControlPlane, Namespace
 from support.operator_process import NAMESPACE
@@ -47,30 +46,63 @@ async def api(plane: ControlPlane) -> AsyncIterator[Api]:
 
 
 async def test_scaling_is_told_from_what_keda_says(api: Api, api_server: ApiServer, tmp_path: Path) -> None:
-    async def look(mode: Literal["none", "hpa", "keda"] = "keda") -> Scaling:
+    async def look(mode: Mode = "keda") -> Scaling:
         return await look_at_scaling(api, mode, namespace=NAMESPACE, names=("worker",), before=Scaling())
 
     assert (await look("none")).reason is StatusReason.FIXED
-    assert (await look("hpa")).reason is StatusReason.AUTOSCALED
     assert (await look()).reason is StatusReason.KEDA_NOT_INSTALLED
     path = tmp_path / "scaledobjects.json"
     path.write_text(json.dumps(SCALED_OBJECTS), encoding="utf-8")
     api_server.define(path)
     try:
         missing = await look()
-        assert missing.reason is StatusReason.SCALED_OBJECT_NOT_READY
+        assert missing.reason is StatusReason.AUTOSCALER_NOT_READY
         assert "does not exist" in missing.message
         scaled = {
             "apiVersion": "keda.sh/v1alpha1",
             "kind": "ScaledObject",
             "metadata": {"name": "worker", "namespace": NAMESPACE},
         }
-        for status, reason in (("False", StatusReason.SCALED_OBJECT_NOT_READY), ("True", StatusReason.AUTOSCALED)):
+        for status, reason in (("False", StatusReason.AUTOSCALER_NOT_READY), ("True", StatusReason.AUTOSCALED)):
             told = {**scaled, "status": {"conditions": [{"type": "Ready", "status": status}]}}
             api_server.kubectl("apply", "-f", "-", stdin=json.dumps(told))
             assert (await look()).reason is reason
     finally:
         api_server.kubectl("delete", "crd", "scaledobjects.keda.sh")
+
+
+async def test_scaling_is_told_from_what_kubernetes_autoscaler_says(api: Api, api_server: ApiServer) -> None:
+    async def look() -> Scaling:
+        return await look_at_scaling(api, "hpa", namespace=NAMESPACE, names=("worker",), before=Scaling())
+
+    missing = await look()
+    assert missing == (StatusReason.AUTOSCALER_NOT_READY, f"HorizontalPodAutoscaler {NAMESPACE}/worker does not exist")
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "worker"}
+    autoscaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "worker", "namespace": NAMESPACE},
+        "spec": {"scaleTargetRef": target, "maxReplicas": 2},
+    }
+    api_server.kubectl("apply", "-f", "-", stdin=json.dumps(autoscaler))
+    try:
+        assert "has not said anything" in (await look()).message
+        for status, reason in (("False", StatusReason.AUTOSCALER_NOT_READY), ("True", StatusReason.AUTOSCALED)):
+            told = {"type": "ScalingActive", "status": status, "reason": "Told", "message": "no figures"}
+            patch = json.dumps({"status": {"desiredReplicas": 1, "currentMetrics": None, "conditions": [told]}})
+            where = ("horizontalpodautoscaler", "worker", "-n", NAMESPACE, "--subresource=status", "--type=merge")
+            api_server.kubectl("patch", *where, "-p", patch)
+            found = await look()
+            assert found.reason is reason
+            assert found.message.endswith("is not ready: no figures") == (status == "False")
+    finally:
+        api_server.kubectl("delete", "horizontalpodautoscaler", "worker", "-n", NAMESPACE)
+
+
+async def test_a_missing_permission_is_no_sign_that_nothing_scales(api: Api) -> None:
+    found = await look_at_scaling(api, "hpa", namespace="kube-system", names=("worker",), before=Scaling())
+    assert found.reason is StatusReason.AUTOSCALER_NOT_READY
+    assert "403" in found.message
 
 
 async def test_a_status_never_lands_on_a_route_of_the_same_name(api: Api, team: Namespace) -> None:

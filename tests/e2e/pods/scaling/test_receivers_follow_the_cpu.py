@@ -17,6 +17,7 @@ VALUES = {
         "worker": {"min": 1, "max": 2},
     },
     "receiver": {"resources": {"requests": {"cpu": "50m"}}},  # a modest burst is a multiple of this, an idle pod half
+    "operator": {"resyncSeconds": 5},  # it asks for the autoscalers' opinion that often
     "jaeger": {"enabled": False},
 }
 MEASURED_S = 90.0
@@ -59,4 +60,7 @@ def test_a_busy_receiver_gets_help_and_both_answer(scaled: Installation) -> None
 
 
 def test_a_route_says_that_it_is_scaled(scaled: Installation) -> None:
-    assert scaled.condition("triage", "ScalingReady") == ("True", "Autoscaled")
+    until(lambda: scaled.condition("triage", "ScalingReady") == ("True", "Autoscaled"), "ScalingReady", MEASURED_S)
+    scaled.kubectl("delete", "horizontalpodautoscaler", "eventroute-worker")
+    until(lambda: scaled.condition("triage", "ScalingReady") == ("False", "AutoscalerNotReady"), "the condition", 60)
+    assert scaled.condition("triage", "Ready") == ("True", "Ready")

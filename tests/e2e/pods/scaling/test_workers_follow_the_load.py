@@ -83,7 +83,7 @@ def test_a_storm_of_rate_limits_adds_no_worker_and_what_waits_holds_none(scaled:
 
 def test_without_keda_routes_work_and_say_what_is_missing(scaled: Installation, cluster: Cluster) -> None:
     scaled.kubectl("delete", "scaledobjects", "--all")
-    until(lambda: scaled.condition("triage", "ScalingReady") == ("False", "ScaledObjectNotReady"), "the condition", 90)
+    until(lambda: scaled.condition("triage", "ScalingReady") == ("False", "AutoscalerNotReady"), "the condition", 90)
     remove_keda(cluster)
     until(lambda: scaled.condition("triage", "ScalingReady") == ("False", "KedaNotInstalled"), "the condition", 90)
     scaled.scale("worker", 1)

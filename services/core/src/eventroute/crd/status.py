@@ -50,7 +50,7 @@ class StatusReason(StrEnum):
     FIXED = "Fixed"
     AUTOSCALED = "Autoscaled"
     KEDA_NOT_INSTALLED = "KedaNotInstalled"
-    SCALED_OBJECT_NOT_READY = "ScaledObjectNotReady"
+    AUTOSCALER_NOT_READY = "AutoscalerNotReady"
     READY = "Ready"
     QUEUED = "Queued"
     SUCCEEDED = "Succeeded"
@@ -291,8 +291,11 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "KedaNotInstalled": ReasonPage(
         "False", _SCALING, "KEDA's resources do not exist in this cluster.", "Install KEDA, or choose another mode."
     ),
-    "ScaledObjectNotReady": ReasonPage(
-        "False", _SCALING, "KEDA says that a ScaledObject is missing or not ready.", "Look at `kubectl describe` of it."
+    "AutoscalerNotReady": ReasonPage(
+        "False",
+        _SCALING,
+        "A ScaledObject or HorizontalPodAutoscaler is missing, or says that it cannot scale.",
+        "Look at `kubectl describe` of it; without a metrics server it gets no CPU figures.",
     ),
     "Ready": ReasonPage("True", (ConditionType.READY,), "The route is served as it is written.", _NOTHING),
     "Queued": ReasonPage("Unknown", _LAST, "The newest delivery has not ended yet.", "Wait; then look at the workers."),
