@@ -1,13 +1,11 @@
 """Whether the number of processes follows the load: what `ScalingReady` says of the whole installation."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from eventroute.crd.status import StatusReason
 from eventroute.errors import EventRouteError
 from eventroute_operator.api import Api, AutoscalerKind, Forbidden, NotThere
-
-Mode = Literal["none", "hpa", "keda"]
-"""Who scales: nobody, Kubernetes alone, or KEDA."""
+from eventroute_operator.settings import ScalingMode
 
 
 class Scaling(NamedTuple):
@@ -18,14 +16,16 @@ class Scaling(NamedTuple):
     """Empty = the reason's own words."""
 
 
-_SIGN_OF_LIFE: Final[dict[Mode, tuple[AutoscalerKind, str]]] = {
+_SIGN_OF_LIFE: Final[dict[ScalingMode, tuple[AutoscalerKind, str]]] = {
     "hpa": (AutoscalerKind.HPA, "ScalingActive"),  # false as long as it gets no figures, such as without metrics server
     "keda": (AutoscalerKind.SCALED_OBJECT, "Ready"),
 }
 """Kind of an autoscaler, and its own condition that it can do its work."""
 
 
-async def look_at_scaling(api: Api, mode: Mode, *, namespace: str, names: tuple[str, ...], before: Scaling) -> Scaling:
+async def look_at_scaling(
+    api: Api, mode: ScalingMode, *, namespace: str, names: tuple[str, ...], before: Scaling
+) -> Scaling:
     """Ask the autoscalers of these names how they are; `before` stands while the API server cannot be asked."""
     if mode == "none":
         return Scaling(StatusReason.FIXED)

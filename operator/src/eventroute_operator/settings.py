@@ -7,6 +7,9 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from eventroute.runtime.settings import Settings
 
+ScalingMode = Literal["none", "hpa", "keda"]
+"""Who scales: nobody, Kubernetes alone, or KEDA."""
+
 _LABEL: Final = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_./]*=[-A-Za-z0-9_.]*")
 
 
@@ -40,7 +43,7 @@ class OperatorSettings(Settings):
     """Only Secrets with these labels are seen, `label=value` with commas between them; empty = all."""
     hooks_url: str | None = Field(default=None, pattern="^https?://")
     """Public base of all hooks, `https://hooks.example.com/hooks`; fills `status.url`."""
-    scaling: Literal["none", "hpa", "keda"] = "none"
+    scaling: ScalingMode = "none"
     """What scales receivers and workers; only told, in `ScalingReady`."""
     autoscalers: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     """Names of this installation's ScaledObjects or HorizontalPodAutoscalers, with commas between them."""

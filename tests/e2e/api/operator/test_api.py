@@ -12,7 +12,8 @@ from eventroute.crd.status import StatusReason
 from eventroute.errors import Refused
 from eventroute_operator.api import Api, NotThere
 from eventroute_operator.cluster import Kind, Reference
-from eventroute_operator.scaling import Mode, Scaling, look_at_scaling
+from eventroute_operator.scaling import Scaling, look_at_scaling
+from eventroute_operator.settings import ScalingMode
 from support.api_server import ApiServer
 from support.control_plane import SECRET, ControlPlane, Namespace
 from support.operator_process import NAMESPACE
@@ -46,7 +47,7 @@ async def api(plane: ControlPlane) -> AsyncIterator[Api]:
 
 
 async def test_scaling_is_told_from_what_keda_says(api: Api, api_server: ApiServer, tmp_path: Path) -> None:
-    async def look(mode: Mode = "keda") -> Scaling:
+    async def look(mode: ScalingMode = "keda") -> Scaling:
         return await look_at_scaling(api, mode, namespace=NAMESPACE, names=("worker",), before=Scaling())
 
     assert (await look("none")).reason is StatusReason.FIXED
