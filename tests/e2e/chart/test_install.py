@@ -13,6 +13,8 @@ from support.api_server import BIN, ApiServer
 from support.chart import CHART, INSTALLATIONS, helm, pods, render
 from support.waiting import until
 
+DEFINITION = "crd/eventroutes.eventroute.dev"
+
 Helm = Callable[..., str]
 
 
@@ -38,10 +40,17 @@ def run(api: ApiServer, namespace: str) -> Helm:
     return _run
 
 
+async def served(api: ApiServer) -> None:
+    """Wait until EventRoutes can be listed, as an API server may never finish deleting a definition before that."""
+    await until(lambda: api.try_kubectl("get", "eventroutes", "-A").returncode == 0)
+
+
 @pytest.fixture(autouse=True)
-def without_definition(api: ApiServer) -> None:
+async def without_definition(api: ApiServer) -> None:
     """Begin each test with a cluster that nobody has installed EventRoute in."""
-    api.kubectl("delete", "crd", "eventroutes.eventroute.dev", "--ignore-not-found", "--wait")
+    if api.try_kubectl("get", DEFINITION).returncode == 0:
+        await served(api)
+        api.kubectl("delete", DEFINITION, "--wait")
 
 
 def secrets(api: ApiServer, namespace: str) -> dict[str, Any]:
@@ -55,7 +64,7 @@ async def test_the_api_server_accepts_every_object(api: ApiServer, name: str) ->
     for namespace in {item["metadata"].get("namespace") for item in objects} - {None}:
         api.try_kubectl("create", "namespace", str(namespace))
     api.kubectl("apply", "-f", str(next((CHART / "files/crds").glob("*.yaml"))))
-    await until(lambda: api.try_kubectl("get", "eventroutes", "-A").returncode == 0)
+    await served(api)
     ours = [item for item in objects if item["kind"] not in {"CustomResourceDefinition", "Pod"}]
     api.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(ours))
 
@@ -94,17 +103,18 @@ def test_uninstalling_leaves_definition_keys_and_data_and_a_new_release_takes_th
     left = json.loads(api.kubectl("get", kinds, "-n", namespace, "-o", "json"))["items"]
     assert [item["metadata"]["name"] for item in left if item["metadata"]["name"] != "kube-root-ca.crt"] == []
     assert secrets(api, namespace) == before
-    api.kubectl("get", "crd/eventroutes.eventroute.dev")
+    api.kubectl("get", DEFINITION)
     api.kubectl("get", "pvc/ev-eventroute-valkey", "-n", namespace)
     assert "eventroute" not in api.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
     run("install", str(CHART))
     assert secrets(api, namespace) == before
 
 
-def test_without_keep_the_definition_goes_with_the_release(api: ApiServer, run: Helm) -> None:
+async def test_without_keep_the_definition_goes_with_the_release(api: ApiServer, run: Helm) -> None:
     run("install", str(CHART), "--set", "crds.keep=false")
+    await served(api)
     run("uninstall")
-    api.kubectl("wait", "--for=delete", "crd/eventroutes.eventroute.dev", "--timeout=20s")
+    api.kubectl("wait", "--for=delete", DEFINITION, "--timeout=20s")
 
 
 def test_the_notes_say_what_is_missing_and_what_comes_next(namespace: str, run: Helm) -> None:
