@@ -11,6 +11,7 @@ class Receipt(StrEnum):
 
     QUEUED = "queued"
     DUPLICATE = "duplicate"
+    REDELIVERED = "redelivered"
     FILTERED = "filtered"
     SUSPENDED = "suspended"
     HANDSHAKE = "handshake"
@@ -43,6 +44,7 @@ class Unavailable(StrEnum):
     COLD_TABLE = "cold_table"
     REDIS = "redis"
     QUEUE_FULL = "queue_full"
+    ROUTE_FULL = "route_full"
     MEMORY = "memory"
     BROKEN_ROUTE = "broken_route"
     INTERNAL = "internal"
@@ -75,4 +77,6 @@ class DeadReason(StrEnum):
     RENDER = "render"
     SINK = "sink"
     DECODE = "decode"
+    UNPARSABLE = "unparsable"
+    ROUTE_DELETED = "route_deleted"
     INTERNAL = "internal"

@@ -72,22 +72,35 @@ class HistoryRule(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: int
 
 
+class RetentionRule(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what has ended is kept, in seconds from its end; None = as the installation says."""
+
+    payload_s: int | None = None
+    answer_s: int | None = None
+    record_s: int | None = None
+
+
 class RetryRule(msgspec.Struct, frozen=True, kw_only=True):
     """How long a delivery is worth trying."""
 
     attempts: int
+    """Of what is the delivery's own doing: cut short, timed out, an unreadable answer."""
     deadline_s: int
-    """Seconds after receipt."""
+    """Seconds after receipt, or after a replay; for sinks, after the answer."""
 
 
 class LogSink(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
     """The answer as one log line of the worker."""
+
+    name: str
+    """Identity of its mark, and of its answers; unique in a route, as every sink's."""
 
 
 class StreamSink(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
     """The answer as an entry of a capped Redis stream."""
 
     name: str
+    stream: str
     max_entries: int
 
 
@@ -106,6 +119,7 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     """CEL; whom the event is about. Absent = no history."""
     history: HistoryRule | None
     retry: RetryRule
+    retention: RetentionRule
     sinks: tuple[Sink, ...]
     api_key: Secret | None
     """The route's own Claude key; None = the worker's."""

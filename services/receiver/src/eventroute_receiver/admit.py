@@ -1,52 +1,26 @@
-"""Admission: one Lua call turns the events of a verified request into queued work, or says why not now.
+"""The receiver's way into the queue: what Redis says becomes what the sender hears.
 
-Success means durable: dedup claims, delivery records, jobs, queue members and the wake-up of a worker are written in
-one atomic step, before the sender gets its answer.
+What Redis refuses is logged in its own words, at most once a second for each kind: senders only hear 503.
 """
 
 import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import hiredis
-import msgspec
+import structlog
 
-from eventroute import keys
-from eventroute.delivery import Delivery, encode_delivery, encode_job
-from eventroute.ids import ClaimId, DeliveryId
 from eventroute.outcome import Unavailable
+from eventroute.queue import Admissions, Admitted, Candidate, Full, Limited, Limits, Load
+from eventroute.queue.keys import Group
+from eventroute.queue.scripts import LOAD
 from eventroute.route_table import ReceiverRoute
-from eventroute_receiver.link import LinkLostError, RedisLink
-from eventroute_receiver.script import Script
+from eventroute.runtime.link import LinkCaller, RedisLink
+from eventroute.runtime.scripts import RedisAway, RedisForbids
 
-DEAD_LETTER_S: Final = 30 * 86_400
-"""How long an unreadable request is kept."""
+_FULL: Final = {"queue": Unavailable.QUEUE_FULL, "route": Unavailable.ROUTE_FULL}
+_TOLD_S: Final = 1.0
 
-_ADMIT: Final = Script("admit")
-_BURY: Final = Script("bury")
-_LOAD: Final = Script("load")
-
-_SERVER_REASONS: Final = {"OOM": Unavailable.MEMORY}
-"""First word of Redis' error → reason; every other error means that Redis cannot serve now (LOADING, READONLY, …)."""
-
-
-class Candidate(NamedTuple):
-    """A delivery that asks for admission, and what no other delivery may have claimed."""
-
-    delivery: Delivery
-    claims: Sequence[ClaimId]
-
-
-class Admitted(NamedTuple):
-    """Per candidate: None when it was queued, else the id of the delivery that it repeats."""
-
-    repeats: Sequence[DeliveryId | None]
-
-
-class Limited(NamedTuple):
-    """The route's rate limit is used up."""
-
-    wait_s: float
+_log = structlog.get_logger()
 
 
 class NotNow(NamedTuple):
@@ -55,22 +29,16 @@ class NotNow(NamedTuple):
     reason: Unavailable
 
 
-class Load(NamedTuple):
-    """What the autoscaler goes by."""
-
-    load: int
-    """Jobs due or running."""
-    deferred: int
-    """Jobs that wait for their time: retries."""
-
-
 class Admission:
     """The receiver's edge to Redis."""
 
-    def __init__(self, link: RedisLink, *, max_queue_depth: int) -> None:
-        """Take the connection and the number of queued jobs above which nothing more is accepted."""
+    def __init__(self, link: RedisLink, *, limits: Limits, groups: int = 1) -> None:
+        """Take the connection, and what the queue may hold."""
         self._link = link
-        self._max_queue_depth = max_queue_depth
+        self._call = LinkCaller(link)
+        self._groups = groups
+        self._queue = Admissions(self._call, limits=limits, groups=groups)
+        self._told: dict[str, float] = {}
 
     @property
     def is_up(self) -> bool:
@@ -81,57 +49,26 @@ class Admission:
         self, route: ReceiverRoute, candidates: Sequence[Candidate], *, traceparent: str
     ) -> Admitted | Limited | NotNow:
         """Queue all candidates that are new, or none."""
-        limit = route.rate_limit
-        now_ms = time.time_ns() // 1_000_000
-        names: list[str] = [keys.QUEUE, keys.WAKE, keys.bucket(route.uid)]
-        args: list[bytes | str | int | float] = [
-            self._max_queue_depth,
-            limit.per_second if limit else 0,
-            limit.burst if limit else 0,
-            keys.WAKE_TOKENS,
-        ]
-        claim_ms = route.scheme.dedup_ttl_s * 1000
-        for candidate in candidates:
-            delivery = candidate.delivery
-            names += (keys.delivery(delivery.id), keys.job(delivery.id), *map(keys.claim, candidate.claims))
-            job = encode_job(delivery.id, traceparent=traceparent, now_ms=now_ms)
-            args += (delivery.id, encode_delivery(delivery), job, claim_ms, len(candidate.claims))
         try:
-            status, *rest = await _ADMIT.call(self._link, names, args)
-        except LinkLostError:
-            return NotNow(Unavailable.REDIS)
-        except hiredis.ReplyError as error:
-            return NotNow(_reason(error))
-        match status:
-            case b"full":
-                return NotNow(Unavailable.QUEUE_FULL)
-            case b"limited":
-                return Limited(rest[0] / 1000)
-            case _:
-                return Admitted([DeliveryId(repeat.decode()) if repeat else None for repeat in rest])
-
-    async def bury(self, delivery: Delivery) -> NotNow | None:
-        """Keep an unreadable request as a dead letter; None when it is kept."""
-        try:
-            await _BURY.call(
-                self._link,
-                [keys.delivery(delivery.id), keys.DEAD],
-                [delivery.id, msgspec.json.encode(delivery), DEAD_LETTER_S],
-            )
-        except LinkLostError:
-            return NotNow(Unavailable.REDIS)
-        except hiredis.ReplyError as error:
-            return NotNow(_reason(error))
-        return None
+            found = await self._queue.admit(route.path, candidates, rate=route.rate_limit, traceparent=traceparent)
+        except (RedisAway, RedisForbids) as error:
+            return NotNow(self._reason(error))
+        return NotNow(_FULL[found.what]) if isinstance(found, Full) else found
 
     async def load(self) -> Load | NotNow:
         """Count the queue by Redis' own clock."""
+        counts = []
         try:
-            due, deferred = await _LOAD.call(self._link, [keys.QUEUE], [])
-        except (LinkLostError, hiredis.ReplyError):
-            return NotNow(Unavailable.REDIS)
-        return Load(load=due, deferred=deferred)
+            for number in range(self._groups):
+                counts.append(await self._call(LOAD, Group(number).prefix, []))
+        except (RedisAway, RedisForbids) as error:
+            return NotNow(self._reason(error))
+        ready, running, later, depth = map(sum, zip(*counts, strict=True))
+        return Load(ready, running, later, max(depth - ready - running - later, 0))
 
-
-def _reason(error: hiredis.ReplyError) -> Unavailable:
-    return _SERVER_REASONS.get(str(error).split(" ", 1)[0], Unavailable.REDIS)
+    def _reason(self, error: RedisAway | RedisForbids) -> Unavailable:
+        now = time.monotonic()
+        if now - self._told.get(error.word, -_TOLD_S) >= _TOLD_S:
+            self._told[error.word] = now
+            _log.warning("redis_refuses", word=error.word, error=str(error))
+        return Unavailable.MEMORY if error.word == "OOM" else Unavailable.REDIS

@@ -2,30 +2,36 @@
 
 import sys
 import uuid
+from typing import Final
 
 import structlog
 import uvloop
 
 from eventroute import prompt
 from eventroute.route_table import WORKER
+from eventroute.queue import Group, Upkeep, Work
 from eventroute.runtime import background
+from eventroute.runtime.link import LinkedRedis, RedisLink
 from eventroute.runtime.probe_port import serving
 from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute.secret import Secret
 from eventroute_worker.claude import Claude
 from eventroute_worker.history import History
+from eventroute_worker.keeper import Keeper
 from eventroute_worker.pricing import Prices
 from eventroute_worker.probes import build_probes
-from eventroute_worker.record import Records
 from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
-from eventroute_worker.sweeper import Sweeper
+from eventroute_worker.troubles import Troubles
 from eventroute_worker.worker import QueueWorker
+
+_CONNECT_S: Final = 2.0  # a Redis that is away then is told of, and waited for; arbitrary
 
 _log = structlog.get_logger()
 
@@ -35,27 +41,55 @@ async def serve(settings: WorkerSettings) -> None:
     key = settings.anthropic_api_key
     table_key = SealKey.from_text(settings.table_key.get_secret_value())
     prices = Prices.load(settings.prices_path)
+    url = settings.redis_url.get_secret_value()
+    groups = [Group(number) for number in range(settings.groups)]
+    link = RedisLink(url)
     async with (
-        connect(settings.redis_url.get_secret_value()) as redis,
+        connect(url) as redis,
         Claude(
             api_key=Secret(key.get_secret_value().encode()) if key else None,
             base_url=settings.anthropic_base_url,
-            concurrent_calls=settings.concurrent_calls,
             propagate_trace=settings.propagate_trace,
             prices=prices,
         ) as claude,
     ):
+        shared = LinkedRedis(link)
+        work, upkeep = Work(ClientCaller(shared)), Upkeep(shared, ClientCaller(shared))
         routes = RouteTable(redis, WORKER, table_key, process_id=uuid.uuid4().hex, prepare=prompt.prepare)
-        records = Records(redis)
+        troubles, tally = Troubles(), Tally()
         runner = Runner(
-            records=records, routes=routes, claude=claude, history=History(redis), sinks=Sinks(redis, records)
+            work=work,
+            holds=upkeep,
+            routes=routes,
+            claude=claude,
+            history=History(shared, work),
+            sinks=Sinks(work),
+            troubles=troubles,
+            retention=settings.retention,
         )
-        tally = Tally()
-        worker = QueueWorker(redis, runner, tally=tally, slots=settings.max_jobs, grace_s=settings.grace_s)
+        worker = QueueWorker(
+            redis,
+            work,
+            runner,
+            tally=tally,
+            slots=settings.concurrent_calls,
+            begun=settings.max_jobs,
+            grace_s=settings.grace_s,
+            groups=groups,
+        )
+        keeper = Keeper(
+            upkeep,
+            worker=worker.id,
+            groups=groups,
+            routes=routes,
+            troubles=troubles,
+            keys_in_use=lambda: {claude.key_id(None), *(claude.key_id(plan.route.api_key) for plan in routes.all())},
+        )
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:
             _log.info("worker_started", probe_port=port, slots=settings.max_jobs)
-            async with background.running(routes.run, Sweeper(redis).run), writing(tally, redis):
+            async with background.running(link.run, routes.run, keeper.run), writing(tally, redis):
+                await link.until_up(_CONNECT_S)
                 await worker.async_run()
     _log.info("worker_stopped")
 

@@ -1,29 +1,41 @@
 """What passes between the queue and the pipeline: one attempt at a delivery goes in, how it ended comes out.
 
-Neither side knows the other: the queue never looks into a delivery, the pipeline never sees a lease.
+Neither side knows the other: the queue never looks into a delivery, the pipeline never renews a lease.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final
 
 from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.queue import Lease, Retention, Trouble
+
+DEFAULT_RETENTION: Final = Retention(body=3_600_000, answer=86_400_000, record=7 * 86_400_000)
+"""An hour, a day, a week: a body is for replays, an answer for questions of the same day, a record for figures."""
 
 
-class Attempt(NamedTuple):
-    """A leased job."""
+def _nobody_waits() -> None:
+    pass
 
-    delivery: DeliveryId
-    traceparent: str
-    """W3C context of the receipt; empty without a trace."""
-    number: int
-    """From 1. Attempts that a crash cut short count; those that ended as `Later(counts=False)` do not."""
+
+@dataclass(frozen=True)
+class Attempt:
+    """A leased delivery."""
+
+    lease: Lease
+    free_slot: Callable[[], None] = _nobody_waits
+    """To be called once Claude has answered, or need not: the next delivery may be leased."""
+
+    @property
+    def delivery(self) -> DeliveryId:
+        """Which one."""
+        return self.lease.delivery
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """The delivery has ended: it leaves the queue, and its records begin to age."""
+    """The delivery has ended: it leaves the queue, and its record begins to age."""
 
     outcome: RunOutcome
     reason: DeadReason | None = None
@@ -31,26 +43,39 @@ class Settled:
     detail: str = ""
     """For people: what happened, without payload, prompt or answer."""
     fields: Mapping[str, str | bytes | int] = field(default_factory=dict)
-    """Further fields of the run's record."""
+    """Further fields of the record."""
     route: RouteUid | None = None
     """Whose statistics it counts in; None where the delivery could not be read: only `/metrics` tells of that."""
     trace_id: str = ""
     """32 hex digits; empty without a trace."""
+    retention: Retention = DEFAULT_RETENTION
 
 
 @dataclass(frozen=True, kw_only=True)
 class Later:
-    """The delivery stays queued and is due again after a pause; its slot is free meanwhile."""
+    """The delivery is tried again after a pause; its slot is free meanwhile."""
 
     delay_s: float
     counts: bool = True
     """False when the delivery is not at fault: the attempt does not use up the route's attempts."""
+    detail: str = ""
+    """For people: why."""
 
 
-End = Settled | Later
+@dataclass(frozen=True, kw_only=True)
+class Parked:
+    """The delivery waits until a standing trouble is mended, which is not its own."""
+
+    trouble: Trouble
+    has_asked: bool
+    """It was this attempt that met the trouble, not an earlier one."""
+
+
+End = Settled | Later | Parked
 
 Handler = Callable[[Attempt], Awaitable[End]]
-"""What a job does. Whatever it raises is a dead letter `internal`, save that Redis is away: that is `Later`."""
+"""What is done with a delivery. Raises `LeaseLost` when another worker has it, `RedisAway` and `RedisForbids`; whatever
+else it raises is a dead letter `internal`."""
 
 
 def dead(reason: DeadReason, detail: str) -> Settled:

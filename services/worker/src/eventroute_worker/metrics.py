@@ -1,5 +1,6 @@
 """What the worker counts and times, on the process's one registry."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -10,11 +11,11 @@ _PICKUP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0
 
 PICKUP: Final = Histogram(
     "eventroute_worker_pickup_seconds",
-    "From the moment a job was due to the moment a worker leased it",
+    "From the moment a delivery was ready to the moment a worker leased it",
     buckets=_PICKUP_BUCKETS_S,
     registry=REGISTRY,
 )
-IN_FLIGHT: Final = Gauge("eventroute_worker_in_flight", "Jobs that this worker runs now", registry=REGISTRY)
+IN_FLIGHT: Final = Gauge("eventroute_worker_in_flight", "Deliveries that this worker works on now", registry=REGISTRY)
 ATTEMPTS: Final = Counter("eventroute_worker_attempts", "Attempts that ended, by how", ["end"], registry=REGISTRY)
 RUNS: Final = Counter(
     "eventroute_worker_runs",
@@ -23,7 +24,22 @@ RUNS: Final = Counter(
     registry=REGISTRY,
 )
 LEASES_LOST: Final = Counter(
-    "eventroute_worker_leases_lost", "Jobs that another worker took while this one ran them", registry=REGISTRY
+    "eventroute_worker_leases_lost", "Deliveries that another worker took while this one ran them", registry=REGISTRY
+)
+ENDS_REFUSED: Final = Counter(
+    "eventroute_worker_ends_refused", "Tries to record how a delivery ended that Redis refused", registry=REGISTRY
+)
+PARKED: Final = Gauge(
+    "eventroute_worker_parked",
+    "Deliveries that wait until a standing trouble of a key or model is mended; told by the worker that keeps the queue",
+    ["reason"],
+    registry=REGISTRY,
+)
+HELD_ROUTES: Final = Gauge(
+    "eventroute_worker_held_routes",
+    "Routes whose deliveries wait, by why; told by the worker that keeps the queue",
+    ["reason"],
+    registry=REGISTRY,
 )
 CLAUDE_SECONDS: Final = Histogram(
     "eventroute_worker_claude_seconds",
@@ -37,3 +53,10 @@ COST_USD: Final = Counter("eventroute_worker_cost_usd", "Cost of answers, in US 
 UNPRICED: Final = Counter(
     "eventroute_worker_unpriced_answers", "Answers whose cost is unknown", ["model"], registry=REGISTRY
 )
+
+
+def tell(gauge: Gauge, counts: Mapping[str, int]) -> None:
+    """Set a gauge of one label to these counts, and to nothing else."""
+    gauge.clear()
+    for label, count in counts.items():
+        gauge.labels(label).set(count)

@@ -1,15 +1,18 @@
 """A run: what happens to a delivery from the moment a worker takes it up to its outcome.
 
-    load → route → match → answer (saved: from an earlier attempt, or history → render → Claude → save)
-         → sinks, each marked when done → history → outcome
+    route → begin → match → answer (saved: from an earlier attempt, or history → render → Claude → save)
+          → sinks, each marked when done → history → outcome
 
-Whatever ends a run early raises `Ended` with how; a crash anywhere resumes after the last thing that was saved. Knows
-nothing of leases and queues, and holds no state between attempts.
+Whatever ends a run early raises `Ended` with how; a crash anywhere resumes after the last thing that was saved. Whose
+fault an end is decides what it costs: the delivery's own is a dead letter or an attempt, a passing trouble is waited for
+until the deadline, a standing one of key or model parks the delivery, and of the route holds the route. Knows nothing of
+leases but that they may be lost, and holds no state between attempts.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple, NoReturn, Protocol
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 import msgspec
 import structlog
@@ -20,23 +23,34 @@ from eventroute.expression import Text
 from eventroute.ids import RoutePath
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Event, Plan, Prompt
-from eventroute.route_table import ModelCall
+from eventroute.queue import Begun, Group, Retention, Trouble, Work
+from eventroute.route_table import ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute.template import RenderFailed
 from eventroute_worker import metrics
-from eventroute_worker.answer import Answer, GivenUp, Postponed, Reply
-from eventroute_worker.attempt import Attempt, End, Later, Settled, dead
+from eventroute_worker.answer import (
+    Answer,
+    Failed,
+    GivenUp,
+    Passing,
+    Reply,
+    Standing,
+    decode_answer,
+    encode_answer,
+)
+from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, dead
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.history import History
-from eventroute_worker.record import Begun, Records
+from eventroute_worker.patience import patiently
 from eventroute_worker.sinks import Result, SinkFailed, Sinks
-
-_NO_ROUTE_PAUSE_S: Final = 5.0  # until the table may have been read, or an unreadable entry been replaced
-_NO_ROUTE_DEADLINE_S: Final = 86_400  # a day, as long as routes wait by default: nobody else says how long to try
+from eventroute_worker.troubles import Troubles
 
 _RESUMPTIONS: Final = 8
 """Attempts beyond the route's own, once there is an answer that only needs to be delivered. Arbitrary."""
+
+_COLD_S: Final = 1.0  # until the table may have been read
+_ENTITY_CHARS: Final = 200  # of an entity, for people to look up
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _log = structlog.get_logger()
@@ -52,7 +66,7 @@ class Routes(Protocol):
         ...
 
     def is_broken(self, path: RoutePath) -> bool:
-        """Tell whether a route exists that cannot be read."""
+        """Tell whether a route exists that cannot be served."""
         ...
 
     async def refresh(self) -> None:
@@ -60,8 +74,20 @@ class Routes(Protocol):
         ...
 
 
+class Holds(Protocol):
+    """Who holds routes."""
+
+    async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
+        """Let a route take no more turns."""
+        ...
+
+
 class Asks(Protocol):
     """Claude, or what stands in for it."""
+
+    def key_id(self, api_key: Secret | None) -> str:
+        """Name a key without telling it."""
+        ...
 
     async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
         """Ask once."""
@@ -85,35 +111,48 @@ class _Work(NamedTuple):
     delivery: Delivery
     plan: Plan
     event: Event
-    entity: str | None
+    entity: Text
+    started: float
+    """When the attempt began, on the monotonic clock."""
 
-    @property
-    def deadline_ms(self) -> int:
-        return self.delivery.received_ms + self.plan.route.retry.deadline_s * 1000
+    def is_over(self, since_ms: int, *, after_s: float = 0) -> bool:
+        """Tell whether the route's deadline has passed, or will have in a while; by Redis' clock."""
+        age_s = (self.begun.now_ms - since_ms) / 1000 + time.monotonic() - self.started
+        return age_s + after_s > self.plan.route.retry.deadline_s
 
 
 class Runner:
     """Handles one attempt at a time; any number of them concurrently."""
 
-    def __init__(self, *, records: Records, routes: Routes, claude: Asks, history: History, sinks: Sinks) -> None:
-        """Take the collaborators."""
-        self._records = records
+    def __init__(
+        self,
+        *,
+        work: Work,
+        holds: Holds,
+        routes: Routes,
+        claude: Asks,
+        history: History,
+        sinks: Sinks,
+        troubles: Troubles,
+        retention: Retention = DEFAULT_RETENTION,
+    ) -> None:
+        """Take the collaborators, and how long what has ended is kept where a route does not say so."""
+        self._queue = work
+        self._holds = holds
         self._routes = routes
         self._claude = claude
         self._history = history
         self._sinks = sinks
+        self._troubles = troubles
+        self._retention = retention
 
     async def __call__(self, attempt: Attempt) -> End:
         """Run one attempt under its own span, a child of the receipt's."""
         with tracing.tracer().start_as_current_span(
             tracing.PROCESS_SPAN,
-            context=tracing.remote_context(attempt.traceparent),
+            context=tracing.remote_context(attempt.lease.traceparent),
             kind=SpanKind.CONSUMER,
-            attributes={
-                **tracing.messaging("process"),
-                tracing.MESSAGING_MESSAGE_ID: attempt.delivery,
-                tracing.ATTEMPT: attempt.number,
-            },
+            attributes={**tracing.messaging("process"), tracing.MESSAGING_MESSAGE_ID: attempt.delivery},
             record_exception=False,  # its message may hold a part of the payload
             set_status_on_exception=False,
         ) as span:
@@ -129,147 +168,212 @@ class Runner:
             if isinstance(end, Settled):
                 end = replace(end, trace_id=tracing.trace_id(span))
             _describe(span, end)
-            _log.info("attempt_ended", delivery=attempt.delivery, attempt=attempt.number, **_named(end))
+            _log.info("attempt_ended", delivery=attempt.delivery, **_named(end))
         return end
 
     async def _run(self, attempt: Attempt, span: Span) -> Settled:
-        begun = await self._records.begin(attempt.delivery, traceparent=tracing.traceparent(span))
+        path = attempt.lease.path
+        structlog.contextvars.bind_contextvars(route=path)  # of this attempt's task, up to its last line
+        span.set_attribute(tracing.ROUTE, path)
+        plan = await self._find_route(attempt)
+        begun = await self._queue.begin(attempt.lease, traceparent=tracing.traceparent(span))
+        started = time.monotonic()
+        span.set_attribute(tracing.ATTEMPT, begun.attempts)
         if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
             span.add_link(previous)
-        delivery = _read_delivery(begun)
-        structlog.contextvars.bind_contextvars(route=delivery.route)  # of this attempt's task, up to its last line
-        span.set_attributes(
-            {tracing.ROUTE: delivery.route, tracing.PROVIDER: delivery.provider, tracing.EVENT: delivery.event}
-        )
-        plan = await self._find_route(delivery)
-        _check_attempts(attempt, begun, delivery, plan)
-        event = _read_event(delivery)
+        _check_attempts(begun, plan)  # before the payload, which may be why attempts are cut short, is looked at
+        delivery = _read_delivery(attempt, begun)
+        span.set_attributes({tracing.PROVIDER: delivery.provider, tracing.EVENT: delivery.event})
+        if plan.route.generation < delivery.generation:
+            plan = await self._find_route(attempt, anew=True)
+        event = _read_event(delivery, plan)
         entity = plan.entity.text(event.variables) if plan.entity else Text(None)
-        work = _Work(attempt, begun, delivery, plan, event, entity.value)
-        answer = begun.answer or await self._ask(work)
+        work = _Work(attempt, begun, delivery, plan, event, entity, started)
+        answer = _saved(begun) or await self._ask(work)
+        attempt.free_slot()
         if answer.text and answer.outcome is not RunOutcome.REFUSED:
             await self._send(work, answer, span)
             if entity.value and plan.route.history:
-                await self._history.remember(plan.route.history, delivery, entity.value, answer)
-        seen = {"missing_fields": " ".join(answer.missing_fields), "entity_error": entity.error or ""}
-        end = Settled(outcome=answer.outcome, detail=_remark(answer), fields=seen)
-        return _with(end, delivery)
+                await self._history.remember(
+                    plan.route.history, delivery, entity.value, answer, lease=attempt.lease, seq=begun.seq
+                )
+        end = Settled(outcome=answer.outcome, detail=_remark(answer), retention=self._kept(plan.route.retention))
+        return _with(end, work, answer)
 
-    async def _find_route(self, delivery: Delivery) -> Plan:
-        """Find the route as it was when the delivery was accepted, or newer."""
-        plan = self._routes.get(delivery.route)
-        if plan is None or plan.route.uid != delivery.route_uid or plan.route.generation < delivery.generation:
+    async def _find_route(self, attempt: Attempt, *, anew: bool = False) -> Plan:
+        """Find the route; where it cannot be served, its deliveries wait until it can, or is gone for good."""
+        lease = attempt.lease
+        plan = None if anew else self._routes.get(lease.path)
+        if plan is None:
             await self._routes.refresh()
-            plan = self._routes.get(delivery.route)
-        if plan is not None and plan.route.uid == delivery.route_uid:
+            plan = self._routes.get(lease.path)
+        if plan is not None:
             return plan
-        if self._routes.version is None or self._routes.is_broken(delivery.route):
-            if _now_ms() > delivery.received_ms + _NO_ROUTE_DEADLINE_S * 1000:
-                raise Ended(_with(dead(DeadReason.DEADLINE, "the route could not be served for a day"), delivery))
-            raise Ended(Later(delay_s=_NO_ROUTE_PAUSE_S, counts=False))
-        raise Ended(_with(Settled(outcome=RunOutcome.DISCARDED, detail="route_deleted"), delivery))
+        if self._routes.version is None:
+            raise Ended(Later(delay_s=_COLD_S, counts=False))
+        reason = "withheld" if self._routes.is_broken(lease.path) else "deleted"
+        await self._holds.hold(lease.group, lease.path, reason)
+        raise Ended(Later(delay_s=0, counts=False))
 
     async def _ask(self, work: _Work) -> Answer:
         """Get an answer and save it, before anything is done with it."""
-        retry = work.plan.route.retry
-        if _now_ms() > work.deadline_ms:
-            self._end(work, dead(DeadReason.DEADLINE, f"no answer within {retry.deadline_s} s of the receipt"))
+        route, begun = work.plan.route, work.begun
+        if work.is_over(begun.since_ms):
+            self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
         match = work.plan.match(work.event)
         if match.position is None:
             failed = "".join(f"; prompts[{position}].when: {error}" for position, error in match.errors)
             self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=f"no_prompt{failed}"))
+        call = route.prompts[match.position].model
+        key_id = self._claude.key_id(route.api_key)
+        if not begun.is_probe and (trouble := self._troubles.standing(key_id, call.name)):
+            raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, match.position)
-        call = work.plan.route.prompts[match.position].model
-        reply = await self._claude.ask(call, prompt, api_key=work.plan.route.api_key)
-        if isinstance(reply, GivenUp):
-            self._end(work, dead(reply.reason, reply.detail))
-        if isinstance(reply, Postponed):
-            reason = DeadReason.TIMEOUT if reply.timed_out else DeadReason.ATTEMPTS
-            await self._postpone(work, reply.detail, exhausted=reason, after_s=reply.after_s)
+        await self._queue.asking(work.attempt.lease)
+        reply = await self._claude.ask(call, prompt, api_key=route.api_key)
+        match reply:
+            case GivenUp():
+                self._end(work, dead(reply.reason, reply.detail))
+            case Standing():
+                trouble = Trouble(
+                    reason=reply.reason,
+                    detail=reply.detail,
+                    key_id=key_id,
+                    model="" if reply.whole_key else call.name,
+                )
+                self._troubles.meet(trouble)
+                raise Ended(Parked(trouble=trouble, has_asked=True))
+            case Failed():
+                self._fail(work, reply)
+            case Passing():
+                self._wait(
+                    work, reply.detail, after_s=reply.after_s, since_ms=begun.since_ms, reason=DeadReason.DEADLINE
+                )
+            case Answer():
+                self._troubles.answered(key_id, call.name)
         answer = msgspec.structs.replace(reply, missing_fields=prompt.missing_fields)
-        return await self._records.save_answer(work.delivery.id, answer)
+        await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
+        return answer
 
     async def _render(self, work: _Work, position: int) -> Prompt:
-        route = work.plan.route
+        route, entity = work.plan.route, work.entity.value
         told = (
-            await self._history.recall(route.history, work.delivery, work.entity)
-            if work.entity and route.history
+            await self._history.recall(
+                route.history, work.delivery, entity, lease=work.attempt.lease, seq=work.begun.seq
+            )
+            if entity and route.history
             else []
         )
         try:
-            return work.plan.build_prompt(position, work.event, entity=work.entity, history=told)
+            return work.plan.build_prompt(position, work.event, entity=entity, history=told)
         except RenderFailed as error:
             self._end(work, dead(DeadReason.RENDER, f"prompts[{position}].user: {error}"))
 
     async def _send(self, work: _Work, answer: Answer, span: Span) -> None:
         """Give the answer to each sink that does not have it yet; one that fails does not keep it from the others."""
-        result = Result(work.delivery, answer, tracing.trace_id(span))
-        failures = []
-        for position, sink in enumerate(work.plan.route.sinks):
-            if position in work.begun.sinks_done:
-                continue
-            try:
-                await self._sinks.send(sink, result, position)
-            except SinkFailed as failure:
-                failures.append(f"sinks[{position}]: {failure}")
+        result = Result(work.delivery, answer, tracing.trace_id(span), work.attempt.lease)
+        failures = [said for sink in self._missing(work) if (said := await self._failure(sink, result))]
         if failures:
-            await self._postpone(work, "; ".join(failures), exhausted=DeadReason.SINK)
-
-    async def _postpone(
-        self, work: _Work, detail: str, *, exhausted: DeadReason, after_s: float | None = None
-    ) -> NoReturn:
-        """Try again later, as the route's retry rule allows.
-
-        exhausted  the reason of the dead letter when this was the last attempt; when the next one would come after the
-                   deadline it is `deadline`, unless the answer is there and only a sink is missing
-        """
-        pause = pause_s(work.attempt.number, after_s=after_s)
-        if work.attempt.number >= work.plan.route.retry.attempts:
-            self._end(work, dead(exhausted, f"attempt {work.attempt.number}: {detail}"))
-        if _now_ms() + pause * 1000 > work.deadline_ms:
-            reason = DeadReason.SINK if exhausted is DeadReason.SINK else DeadReason.DEADLINE
-            self._end(work, dead(reason, f"the deadline comes before the next attempt: {detail}"))
-        await self._records.note_error(work.delivery.id, detail)
-        raise Ended(Later(delay_s=pause))
+            since_ms = work.begun.saved_ms or work.begun.now_ms
+            self._wait(work, "; ".join(failures), since_ms=since_ms, reason=DeadReason.SINK)
 
     @staticmethod
-    def _end(work: _Work, end: Settled) -> NoReturn:
-        raise Ended(_with(end, work.delivery))
+    def _missing(work: _Work) -> Sequence[Sink]:
+        return [sink for sink in work.plan.route.sinks if sink.name not in work.begun.sinks_done]
+
+    async def _failure(self, sink: Sink, result: Result) -> str:
+        try:
+            await self._sinks.send(sink, result)
+        except SinkFailed as failure:
+            return f"sink {sink.name}: {failure}"
+        return ""
+
+    def _fail(self, work: _Work, reply: Failed) -> NoReturn:
+        """Count an attempt that failed by the delivery's own doing, and try again while the route has attempts left."""
+        attempts, allowed = work.begun.attempts, work.plan.route.retry.attempts
+        if attempts >= allowed:
+            reason = DeadReason.TIMEOUT if reply.timed_out else DeadReason.ATTEMPTS
+            self._end(work, dead(reason, f"attempt {attempts}: {reply.detail}"))
+        pause = pause_s(attempts)
+        if work.is_over(work.begun.since_ms, after_s=pause):
+            self._end(
+                work, dead(DeadReason.DEADLINE, f"the deadline comes before the next attempt: {reply.detail}")
+            )
+        raise Ended(Later(delay_s=pause, detail=reply.detail))
+
+    def _wait(
+        self, work: _Work, detail: str, *, since_ms: int, reason: DeadReason, after_s: float | None = None
+    ) -> NoReturn:
+        """Wait for a passing trouble to pass, at no cost but time, until the route's deadline."""
+        pause = pause_s(work.begun.waits + 1, after_s=after_s)
+        if work.is_over(since_ms, after_s=pause):
+            self._end(work, dead(reason, f"the deadline comes before the next attempt: {detail}"))
+        raise Ended(Later(delay_s=pause, counts=False, detail=detail))
+
+    def _end(self, work: _Work, end: Settled) -> NoReturn:
+        raise Ended(_with(replace(end, retention=self._kept(work.plan.route.retention)), work))
+
+    def _kept(self, rule: RetentionRule) -> Retention:
+        """Take what the route says of retention, and the installation's word where it says nothing."""
+        body, answer, record = (
+            default if own is None else own * 1000
+            for own, default in zip((rule.payload_s, rule.answer_s, rule.record_s), self._retention, strict=True)
+        )
+        return Retention(body, max(body, answer), max(body, answer, record))
 
 
-def _read_delivery(begun: Begun) -> Delivery:
-    if begun.delivery is None:
+def _read_delivery(attempt: Attempt, begun: Begun) -> Delivery:
+    if begun.body is None:
         raise Ended(dead(DeadReason.DECODE, "the delivery is missing"))
     try:
-        return decode_delivery(begun.delivery)
+        return decode_delivery(
+            begun.body, id=attempt.delivery, route=attempt.lease.path, received_ms=begun.accepted_ms
+        )
     except _UNREADABLE as error:
         raise Ended(dead(DeadReason.DECODE, f"the delivery is unreadable: {type(error).__name__}")) from error
 
 
-def _check_attempts(attempt: Attempt, begun: Begun, delivery: Delivery, plan: Plan) -> None:
-    """Give up a delivery whose attempts keep being cut short, before its payload, which may be why, is looked at."""
+def _check_attempts(begun: Begun, plan: Plan) -> None:
     allowed = plan.route.retry.attempts + (_RESUMPTIONS if begun.answer else 0)
-    if attempt.number > allowed:
-        raise Ended(_with(dead(DeadReason.ATTEMPTS, f"{attempt.number - 1} attempts were cut short"), delivery))
+    if begun.attempts > allowed:
+        end = dead(DeadReason.ATTEMPTS, f"{begun.attempts - 1} attempts were cut short")
+        raise Ended(replace(end, route=plan.route.uid))
 
 
-def _read_event(delivery: Delivery) -> Event:
+def _saved(begun: Begun) -> Answer | None:
+    return None if begun.answer is None else decode_answer(begun.answer)
+
+
+def _read_event(delivery: Delivery, plan: Plan) -> Event:
     try:
         return Event(delivery)
     except _UNREADABLE as error:
         end = dead(DeadReason.DECODE, f"the payload is unreadable: {type(error).__name__}")
-        raise Ended(_with(end, delivery)) from error
+        raise Ended(replace(end, fields=_about(delivery), route=plan.route.uid)) from error
 
 
-def _with(end: Settled, delivery: Delivery) -> Settled:
+def _with(end: Settled, work: _Work, answer: Answer | None = None) -> Settled:
     """Say what the run was about, for as long as its record outlives the delivery."""
-    about: dict[str, str | bytes | int] = {
-        "route": delivery.route,
+    return replace(end, fields=_about(work.delivery, work.entity, answer), route=work.plan.route.uid)
+
+
+def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None = None) -> dict[str, str | bytes | int]:  # noqa: B008 - a value
+    about: dict[str, Any] = {
         "provider": delivery.provider,
         "event": delivery.event,
-        "received_ms": delivery.received_ms,
+        "provider_id": delivery.provider_id,
+        "entity": (entity.value or "")[:_ENTITY_CHARS],
+        "entity_error": entity.error or "",
     }
-    return replace(end, fields={**about, **end.fields}, route=delivery.route_uid)
+    if answer is not None:
+        about |= {
+            "model": answer.model,
+            "cost_usd": "" if answer.cost_usd is None else str(answer.cost_usd),
+            "input_tokens": answer.usage.prompt,
+            "output_tokens": answer.usage.output,
+            "missing_fields": list(answer.missing_fields),
+        }
+    return {"about": msgspec.json.encode({name: value for name, value in about.items() if value})}
 
 
 def _remark(answer: Answer) -> str:
@@ -279,19 +383,23 @@ def _remark(answer: Answer) -> str:
 
 
 def _named(end: End) -> dict[str, str]:
-    if isinstance(end, Later):
-        return {"end": "later", "delay_s": f"{end.delay_s:.3f}"}
-    return {"end": end.outcome, "reason": end.reason or "", "detail": end.detail}
+    match end:
+        case Later():
+            return {"end": "later", "delay_s": f"{end.delay_s:.3f}", "detail": end.detail}
+        case Parked():
+            return {"end": "parked", "reason": end.trouble.reason, "detail": end.trouble.detail}
+        case Settled():
+            return {"end": end.outcome, "reason": end.reason or "", "detail": end.detail}
 
 
 def _describe(span: Span, end: End) -> None:
     named = _named(end)
     metrics.ATTEMPTS.labels(named["end"]).inc()
     span.set_attribute(tracing.OUTCOME, named["end"])
+    if detail := named["detail"]:
+        span.set_attribute(tracing.DETAIL, detail)
     if reason := named.get("reason"):
         span.set_attribute(tracing.REASON, reason)
         span.set_status(StatusCode.ERROR)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 
+from eventroute.queue import Retention
 from eventroute.runtime.settings import Settings
 
 
@@ -22,9 +23,17 @@ class WorkerSettings(Settings):
     anthropic_base_url: str | None = Field(default=None, pattern="^https?://")
     """Where Claude is asked; absent = the public API."""
     max_jobs: int = Field(default=20, ge=1, le=1000)
-    """Deliveries worked on at the same time. More than `concurrent_calls`, as some render, wait or write to sinks."""
+    """Deliveries in hand at the same time, those included whose answers are on their way to sinks."""
     concurrent_calls: int = Field(default=5, ge=1, le=1000)
-    """Calls to Claude at the same time; the others wait their turn, which does not use up attempts."""
+    """Deliveries that wait for Claude at the same time: no more are taken than can be asked at once."""
+    groups: int = Field(default=1, ge=1, le=1024)
+    """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
+    keep_payload_s: int = Field(default=3600, ge=0)
+    """How long the payload of what has ended is kept, for replays, where a route does not say so."""
+    keep_answer_s: int = Field(default=86_400, ge=0)
+    """The same of answers."""
+    keep_record_s: int = Field(default=7 * 86_400, ge=0)
+    """The same of records: what became of a delivery."""
     grace_s: float = Field(default=150.0, ge=0)
     """How long running deliveries may take when the process is asked to stop: longer than a call to Claude (120 s)."""
     probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from other addresses
@@ -35,3 +44,8 @@ class WorkerSettings(Settings):
     """An installation's own prices, over the built-in ones: a file of the form of `prices.json`."""
     propagate_trace: bool = False
     """Send `traceparent` to Claude: the trace id then leaves the installation."""
+
+    @property
+    def retention(self) -> Retention:
+        """Put the three together, in milliseconds."""
+        return Retention(self.keep_payload_s * 1000, self.keep_answer_s * 1000, self.keep_record_s * 1000)

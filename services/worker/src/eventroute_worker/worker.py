@@ -1,10 +1,7 @@
-"""The queue: an `arq.Worker` that is woken instead of polling, holds short leases, and never loses a job in silence.
+"""The loop: an `arq.Worker` that is woken instead of polling, and takes no more than it can begin at once.
 
-Kept of arq 0.28: its Redis layout and job format, its registry of functions, its slots and its life cycle. Replaced, by
-one Lua script per step, are the steps that stock arq does with four to six round trips per job and without an answer to
-a failure: pick-up (`lease`), renewal (`renew`), putting back (`release`) and the end (`settle`). All times come from
-Redis' clock, and each script changes nothing once the worker has lost the job's lease. The scripts work in a full Redis
-too: working off the queue is what makes room.
+Kept of arq 0.28: its life cycle, its signals, its slots and its registry of functions. Its layout in Redis is not used:
+the queue is `eventroute.queue`, whose calls take one round trip each and leave no failure without an answer.
 
 This module knows nothing of routes, prompts or Claude: a `Handler` does the job and says how it ended.
 """
@@ -14,108 +11,110 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Sequence
 from signal import Signals
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, assert_never
 
-import msgspec
 import structlog
 from arq.connections import ArqRedis
 from arq.worker import Worker, func
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import RedisError
 
-from eventroute import keys
-from eventroute.delivery import JOB_FUNCTION, Job
-from eventroute.ids import DeliveryId
+from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.runtime.redis import CONNECTION_ERRORS
+from eventroute.queue import Group, Lease, LeaseLost, Work
+from eventroute.runtime import background
+from eventroute.runtime.scripts import RedisAway, RedisForbids, told
 from eventroute.runtime.stats import Tally
-from eventroute_worker import metrics, scripts
-from eventroute_worker.attempt import Attempt, End, Handler, Later, Settled, dead
-from eventroute_worker.retention import retention
+from eventroute_worker import metrics
+from eventroute_worker.attempt import Attempt, End, Handler, Later, Parked, Settled, dead
 
 LEASE_S: Final = 15.0
-"""A killed worker's jobs run elsewhere after so long; a loop may stand still for so long before others take over."""
+"""A killed worker's deliveries run elsewhere after so long; a loop may stand still for so long before others take over."""
 
+_FUNCTION: Final = "run"  # the one function that arq's registry knows
 _LOOK_S: Final = 1.0  # an idle worker looks at the queue at least so often: for leases that ran out and lost wake-ups
-_SCAN_MEMBERS: Final = 10_000  # busy jobs that one look pages past: 500 workers of 20 slots; about 3 ms of Redis' time
-_REDIS_AWAY: Final = (*CONNECTION_ERRORS, OutOfMemoryError)
-_REDIS_AWAY_S: Final = 1.0  # pause after which a job is due again that could not reach Redis; arbitrary
+_REDIS_AWAY_S: Final = 1.0  # pause before a delivery is tried again that could not reach Redis; arbitrary
+_FORBIDDEN_S: Final = 30.0  # the same where Redis refuses for good: somebody has to mend that first; arbitrary
 _RECONNECT_S: Final = (0.1, 2.0)  # first and longest pause of a worker that cannot reach Redis
-_CANCELLED_S: Final = 5.0  # for cancelled jobs to give their leases back before the process leaves anyway
+_REFUSED_S: Final = (1.0, 60.0)  # first and longest pause between tries to record an end that Redis refuses
+_STALE_MS: Final = 200  # for a cancelled attempt to end, before the same delivery is taken again; arbitrary
+_CANCELLED_S: Final = 5.0  # for cancelled attempts to give their leases back before the process leaves anyway
 
-_PREFIXES: Final = tuple(key(DeliveryId("")) for key in (keys.lease, keys.job, keys.tries))
-_JOB: Final = msgspec.json.Decoder(Job)
+_SHARE: Final = 5  # one slot in five is kept for other routes, while there are others
+_OTHERS_S: Final = 300.0  # a route counts as another one for so long after its last delivery; arbitrary
+
 _log = structlog.get_logger()
 
 
-class _Leased(NamedTuple):
-    """A job that is ours until its lease runs out."""
-
-    delivery: DeliveryId
-    tries: int
-    """-1 when what is stored is not a number."""
-    job: bytes | None
-
-
 class QueueWorker(Worker):
-    """Runs a handler for every due job, `slots` at a time, until it is told to stop."""
+    """Runs a handler for every ready delivery until it is told to stop."""
 
     def __init__(
         self,
         redis: Redis,
+        work: Work,
         handler: Handler,
         *,
         tally: Tally,
         slots: int,
+        begun: int | None = None,
         grace_s: float,
         lease_s: float = LEASE_S,
+        groups: Sequence[Group] = (Group(0),),
         signals: bool = True,
     ) -> None:
         """Take the collaborators; `async_run` does the work, and leaves `redis` open.
 
-        redis    client of the installation's database; its pool must have room for `slots` and two more connections
+        redis    a client with a pool, for waiting: a blocking read takes a connection of its own
+        work     the calls to the queue
         tally    counts the ends
-        grace_s  how long running jobs may take to finish after `stop`; the rest goes back into the queue
+        slots    how many deliveries may wait for their handler to free their slot
+        begun    how many may be under way in all, those included; None = as many as `slots`
+        grace_s  how long running attempts may take to finish after `stop`; the rest goes back into the queue
         signals  stop on SIGTERM and SIGINT; off when the worker is a guest in another program's loop
         """
 
-        async def run(ctx: dict[str, Any], delivery: DeliveryId, traceparent: str) -> End:
-            return await handler(Attempt(delivery, traceparent, ctx["job_try"]))
+        async def run(_: dict[str, Any], attempt: Attempt) -> End:
+            return await handler(attempt)
 
         super().__init__(
-            functions=[func(run, name=JOB_FUNCTION)],
-            queue_name=keys.QUEUE,
+            functions=[func(run, name=_FUNCTION)],
+            queue_name=groups[0].prefix,
             redis_pool=ArqRedis(redis.connection_pool),
-            max_jobs=slots,
+            max_jobs=begun or slots,
             job_completion_wait=1,  # selects arq's graceful signal handler, which is overridden here
             handle_signals=signals,
             keep_result=0,
         )
         logging.getLogger("arq.worker").setLevel(logging.WARNING)  # it logs each job twice, with its arguments
         self.id = uuid.uuid4().hex
-        """Names this process on its leases."""
+        """Names this process in the queue."""
         self.last_turn = time.monotonic()
         """When the loop last went round, on the monotonic clock: older than a few seconds, it hangs."""
         self._redis = redis
+        self._work = work
         self._tally = tally
+        self._slots = slots
         self._grace_s = grace_s
         self._lease_s = lease_s
-        self._waiting = redis.client()  # a connection of its own: a blocking read must not hold up other commands
-        self._lease = scripts.load(self._waiting, "lease")
-        self._renew, self._release, self._settle = (scripts.load(redis, n) for n in ("renew", "release", "settle"))
-        self._ends = scripts.Batch(redis)
-        self._slot_freed = asyncio.Event()
+        self._groups = list(groups)
+        self._leases: dict[str, Lease] = {}
+        self._in_slots: dict[str, RoutePath] = {}
+        self._seen: dict[RoutePath, float] = {}
+        self._drains = False
+        self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
 
     def stop(self) -> None:
-        """Pick no more jobs and return once the running ones have ended; a second call does not wait for them."""
+        """Take nothing more and return once what runs has ended; a second call does not wait for that."""
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
-        self._slot_freed.set()
+        self._changed.set()
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
         """Stop, as arq calls it on a signal."""
@@ -123,189 +122,241 @@ class QueueWorker(Worker):
         self.stop()
 
     async def main(self) -> None:
-        """Pick jobs until told to stop, then wait for the running ones."""
-        renewing = asyncio.create_task(self._renew_leases())
-        try:
-            await self._pick_jobs()
+        """Take deliveries until told to stop, then wait for those that run."""
+        async with background.running(self._renew_leases):
+            await self._take_deliveries()
             await self._drain()
-        finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
-            await self._waiting.aclose()
 
-    # --- picking jobs ---
+    # --- taking deliveries ---
 
-    async def _pick_jobs(self) -> None:
+    async def _take_deliveries(self) -> None:
         pause_s = 0.0
-        while not self._stopping.is_set():
-            self.last_turn = time.monotonic()
-            try:
-                await self._turn()
-                if pause_s:
-                    _log.info("redis_back")
-                pause_s = 0.0
-            except (RedisError, *CONNECTION_ERRORS) as error:
-                if not pause_s:
-                    _log.warning("redis_away", error=str(error))
-                pause_s = min(max(pause_s * 2, _RECONNECT_S[0]), _RECONNECT_S[1])
-                await self._unless_stopped(asyncio.sleep(pause_s))
-
-    async def _turn(self) -> None:
-        """Fill the free slots, then wait until it is worth looking again."""
-        # Ends are recorded outside the slots, but not without bound: a slow Redis gets no more jobs from us.
-        free = min(self.max_jobs - len(self.job_tasks), 2 * self.max_jobs - len(self.tasks))
-        if free == 0:
-            self._slot_freed.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    await self._slot_freed.wait()
-            return
-        now, deferred, *jobs = await self._lease(
-            [keys.QUEUE, keys.WAKE],
-            [*_PREFIXES, self.id, int(self._lease_s * 1000), free, _SCAN_MEMBERS, *self.tasks],
-        )
-        for name, due, tries, job in jobs:
-            metrics.PICKUP.observe((int(now) - float(due)) / 1000)
-            if name.isascii():
-                self._start(_Leased(DeliveryId(name.decode()), tries, job))
-            else:
-                _log.error("queue_member_removed", member=repr(name))  # no delivery id: nothing stands behind it
-                await self._redis.zrem(keys.QUEUE, name)
-        if len(jobs) < free and not self._stopping.is_set():
-            # A job due now wakes us, be it from the receiver or put back by a worker; one due later is waited for.
-            wait_s = min(_LOOK_S, (float(deferred) - int(now)) / 1000) if deferred else _LOOK_S
-            await self._unless_stopped(self._waiting.blpop([keys.WAKE], timeout=max(wait_s, 0.001)))
-
-    async def _unless_stopped(self, waiting: Awaitable[Any]) -> None:
-        """Wait, but not longer than until `stop`."""
-        task = asyncio.ensure_future(waiting)
-        stopping = asyncio.create_task(self._stopping.wait())
+        waiting = {group: self._redis.client() for group in self._groups}  # a blocking read holds up other commands
         try:
-            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            while not self._stopping.is_set():
+                self.last_turn = time.monotonic()
+                try:
+                    await self._turn(waiting)
+                    if pause_s:
+                        _log.info("redis_back")
+                    pause_s = 0.0
+                except (RedisAway, RedisForbids) as error:
+                    if not pause_s:
+                        _log.warning("redis_away", error=str(error))
+                    pause_s = min(max(pause_s * 2, _RECONNECT_S[0]), _RECONNECT_S[1])
+                    await self._first_of(asyncio.sleep(pause_s), self._stopping.wait())
         finally:
-            stopping.cancel()
-            task.cancel()
-        while not task.done():  # before Python 3.12 `wait_for`, of which redis-py is made, may swallow a cancellation
-            await asyncio.wait({task}, timeout=0.01)
-            task.cancel()
-        if not task.cancelled():
-            task.result()
+            for client in waiting.values():
+                await client.aclose()
 
-    # --- running one job ---
+    async def _turn(self, waiting: dict[Group, Redis]) -> None:
+        """Fill the free slots, then wait until it is worth looking again."""
+        self._changed.clear()
+        # Ends are recorded outside the slots, but not without bound: a slow Redis gets no more deliveries from us.
+        free = min(self._slots - len(self._in_slots), 2 * self.max_jobs - len(self.tasks))
+        if self._runs_alone() or free <= 0:
+            await self._first_of(asyncio.sleep(_LOOK_S), self._changed.wait())
+            return
+        wait_s = _LOOK_S
+        for group in self._groups:
+            taken = await self._work.lease(
+                group,
+                worker=self.id,
+                lease_ms=int(self._lease_s * 1000),
+                wanted=free,
+                busy=len(self.tasks),
+                crowded=self._crowded(),
+            )
+            self._drains = taken.drain
+            for lease in taken.leases:
+                metrics.PICKUP.observe(max(taken.now_ms - lease.ready_ms, 0) / 1000)
+                await self._start(lease)
+            free -= len(taken.leases)
+            if free <= 0 or self._runs_alone():
+                return
+            if taken.next_ms is not None:
+                wait_s = min(wait_s, (taken.next_ms - taken.now_ms) / 1000)
+        self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
+        if self._stopping.is_set():
+            return
+        # What is ready now wakes us, be it from the receiver or put back by a worker; what is due later is waited for.
+        timeout_s = max(wait_s, 0.001)
+        woken = (
+            [self._changed.wait(), asyncio.sleep(timeout_s)]
+            if self._drains
+            else [self._woken(client, group, timeout_s) for group, client in waiting.items()]
+        )
+        await self._first_of(*woken, self._stopping.wait(), *([self._changed.wait()] if self._crowded() else []))
 
-    def _start(self, leased: _Leased) -> None:
-        name = leased.delivery
-        self.tasks[name] = self.job_tasks[name] = task = self.loop.create_task(self._run(leased))
+    async def _woken(self, client: Redis, group: Group, timeout_s: float) -> None:
+        try:
+            await client.blpop([group.wake], timeout=timeout_s)
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+
+    async def _first_of(self, *waiting: Awaitable[Any]) -> None:
+        """Wait until one of these is over, and end the others; raises what the first one raised."""
+        tasks = [asyncio.ensure_future(each) for each in waiting]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        while pending := [task for task in tasks if not task.done()]:
+            # Before Python 3.12 `wait_for`, of which redis-py is made, may swallow a cancellation.
+            await asyncio.wait(pending, timeout=0.01)
+            for task in pending:
+                task.cancel()
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+    def _crowded(self) -> list[RoutePath]:
+        """Name the routes that may have no further slot, so that one whose calls hang leaves room for others."""
+        now = time.monotonic()
+        self._seen |= dict.fromkeys(self._in_slots.values(), now)
+        self._seen = {path: at for path, at in self._seen.items() if now - at < _OTHERS_S}
+        if len(self._seen) < 2 or self._slots < 2:  # noqa: PLR2004 - alone, or nothing to share
+            return []
+        most = self._slots - max(self._slots // _SHARE, 1)
+        return [path for path, count in Counter(self._in_slots.values()).items() if count >= most]
+
+    def _runs_alone(self) -> bool:
+        return any(lease.alone for lease in self._leases.values())
+
+    # --- running one delivery ---
+
+    async def _start(self, lease: Lease) -> None:
+        name = lease.delivery
+        is_stale = name in self.tasks  # the old lease is lost, and its attempt has not noticed yet
+        if is_stale and (task := self.job_tasks.get(name)):
+            task.cancel()
+        if is_stale or self._stopping.is_set():
+            with contextlib.suppress(RedisAway, RedisForbids, LeaseLost):
+                await self._work.put_back(lease, pause_ms=_STALE_MS if is_stale else 0, counts=False)
+            return
+        self._leases[name], self._in_slots[name] = lease, lease.path
+        self.tasks[name] = self.job_tasks[name] = task = self.loop.create_task(self._run(lease))
         metrics.IN_FLIGHT.inc()
-        task.add_done_callback(lambda _: self._free_slot(name))
+        task.add_done_callback(lambda _: self._ended(name))
 
-    def _free_slot(self, name: str) -> None:
-        del self.tasks[name]
+    def _ended(self, name: str) -> None:
+        del self.tasks[name], self._leases[name]
         self.job_tasks.pop(name, None)
         metrics.IN_FLIGHT.dec()
-        self._slot_freed.set()
+        self._free_slot(name)
 
-    async def _run(self, leased: _Leased) -> None:
-        """Run a leased job and make its end last; nothing escapes, and no end goes unrecorded while Redis answers."""
+    def _free_slot(self, name: str) -> None:
+        self._in_slots.pop(name, None)
+        self._changed.set()
+
+    async def _run(self, lease: Lease) -> None:
+        """Run a leased delivery and make its end last; nothing escapes, and no end goes unrecorded."""
+        name = lease.delivery
         try:
-            end = await self._attempt(leased)
+            end = await self.functions[_FUNCTION].coroutine(self.ctx, Attempt(lease, lambda: self._free_slot(name)))
         except asyncio.CancelledError:
             end = Later(delay_s=0, counts=False)
-        except _REDIS_AWAY as error:
-            _log.warning("attempt_without_redis", delivery=leased.delivery, error=str(error))
-            end = Later(delay_s=_REDIS_AWAY_S, counts=False)
+        except LeaseLost:
+            self._note_lost(lease)
+            return
+        except RedisAway as error:
+            _log.warning("attempt_without_redis", delivery=name, error=str(error))
+            end = Later(delay_s=_REDIS_AWAY_S, counts=False, detail=f"Redis: {error}")
+        except RedisForbids as error:
+            _log.error("attempt_refused_by_redis", delivery=name, error=str(error))
+            end = Later(delay_s=_FORBIDDEN_S, counts=False, detail=f"Redis: {error}")
         except Exception as error:  # noqa: BLE001 - the one place where an unforeseen error becomes a dead letter
-            _log.exception("attempt_failed", delivery=leased.delivery)
+            _log.exception("attempt_failed", delivery=name)
             end = dead(DeadReason.INTERNAL, type(error).__name__)
-        del self.job_tasks[leased.delivery]  # from here on it must not be cancelled, and its slot is free
-        self._slot_freed.set()
-        await asyncio.sleep(0)  # the next job is leased before this one's end is written
-        try:
-            await self._record(leased, end)
-        except (RedisError, *CONNECTION_ERRORS) as error:
-            # The lease runs out, and whoever takes the job next goes on from what was saved.
-            _log.error("end_not_recorded", delivery=leased.delivery, error=str(error))
+        self.job_tasks.pop(name, None)  # from here on it must not be cancelled, and its slot is free
+        self._free_slot(name)
+        await asyncio.sleep(0)  # the next delivery is leased before this one's end is written
+        await self._record(lease, end)
 
-    async def _attempt(self, leased: _Leased) -> End:
-        """Check what stock arq would drop in silence, then call the handler."""
-        if leased.job is None:
-            return dead(DeadReason.DECODE, "the job is missing")
-        if leased.tries < 0:
-            return dead(DeadReason.DECODE, "the count of tries is not a number")
-        try:
-            job = _JOB.decode(leased.job)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return dead(DeadReason.DECODE, f"the job is unreadable: {error}")
-        function = self.functions.get(job.f)
-        if function is None:
-            return dead(DeadReason.DECODE, "the job names an unknown function")
-        end: End = await function.coroutine({"job_try": leased.tries}, leased.delivery, job.a[1])
-        return end
+    def _note_lost(self, lease: Lease) -> None:
+        metrics.LEASES_LOST.inc()
+        _log.warning("lease_lost", delivery=lease.delivery)
 
-    async def _record(self, leased: _Leased, end: End) -> None:
-        """Write the end, trying for as long as a lease lasts."""
+    async def _record(self, lease: Lease, end: End) -> None:
+        """Write the end, trying until it stands, the lease is lost, or this worker leaves.
+
+        A Redis that refuses keeps the delivery with us: to let it run again would only repeat what cannot be recorded.
+        """
         give_up = time.monotonic() + self._lease_s
+        pause_s = _REFUSED_S[0]
         while True:
             try:
-                kept = await (self._put_back(leased, end) if isinstance(end, Later) else self._finish(leased, end))
-            except _REDIS_AWAY:
-                if time.monotonic() > give_up:
-                    raise
-                await asyncio.sleep(_RECONNECT_S[0])
-                continue
-            if not kept:
-                _log.warning("lease_lost", delivery=leased.delivery)
+                await self._write(lease, end)
+            except LeaseLost:
+                self._note_lost(lease)
+            except RedisAway as error:
+                if time.monotonic() < give_up:
+                    await asyncio.sleep(_RECONNECT_S[0])
+                    continue
+                # The lease has run out, and whoever takes the delivery next goes on from what was saved.
+                _log.error("end_not_recorded", delivery=lease.delivery, error=str(error))
+            except RedisForbids as error:
+                metrics.ENDS_REFUSED.inc()
+                _log.error("end_refused_by_redis", delivery=lease.delivery, error=str(error), again_in_s=pause_s)
+                await self._first_of(asyncio.sleep(pause_s), self._stopping.wait())
+                if not self._stopping.is_set():
+                    pause_s = min(pause_s * 2, _REFUSED_S[1])
+                    continue
             return
 
-    async def _put_back(self, leased: _Leased, end: Later) -> bool:
-        name = leased.delivery
-        released = await self._ends.call(
-            self._release,
-            [keys.QUEUE, keys.WAKE, keys.lease(name), keys.tries(name)],
-            [name, self.id, int(end.delay_s * 1000), int(end.counts), keys.WAKE_TOKENS],
-        )
-        return bool(released)
+    async def _write(self, lease: Lease, end: End) -> None:
+        match end:
+            case Later():
+                await self._work.put_back(
+                    lease, pause_ms=int(end.delay_s * 1000), counts=end.counts, error=end.detail
+                )
+            case Parked():
+                await self._work.park(lease, end.trouble, has_asked=end.has_asked)
+            case Settled():
+                await self._settle(lease, end)
+            case _:
+                assert_never(end)
 
-    async def _finish(self, leased: _Leased, end: Settled) -> bool:
-        name, kept_for = leased.delivery, retention(end.outcome)
-        is_dead = end.outcome is RunOutcome.DEAD
-        record = {"outcome": end.outcome, "reason": end.reason or "", "detail": end.detail, "attempts": leased.tries}
-        settled = await self._ends.call(
-            self._settle,
-            [
-                *(keys.QUEUE, keys.job(name), keys.lease(name), keys.tries(name)),
-                *(keys.delivery(name), keys.run(name), keys.DEAD),
-            ],
-            [name, self.id, kept_for.delivery_ms, kept_for.run_ms, int(is_dead), *_flat({**record, **end.fields})],
+    async def _settle(self, lease: Lease, end: Settled) -> None:
+        await self._work.settle(
+            lease,
+            outcome=end.outcome,
+            reason=end.reason or "",
+            detail=end.detail,
+            retention=end.retention,
+            fields=end.fields,
         )
-        if settled:
-            metrics.RUNS.labels(end.outcome, end.reason or "").inc()
-            if end.route:
-                self._tally.add_run(end.route, end.outcome, name, trace_id=end.trace_id)
-            if is_dead:
-                _log.warning("dead_letter", delivery=name, reason=end.reason, detail=end.detail)
-        return bool(settled)
+        metrics.RUNS.labels(end.outcome, end.reason or "").inc()
+        if end.route:
+            self._tally.add_run(end.route, end.outcome, lease.delivery, trace_id=end.trace_id)
+        if end.outcome is RunOutcome.DEAD:
+            _log.warning("dead_letter", delivery=lease.delivery, reason=end.reason, detail=end.detail)
 
-    # --- keeping and giving up jobs ---
+    # --- keeping and giving up deliveries ---
 
     async def _renew_leases(self) -> None:
-        """Renew all leases in one round trip, three times in the life of each; give up the jobs that others took."""
+        """Renew all leases in one round trip, three times in the life of each; give up what others took."""
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            if not self.tasks:
-                continue
-            try:
-                lost = await self._renew([keys.QUEUE], [_PREFIXES[0], self.id, int(self._lease_s * 1000), *self.tasks])
-            except (RedisError, *CONNECTION_ERRORS) as error:
-                _log.warning("leases_not_renewed", running=len(self.tasks), error=str(error))
-                continue
-            for name in lost:
-                if task := self.job_tasks.get(name.decode()):
-                    metrics.LEASES_LOST.inc()
-                    task.cancel()
+            for group in {lease.group for lease in self._leases.values()}:
+                own = [lease for lease in self._leases.values() if lease.group == group]
+                try:
+                    lost = await self._work.renew(group, own, lease_ms=int(self._lease_s * 1000))
+                except (RedisAway, RedisForbids) as error:
+                    _log.warning("leases_not_renewed", running=len(own), error=str(error))
+                    continue
+                fences = {lease.delivery: lease.fence for lease in own}
+                self._give_up({name: fences[name] for name in lost})
+
+    def _give_up(self, lost: dict[DeliveryId, int]) -> None:
+        for name, fence in lost.items():
+            lease, task = self._leases.get(name), self.job_tasks.get(name)
+            if task is not None and lease is not None and lease.fence == fence:
+                task.cancel()  # what it then says of its end is refused, and counted
 
     async def _drain(self) -> None:
-        """Let running jobs finish within the grace period, then hand back the rest."""
+        """Let running attempts finish within the grace period, then hand back the rest."""
         if self.tasks:
             hurry: asyncio.Future[Any] = asyncio.create_task(self._hurry.wait())
             finished = asyncio.gather(*self.tasks.values(), return_exceptions=True)
@@ -316,9 +367,3 @@ class QueueWorker(Worker):
             for task in self.job_tasks.values():
                 task.cancel()
             await asyncio.wait(self.tasks.values(), timeout=0.1)
-
-
-def _flat(record: Mapping[str, str | bytes | int]) -> Iterator[str | bytes | int]:
-    for name, value in record.items():
-        yield name
-        yield value

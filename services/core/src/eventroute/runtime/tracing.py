@@ -42,6 +42,7 @@ PROVIDER: Final = "eventroute.provider"
 EVENT: Final = "eventroute.event"
 OUTCOME: Final = "eventroute.outcome"
 REASON: Final = "eventroute.reason"
+DETAIL: Final = "eventroute.detail"
 ATTEMPT: Final = "eventroute.attempt"
 GENAI_OPERATION: Final = "gen_ai.operation.name"
 GENAI_PROVIDER: Final = "gen_ai.provider.name"
@@ -53,6 +54,7 @@ GENAI_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 GENAI_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 GENAI_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 SINK_KIND: Final = "eventroute.sink.kind"
+SINK_NAME: Final = "eventroute.sink.name"
 
 _EXPORT_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _TRACEPARENT_PARTS: Final = 4

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from eventroute_worker.record import Records
+from eventroute.queue import Work
 from eventroute_worker.sinks.model import Result
 
 LOGGER: Final = "eventroute.answers"
@@ -18,19 +18,19 @@ LOGGER: Final = "eventroute.answers"
 class LogSinkWriter:
     """Writes answers to the log, whatever the level of the other lines is: they were asked for."""
 
-    def __init__(self, records: Records) -> None:
-        """Take where sinks are marked."""
-        self._records = records
+    def __init__(self, work: Work) -> None:
+        """Take the calls to the queue, where sinks are marked."""
+        self._work = work
         logging.getLogger(LOGGER).setLevel(logging.INFO)
         self._log = structlog.get_logger(LOGGER)
 
-    async def send(self, result: Result, position: int) -> None:
+    async def send(self, sink: str, result: Result) -> None:
         """Write the line, then mark the sink."""
         delivery, answer = result.delivery, result.answer
         self._log.info(
             "answer",
             delivery=delivery.id,
-            idempotency_key=result.idempotency_key(position),
+            idempotency_key=result.idempotency_key(sink),
             route=delivery.route,
             provider_event=delivery.event,
             outcome=answer.outcome,
@@ -38,4 +38,4 @@ class LogSinkWriter:
             text=answer.text,
             cost_usd=None if answer.cost_usd is None else str(answer.cost_usd),
         )
-        await self._records.mark_sink(delivery.id, position)
+        await self._work.mark_sink(result.lease, sink)

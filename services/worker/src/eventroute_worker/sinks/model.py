@@ -1,9 +1,10 @@
-"""What a sink is given, and how it says that it failed. Sinks raise `SinkFailed`, and Redis' own errors as they are."""
+"""What a sink is given, and how it says that it failed. Sinks raise `SinkFailed`, and the queue's own errors as they are."""
 
 from typing import NamedTuple
 
 from eventroute.delivery import Delivery
 from eventroute.errors import RetryLater
+from eventroute.queue import Lease
 from eventroute_worker.answer import Answer
 
 
@@ -14,10 +15,11 @@ class Result(NamedTuple):
     answer: Answer
     trace_id: str
     """32 hexadecimal digits; empty without a trace."""
+    lease: Lease
 
-    def idempotency_key(self, position: int) -> str:
-        """Name this answer at this sink: the same however often it is sent."""
-        return f"{self.delivery.id}:{position}"
+    def idempotency_key(self, sink: str) -> str:
+        """Name this answer at the sink of this name: the same however often it is sent."""
+        return f"{self.delivery.id}:{sink}"
 
 
 class SinkFailed(RetryLater):

@@ -1,30 +1,46 @@
-"""One connection to Redis that all requests of the process share: a write per loop turn, replies in order.
+"""A connection to Redis that all tasks of a process share: a write per loop turn, replies in order.
 
 Packing and parsing are hiredis'. A general client spends more on one command than a whole receipt may cost; this one
 knows nothing but requests and replies. It never repeats a command: a reply that was lost with the connection raises,
-the sender hears 503, and its retry meets the dedup claim if the command had been carried out.
+and whoever asked decides; a receiver's sender hears 503, and its retry meets the dedup claim if the command had been
+carried out.
+
+Large commands take a second connection, so that one that needs seconds on a slow network delays no other; and the
+deadline of a reply grows with what was sent before it.
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, cast
 
 import hiredis
+import redis.asyncio
+import redis.exceptions
 import structlog
+from redis._parsers.base import BaseParser
 
 from eventroute.errors import Refused
 from eventroute.runtime.redis import CONNECTION_ERRORS, find_primary
-from eventroute.runtime.redis_url import parse_redis_url
+from eventroute.runtime.redis_url import RedisUrl, parse_redis_url
+from eventroute.runtime.scripts import LOST, Argument, Script, refused
 from eventroute.runtime.tls import tls_context
 
 _REPLY_S: Final = 0.8
 """How long Redis may take for an answer; the sender is to hear 503 within a second, the look at the clock included."""
 
+_BYTES_PER_S: Final = 5_000_000
+"""What a slow network to Redis still carries: 24 MB get five seconds, half of the patience of most senders."""
+
+_LARGE_BYTES: Final = 65_536
+"""A command above it takes the second connection: at 5 MB/s it would keep others waiting for 13 ms. Arbitrary."""
+
 _GRACE_S: Final = 0.02  # one turn of the event loop, with some room
 _CONNECT_S: Final = 0.9
+_LOOK_S: Final = 0.005
 _RECONNECT_S: Final = 0.2  # mean pause between attempts, jittered
 
 _log = structlog.get_logger()
@@ -35,30 +51,93 @@ class LinkLostError(Exception):
 
 
 class RedisLink:
-    """A connection that keeps itself open."""
+    """Two connections that keep themselves open: one for ordinary commands, one for large ones."""
 
     def __init__(self, url: str) -> None:
         """Take a URL as `eventroute.runtime.redis_url` describes it, refused when it is wrong; `run` connects."""
-        self._url = parse_redis_url(url)
-        self._wire: _Wire | None = None
+        parsed = parse_redis_url(url)
+        self._ordinary, self._large = _Line(parsed), _Line(parsed)
 
     @property
     def is_up(self) -> bool:
         """Tell whether commands can be sent now."""
-        return self._wire is not None
+        return self._ordinary.wire is not None
 
-    def call(self, *command: bytes | str | float) -> Awaitable[Any]:
+    async def until_up(self, timeout_s: float) -> bool:
+        """Wait for the first connection; returns whether it is there."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not self.is_up:
+                    await asyncio.sleep(_LOOK_S)
+        return self.is_up
+
+    def call(self, *command: Argument) -> Awaitable[Any]:
         """Send one command, and await its reply.
 
         raises  `LinkLostError`, at once or when awaited, or `hiredis.ReplyError` with what Redis said
         """
-        if self._wire is None:
+        packed: bytes = hiredis.pack_command(command)
+        wire = (self._ordinary if len(packed) <= _LARGE_BYTES else self._large).wire
+        if wire is None:
             raise LinkLostError("not connected")
-        return self._wire.send(command)
+        return wire.send(packed)
 
     async def run(self) -> None:
-        """Keep the connection open for ever; an outage is logged when it begins and when it is over."""
-        is_told = False
+        """Keep both connections open for ever."""
+        await asyncio.gather(self._ordinary.run(is_told_of=True), self._large.run(is_told_of=False))
+
+
+class LinkCaller:
+    """Calls scripts over a link."""
+
+    def __init__(self, link: RedisLink) -> None:
+        """Take a link."""
+        self._link = link
+
+    async def __call__(self, script: Script, key: str, args: Sequence[Argument]) -> Any:
+        """Call a script: one round trip, or two when the server has to be told the source first."""
+        try:
+            try:
+                return await self._link.call("EVALSHA", script.sha, 1, key, *args)
+            except hiredis.ReplyError as error:
+                if not str(error).startswith("NOSCRIPT"):
+                    raise
+                return await self._link.call("EVAL", script.source, 1, key, *args)
+        except LinkLostError as error:
+            raise refused(LOST, str(error)) from error
+        except hiredis.ReplyError as error:
+            word, _, _ = str(error).partition(" ")
+            raise refused(word, str(error)) from error
+
+
+class LinkedRedis(redis.asyncio.Redis):  # type: ignore[misc] # redis-py's types are not looked at (pyproject.toml)
+    """redis-py's commands over a link, so that those of all tasks share a write; without blocking reads and pub/sub."""
+
+    def __init__(self, link: RedisLink) -> None:
+        """Take a link, which somebody else runs."""
+        super().__init__()
+        self._link = link
+
+    async def execute_command(self, *args: Any, **_options: Any) -> Any:
+        """Send a command; raises redis-py's errors."""
+        try:
+            return await self._link.call(*args)
+        except LinkLostError as error:
+            raise redis.exceptions.ConnectionError(str(error)) from error
+        except hiredis.ReplyError as error:
+            raise BaseParser.parse_error(str(error)) from error
+
+
+class _Line:
+    """A connection that keeps itself open."""
+
+    def __init__(self, url: RedisUrl) -> None:
+        self.wire: _Wire | None = None
+        self._url = url
+
+    async def run(self, *, is_told_of: bool) -> None:
+        """Keep the connection open for ever; an outage is logged when it begins and when it is over, once for both."""
+        is_told = not is_told_of
         while True:
             lost = asyncio.get_running_loop().create_future()
             try:
@@ -69,15 +148,17 @@ class RedisLink:
                     _log.warning("redis_unreachable", error=type(error).__name__, detail=str(error))
                 is_told = True
             else:
-                is_told = False
-                self._wire = wire
-                _log.info("redis_connected")
+                is_told = not is_told_of
+                self.wire = wire
+                if is_told_of:
+                    _log.info("redis_connected")
                 try:
                     await self._watch(wire, lost)
                 finally:
-                    self._wire = None
+                    self.wire = None
                     wire.close()
-                _log.warning("redis_connection_lost")
+                if is_told_of:
+                    _log.warning("redis_connection_lost")
             await asyncio.sleep(_RECONNECT_S * random.uniform(0.5, 1.5))
 
     async def _connect(self, lost: asyncio.Future[None]) -> "_Wire":
@@ -98,22 +179,22 @@ class RedisLink:
     async def _introduce(self, wire: "_Wire") -> None:
         """Sign in, choose the database, and hear that it is the right server and ready."""
         if login := self._url.login:
-            await wire.send(("AUTH", login.username, login.password.reveal()))
+            await wire.send(hiredis.pack_command(("AUTH", login.username, login.password.reveal())))
         if self._url.database:
-            await wire.send(("SELECT", self._url.database))
+            await wire.send(hiredis.pack_command(("SELECT", self._url.database)))
         if self._url.master is not None:
-            role, *_ = await wire.send(("ROLE",))
+            role, *_ = await wire.send(hiredis.pack_command(("ROLE",)))
             if role != b"master":
                 raise LinkLostError("not the primary (any more)")
-        await wire.send(("PING",))  # a server that is still loading says so here
+        await wire.send(hiredis.pack_command(("PING",)))  # a server that is still loading says so here
 
     async def _watch(self, wire: "_Wire", lost: asyncio.Future[None]) -> None:
         """Wait until the connection ends, and end it when Redis has stopped answering."""
         while not lost.done():
-            if wire.oldest_wait_s() > _REPLY_S:
+            if wire.is_overdue():
                 # When it was this process that stood still, the replies are there and only have to be read.
                 await asyncio.sleep(_GRACE_S)
-                if wire.oldest_wait_s() > _REPLY_S:
+                if wire.is_overdue():
                     return
             await asyncio.wait([lost], timeout=_REPLY_S / 10)
 
@@ -126,6 +207,7 @@ class _Wire(asyncio.Protocol):
         self._lost = lost
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._carried = 0.0
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
 
@@ -154,19 +236,24 @@ class _Wire(asyncio.Protocol):
         if not self._lost.done():
             self._lost.set_result(None)
 
-    def send(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+    def send(self, packed: bytes) -> asyncio.Future[Any]:
+        """Send a packed command at the end of this turn of the loop."""
         future = self._loop.create_future()
         if self._transport is None:
             future.set_exception(LinkLostError("connection lost"))
             return future
-        self._waiting.append((time.monotonic(), future))
+        now = time.monotonic()
+        # What is sent from now on follows what the network has not carried yet.
+        self._carried = max(self._carried, now) + len(packed) / _BYTES_PER_S
+        self._waiting.append((self._carried + _REPLY_S, future))
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(command))
+        self._unsent.append(packed)
         return future
 
-    def oldest_wait_s(self) -> float:
-        return time.monotonic() - self._waiting[0][0] if self._waiting else 0.0
+    def is_overdue(self) -> bool:
+        """Tell whether the oldest reply should have come by now."""
+        return bool(self._waiting) and time.monotonic() > self._waiting[0][0]
 
     def close(self) -> None:
         if self._transport is not None:

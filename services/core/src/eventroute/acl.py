@@ -12,21 +12,25 @@ Whoever deploys Redis prefixes the rules with what only the installation knows: 
 from typing import Final, NamedTuple
 
 from eventroute import keys
-from eventroute.ids import ClaimId, DeliveryId, RouteUid
+from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
+from eventroute.queue.keys import Group
 from eventroute.route_table import RECEIVER, WORKER
 
 _CONNECTION: Final = "+ping +select +role +client|setinfo"
 """Of every client: to sign in is always allowed; ROLE tells whether this still is the primary."""
 
-_CLAIM: Final = keys.claim(ClaimId("*"))
-_BUCKET: Final = keys.bucket(RouteUid("*"))
-_DELIVERY: Final = keys.delivery(DeliveryId("*"))
-_RUN: Final = keys.run(DeliveryId("*"))
-_STREAM: Final = keys.stream("*", "*")
-_HISTORY: Final = keys.history("*", "*")
-_JOB: Final = keys.job(DeliveryId("*"))
-_LEASE: Final = keys.lease(DeliveryId("*"))
-_TRIES: Final = keys.tries(DeliveryId("*"))
+_ALL: Final = Group("*")
+_ANY: Final = RoutePath("*")
+_CLAIM: Final = _ALL.claim(ClaimId("*"))
+_DELIVERY: Final = _ALL.delivery(DeliveryId("*"))
+_ROUTE: Final = _ALL.route(_ANY)
+_READY: Final = _ALL.ready(_ANY)
+_DEAD: Final = _ALL.dead(_ANY)
+_FINISHED: Final = tuple(_ALL.finished(kind, _ANY) for kind in ("bodies", "answers", "records"))
+_PARKED: Final = _ALL.parked("*")
+_PARKED_OF: Final = _ALL.parked_of("*")
+_STREAM: Final = _ALL.stream("*", "*")
+_HISTORY: Final = _ALL.history("*")
 _STATS: Final = keys.stats(RouteUid("*"))
 
 
@@ -41,7 +45,7 @@ def rules() -> dict[str, str]:
     """Map each user to its rules, without state and password: they start from a user who may do nothing."""
     return {
         "receiver": _rendered(f"{_CONNECTION} +time {_follow(RECEIVER.name)}", _RECEIVER),
-        "worker": _rendered(f"{_CONNECTION} +time +script|load {_follow(WORKER.name)}", _WORKER),
+        "worker": _rendered(f"{_CONNECTION} +time +info {_follow(WORKER.name)}", _WORKER),
         "operator": _rendered(f"{_CONNECTION} {_PUBLISHING}", _OPERATOR),
         "keda": _rendered(_CONNECTION, _KEDA),
         "reader": _rendered(_CONNECTION, _READER),
@@ -76,32 +80,45 @@ _PUBLISHING: Final = (
     f"+multi +exec +discard +unwatch +publish &{keys.table_changed(RECEIVER.name)} &{keys.table_changed(WORKER.name)}"
 )
 
+# Every script declares its group's prefix, which is no key, and is bound by the commands that it then calls.
+_SCRIPTS: Final = _Grant("+eval +evalsha", _all(_ALL.prefix))
+
+# What the queue's scripts do, in the order of `queue/lua`. A receiver writes deliveries and reads none.
 _RECEIVER: Final = (
     *_served(RECEIVER.name),
-    _Grant("+eval +evalsha", _all(keys.QUEUE, keys.WAKE, keys.DEAD, _BUCKET, _DELIVERY, _JOB, _CLAIM)),
+    _SCRIPTS,
     _Grant("+get +set", _all(_CLAIM)),
-    _Grant("+set", (f"%W~{_DELIVERY}", f"%W~{_JOB}")),
-    _Grant("+exists", (f"%R~{_JOB}",)),
-    _Grant("+zadd +zcard +zcount", _all(keys.QUEUE)),
-    _Grant("+zadd", (f"%W~{keys.DEAD}",)),
-    _Grant("+lpush +ltrim", _all(keys.WAKE)),
-    _Grant("+hmget +hset +pexpire", _all(_BUCKET)),
+    _Grant("+hset +hdel +pexpire +persist", (f"%W~{_DELIVERY}",)),
+    _Grant("+hmget +hget +hset +hincrby", _all(_ALL.usage, _ROUTE)),
+    _Grant("+sadd", (f"%W~{_ALL.routes}",)),
+    _Grant("+zadd", (f"%W~{_READY}",)),
+    _Grant("+zcard", (f"%R~{_READY}",)),
+    _Grant("+zadd +zrange", _all(_ALL.rotation)),
+    _Grant("+zscore +zadd +zrem", _all(_DEAD)),
+    _Grant("+hexists", (f"%R~{_ALL.held}",)),
+    _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
+    _Grant("+zcard +zcount", (f"%R~{_ALL.running}", f"%R~{_ALL.later}", f"%R~{_ALL.suspects}")),
 )
 
 _WORKER: Final = (
     *_served(WORKER.name),
+    _SCRIPTS,
     _Grant(
-        "+eval +evalsha",
-        _all(keys.QUEUE, keys.WAKE, keys.DEAD, _DELIVERY, _RUN, _STREAM, _HISTORY, _JOB, _LEASE, _TRIES),
+        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hsetnx +hdel +hincrby +persist +pexpire +unlink",
+        _all(_DELIVERY),
     ),
-    _Grant("+zadd +zrem +zscore +zscan +zrangebyscore", _all(keys.QUEUE)),
-    _Grant("+blpop +lpush +ltrim +del", _all(keys.WAKE)),
-    _Grant("+zadd +zrem +zremrangebyscore", _all(keys.DEAD)),
-    _Grant("+get +mget +set +incr +decr +pexpire +del", _all(_JOB, _LEASE, _TRIES)),
-    _Grant("+exists", _all(_JOB, _DELIVERY)),
-    _Grant("+get +persist +pexpire", _all(_DELIVERY)),
-    _Grant("+hget +hgetall +hexists +hset +hsetnx +hdel +persist +pexpire", _all(_RUN)),
-    _Grant("+lrange +lpush +ltrim +expire", _all(_HISTORY)),
+    _Grant("+hget +hmget +hset +hdel +hincrby", _all(_ALL.usage, _ROUTE)),
+    _Grant("+zadd +zrem +zcard +zscore +zrange +zrangebyscore +zpopmin", _all(_READY, _DEAD, *_FINISHED, _PARKED)),
+    _Grant(
+        "+zadd +zrem +zcard +zscore +zrange +zrangebyscore +zcount",
+        _all(_ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects),
+    ),
+    _Grant("+get +set +del +exists +pexpire", _all(_ALL.solo, _ALL.keeper)),
+    _Grant("+hget +hgetall +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
+    _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
+    _Grant("+sscan +smembers", (f"%R~{_ALL.routes}",)),
+    _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
+    _Grant("+zrevrangebyscore +zadd +zremrangebyrank +expire", _all(_HISTORY)),
     _Grant("+xadd", (f"%W~{_STREAM}",)),
 )
 

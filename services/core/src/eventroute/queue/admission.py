@@ -1,0 +1,106 @@
+"""Admission: one call turns the events of a verified request into queued work, or says why not now.
+
+Success means durable: claims, deliveries, their places in the queue and the wake-up of a worker are written in one
+atomic step, before the sender gets its answer.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from eventroute.delivery import Delivery, encode_delivery
+from eventroute.ids import Claim, DeliveryId, RoutePath
+from eventroute.outcome import DeadReason
+from eventroute.queue.keys import group_of
+from eventroute.queue.scripts import ADMIT
+from eventroute.route_table import RateLimit
+from eventroute.runtime.scripts import Argument, Caller
+
+
+class Candidate(NamedTuple):
+    """A delivery that asks for admission, and what no other delivery may have claimed."""
+
+    delivery: Delivery
+    claims: Sequence[Claim]
+    dead: tuple[DeadReason, str] | None = None
+    """Keep it as a dead letter, for this reason and with these words for people."""
+
+
+class Limits(NamedTuple):
+    """Above which nothing more is admitted."""
+
+    depth: int
+    """Deliveries queued."""
+    bytes: int
+    """Of deliveries queued; 0 = any."""
+
+
+class New(NamedTuple):
+    """It is queued, or kept as the dead letter that it was said to be."""
+
+    delivery: DeliveryId
+
+
+class Repeat(NamedTuple):
+    """Nothing was done: it was accepted before, under this id."""
+
+    delivery: DeliveryId
+
+
+class Again(NamedTuple):
+    """It was accepted before and ended as a dead letter, which now runs again, under its old id."""
+
+    delivery: DeliveryId
+
+
+class Admitted(NamedTuple):
+    """What became of each candidate."""
+
+    fates: Sequence[New | Repeat | Again]
+
+
+class Limited(NamedTuple):
+    """The route's rate limit is used up; nothing was written."""
+
+    wait_s: float
+
+
+class Full(NamedTuple):
+    """The queue is full, or the route has its share of it; nothing was written."""
+
+    what: Literal["queue", "route"]
+
+
+class Admissions:
+    """The receiver's way into the queue."""
+
+    def __init__(self, call: Caller, *, limits: Limits, groups: int = 1) -> None:
+        """Take what calls scripts."""
+        self._call = call
+        self._groups = groups
+        self.limits = limits
+        """May be changed at any time."""
+
+    async def admit(
+        self, path: RoutePath, candidates: Sequence[Candidate], *, rate: RateLimit | None, traceparent: str = ""
+    ) -> Admitted | Limited | Full:
+        """Queue all candidates that are new, or none; raises `RedisAway` or `RedisForbids`."""
+        depth, size = self.limits
+        args: list[Argument] = [path, depth, size, rate.per_second if rate else 0, rate.burst if rate else 0, traceparent]
+        for delivery, claims, dead in candidates:
+            reason, detail = dead or ("", "")
+            args += (delivery.id, encode_delivery(delivery), reason, detail, len(claims))
+            for claim in claims:
+                args += (claim.id, claim.lifetime_s * 1000)
+        status, *rest = await self._call(ADMIT, group_of(path, self._groups).prefix, args)
+        if status == b"limited":
+            return Limited(rest[0] / 1000)
+        if status == b"full":
+            return Full("route" if rest[0] == b"route" else "queue")
+        return Admitted([_fate(said, each.delivery.id) for said, each in zip(rest, candidates, strict=True)])
+
+
+def _fate(said: bytes, own: DeliveryId) -> New | Repeat | Again:
+    if not said:
+        return New(own)
+    first = DeliveryId(said[1:].decode())
+    return Again(first) if said.startswith(b"r") else Repeat(first)

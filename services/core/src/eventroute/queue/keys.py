@@ -1,0 +1,135 @@
+"""Keys of the queue: one home, one docstring each, with type, content, writers and lifetime.
+
+All keys of a group begin with `er:{gK}:`. The braces are a hash tag: in a Redis Cluster the keys of a group lie on one
+server, so that every script touches one. A namespace belongs to one group, `zlib.crc32` of its name modulo the number of
+groups, which is 1 unless the installation is larger than one server.
+
+The scripts build the same names (`lua/lib.lua`); a test holds the two against each other.
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from eventroute.ids import ClaimId, DeliveryId, RoutePath
+
+PREFIX: Final = "er:{g%s}:"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The keys of one group."""
+
+    number: int | str
+    """`*` makes patterns for access rules of all groups."""
+
+    @property
+    def prefix(self) -> str:
+        """What all keys begin with, and the one key that scripts declare. No key of its own."""
+        return PREFIX % self.number
+
+    @property
+    def usage(self) -> str:
+        """HASH: `depth` and `bytes` of what is queued, `seq`, the order of acceptance. Kept."""
+        return f"{self.prefix}usage"
+
+    @property
+    def rotation(self) -> str:
+        """ZSET, path → turn: routes that are not held and have ready deliveries. The lowest is next."""
+        return f"{self.prefix}rotation"
+
+    @property
+    def later(self) -> str:
+        """ZSET, delivery id → when it is due, Unix ms: deliveries that wait for a time."""
+        return f"{self.prefix}later"
+
+    @property
+    def running(self) -> str:
+        """ZSET, delivery id → end of its lease, Unix ms. Worker renews."""
+        return f"{self.prefix}running"
+
+    @property
+    def suspects(self) -> str:
+        """ZSET, delivery id → since when, Unix ms: what may have killed its worker, to be leased alone."""
+        return f"{self.prefix}suspects"
+
+    @property
+    def solo(self) -> str:
+        """STRING, the worker that may lease a suspect; lives as a lease."""
+        return f"{self.prefix}solo"
+
+    @property
+    def held(self) -> str:
+        """HASH, path → JSON of reason, detail, since (Unix ms): routes that take no turns."""
+        return f"{self.prefix}held"
+
+    @property
+    def causes(self) -> str:
+        """HASH, cause → JSON: standing faults of a key or model, for which deliveries are parked."""
+        return f"{self.prefix}causes"
+
+    @property
+    def probed(self) -> str:
+        """HASH, cause → when it was last seen whether the fault still stands, Unix ms."""
+        return f"{self.prefix}probed"
+
+    @property
+    def wake(self) -> str:
+        """LIST of at most 64 tokens. Whoever makes something ready pushes, an idle worker pops by BLPOP."""
+        return f"{self.prefix}wake"
+
+    @property
+    def routes(self) -> str:
+        """SET of the paths that ever had a delivery here. Kept."""
+        return f"{self.prefix}routes"
+
+    @property
+    def keeper(self) -> str:
+        """STRING, the worker that keeps the queue in order; lives some seconds."""
+        return f"{self.prefix}keeper"
+
+    def delivery(self, delivery: DeliveryId) -> str:
+        """HASH, a delivery and all that is known of it. Its fields stand in `eventroute.queue`'s docstring."""
+        return f"{self.prefix}d:{delivery}"
+
+    def claim(self, claim: ClaimId) -> str:
+        """STRING, the id of the delivery that took the claim. Receiver writes; lives as the claim says."""
+        return f"{self.prefix}c:{claim}"
+
+    def route(self, path: RoutePath) -> str:
+        """HASH: a route's `depth`, `bytes`, token bucket, retention, bytes of its dead letters. Kept."""
+        return f"{self.prefix}route:{path}"
+
+    def ready(self, path: RoutePath) -> str:
+        """ZSET, delivery id → order of acceptance."""
+        return f"{self.prefix}ready:{path}"
+
+    def dead(self, path: RoutePath) -> str:
+        """ZSET, delivery id → when it became a dead letter, Unix ms; bounded in number and bytes."""
+        return f"{self.prefix}dead:{path}"
+
+    def finished(self, kind: str, path: RoutePath) -> str:
+        """ZSET, delivery id → when it ended, Unix ms. `bodies`, `answers` or `records`: the largest that is kept."""
+        return f"{self.prefix}{kind}:{path}"
+
+    def parked(self, cause: str) -> str:
+        """ZSET, delivery id → order of acceptance: deliveries that wait until a cause is mended."""
+        return f"{self.prefix}parked:{cause}"
+
+    def parked_of(self, cause: str) -> str:
+        """HASH, path → how many of its deliveries are parked for this cause."""
+        return f"{self.prefix}parked_of:{cause}"
+
+    def history(self, scope: str) -> str:
+        """ZSET, entry → order of receipt: what is remembered of an entity; lives for the route's history TTL."""
+        return f"{self.prefix}history:{scope}"
+
+    def stream(self, namespace: str, name: str) -> str:
+        """STREAM of answers, a `stream` sink of the namespace's routes; capped, kept. Anybody reads."""
+        return f"{self.prefix}stream:{namespace}/{name}"
+
+
+def group_of(path: RoutePath, groups: int) -> Group:
+    """Find the group of a route, which is that of its namespace."""
+    namespace, _, _ = path.partition("/")
+    return Group(zlib.crc32(namespace.encode()) % groups)

@@ -1,0 +1,116 @@
+#!lua
+-- Admits the deliveries of one request: all that are new, or none. Every check comes before the first write, and the
+-- first line makes the server refuse the whole script when memory is full, instead of failing in its middle.
+--
+-- ARGV     1 the route's path  2 max deliveries queued  3 max bytes queued, 0 = any
+--          4 the route's rate per second, 0 = any  5 its burst  6 traceparent of the receipt, may be empty
+--          then per item: delivery id, body, reason and detail of a dead letter (empty for work), number of claims,
+--          and per claim: the claim, its lifetime in ms
+-- returns  {"ok", per item "" when admitted, "d" and the id of the delivery that it repeats, or "r" and that id when the
+--          first one was a dead letter and runs again}
+--          {"full", "queue" or "route"} or {"limited", ms to wait}; then nothing was written
+--
+-- A route may hold as much as is left free: a single flood takes half of the queue, two take a third each, and a route
+-- with nothing queued finds room whoever floods.
+
+local path, max_depth, max_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local rate, burst = tonumber(ARGV[4]), tonumber(ARGV[5])
+
+local reply, fresh, taken, revived = {'ok'}, {}, {}, {}
+local work, bytes, letters = 0, 0, 0
+local trace = ARGV[6] ~= '' and {'trace', ARGV[6]} or {}
+local arg = 7
+while arg <= #ARGV do
+  local item = {id = ARGV[arg], body = ARGV[arg + 1], reason = ARGV[arg + 2], detail = ARGV[arg + 3], claims = {}}
+  local count = tonumber(ARGV[arg + 4])
+  local first = false
+  for i = 1, count do
+    local claim, lifetime = P .. 'c:' .. ARGV[arg + 3 + 2 * i], ARGV[arg + 4 + 2 * i]
+    item.claims[i] = {claim, lifetime}
+    first = first or taken[claim] or redis.call('GET', claim)
+  end
+  if first and item.reason == '' and not revived[first] and redis.call('ZSCORE', dead(path), first) then
+    revived[first] = true
+    item.id, item.again = first, true
+  end
+  if first and not item.again then
+    reply[#reply + 1] = 'd' .. first
+  else
+    reply[#reply + 1] = item.again and 'r' .. first or ''
+    fresh[#fresh + 1] = item
+    for _, claim in ipairs(item.claims) do taken[claim[1]] = item.id end
+    if item.reason == '' then
+      work, bytes = work + 1, bytes + #item.body
+    else
+      letters = letters + #item.body
+    end
+  end
+  arg = arg + 5 + 2 * count
+end
+
+-- A request of nothing but repeats costs the sender nothing: it is answered, and so not sent again.
+if #fresh == 0 then
+  return reply
+end
+
+local own = redis.call('HMGET', route(path), 'depth', 'bytes', 'tokens', 'filled', 'dead_bytes')
+local all = redis.call('HMGET', USAGE, 'depth', 'bytes', 'seq')
+local depth, size = tonumber(all[1]) or 0, tonumber(all[2]) or 0
+local own_depth, own_size = tonumber(own[1]) or 0, tonumber(own[2]) or 0
+if work > 0 then
+  if depth + work > max_depth or (max_bytes > 0 and size + bytes > max_bytes) then
+    return {'full', 'queue'}
+  end
+  if own_depth + work > max_depth - depth or (max_bytes > 0 and own_size + bytes > max_bytes - size) then
+    return {'full', 'route'}
+  end
+end
+if letters > 0 and (tonumber(own[5]) or 0) + letters > DEAD_BYTES then
+  return {'full', 'route'}
+end
+
+local filled = {}
+if rate > 0 then
+  local elapsed = math.max(0, now - (tonumber(own[4]) or now))
+  local tokens = math.min(burst, (tonumber(own[3]) or burst) + elapsed * rate / 1000)
+  -- A batch larger than the bucket takes all of it: it could never be admitted otherwise.
+  local cost = math.min(burst, #fresh)
+  if tokens < cost then
+    return {'limited', math.ceil((cost - tokens) * 1000 / rate)}
+  end
+  filled = {'tokens', tokens - cost, 'filled', now}
+end
+
+if not own[1] then
+  redis.call('SADD', P .. 'routes', path)
+end
+local seq = tonumber(all[3]) or 0
+redis.call('HSET', USAGE, 'depth', depth + work, 'bytes', size + bytes, 'seq', seq + #fresh)
+redis.call('HSET', route(path), 'depth', own_depth + work, 'bytes', own_size + bytes, unpack(filled))
+for _, item in ipairs(fresh) do
+  seq = seq + 1
+  local key = delivery(item.id)
+  for _, claim in ipairs(item.claims) do
+    redis.call('SET', claim[1], item.id, 'PX', claim[2])
+  end
+  if item.again then
+    redis.call('ZREM', dead(path), item.id)
+    redis.call('HINCRBY', route(path), 'dead_bytes', -#item.body)
+    redis.call('PERSIST', key)
+    redis.call('HDEL', key, 'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'due', 'stage')
+    redis.call('HSET', key, 'since', now)
+  end
+  redis.call('HSET', key, 'body', item.body, 'path', path, 'seq', seq, 'at', now, unpack(trace))
+  if item.reason == '' then
+    redis.call('ZADD', ready(path), seq, item.id)
+  else
+    redis.call('HSET', key, 'state', 'dead', 'outcome', 'dead', 'reason', item.reason, 'detail', item.detail, 'finished', now)
+    redis.call('PEXPIRE', key, DEAD_MS + DAY_MS)
+    redis.call('ZADD', dead(path), now, item.id)
+    redis.call('HINCRBY', route(path), 'dead_bytes', #item.body)
+  end
+end
+if work > 0 and join(path) then
+  wake(work)
+end
+return reply

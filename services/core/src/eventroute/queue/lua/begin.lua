@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- Begins an attempt: it counts from here on. The record comes back as it was, so that the attempt goes on from what
+-- earlier ones have saved.
+--
+-- ARGV     1 delivery id  2 fence  3 traceparent of this attempt, may be empty
+-- returns  {now in ms, attempts including this one, field, value, ...}, or nil when the lease is lost
+
+local id, key = ARGV[1], delivery(ARGV[1])
+if not holds(id, ARGV[2]) then
+  return false
+end
+local fields = redis.call('HGETALL', key)
+local attempts = redis.call('HINCRBY', key, 'attempts', 1)
+redis.call('HSET', key, 'stage', 'begun')
+redis.call('HDEL', key, 'probe')
+if ARGV[3] ~= '' then
+  redis.call('HSET', key, 'last_traceparent', ARGV[3])
+end
+return {tostring(now), attempts, unpack(fields)}

@@ -1,0 +1,105 @@
+#!lua flags=allow-oom
+-- Leases ready deliveries to a worker, the routes taking turns; before that, what is due later becomes ready, and what
+-- was leased by a worker that has not been heard of is ready again.
+--
+-- A delivery whose attempt was cut short before it asked Claude, or for the second time, may be what killed its worker.
+-- Such suspects are leased alone, to one worker at a time that runs nothing else: a worker that runs something hears
+-- "drain" and takes nothing more until it is idle.
+--
+-- ARGV     1 worker id  2 lease in ms  3 how many, at most  4 how many the worker runs
+--          5.. paths of routes that have enough of the worker's slots already
+-- returns  {now in ms, when something else is due in ms or nil, "" or "drain", {id, path, fence, when it was ready in ms,
+--          "1" when it runs alone, traceparent of its receipt}, ...}
+
+local PROMOTED = 200 -- of what is due later or over its lease, per call: some 2 ms of Redis' time. Arbitrary
+
+local worker, lease_ms, wanted, busy = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, PROMOTED)) do
+  redis.call('ZREM', LATER, id)
+  local of = redis.call('HMGET', delivery(id), 'path', 'seq')
+  if of[1] then
+    redis.call('HDEL', delivery(id), 'state')
+    make_ready(of[1], id, of[2])
+  end
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', RUNNING, '-inf', now, 'LIMIT', 0, PROMOTED)) do
+  local of = redis.call('HMGET', delivery(id), 'path', 'seq', 'stage')
+  end_lease(id)
+  if of[1] then
+    redis.call('HDEL', delivery(id), 'state', 'stage')
+    redis.call('HSET', delivery(id), 'due', now)
+    if of[3] and (redis.call('HINCRBY', delivery(id), 'cuts', 1) > 1 or of[3] == 'begun') then
+      redis.call('ZADD', SUSPECTS, now, id)
+      wake(1)
+    else
+      make_ready(of[1], id, of[2])
+    end
+  end
+end
+
+local crowded = {}
+for i = 5, #ARGV do
+  crowded[ARGV[i]] = true
+end
+
+local answer = {tostring(now), false, ''}
+
+local function lease(id, path, alone)
+  local key = delivery(id)
+  local fence = redis.call('HINCRBY', key, 'fence', 1)
+  local of = redis.call('HMGET', key, 'due', 'at', 'trace')
+  redis.call('HSET', key, 'state', 'running', unpack(alone and {'alone', '1'} or {}))
+  redis.call('ZADD', RUNNING, now + lease_ms, id)
+  answer[#answer + 1] = {id, path, tostring(fence), of[1] or of[2] or tostring(now), alone and '1' or '', of[3] or ''}
+end
+
+local suspect = redis.call('ZRANGE', SUSPECTS, 0, 0)[1]
+if suspect and wanted > 0 then
+  local holder = redis.call('GET', SOLO)
+  if not holder or holder == worker then
+    redis.call('SET', SOLO, worker, 'PX', lease_ms)
+    if busy == 0 then
+      redis.call('ZREM', SUSPECTS, suspect)
+      lease(suspect, redis.call('HGET', delivery(suspect), 'path') or '', true)
+    else
+      answer[3] = 'drain'
+    end
+    wanted = 0
+  end
+end
+
+local function next_turn()
+  for _, path in ipairs(redis.call('ZRANGE', ROTATION, 0, #ARGV - 4)) do
+    if not crowded[path] then
+      return path
+    end
+  end
+end
+
+while wanted > 0 do
+  local path = next_turn()
+  if not path then
+    redis.call('DEL', WAKE) -- whoever makes something ready pushes a new token
+    break
+  end
+  local first = redis.call('ZPOPMIN', ready(path))
+  if redis.call('ZCARD', ready(path)) == 0 then
+    redis.call('ZREM', ROTATION, path)
+  else
+    local last = redis.call('ZRANGE', ROTATION, -1, -1, 'WITHSCORES')
+    redis.call('ZADD', ROTATION, tonumber(last[2]) + 1, path)
+  end
+  if first[1] then
+    lease(first[1], path, false)
+    wanted = wanted - 1
+  end
+end
+
+local later = redis.call('ZRANGE', LATER, 0, 0, 'WITHSCORES')[2]
+local over = redis.call('ZRANGE', RUNNING, 0, 0, 'WITHSCORES')[2]
+if later or over then
+  answer[2] = tostring(math.min(tonumber(later) or math.huge, tonumber(over) or math.huge))
+end
+return answer

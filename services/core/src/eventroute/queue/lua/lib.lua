@@ -1,0 +1,126 @@
+-- What the scripts of the queue share; it is put in front of each of them.
+--
+-- KEYS[1]  the group's prefix, `er:{g0}:`. It is no key: it says on which server of a cluster the script runs, and every
+--          key is built of it, so that no script can touch two of them.
+--
+-- Each transition of a delivery has one function here or one script; a set's name stands here once.
+
+local P = KEYS[1]
+local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
+local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
+local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
+local DAY_MS = 86400 * 1000
+local DEAD_MS = 30 * DAY_MS -- a month for somebody to look. Arbitrary
+local DEAD_MAX, DEAD_BYTES = 10000, 32 * 1024 * 1024 -- of one route, so that it cannot fill Redis. Arbitrary
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function delivery(id) return P .. 'd:' .. id end
+local function ready(path) return P .. 'ready:' .. path end
+local function route(path) return P .. 'route:' .. path end
+local function dead(path) return P .. 'dead:' .. path end
+local function finished(kind, path) return P .. kind .. ':' .. path end
+local function parked(cause) return P .. 'parked:' .. cause end
+
+local function wake(count)
+  for _ = 1, math.min(count, WAKE_TOKENS) do
+    redis.call('LPUSH', WAKE, '1')
+  end
+  redis.call('LTRIM', WAKE, 0, WAKE_TOKENS - 1)
+end
+
+-- A route with ready deliveries takes its turn, the last one; unless it is held.
+local function join(path)
+  if redis.call('HEXISTS', HELD, path) == 1 then
+    return false
+  end
+  local last = redis.call('ZRANGE', ROTATION, -1, -1, 'WITHSCORES')
+  redis.call('ZADD', ROTATION, 'NX', (tonumber(last[2]) or 0) + 1, path)
+  return true
+end
+
+local function make_ready(path, id, seq)
+  redis.call('ZADD', ready(path), seq, id)
+  if join(path) then
+    wake(1)
+  end
+end
+
+local function charge(path, count, bytes)
+  redis.call('HINCRBY', USAGE, 'depth', count)
+  redis.call('HINCRBY', USAGE, 'bytes', bytes)
+  redis.call('HINCRBY', route(path), 'depth', count)
+  redis.call('HINCRBY', route(path), 'bytes', bytes)
+end
+
+-- Whether a worker still has the lease that it acts under.
+local function holds(id, fence)
+  return redis.call('HGET', delivery(id), 'fence') == fence and redis.call('ZSCORE', RUNNING, id)
+end
+
+-- A lease ends; a delivery that was taken alone makes room for the next one.
+local function end_lease(id)
+  redis.call('ZREM', RUNNING, id)
+  if redis.call('HDEL', delivery(id), 'alone') == 1 then
+    redis.call('DEL', SOLO)
+  end
+end
+
+local function drop_dead(path, id)
+  redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', delivery(id), 'body'))
+  redis.call('ZREM', dead(path), id)
+  redis.call('UNLINK', delivery(id))
+end
+
+local function bound_dead(path)
+  local letters = dead(path)
+  while redis.call('ZCARD', letters) > DEAD_MAX
+      or (tonumber(redis.call('HGET', route(path), 'dead_bytes')) or 0) > DEAD_BYTES do
+    local oldest = redis.call('ZRANGE', letters, 0, 0)[1]
+    if not oldest then
+      redis.call('HSET', route(path), 'dead_bytes', 0)
+      return
+    end
+    drop_dead(path, oldest)
+    redis.call('HINCRBY', route(path), 'dead_dropped', 1)
+  end
+end
+
+-- The delivery has left the queue's sets; it stays as a dead letter, the oldest of its route making room.
+local function bury(path, id, reason, detail)
+  redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
+  redis.call('PEXPIRE', delivery(id), DEAD_MS + DAY_MS) -- the keeper comes first, and takes it off the account
+  redis.call('ZADD', dead(path), now, id)
+  redis.call('HINCRBY', route(path), 'dead_bytes', redis.call('HSTRLEN', delivery(id), 'body'))
+end
+
+-- What is finished sheds its body, then its answer, then its record; each delivery stands in one of three sets by the
+-- time of its end. `upto` is the end before which a phase is over.
+local function shed(path, kind, upto, count)
+  local ids = redis.call('ZRANGEBYSCORE', finished(kind, path), '-inf', upto, 'WITHSCORES', 'LIMIT', 0, count)
+  for i = 1, #ids, 2 do
+    local id, time = ids[i], ids[i + 1]
+    redis.call('ZREM', finished(kind, path), id)
+    if kind == 'bodies' then
+      redis.call('HDEL', delivery(id), 'body')
+      redis.call('ZADD', finished('answers', path), time, id)
+    elseif kind == 'answers' then
+      redis.call('HDEL', delivery(id), 'answer')
+      redis.call('ZADD', finished('records', path), time, id)
+    else
+      redis.call('UNLINK', delivery(id))
+    end
+  end
+  return #ids / 2
+end
+
+-- Shed what is over by the route's retention, some of each phase; returns how much was shed.
+local function shed_due(path, count)
+  local keep = redis.call('HMGET', route(path), 'keep_bodies', 'keep_answers', 'keep_records')
+  local done = 0
+  for i, kind in ipairs({'bodies', 'answers', 'records'}) do
+    done = done + shed(path, kind, now - (tonumber(keep[i]) or 0), count)
+  end
+  return done
+end

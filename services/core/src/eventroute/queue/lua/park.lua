@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- Parks a delivery until a standing fault of a key or model is mended; it costs nothing while it waits.
+--
+-- ARGV     1 delivery id  2 fence  3 the route's path  4 cause  5 what is wrong, as JSON  6 why, for whoever looks
+--          7 "1" when this one has just asked and heard of the fault
+-- returns  1, or 0 when the lease is lost
+
+local id, key, path, cause = ARGV[1], delivery(ARGV[1]), ARGV[3], ARGV[4]
+if not holds(id, ARGV[2]) then
+  return 0
+end
+end_lease(id)
+local of = redis.call('HMGET', key, 'stage', 'seq')
+if of[1] then
+  redis.call('HINCRBY', key, 'attempts', -1)
+end
+redis.call('HDEL', key, 'stage', 'due')
+redis.call('HSET', key, 'state', 'held', 'cause', cause, 'last_error', ARGV[6])
+redis.call('ZADD', parked(cause), of[2], id)
+redis.call('HSETNX', P .. 'causes', cause, ARGV[5])
+redis.call('HINCRBY', P .. 'parked_of:' .. cause, path, 1)
+if ARGV[7] == '1' then
+  redis.call('HSET', P .. 'probed', cause, now)
+end
+return 1

@@ -1,0 +1,31 @@
+#!lua flags=allow-oom
+-- Ends a delivery: its outcome is written, its share of the queue is free, and its record begins to age.
+--
+-- ARGV     1 delivery id  2 fence  3 the route's path  4 outcome  5 reason  6 detail
+--          7 how long to keep the body, 8 the answer, 9 the record, in ms  10.. field, value, ... of the record
+-- returns  1, or 0 when the lease is lost
+
+local SHED = 4 -- of each phase: more than one delivery ends with. Arbitrary
+
+local id, key, path = ARGV[1], delivery(ARGV[1]), ARGV[3]
+if not holds(id, ARGV[2]) then
+  return 0
+end
+end_lease(id)
+charge(path, -1, -redis.call('HSTRLEN', key, 'body'))
+redis.call('HDEL', key, 'stage', 'due', 'waits', 'cuts')
+if #ARGV > 9 then
+  redis.call('HSET', key, unpack(ARGV, 10))
+end
+if ARGV[4] == 'dead' then
+  bury(path, id, ARGV[5], ARGV[6])
+  bound_dead(path)
+  return 1
+end
+redis.call('HDEL', key, 'last_error', 'reason')
+redis.call('HSET', key, 'state', 'settled', 'outcome', ARGV[4], 'detail', ARGV[6], 'finished', now)
+redis.call('HSET', route(path), 'keep_bodies', ARGV[7], 'keep_answers', ARGV[8], 'keep_records', ARGV[9])
+redis.call('PEXPIRE', key, ARGV[9])
+redis.call('ZADD', finished('bodies', path), now, id)
+shed_due(path, SHED)
+return 1

@@ -1,0 +1,31 @@
+#!lua flags=allow-oom
+-- Makes parked deliveries ready again, in their order: all of a cause when it is mended, or one to see whether it is.
+--
+-- ARGV     1 cause  2 how many, at most  3 ms since the last probe before which a probe does nothing; empty: it is mended
+-- returns  how many were made ready, and how many still wait
+
+local cause, count = ARGV[1], tonumber(ARGV[2])
+local is_probe = ARGV[3] ~= ''
+if is_probe and now - (tonumber(redis.call('HGET', P .. 'probed', cause)) or 0) < tonumber(ARGV[3]) then
+  return {0, redis.call('ZCARD', parked(cause))}
+end
+local ids = redis.call('ZRANGE', parked(cause), 0, count - 1)
+for _, id in ipairs(ids) do
+  redis.call('ZREM', parked(cause), id)
+  local of = redis.call('HMGET', delivery(id), 'path', 'seq')
+  if of[1] then
+    redis.call('HDEL', delivery(id), 'state', 'cause')
+    redis.call('HSET', delivery(id), 'due', now, unpack(is_probe and {'probe', '1'} or {}))
+    redis.call('HINCRBY', P .. 'parked_of:' .. cause, of[1], -1)
+    make_ready(of[1], id, of[2])
+  end
+end
+local left = redis.call('ZCARD', parked(cause))
+if is_probe then
+  redis.call('HSET', P .. 'probed', cause, now)
+elseif left == 0 then
+  redis.call('HDEL', P .. 'causes', cause)
+  redis.call('HDEL', P .. 'probed', cause)
+  redis.call('DEL', P .. 'parked_of:' .. cause)
+end
+return {#ids, left}

@@ -1,0 +1,31 @@
+"""The queue's scripts, read once: `lua/*.lua`, whose headers are their contracts."""
+
+from typing import Final
+
+from eventroute.runtime.scripts import Script
+
+
+def _script(name: str) -> Script:
+    return Script(__package__ or "", name, shared="lib")
+
+
+ADMIT: Final = _script("admit")
+BEGIN: Final = _script("begin")
+DISCARD: Final = _script("discard")
+FORSAKE: Final = _script("forsake")
+HOLD: Final = _script("hold")
+KEEP: Final = _script("keep")
+LEASE: Final = _script("lease")
+LOAD: Final = _script("load")
+NOTE: Final = _script("note")
+PARK: Final = _script("park")
+PUT_BACK: Final = _script("put_back")
+RELEASE: Final = _script("release")
+RELIEVE: Final = _script("relieve")
+REMEMBER: Final = _script("remember")
+RENEW: Final = _script("renew")
+REPLAY: Final = _script("replay")
+SAVE: Final = _script("save")
+SETTLE: Final = _script("settle")
+STREAM: Final = _script("stream")
+UNPARK: Final = _script("unpark")

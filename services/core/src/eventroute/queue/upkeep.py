@@ -1,0 +1,119 @@
+"""Keeping the queue in order: routes and causes that are held or mended, retention, room in a Redis that fills up."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from eventroute.ids import RoutePath
+from eventroute.queue import scripts
+from eventroute.queue.keys import Group
+from eventroute.queue.work import Load, Trouble
+from eventroute.runtime.scripts import Caller, told
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Why a route takes no turns."""
+
+    reason: str
+    detail: str
+    since: int
+    """Unix milliseconds."""
+
+
+class Standing(NamedTuple):
+    """A trouble for which deliveries are parked."""
+
+    trouble: Trouble
+    waiting: int
+    by_route: Mapping[RoutePath, int]
+
+
+class Upkeep:
+    """Calls that concern no single delivery. All raise `RedisAway` or `RedisForbids`."""
+
+    def __init__(self, redis: Redis, call: Caller) -> None:
+        """Take a client for what is only read, and what calls scripts."""
+        self._redis = redis
+        self._call = call
+
+    async def load(self, group: Group) -> Load:
+        """Count what is queued."""
+        ready, running, later, depth = await self._call(scripts.LOAD, group.prefix, [])
+        return Load(ready, running, later, max(depth - ready - running - later, 0))
+
+    async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
+        """Hold a route; returns whether that is news."""
+        return bool(await self._call(scripts.HOLD, group.prefix, [path, reason, detail]))
+
+    async def release(self, group: Group, paths: Sequence[RoutePath]) -> int:
+        """Let routes take turns again; returns how many were held."""
+        return int(await self._call(scripts.RELEASE, group.prefix, [*paths])) if paths else 0
+
+    async def forsake(self, group: Group, path: RoutePath, *, after_ms: int, count: int) -> int:
+        """Bury what a deleted route has left behind; returns how much, -1 when it is not time."""
+        return int(await self._call(scripts.FORSAKE, group.prefix, [path, after_ms, count]))
+
+    async def unpark(self, group: Group, cause: str, *, count: int) -> int:
+        """Make parked deliveries of a mended cause ready; returns how many still wait."""
+        _, left = await self._call(scripts.UNPARK, group.prefix, [cause, count, ""])
+        return int(left)
+
+    async def probe(self, group: Group, cause: str, *, every_ms: int) -> bool:
+        """Send one parked delivery to see whether a trouble still stands, unless that was done lately."""
+        sent, _ = await self._call(scripts.UNPARK, group.prefix, [cause, 1, every_ms])
+        return bool(sent)
+
+    async def keep(
+        self, group: Group, *, worker: str, for_ms: int, cursor: int, routes: int, count: int
+    ) -> tuple[int, int] | None:
+        """Do a part of the upkeep, unless another worker does it; returns the next cursor and how much was shed."""
+        found = await self._call(scripts.KEEP, group.prefix, [worker, for_ms, cursor, routes, count])
+        return None if found is None else (int(found[0]), int(found[1]))
+
+    async def relieve(self, group: Group, path: RoutePath, kind: str, *, older_ms: int, count: int) -> int:
+        """Drop what a route keeps of what has ended before its time; returns how much."""
+        return int(await self._call(scripts.RELIEVE, group.prefix, [path, kind, older_ms, count]))
+
+    async def held(self, group: Group) -> dict[RoutePath, Held]:
+        """List the routes that are held."""
+        try:
+            found: dict[bytes, bytes] = await self._redis.hgetall(group.held)
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+        return {RoutePath(path.decode()): msgspec.json.decode(said, type=Held) for path, said in found.items()}
+
+    async def standing(self, group: Group) -> list[Standing]:
+        """List the standing troubles."""
+        try:
+            causes: dict[bytes, bytes] = await self._redis.hgetall(group.causes)
+            troubles = [msgspec.json.decode(said, type=Trouble) for said in causes.values()]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for trouble in troubles:
+                    pipe.zcard(group.parked(trouble.cause))
+                    pipe.hgetall(group.parked_of(trouble.cause))
+                counts = await pipe.execute() if troubles else []
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+        return [
+            Standing(trouble, waiting, {RoutePath(path.decode()): int(count) for path, count in of.items()})
+            for trouble, waiting, of in zip(troubles, counts[::2], counts[1::2], strict=True)
+        ]
+
+    async def routes(self, group: Group) -> list[RoutePath]:
+        """List the routes that ever had a delivery."""
+        try:
+            return [RoutePath(path.decode()) for path in await self._redis.smembers(group.routes)]
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+
+    async def memory(self) -> tuple[int, int]:
+        """Read how much memory Redis uses, and how much it may; 0 = any."""
+        try:
+            info = await self._redis.info("memory")
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+        return int(info["used_memory"]), int(info.get("maxmemory", 0))
+

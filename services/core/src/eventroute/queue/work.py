@@ -1,0 +1,259 @@
+"""Working off the queue: every call that a worker makes for the deliveries that it has leased."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from eventroute.errors import GaveUp
+from eventroute.ids import DeliveryId, RoutePath
+from eventroute.queue import scripts
+from eventroute.queue.keys import Group
+from eventroute.runtime.scripts import Argument, Caller
+
+_DRAIN: Final = b"drain"
+_SINK: Final = b"sink:"
+
+
+class LeaseLost(GaveUp):
+    """Another worker has the delivery by now, or it has ended: nothing was changed, and nothing is left to do."""
+
+
+class Lease(NamedTuple):
+    """A delivery that is ours until the lease runs out: what each call about it begins with."""
+
+    delivery: DeliveryId
+    path: RoutePath
+    fence: int
+    group: Group
+    ready_ms: int = 0
+    """Since when it was ready, Unix milliseconds."""
+    traceparent: str = ""
+    """W3C context of its receipt; empty without a trace."""
+    alone: bool = False
+    """It may be what killed its last worker: nothing else is to run beside it."""
+
+
+class Taken(NamedTuple):
+    """What a look at the queue brought."""
+
+    now_ms: int
+    """Redis' clock."""
+    next_ms: int | None
+    """When something that waits is due, or a lease runs out."""
+    drain: bool
+    """A suspect waits for this worker to be idle: take nothing more until then."""
+    leases: Sequence[Lease]
+
+
+class Begun(NamedTuple):
+    """What an attempt starts from."""
+
+    now_ms: int
+    """Redis' clock."""
+    attempts: int
+    """Including this one."""
+    fields: Mapping[bytes, bytes]
+    """The delivery's hash as it was."""
+
+    @property
+    def body(self) -> bytes | None:
+        """The delivery; None when somebody removed it."""
+        return self.fields.get(b"body")
+
+    @property
+    def answer(self) -> bytes | None:
+        """What an earlier attempt has saved."""
+        return self.fields.get(b"answer")
+
+    @property
+    def sinks_done(self) -> frozenset[str]:
+        """Names of the sinks that have the answer."""
+        return frozenset(name[len(_SINK) :].decode() for name in self.fields if name.startswith(_SINK))
+
+    @property
+    def last_traceparent(self) -> str:
+        """Context of the attempt before; empty without."""
+        return self.fields.get(b"last_traceparent", b"").decode()
+
+    @property
+    def accepted_ms(self) -> int:
+        """When the receiver took it, Unix milliseconds."""
+        return self._number(b"at")
+
+    @property
+    def since_ms(self) -> int:
+        """From when its deadline counts: acceptance, or the last replay."""
+        return self._number(b"since") or self.accepted_ms
+
+    @property
+    def saved_ms(self) -> int:
+        """When the answer was saved, from when the sinks' deadline counts; 0 without one."""
+        return self._number(b"saved")
+
+    @property
+    def seq(self) -> int:
+        """Its place in the order of acceptance."""
+        return self._number(b"seq")
+
+    @property
+    def waits(self) -> int:
+        """How often it was put back without costing an attempt, since there was progress."""
+        return self._number(b"waits")
+
+    @property
+    def is_probe(self) -> bool:
+        """It was sent to see whether a standing trouble is mended."""
+        return b"probe" in self.fields
+
+    def _number(self, field: bytes) -> int:
+        value = self.fields.get(field, b"")
+        return int(value) if value.isdigit() else 0
+
+
+class Retention(NamedTuple):
+    """How long what has ended is kept, in milliseconds from its end; each at least as long as the one before."""
+
+    body: int
+    answer: int
+    record: int
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """A standing fault of a key or of a model at a key: why deliveries are parked."""
+
+    reason: str
+    detail: str
+    key_id: str
+    """Names the key without telling it."""
+    model: str
+    """Empty when all models at this key are concerned."""
+
+    @property
+    def cause(self) -> str:
+        """Name it in keys."""
+        return f"{self.key_id}:{self.model or '*'}"
+
+
+class Load(NamedTuple):
+    """Counts of deliveries that are queued."""
+
+    ready: int
+    running: int
+    later: int
+    held: int
+
+
+class Work:
+    """A worker's calls. All raise `RedisAway` or `RedisForbids`, and those about a lease `LeaseLost`."""
+
+    def __init__(self, call: Caller) -> None:
+        """Take what calls scripts."""
+        self._call = call
+
+    async def lease(
+        self, group: Group, *, worker: str, lease_ms: int, wanted: int, busy: int, crowded: Iterable[RoutePath] = ()
+    ) -> Taken:
+        """Lease deliveries.
+
+        wanted   how many, at most
+        busy     how many the worker runs
+        crowded  routes that are to get no more of the worker's slots
+        """
+        args: list[Argument] = [worker, lease_ms, wanted, busy, *crowded]
+        now, following, word, *found = await self._call(scripts.LEASE, group.prefix, args)
+        leases = [
+            Lease(
+                DeliveryId(name.decode()),
+                RoutePath(path.decode()),
+                int(fence),
+                group,
+                ready_ms=int(float(since)),
+                traceparent=trace.decode(),
+                alone=bool(alone),
+            )
+            for name, path, fence, since, alone, trace in found
+        ]
+        return Taken(int(now), None if following is None else int(float(following)), word == _DRAIN, leases)
+
+    async def begin(self, lease: Lease, *, traceparent: str) -> Begun:
+        """Begin an attempt, and read everything that it needs."""
+        found = await self._call(scripts.BEGIN, lease.group.prefix, [lease.delivery, lease.fence, traceparent])
+        if found is None:
+            raise LeaseLost(f"delivery {lease.delivery}: the lease was lost before the attempt began")
+        now, attempts, *flat = found
+        return Begun(int(now), attempts, dict(zip(flat[::2], flat[1::2], strict=True)))
+
+    async def note(self, lease: Lease, **fields: Argument) -> None:
+        """Write fields of the record."""
+        await self._fenced(scripts.NOTE, lease, *_flat(fields))
+
+    async def asking(self, lease: Lease) -> None:
+        """Say that Claude is about to be asked: from here on a crash is hardly this delivery's doing."""
+        await self.note(lease, stage="asking")
+
+    async def mark_sink(self, lease: Lease, name: str) -> None:
+        """Note that a sink has the answer."""
+        await self.note(lease, **{sink_field(name): 1})
+
+    async def save(self, lease: Lease, answer: bytes) -> None:
+        """Save an answer."""
+        await self._fenced(scripts.SAVE, lease, answer)
+
+    async def remember(
+        self, lease: Lease, history: str, entry: bytes, *, seq: int, keep: int, ttl_s: int
+    ) -> None:
+        """Add an entry to an entity's history, unless this delivery's is there."""
+        await self._fenced(scripts.REMEMBER, lease, history, seq, entry, keep, ttl_s)
+
+    async def add_to_stream(
+        self, lease: Lease, sink: str, stream: str, entry: Mapping[str, str], *, max_entries: int
+    ) -> None:
+        """Add an answer to a stream `<namespace>/<name>` and mark the sink, unless it is marked."""
+        await self._fenced(scripts.STREAM, lease, sink_field(sink), stream, max_entries, *_flat(entry))
+
+    async def settle(
+        self,
+        lease: Lease,
+        *,
+        outcome: str,
+        reason: str,
+        detail: str,
+        retention: Retention,
+        fields: Mapping[str, Argument],
+    ) -> None:
+        """End a delivery; with outcome `dead` it becomes a dead letter."""
+        await self._fenced(scripts.SETTLE, lease, lease.path, outcome, reason, detail, *retention, *_flat(fields))
+
+    async def put_back(self, lease: Lease, *, pause_ms: int, counts: bool, error: str = "") -> None:
+        """Try it again later; an attempt that has begun costs one only if it counts."""
+        await self._fenced(scripts.PUT_BACK, lease, lease.path, pause_ms, int(counts), error)
+
+    async def park(self, lease: Lease, trouble: Trouble, *, has_asked: bool) -> None:
+        """Let it wait until a standing trouble is mended; `has_asked` when it was this one that met it."""
+        said = msgspec.json.encode(trouble)
+        await self._fenced(
+            scripts.PARK, lease, lease.path, trouble.cause, said, trouble.detail, int(has_asked)
+        )
+
+    async def renew(self, group: Group, leases: Iterable[Lease], *, lease_ms: int) -> list[DeliveryId]:
+        """Renew leases of one group in one call; returns those that are lost."""
+        args: list[Argument] = [lease_ms]
+        for lease in leases:
+            args += (lease.delivery, lease.fence)
+        return [DeliveryId(name.decode()) for name in await self._call(scripts.RENEW, group.prefix, args)]
+
+    async def _fenced(self, script: Any, lease: Lease, *args: Argument) -> None:
+        if not await self._call(script, lease.group.prefix, [lease.delivery, lease.fence, *args]):
+            raise LeaseLost(f"delivery {lease.delivery}: another worker has it by now")
+
+
+def sink_field(name: str) -> str:
+    """Name the field that says that a sink has the answer."""
+    return f"sink:{name}"
+
+
+def _flat(fields: Mapping[str, Argument]) -> Iterable[Argument]:
+    for name, value in fields.items():
+        yield name
+        yield value

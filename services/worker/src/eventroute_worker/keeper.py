@@ -1,0 +1,168 @@
+"""Keeping the queue in order while the worker runs: what waits for something comes back when that is mended.
+
+Every worker looks once a second at the few routes that are held and the few troubles that stand, and lets go of what its
+own table and keys say is mended. What needs doing once per installation is done by one of them, the keeper: shedding
+what has ended, making room in a Redis that fills up, probing standing troubles, burying what a deleted route left.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from eventroute.ids import RoutePath
+from eventroute.queue import Group, Upkeep
+from eventroute.queue.upkeep import Held, Standing
+from eventroute.runtime.scripts import RedisAway, RedisForbids
+from eventroute_worker import metrics
+from eventroute_worker.troubles import Troubles
+
+LOOK_S: Final = 1.0
+"""How often to look: what was mended without this process hearing of it goes on within two seconds."""
+
+_KEEPER_MS: Final = 5_000  # nobody else keeps for so long after the keeper's last look; arbitrary
+_ROUTES: Final = 200  # per call, and
+_SHED: Final = 50  # so much of each phase of one route: some milliseconds of Redis' time at the very most
+_UNPARKED: Final = 200  # per call, some 2 ms of Redis' time
+_PROBE_MS: Final = 60_000  # one call a minute costs little, and a mended key is seen within it
+_DELETED_MS: Final = 600_000  # deleting a route and creating it anew loses nothing for so long
+_FORSAKEN: Final = 200  # per call
+
+_FULL: Final = 0.7  # of the memory that Redis may use: from here on what has ended makes room
+_DAY_MS: Final = 86_400_000
+_RELIEF: Final = (("bodies", 0), ("answers", 0), ("records", _DAY_MS))
+"""What goes first, and how old it must be, in ms from its end."""
+_RELIEVED: Final = 500  # per call: frees about a megabyte of bodies in about a millisecond
+
+_log = structlog.get_logger()
+
+
+class Serves(Protocol):
+    """The worker's copy of the route table."""
+
+    version: int | None
+
+    def get(self, path: RoutePath) -> object | None:
+        """Find a route."""
+        ...
+
+    def is_broken(self, path: RoutePath) -> bool:
+        """Tell whether a route exists that cannot be served."""
+        ...
+
+
+class Keeper:
+    """Looks after the queue for as long as the worker runs."""
+
+    def __init__(
+        self,
+        upkeep: Upkeep,
+        *,
+        worker: str,
+        groups: Sequence[Group],
+        routes: Serves,
+        troubles: Troubles,
+        keys_in_use: Callable[[], Collection[str]],
+    ) -> None:
+        """Take the collaborators; `keys_in_use` names the keys that routes or the worker ask with by now."""
+        self._upkeep = upkeep
+        self._worker = worker
+        self._groups = groups
+        self._routes = routes
+        self._troubles = troubles
+        self._keys_in_use = keys_in_use
+        self._cursors = dict.fromkeys(groups, 0)
+
+    async def run(self) -> None:
+        """Look for ever; at once when a trouble was seen to be mended."""
+        is_told = False
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._troubles.changed.wait()
+            try:
+                await self.look()
+                is_told = False
+            except (RedisAway, RedisForbids) as error:
+                if not is_told:
+                    _log.warning("upkeep_failed", error=str(error))
+                is_told = True
+
+    async def look(self) -> None:
+        """Look at every group once."""
+        for group in self._groups:
+            held = await self._upkeep.held(group)
+            await self.release(group, list(held))
+            standing = await self._upkeep.standing(group)
+            await self._unpark(group, standing)
+            if await self._keep(group):
+                await self._keep_what_waits(group, held, standing)
+
+    async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
+        """Let go of held routes that can be served by now."""
+        served = [path for path in held if self._routes.get(path) is not None]
+        if await self._upkeep.release(group, served):
+            _log.info("routes_released", routes=served)
+
+    async def _unpark(self, group: Group, standing: Sequence[Standing]) -> None:
+        mended, keys = self._troubles.take_mended(), self._keys_in_use()
+        is_warm = self._routes.version is not None  # a cold process knows of no route's key
+        for trouble, _, _ in standing:
+            if trouble.cause in mended or (is_warm and trouble.key_id not in keys):
+                _log.info("trouble_mended", cause=trouble.cause, reason=trouble.reason)
+                while await self._upkeep.unpark(group, trouble.cause, count=_UNPARKED):
+                    pass
+                mended.add(trouble.cause)
+        self._troubles.read(each.trouble for each in standing if each.trouble.cause not in mended)
+
+    async def _keep(self, group: Group) -> bool:
+        """Shed what is over; returns whether this worker is the keeper."""
+        found = await self._upkeep.keep(
+            group, worker=self._worker, for_ms=_KEEPER_MS, cursor=self._cursors[group], routes=_ROUTES, count=_SHED
+        )
+        if found is None:
+            return False
+        self._cursors[group], _ = found
+        await self._relieve(group)
+        return True
+
+    async def _relieve(self, group: Group) -> None:
+        """Make room when Redis fills up: what has ended goes before anybody hears 503."""
+        if not await self._is_full():
+            return
+        paths = await self._upkeep.routes(group)
+        for kind, older_ms in _RELIEF:
+            going = set(paths)
+            while going:
+                for path in sorted(going):
+                    if not await self._upkeep.relieve(group, path, kind, older_ms=older_ms, count=_RELIEVED):
+                        going.discard(path)
+                    if not await self._is_full():
+                        return
+        _log.warning("redis_fills_up", full=_FULL)
+
+    async def _is_full(self) -> bool:
+        used, most = await self._upkeep.memory()
+        return bool(most) and used > _FULL * most
+
+    async def _keep_what_waits(
+        self, group: Group, held: dict[RoutePath, Held], standing: Sequence[Standing]
+    ) -> None:
+        for path, why in held.items():
+            if why.reason == "deleted" and not self._routes.is_broken(path):
+                await self._forsake(group, path)
+        for trouble, waiting, _ in standing:
+            if waiting:
+                await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
+        metrics.tell(metrics.HELD_ROUTES, Counter(why.reason for why in held.values()))
+        parked: Counter[str] = Counter()
+        for trouble, waiting, _ in standing:
+            parked[trouble.reason] += waiting
+        metrics.tell(metrics.PARKED, parked)
+
+    async def _forsake(self, group: Group, path: RoutePath) -> None:
+        while (buried := await self._upkeep.forsake(group, path, after_ms=_DELETED_MS, count=_FORSAKEN)) > 0:
+            _log.warning("deleted_route_forsaken", route=path, deliveries=buried)

@@ -1,0 +1,23 @@
+"""Waiting for a Redis that is away, for what is too dear to lose."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from eventroute.runtime.scripts import RedisAway
+
+_PATIENCE_S: Final = 60.0  # an answer has been paid for: worth waiting for a Redis that restarts
+_PAUSE_S: Final = 0.5
+
+
+async def patiently(call: Callable[[], Awaitable[None]]) -> None:
+    """Call until Redis takes it; raises `RedisAway` when it stays away."""
+    give_up = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return await call()
+        except RedisAway:
+            if time.monotonic() > give_up:
+                raise
+            await asyncio.sleep(_PAUSE_S)

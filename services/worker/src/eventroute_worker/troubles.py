@@ -1,0 +1,47 @@
+"""Standing troubles of keys and models, as this process knows them: what need not be asked, and what is mended.
+
+The queue keeps the troubles and what waits for them (`eventroute.queue`); `eventroute_worker.keeper` reads them every
+second. In between, this process goes by what it has met itself.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from eventroute.queue import Trouble
+
+
+class Troubles:
+    """What is known of the troubles that stand."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.changed = asyncio.Event()
+        """Set when something is mended that others wait for."""
+        self._known: dict[str, Trouble] = {}
+        self._mended: set[str] = set()
+
+    def standing(self, key_id: str, model: str) -> Trouble | None:
+        """Find a trouble for which asking this model with this key is of no use."""
+        return self._known.get(f"{key_id}:*") or self._known.get(f"{key_id}:{model}")
+
+    def meet(self, trouble: Trouble) -> None:
+        """Note a trouble that a call has met."""
+        self._mended.discard(trouble.cause)
+        self._known[trouble.cause] = trouble
+
+    def answered(self, key_id: str, model: str) -> None:
+        """Note that a call was answered: whatever stood in the way does so no longer."""
+        for cause in (f"{key_id}:*", f"{key_id}:{model}"):
+            if self._known.pop(cause, None):
+                self._mended.add(cause)
+                self.changed.set()
+
+    def read(self, stored: Iterable[Trouble]) -> None:
+        """Take over what the queue keeps."""
+        self._known = {trouble.cause: trouble for trouble in stored if trouble.cause not in self._mended}
+
+    def take_mended(self) -> set[str]:
+        """Hand out the causes that are mended, once."""
+        mended, self._mended = self._mended, set()
+        self.changed.clear()
+        return mended
