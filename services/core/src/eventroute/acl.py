@@ -47,7 +47,6 @@ def rules() -> dict[str, str]:
         "receiver": _rendered(f"{_CONNECTION} +time {_follow(RECEIVER.name)}", _RECEIVER),
         "worker": _rendered(f"{_CONNECTION} +time +info {_follow(WORKER.name)}", _WORKER),
         "operator": _rendered(f"{_CONNECTION} {_PUBLISHING}", _OPERATOR),
-        "keda": _rendered(_CONNECTION, _KEDA),
         "reader": _rendered(_CONNECTION, _READER),
     }
 
@@ -128,10 +127,6 @@ _OPERATOR: Final = (
     _Grant("+mget", (f"%R~{keys.process('*', '*')}",)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),
 )
-
-# The scaler's script asks TYPE, then ZCARD; LLEN when the queue is empty and so has no type: without it, the scaler
-# fails just when workers should go to zero (KEDA 2.20, pkg/scalers/redis_scaler.go).
-_KEDA: Final = (_Grant("+eval +type +zcard +llen", _all(keys.QUEUE)),)
 
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
 _READER: Final = (_Grant("+xlen +xrange +xrevrange +xread", (f"%R~{_STREAM}",)),)

@@ -1,5 +1,6 @@
 """Keeping the queue in order: routes and causes that are held or mended, retention, room in a Redis that fills up."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -90,16 +91,15 @@ class Upkeep:
         try:
             causes: dict[bytes, bytes] = await self._redis.hgetall(group.causes)
             troubles = [msgspec.json.decode(said, type=Trouble) for said in causes.values()]
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for trouble in troubles:
-                    pipe.zcard(group.parked(trouble.cause))
-                    pipe.hgetall(group.parked_of(trouble.cause))
-                counts = await pipe.execute() if troubles else []
+            counts = await asyncio.gather(
+                *(self._redis.zcard(group.parked(trouble.cause)) for trouble in troubles),
+                *(self._redis.hgetall(group.parked_of(trouble.cause)) for trouble in troubles),
+            )
         except (RedisError, OSError) as error:
             raise told(error) from error
         return [
             Standing(trouble, waiting, {RoutePath(path.decode()): int(count) for path, count in of.items()})
-            for trouble, waiting, of in zip(troubles, counts[::2], counts[1::2], strict=True)
+            for trouble, waiting, of in zip(troubles, counts, counts[len(troubles) :], strict=False)
         ]
 
     async def routes(self, group: Group) -> list[RoutePath]:

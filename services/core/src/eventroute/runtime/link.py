@@ -118,14 +118,17 @@ class LinkedRedis(redis.asyncio.Redis):  # type: ignore[misc] # redis-py's types
         super().__init__()
         self._link = link
 
-    async def execute_command(self, *args: Any, **_options: Any) -> Any:
-        """Send a command; raises redis-py's errors."""
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command; returns what redis-py makes of the reply, raises its errors."""
         try:
-            return await self._link.call(*args)
+            reply = await self._link.call(*args)
         except LinkLostError as error:
             raise redis.exceptions.ConnectionError(str(error)) from error
         except hiredis.ReplyError as error:
             raise BaseParser.parse_error(str(error)) from error
+        options.pop("keys", None)  # for redis-py's own cache
+        read = self.response_callbacks.get(args[0])
+        return reply if read is None else read(reply, **options)
 
 
 class _Line:
