@@ -64,7 +64,7 @@ async def claude(served: Served) -> AsyncIterator[AsyncAnthropic]:
 
 
 async def ask(claude: AsyncAnthropic, **changes: Any) -> Message:
-    call: dict[str, Any] = {"model": "claude-haiku-4-5", "max_tokens": 256, "messages": HI, **changes}
+    call: dict[str, Any] = {"model": "claude-haiku-5-5", "max_tokens": 256, "messages": HI, **changes}
     message = await claude.messages.create(**call)
     assert isinstance(message, Message)
     return message
@@ -81,7 +81,7 @@ async def test_an_answer_names_the_event_and_is_marked(claude: AsyncAnthropic) -
 
 async def test_a_stream_ends_as_the_same_message(claude: AsyncAnthropic) -> None:
     whole = await ask(claude)
-    async with claude.messages.stream(model="claude-haiku-4-5", max_tokens=256, messages=HI) as stream:
+    async with claude.messages.stream(model="claude-haiku-5-5", max_tokens=256, messages=HI) as stream:
         text = "".join([part async for part in stream.text_stream])
         streamed = await stream.get_final_message()
     assert whole.content[0].type == "text"
@@ -126,7 +126,7 @@ async def test_each_stop_reason_reaches_the_client(
 ) -> None:
     served.simulator.faults.add([Fault(kind=kind)])
     if stream:
-        async with claude.messages.stream(model="claude-haiku-4-5", max_tokens=256, messages=HI) as events:
+        async with claude.messages.stream(model="claude-haiku-5-5", max_tokens=256, messages=HI) as events:
             assert (await events.get_final_message()).stop_reason == kind
     else:
         assert (await ask(claude)).stop_reason == kind
@@ -156,7 +156,7 @@ async def test_malformed_json_is_no_answer(served: Served, claude: AsyncAnthropi
 
 
 async def test_limits_are_in_the_headers_of_every_answer(claude: AsyncAnthropic) -> None:
-    raw = await claude.messages.with_raw_response.create(model="claude-haiku-4-5", max_tokens=9, messages=HI)
+    raw = await claude.messages.with_raw_response.create(model="claude-haiku-5-5", max_tokens=9, messages=HI)
     for name in ("requests", "tokens", "input-tokens", "output-tokens"):
         limit = int(raw.headers[f"anthropic-ratelimit-{name}-limit"])
         assert 0 < int(raw.headers[f"anthropic-ratelimit-{name}-remaining"]) <= limit

@@ -79,7 +79,7 @@ def test_every_step_hangs_on_the_one_before_it(stack: Stack) -> None:
     receipt = shape["POST /hooks/{namespace}/{name}", "SERVER", "eventroute-receiver"]
     sent = shape["send eventroute", "PRODUCER", "eventroute-receiver"]
     processed = shape["process eventroute", "CONSUMER", "eventroute-worker"]
-    asked = shape["chat claude-haiku-4-5", "CLIENT", "eventroute-worker"]
+    asked = shape["chat claude-haiku-5-5", "CLIENT", "eventroute-worker"]
     logged = shape["sink log", "CLIENT", "eventroute-worker"]
     streamed = shape["sink stream", "CLIENT", "eventroute-worker"]
     assert len(spans) == 6

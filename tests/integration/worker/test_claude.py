@@ -21,7 +21,7 @@ from eventroute_worker.pricing import Prices
 
 pytestmark = pytest.mark.real
 
-CALL = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=5)
+CALL = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=5)
 PROMPT = Prompt("Summarize.", "Event push from github.", ())
 
 
@@ -59,7 +59,7 @@ async def test_an_answer_comes_with_model_usage_cost_and_request_id(claude: Clau
     assert isinstance(reply, Answer)
     assert reply.outcome is RunOutcome.SUCCEEDED
     assert reply.text.startswith("[simulated]")
-    assert reply.model.startswith("claude-haiku-4-5")
+    assert reply.model.startswith("claude-haiku-5-5")
     [asked] = simulator.simulator.journal.entries()
     assert reply.request_id == asked.request_id
     usage = reply.usage
@@ -131,7 +131,7 @@ async def test_the_wait_that_a_rate_limit_names_is_passed_on_not_slept(claude: C
 
 
 async def test_a_call_that_hangs_ends_at_its_timeout(claude: Claude, simulator: Served) -> None:
-    short = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=0.3)
+    short = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=0.3)
     reply = await _ask(claude, simulator, Fault(kind=FaultKind.HANG), call=short)
     assert isinstance(reply, Postponed)
     assert reply.timed_out
@@ -193,7 +193,7 @@ async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
 
     ended = asyncio.Event()
 
-    short = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=0.4)
+    short = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=0.4)
     async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server, asyncio.timeout(5):
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with Claude(

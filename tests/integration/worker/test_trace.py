@@ -89,7 +89,7 @@ async def test_an_attempt_says_how_it_ended(redis: Redis, exporter: InMemorySpan
 
 
 async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMemorySpanExporter) -> None:
-    call = ModelCall(name="claude-haiku-4-5", max_tokens=64, timeout_s=5)
+    call = ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=5)
     with serving() as served:
         served.simulator.faults.add([Fault(kind=FaultKind.OK), Fault(kind=FaultKind.OVERLOADED)])
         async with Claude(
@@ -102,7 +102,7 @@ async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMe
             for _ in range(2):
                 await claude.ask(call, Prompt("system words", "user words", ()), api_key=None)
         asked = [entry.headers["traceparent"][3:52] for entry in served.simulator.journal.entries()]
-    answered, failed = spans = _named(exporter, "chat claude-haiku-4-5")
+    answered, failed = spans = _named(exporter, "chat claude-haiku-5-5")
     contexts = [span.context for span in spans if span.context]
     assert asked == [f"{context.trace_id:032x}-{context.span_id:016x}" for context in contexts]
     attributes = dict(answered.attributes or {})

@@ -12,7 +12,7 @@ from eventroute_cli.simulator.request import MessagesRequest, parse_request
 
 def ask(**changes: Any) -> MessagesRequest:
     fields = {
-        "model": "claude-haiku-4-5",
+        "model": "claude-haiku-5-5",
         "max_tokens": 512,
         "messages": [{"role": "user", "content": "hi"}],
         **changes,

@@ -14,7 +14,7 @@ VERSION = ("anthropic-version", "2026-10-21")
 
 
 def call(simulator: Simulator, *headers: tuple[str, str], **changes: Any) -> Reply:
-    fields = {"model": "claude-haiku-4-5", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}], **changes}
+    fields = {"model": "claude-haiku-5-5", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}], **changes}
     return simulator.answer([*(headers or (BEARER, VERSION))], msgspec.json.encode(fields))
 
 

@@ -12,7 +12,7 @@ USER = {"role": "user", "content": "hello"}
 
 
 def parse(version: str | None = VERSION, **changes: Any) -> MessagesRequest:
-    fields = {"model": "claude-haiku-4-5", "max_tokens": 64, "messages": [USER], **changes}
+    fields = {"model": "claude-haiku-5-5", "max_tokens": 64, "messages": [USER], **changes}
     return parse_request(msgspec.json.encode({k: v for k, v in fields.items() if v is not None}), version=version)
 
 
