@@ -14,6 +14,7 @@ from eventroute.route_table import ModelCall
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
+from eventroute_cli.simulator.request import MODELS
 from eventroute_cli.simulator.server import Served, serving
 from eventroute_worker.answer import Answer, GivenUp, Postponed, Reply
 from eventroute_worker.claude import Claude
@@ -59,12 +60,64 @@ async def test_an_answer_comes_with_model_usage_cost_and_request_id(claude: Clau
     assert isinstance(reply, Answer)
     assert reply.outcome is RunOutcome.SUCCEEDED
     assert reply.text.startswith("[simulated]")
-    assert reply.model.startswith("claude-haiku-5-5")
+    assert reply.model == "claude-haiku-5-5"
     [asked] = simulator.simulator.journal.entries()
     assert reply.request_id == asked.request_id
     usage = reply.usage
     assert (usage.prompt, usage.output) == (asked.given.input_tokens, asked.given.output_tokens)
-    assert reply.cost_usd == (Decimal(usage.input) + 5 * Decimal(usage.output)) / 1_000_000
+    assert reply.cost_usd == (Decimal(usage.input) + 5 * Decimal(usage.output)) / 10_000_000
+
+
+@pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("model", "thinking", "effort"),
+    [
+        ("claude-haiku-5-5", "disabled", "low"),
+        ("claude-sonnet-5-5", "between_tools", "low"),
+        ("claude-opus-5-5", "", "low"),
+        ("claude-fable-5-2", "", "low"),
+        ("claude-opus-4-8", "disabled", "low"),
+        ("claude-haiku-4-5", "disabled", ""),
+        ("claude-haiku-4-5-20251001", "disabled", ""),
+        ("claude-mythos-preview", "", ""),
+    ],
+)
+async def test_a_call_says_how_little_the_model_is_to_think(
+    claude: Claude, simulator: Served, model: str, thinking: str, effort: str
+) -> None:
+    reply = await _ask(claude, simulator, call=ModelCall(name=model, max_tokens=300, timeout_s=5))
+    [asked] = simulator.simulator.journal.entries()
+    assert (asked.model, asked.max_tokens, asked.system) == (model, 300, PROMPT.system)
+    assert (asked.thinking, asked.effort) == (thinking, effort)
+    assert isinstance(reply, Answer)
+    assert reply.text.startswith("[simulated]")  # also where a thinking block comes first
+
+
+@pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
+async def test_no_model_that_the_api_has_refuses_what_is_sent(claude: Claude, simulator: Served) -> None:
+    for model in MODELS:
+        call = ModelCall(name=model, max_tokens=1024, timeout_s=5)
+        assert isinstance(await _ask(claude, simulator, call=call), Answer), model
+
+
+@pytest.mark.parametrize("kind", [FaultKind.NO_TEXT, FaultKind.MAX_TOKENS])
+async def test_an_answer_without_a_text_is_truncated_and_has_its_cost(
+    claude: Claude, simulator: Served, kind: FaultKind
+) -> None:
+    call = ModelCall(name="claude-haiku-5-5", max_tokens=1, timeout_s=5)
+    reply = await _ask(claude, simulator, Fault(kind=kind), call=call)
+    assert isinstance(reply, Answer)
+    assert (reply.outcome, reply.stop_reason) == (RunOutcome.TRUNCATED, "max_tokens")
+    assert bool(reply.text) is (kind is FaultKind.MAX_TOKENS)
+    assert reply.cost_usd
+
+
+@pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
+async def test_a_retired_model_is_not_found(claude: Claude, simulator: Served) -> None:
+    reply = await _ask(claude, simulator, call=ModelCall(name="claude-sonnet-4-5", max_tokens=64, timeout_s=5))
+    assert isinstance(reply, GivenUp)
+    assert reply.reason is DeadReason.NOT_FOUND
+    assert "404 not_found_error" in reply.detail
 
 
 @pytest.mark.parametrize(

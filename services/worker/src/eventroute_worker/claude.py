@@ -27,7 +27,9 @@ from anthropic import (
     APITimeoutError,
     AsyncAnthropic,
     DefaultAioHttpClient,
+    Omit,
 )
+from anthropic.types import OutputConfigParam, ThinkingConfigParam
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from eventroute.outcome import DeadReason, RunOutcome
@@ -37,6 +39,7 @@ from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute_worker import metrics
 from eventroute_worker.answer import Answer, GivenUp, Postponed, Reply, Usage
+from eventroute_worker.models import Accepts, Models
 from eventroute_worker.pricing import Prices
 
 _CONNECT_S: Final = 5.0
@@ -110,6 +113,7 @@ class Claude:
         self._slots = asyncio.Semaphore(concurrent_calls)
         self._propagate_trace = propagate_trace
         self._prices = prices
+        self._models = Models.load()
         self._clients: dict[str, AsyncAnthropic] = {}
 
     async def __aenter__(self) -> Self:
@@ -153,6 +157,7 @@ class Claude:
 
     async def _call(self, call: ModelCall, prompt: Prompt, key: str, span: Span) -> Reply:
         context = tracing.traceparent(span) if self._propagate_trace else ""
+        accepts = self._models.accepts(call.name)
         try:
             async with asyncio.timeout(call.timeout_s):  # the SDK's timeout is per read: a slow trickle would pass it
                 raw = await self._client(key).messages.with_raw_response.create(
@@ -160,6 +165,8 @@ class Claude:
                     max_tokens=call.max_tokens,
                     system=prompt.system or anthropic.omit,
                     messages=[{"role": "user", "content": prompt.user}],
+                    thinking=_thinking(accepts),
+                    output_config=_effort(accepts),
                     timeout=anthropic.Timeout(call.timeout_s, connect=_CONNECT_S),
                     extra_headers={"traceparent": context} if context else None,
                 )
@@ -221,6 +228,17 @@ def classify(error: APIError) -> Postponed | GivenUp:
         )
         return Postponed(detail=detail, after_s=after_s, timed_out=status in _TIMEOUT_STATUS)
     return GivenUp(reason=_REASONS.get(status, DeadReason.INVALID_REQUEST), detail=detail)
+
+
+def _thinking(accepts: Accepts | None) -> ThinkingConfigParam | Omit:
+    """Turn thinking off where that is possible."""
+    if accepts is None or accepts.thinking_off is None:
+        return anthropic.omit
+    return {"type": "disabled"} if accepts.thinking_off == "disabled" else {"type": "between_tools"}
+
+
+def _effort(accepts: Accepts | None) -> OutputConfigParam | Omit:
+    return {"effort": "low"} if accepts and accepts.effort else anthropic.omit
 
 
 def _text(key: Secret | None) -> str:

@@ -40,6 +40,8 @@ class FaultKind(StrEnum):
     """The connection ends in the middle of the answer."""
     MALFORMED = "malformed"
     """Status 200 and JSON that does not parse."""
+    NO_TEXT = "no_text"
+    """Thinking uses up `max_tokens`: a paid answer without a word."""
     END_TURN = "end_turn"
     MAX_TOKENS = "max_tokens"
     STOP_SEQUENCE = "stop_sequence"
