@@ -43,6 +43,7 @@ async def serve(settings: WorkerSettings) -> None:
             concurrent_calls=settings.concurrent_calls,
             propagate_trace=settings.propagate_trace,
             prices=prices,
+            key_file=settings.file("anthropic_api_key"),
         ) as claude,
     ):
         routes = RouteTable(redis, WORKER, table_key, process_id=uuid.uuid4().hex, prepare=prompt.prepare)

@@ -25,7 +25,7 @@ from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute.template import RenderFailed
 from eventroute_worker import metrics
-from eventroute_worker.answer import Answer, GivenUp, Postponed, Reply
+from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing
 from eventroute_worker.attempt import Attempt, End, Later, Settled, dead
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.history import History
@@ -33,6 +33,7 @@ from eventroute_worker.record import Begun, Records
 from eventroute_worker.sinks import Result, SinkFailed, Sinks
 
 _NO_ROUTE_PAUSE_S: Final = 5.0  # until the table may have been read, or an unreadable entry been replaced
+_STANDING_PAUSE_S: Final = 60.0  # between two calls with a key that does not work
 _NO_ROUTE_DEADLINE_S: Final = 86_400  # a day, as long as routes wait by default: nobody else says how long to try
 
 _RESUMPTIONS: Final = 8
@@ -183,9 +184,13 @@ class Runner:
         reply = await self._claude.ask(call, prompt, api_key=work.plan.route.api_key)
         if isinstance(reply, GivenUp):
             self._end(work, dead(reply.reason, reply.detail))
-        if isinstance(reply, Postponed):
+        if isinstance(reply, Passing):
+            await self._wait(work, reply.detail, pause_s(work.attempt.number, after_s=reply.after_s))
+        if isinstance(reply, Standing):
+            await self._wait(work, reply.detail, _STANDING_PAUSE_S)
+        if isinstance(reply, Failed):
             reason = DeadReason.TIMEOUT if reply.timed_out else DeadReason.ATTEMPTS
-            await self._postpone(work, reply.detail, exhausted=reason, after_s=reply.after_s)
+            await self._postpone(work, reply.detail, exhausted=reason)
         answer = msgspec.structs.replace(reply, missing_fields=prompt.missing_fields)
         return await self._records.save_answer(work.delivery.id, answer)
 
@@ -215,15 +220,20 @@ class Runner:
         if failures:
             await self._postpone(work, "; ".join(failures), exhausted=DeadReason.SINK)
 
-    async def _postpone(
-        self, work: _Work, detail: str, *, exhausted: DeadReason, after_s: float | None = None
-    ) -> NoReturn:
+    async def _wait(self, work: _Work, detail: str, delay_s: float) -> NoReturn:
+        """Try again later without costing an attempt, as the delivery is not to blame."""
+        if _now_ms() + delay_s * 1000 > work.deadline_ms:
+            self._end(work, dead(DeadReason.DEADLINE, f"the deadline comes before the next attempt: {detail}"))
+        await self._records.note_error(work.delivery.id, detail)
+        raise Ended(Later(delay_s=delay_s, counts=False))
+
+    async def _postpone(self, work: _Work, detail: str, *, exhausted: DeadReason) -> NoReturn:
         """Try again later, as the route's retry rule allows.
 
         exhausted  the reason of the dead letter when this was the last attempt; when the next one would come after the
                    deadline it is `deadline`, unless the answer is there and only a sink is missing
         """
-        pause = pause_s(work.attempt.number, after_s=after_s)
+        pause = pause_s(work.attempt.number)
         if work.attempt.number >= work.plan.route.retry.attempts:
             self._end(work, dead(exhausted, f"attempt {work.attempt.number}: {detail}"))
         if _now_ms() + pause * 1000 > work.deadline_ms:

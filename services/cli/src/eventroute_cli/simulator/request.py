@@ -82,17 +82,22 @@ RETIRED: Final = frozenset({"claude-sonnet-4-5", "claude-sonnet-4-5-20250929"})
 class ApiError(Exception):
     """An answer that is an error, in the API's shape."""
 
-    def __init__(self, status: int, kind: str, message: str, *, headers: dict[str, str] | None = None) -> None:
-        """Take the HTTP status, the API's error type, and a message for people."""
+    def __init__(
+        self, status: int, kind: str, message: str, *, code: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """Take the HTTP status, the API's error type, a message for people, and the code that some causes have."""
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.message = message
+        self.code = code
         self.headers = headers or {}
 
     def body(self, request_id: str) -> bytes:
         """Write the error as the API does."""
-        error = {"type": self.kind, "message": self.message}
+        error: dict[str, Any] = {"type": self.kind, "message": self.message}
+        if self.code:
+            error["details"] = {"error_code": self.code}
         return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
 
 
