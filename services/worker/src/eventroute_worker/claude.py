@@ -90,7 +90,8 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 class _Error(msgspec.Struct, frozen=True):
-    message: str
+    type: str | None = None
+    message: str = ""
 
 
 class _ErrorBody(msgspec.Struct, frozen=True):
@@ -272,24 +273,25 @@ def classify(error: APIError) -> Passing | Failed | Standing | GivenUp:
         return Passing(detail="no connection to the API")
     if not isinstance(error, APIStatusError):
         return Failed(detail=f"the API's answer is unreadable: {type(error).__name__}")
+    told = _told(error.body)
     return judge(
         Refusal(
             status=error.status_code,
-            type=error.type,
+            type=told.type,
             code=error.error_code,
-            message=_wording(error.body),
+            message=told.message,
             headers=error.response.headers,
             request_id=error.request_id,
         )
     )
 
 
-def _wording(body: object) -> str:
-    """Find the API's message; the SDK's own is the whole body as text."""
+def _told(body: object) -> _Error:
+    """Read what the API says; the SDK's message is the whole body as text, and its type whatever stands there."""
     try:
-        return msgspec.convert(body, _ErrorBody).error.message
+        return msgspec.convert(body, _ErrorBody).error
     except msgspec.ValidationError:
-        return ""
+        return _Error()
 
 
 def _thinking(accepts: Accepts | None) -> ThinkingConfigParam | Omit:
