@@ -98,7 +98,7 @@ def test_claude_is_asked_within_the_same_trace(stack: Stack) -> None:
 
 
 def test_each_attempt_has_a_span_linked_to_the_one_before(stack: Stack) -> None:
-    fault = {"kind": "529", "times": 2, "match": "trace-3-marker"}
+    fault = {"kind": "malformed", "times": 2, "match": "trace-3-marker"}
     httpx.post(f"{stack.wiring.claude_url}/simulator/faults", json=fault).raise_for_status()
     request = signed("github", {**pull_request(3), "x": "trace-3-marker"}, event="pull_request", delivery="trace-3")
     answer = httpx.post(f"{stack.wiring.hooks_url}/team-a/triage", content=request.body, headers=request.headers)
