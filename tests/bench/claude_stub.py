@@ -18,7 +18,7 @@ _ANSWER: Final = json.dumps(
         "id": "msg_bench",
         "type": "message",
         "role": "assistant",
-        "model": "claude-haiku-4-5",
+        "model": "claude-haiku-5-5",
         "content": [{"type": "text", "text": "A pull request was opened."}],
         "stop_reason": "end_turn",
         "stop_sequence": None,

@@ -39,6 +39,7 @@ from eventroute_cli.simulator.server import Served, serving
 
 pytestmark = pytest.mark.real
 
+CALL: dict[str, Any] = {"model": "claude-haiku-5-5", "max_tokens": 256, "thinking": {"type": "disabled"}}
 HI: list[MessageParam] = [{"role": "user", "content": "Event invoice.payment_failed from stripe:"}]
 
 
@@ -64,7 +65,7 @@ async def claude(served: Served) -> AsyncIterator[AsyncAnthropic]:
 
 
 async def ask(claude: AsyncAnthropic, **changes: Any) -> Message:
-    call: dict[str, Any] = {"model": "claude-haiku-4-5", "max_tokens": 256, "messages": HI, **changes}
+    call: dict[str, Any] = {**CALL, "messages": HI, **changes}
     message = await claude.messages.create(**call)
     assert isinstance(message, Message)
     return message
@@ -81,7 +82,7 @@ async def test_an_answer_names_the_event_and_is_marked(claude: AsyncAnthropic) -
 
 async def test_a_stream_ends_as_the_same_message(claude: AsyncAnthropic) -> None:
     whole = await ask(claude)
-    async with claude.messages.stream(model="claude-haiku-4-5", max_tokens=256, messages=HI) as stream:
+    async with claude.messages.stream(**CALL, messages=HI) as stream:
         text = "".join([part async for part in stream.text_stream])
         streamed = await stream.get_final_message()
     assert whole.content[0].type == "text"
@@ -126,7 +127,7 @@ async def test_each_stop_reason_reaches_the_client(
 ) -> None:
     served.simulator.faults.add([Fault(kind=kind)])
     if stream:
-        async with claude.messages.stream(model="claude-haiku-4-5", max_tokens=256, messages=HI) as events:
+        async with claude.messages.stream(**CALL, messages=HI) as events:
             assert (await events.get_final_message()).stop_reason == kind
     else:
         assert (await ask(claude)).stop_reason == kind
@@ -156,7 +157,7 @@ async def test_malformed_json_is_no_answer(served: Served, claude: AsyncAnthropi
 
 
 async def test_limits_are_in_the_headers_of_every_answer(claude: AsyncAnthropic) -> None:
-    raw = await claude.messages.with_raw_response.create(model="claude-haiku-4-5", max_tokens=9, messages=HI)
+    raw = await claude.messages.with_raw_response.create(model="claude-haiku-5-5", max_tokens=9, messages=HI)
     for name in ("requests", "tokens", "input-tokens", "output-tokens"):
         limit = int(raw.headers[f"anthropic-ratelimit-{name}-limit"])
         assert 0 < int(raw.headers[f"anthropic-ratelimit-{name}-remaining"]) <= limit
@@ -220,6 +221,6 @@ async def test_other_paths_and_methods_are_refused_in_the_shape_of_the_api(serve
 
 def test_models_and_fields_are_those_of_the_sdk() -> None:
     known = {name for option in get_args(model.Model) for name in get_args(option)}
-    assert set(api_request.MODELS) == known
+    assert api_request.MODELS.keys() | api_request.RETIRED == known
     fields = {*MessageCreateParamsBase.__annotations__, "stream"}
     assert fields == api_request._FIELDS

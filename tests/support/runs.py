@@ -30,7 +30,7 @@ def prompt_rule(**changes: Any) -> PromptRule:
     fields: dict[str, Any] = {
         "events": ("*",),
         "when": None,
-        "model": ModelCall(name="claude-haiku-4-5", max_tokens=512, timeout_s=5),
+        "model": ModelCall(name="claude-haiku-5-5", max_tokens=1024, timeout_s=5),
         "system": "Summarize.",
         "user": None,
     }
@@ -75,7 +75,7 @@ def answer(text: str = "All is well.", **changes: Any) -> Answer:
     fields: dict[str, Any] = {
         "outcome": RunOutcome.SUCCEEDED,
         "text": text,
-        "model": "claude-haiku-4-5-20251001",
+        "model": "claude-haiku-5-5",
         "stop_reason": "end_turn",
         "message_id": "msg_1",
         "request_id": "req_1",

@@ -30,7 +30,7 @@ def receiver_route(provider: str = "github", *, name: str = "triage", **changes:
 
 def worker_route(*, name: str = "triage", **changes: Any) -> WorkerRoute:
     """Build the work part of the same route; `changes` replaces fields."""
-    model = ModelCall(name="claude-haiku-4-5", max_tokens=512, timeout_s=120)
+    model = ModelCall(name="claude-haiku-5-5", max_tokens=1024, timeout_s=120)
     fields: dict[str, Any] = {
         "uid": RouteUid(f"uid-{name}"),
         "path": route_path("team-a", name),

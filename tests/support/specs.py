@@ -31,7 +31,7 @@ _TIMEOUT = _mostly("1s", "10m", "9m60s", "90s", "1m1m", wrong=("0s", "601s", "11
 _PROMPT_MODEL = st.fixed_dictionaries(
     {},
     optional={
-        "name": _mostly("claude-haiku-4-5", "a/b:c@d", wrong=("", "a b", "-a", "x" * 129)),
+        "name": _mostly("claude-haiku-5-5", "a/b:c@d", wrong=("", "a b", "-a", "x" * 129)),
         "maxTokens": _mostly(1, 64_000, wrong=(0, 64_001, "512", True)),
         "timeout": _TIMEOUT,
     },

@@ -10,7 +10,7 @@ import uvloop
 
 from bench.peers.arq_worker import serve
 
-_MODEL = "claude-haiku-4-5"
+_MODEL = "claude-haiku-5-5"
 
 
 async def main(slots: int, options: list[str]) -> None:
@@ -19,7 +19,12 @@ async def main(slots: int, options: list[str]) -> None:
         async def ask(event: str, body: str) -> None:
             prompt = f"Analyze this {event} event and summarize what happened.\n{body}"
             await claude.messages.create(
-                model=_MODEL, max_tokens=512, messages=[{"role": "user", "content": prompt}], timeout=120
+                model=_MODEL,
+                max_tokens=1024,
+                thinking={"type": "disabled"},
+                output_config={"effort": "low"},
+                messages=[{"role": "user", "content": prompt}],
+                timeout=120,
             )
 
         await serve(ask, slots, options)

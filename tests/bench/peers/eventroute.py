@@ -47,7 +47,7 @@ async def publish_route(site: Site) -> None:
         max_body_bytes=1 << 20,
         rate_limit=None,
     )
-    model = ModelCall(name="claude-haiku-4-5", max_tokens=512, timeout_s=120)
+    model = ModelCall(name="claude-haiku-5-5", max_tokens=1024, timeout_s=120)
     prompt = PromptRule(
         events=("*",),
         when=None,

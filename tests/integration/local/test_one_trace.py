@@ -79,7 +79,7 @@ def test_every_step_hangs_on_the_one_before_it(stack: Stack) -> None:
     receipt = shape["POST /hooks/{namespace}/{name}", "SERVER", "eventroute-receiver"]
     sent = shape["send eventroute", "PRODUCER", "eventroute-receiver"]
     processed = shape["process eventroute", "CONSUMER", "eventroute-worker"]
-    asked = shape["chat claude-haiku-4-5", "CLIENT", "eventroute-worker"]
+    asked = shape["chat claude-haiku-5-5", "CLIENT", "eventroute-worker"]
     logged = shape["sink log", "CLIENT", "eventroute-worker"]
     streamed = shape["sink stream", "CLIENT", "eventroute-worker"]
     assert len(spans) == 6
@@ -98,7 +98,7 @@ def test_claude_is_asked_within_the_same_trace(stack: Stack) -> None:
 
 
 def test_each_attempt_has_a_span_linked_to_the_one_before(stack: Stack) -> None:
-    fault = {"kind": "529", "times": 2, "match": "trace-3-marker"}
+    fault = {"kind": "malformed", "times": 2, "match": "trace-3-marker"}
     httpx.post(f"{stack.wiring.claude_url}/simulator/faults", json=fault).raise_for_status()
     request = signed("github", {**pull_request(3), "x": "trace-3-marker"}, event="pull_request", delivery="trace-3")
     answer = httpx.post(f"{stack.wiring.hooks_url}/team-a/triage", content=request.body, headers=request.headers)

@@ -19,7 +19,7 @@ from eventroute.runtime.redis import connect
 from eventroute.runtime.stats import Tally, read_stats
 from eventroute.runtime.tables import RouteTable, heartbeats, publish, table_version
 from eventroute.sealed import SealKey, new_key_text
-from eventroute_worker.answer import Postponed
+from eventroute_worker.answer import Passing
 from eventroute_worker.attempt import Later
 from eventroute_worker.sweeper import Sweeper
 from support.acl_users import AclUsers, acl_users
@@ -81,7 +81,7 @@ async def test_a_receiver_admits_repeats_buries_and_counts(server: AclUsers, adm
 
 async def test_a_worker_runs_a_delivery_to_its_end(server: AclUsers, admin: Redis) -> None:
     route = runnable_route(entity="payload.number", history=HISTORY)
-    claude = FakeClaude(Postponed(detail="overloaded", after_s=0.01))
+    claude = FakeClaude(Passing(detail="overloaded", after_s=0.01))
     tally = Tally()
     async with allowed(server, admin, "worker") as redis:
         runner = build_runner(redis, claude=claude, routes=FakeRoutes(route))

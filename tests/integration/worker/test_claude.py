@@ -1,9 +1,11 @@
 """Calls to Claude through the SDK and over HTTP, against the simulator: each fault and each stop reason."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
@@ -14,14 +16,15 @@ from eventroute.route_table import ModelCall
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
+from eventroute_cli.simulator.request import MODELS
 from eventroute_cli.simulator.server import Served, serving
-from eventroute_worker.answer import Answer, GivenUp, Postponed, Reply
+from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing
 from eventroute_worker.claude import Claude
 from eventroute_worker.pricing import Prices
 
 pytestmark = pytest.mark.real
 
-CALL = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=5)
+CALL = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=5)
 PROMPT = Prompt("Summarize.", "Event push from github.", ())
 
 
@@ -59,12 +62,64 @@ async def test_an_answer_comes_with_model_usage_cost_and_request_id(claude: Clau
     assert isinstance(reply, Answer)
     assert reply.outcome is RunOutcome.SUCCEEDED
     assert reply.text.startswith("[simulated]")
-    assert reply.model.startswith("claude-haiku-4-5")
+    assert reply.model == "claude-haiku-5-5"
     [asked] = simulator.simulator.journal.entries()
     assert reply.request_id == asked.request_id
     usage = reply.usage
     assert (usage.prompt, usage.output) == (asked.given.input_tokens, asked.given.output_tokens)
-    assert reply.cost_usd == (Decimal(usage.input) + 5 * Decimal(usage.output)) / 1_000_000
+    assert reply.cost_usd == (Decimal(usage.input) + 5 * Decimal(usage.output)) / 10_000_000
+
+
+@pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("model", "thinking", "effort"),
+    [
+        ("claude-haiku-5-5", "disabled", "low"),
+        ("claude-sonnet-5-5", "between_tools", "low"),
+        ("claude-opus-5-5", "", "low"),
+        ("claude-fable-5-2", "", "low"),
+        ("claude-opus-4-8", "disabled", "low"),
+        ("claude-haiku-4-5", "disabled", ""),
+        ("claude-haiku-4-5-20251001", "disabled", ""),
+        ("claude-mythos-preview", "", ""),
+    ],
+)
+async def test_a_call_says_how_little_the_model_is_to_think(
+    claude: Claude, simulator: Served, model: str, thinking: str, effort: str
+) -> None:
+    reply = await _ask(claude, simulator, call=ModelCall(name=model, max_tokens=300, timeout_s=5))
+    [asked] = simulator.simulator.journal.entries()
+    assert (asked.model, asked.max_tokens, asked.system) == (model, 300, PROMPT.system)
+    assert (asked.thinking, asked.effort) == (thinking, effort)
+    assert isinstance(reply, Answer)
+    assert reply.text.startswith("[simulated]")  # also where a thinking block comes first
+
+
+@pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
+async def test_no_model_that_the_api_has_refuses_what_is_sent(claude: Claude, simulator: Served) -> None:
+    for model in MODELS:
+        call = ModelCall(name=model, max_tokens=1024, timeout_s=5)
+        assert isinstance(await _ask(claude, simulator, call=call), Answer), model
+
+
+@pytest.mark.parametrize("kind", [FaultKind.NO_TEXT, FaultKind.MAX_TOKENS])
+async def test_an_answer_without_a_text_is_truncated_and_has_its_cost(
+    claude: Claude, simulator: Served, kind: FaultKind
+) -> None:
+    call = ModelCall(name="claude-haiku-5-5", max_tokens=1, timeout_s=5)
+    reply = await _ask(claude, simulator, Fault(kind=kind), call=call)
+    assert isinstance(reply, Answer)
+    assert (reply.outcome, reply.stop_reason) == (RunOutcome.TRUNCATED, "max_tokens")
+    assert bool(reply.text) is (kind is FaultKind.MAX_TOKENS)
+    assert reply.cost_usd
+
+
+@pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
+async def test_a_retired_model_is_not_found(claude: Claude, simulator: Served) -> None:
+    reply = await _ask(claude, simulator, call=ModelCall(name="claude-sonnet-4-5", max_tokens=64, timeout_s=5))
+    assert isinstance(reply, Standing)
+    assert (reply.reason, reply.whole_key) == (DeadReason.NOT_FOUND, False)
+    assert "404 not_found_error" in reply.detail
 
 
 @pytest.mark.parametrize(
@@ -88,17 +143,45 @@ async def test_each_stop_reason_has_an_outcome(
 
 
 @pytest.mark.parametrize(
+    ("kind", "reason", "whole_key"),
+    [
+        (FaultKind.AUTHENTICATION, DeadReason.AUTHENTICATION, True),
+        (FaultKind.BILLING, DeadReason.BILLING, True),
+        (FaultKind.PERMISSION, DeadReason.PERMISSION, False),
+        (FaultKind.NOT_FOUND, DeadReason.NOT_FOUND, False),
+        (FaultKind.ENFORCED_SPEND_LIMIT, DeadReason.BILLING, True),
+        (FaultKind.CONTRACT_SPEND_LIMIT, DeadReason.BILLING, True),
+        (FaultKind.OWN_SPEND_LIMIT, DeadReason.BILLING, True),
+        (FaultKind.WORKSPACE_SPEND_LIMIT, DeadReason.BILLING, True),
+        (FaultKind.CREDIT_BALANCE, DeadReason.BILLING, True),
+        (FaultKind.ON_HOLD, DeadReason.PERMISSION, True),
+    ],
+)
+async def test_each_trouble_of_key_account_and_model_is_standing(
+    claude: Claude, simulator: Served, kind: FaultKind, reason: DeadReason, *, whole_key: bool
+) -> None:
+    reply = await _ask(claude, simulator, Fault(kind=kind))
+    assert isinstance(reply, Standing)
+    assert (reply.reason, reply.whole_key) == (reason, whole_key)
+    assert len(simulator.simulator.journal.entries()) == 1
+
+
+async def test_a_spend_limit_that_says_it_in_other_words_is_the_deliverys_fault_and_told_with_its_type(
+    claude: Claude, simulator: Served
+) -> None:
+    reply = await _ask(claude, simulator, Fault(kind=FaultKind.OWN_SPEND_LIMIT, message="No more money is to be spent"))
+    assert isinstance(reply, GivenUp)
+    assert reply.detail.startswith("400 invalid_request_error (request req_")
+
+
+@pytest.mark.parametrize(
     ("kind", "reason"),
     [
         (FaultKind.INVALID_REQUEST, DeadReason.INVALID_REQUEST),
-        (FaultKind.AUTHENTICATION, DeadReason.AUTHENTICATION),
-        (FaultKind.BILLING, DeadReason.BILLING),
-        (FaultKind.PERMISSION, DeadReason.PERMISSION),
-        (FaultKind.NOT_FOUND, DeadReason.NOT_FOUND),
         (FaultKind.TOO_LARGE, DeadReason.TOO_LARGE),
     ],
 )
-async def test_lasting_troubles_are_given_up(
+async def test_the_deliverys_own_faults_are_given_up(
     claude: Claude, simulator: Served, kind: FaultKind, reason: DeadReason
 ) -> None:
     reply = await _ask(claude, simulator, Fault(kind=kind))
@@ -110,30 +193,34 @@ async def test_lasting_troubles_are_given_up(
 @pytest.mark.parametrize(
     "kind",
     [
-        *(FaultKind.RATE_LIMIT, FaultKind.REQUEST_TIMEOUT, FaultKind.CONFLICT, FaultKind.API_ERROR),
-        *(FaultKind.UNAVAILABLE, FaultKind.TIMEOUT, FaultKind.OVERLOADED),
-        *(FaultKind.CUT, FaultKind.CUT_BODY, FaultKind.MALFORMED),
+        *(FaultKind.RATE_LIMIT, FaultKind.RAMP_LIMIT, FaultKind.REQUEST_TIMEOUT, FaultKind.CONFLICT),
+        *(FaultKind.CLIENT_CLOSED, FaultKind.API_ERROR, FaultKind.UNAVAILABLE, FaultKind.TIMEOUT),
+        *(FaultKind.OVERLOADED, FaultKind.CUT, FaultKind.CUT_BODY),
     ],
 )
-async def test_passing_troubles_are_postponed_after_one_request(
-    claude: Claude, simulator: Served, kind: FaultKind
-) -> None:
-    assert isinstance(await _ask(claude, simulator, Fault(kind=kind)), Postponed)
+async def test_passing_troubles_are_told_after_one_request(claude: Claude, simulator: Served, kind: FaultKind) -> None:
+    assert isinstance(await _ask(claude, simulator, Fault(kind=kind)), Passing)
     assert len(simulator.simulator.journal.entries()) == 1
+
+
+async def test_an_unreadable_answer_costs_the_attempt(claude: Claude, simulator: Served) -> None:
+    reply = await _ask(claude, simulator, Fault(kind=FaultKind.MALFORMED))
+    assert isinstance(reply, Failed)
+    assert not reply.timed_out
 
 
 async def test_the_wait_that_a_rate_limit_names_is_passed_on_not_slept(claude: Claude, simulator: Served) -> None:
     started = time.monotonic()
     reply = await _ask(claude, simulator, Fault(kind=FaultKind.RATE_LIMIT, retry_after_s=7))
-    assert isinstance(reply, Postponed)
+    assert isinstance(reply, Passing)
     assert reply.after_s == 7
     assert time.monotonic() - started < 3
 
 
 async def test_a_call_that_hangs_ends_at_its_timeout(claude: Claude, simulator: Served) -> None:
-    short = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=0.3)
+    short = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=0.3)
     reply = await _ask(claude, simulator, Fault(kind=FaultKind.HANG), call=short)
-    assert isinstance(reply, Postponed)
+    assert isinstance(reply, Failed)
     assert reply.timed_out
 
 
@@ -145,7 +232,27 @@ async def test_nobody_listening_is_a_passing_trouble() -> None:
         propagate_trace=False,
         prices=Prices.load(),
     ) as claude:
-        assert isinstance(await claude.ask(CALL, PROMPT, api_key=None), Postponed)
+        assert isinstance(await claude.ask(CALL, PROMPT, api_key=None), Passing)
+
+
+async def test_a_connection_that_takes_too_long_passes_also_where_the_call_may_take_less() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        address = silent.getsockname()
+        with socket.socket() as first, socket.socket() as second:  # fill the backlog: the next one is not answered
+            for filler in (first, second):
+                filler.settimeout(0)
+                filler.connect_ex(address)
+            async with Claude(
+                api_key=Secret(b"k"),
+                base_url=f"http://127.0.0.1:{address[1]}",
+                concurrent_calls=1,
+                propagate_trace=False,
+                prices=Prices.load(),
+            ) as claude:
+                short = ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=1)
+                assert await claude.ask(short, PROMPT, api_key=None) == Passing(detail="the connection timed out")
 
 
 async def test_a_wrong_key_and_no_key_are_authentication_failures(
@@ -155,13 +262,54 @@ async def test_a_wrong_key_and_no_key_are_authentication_failures(
     for key in ("sk-ant-wrong", "", "  \n"):
         async with _claude(simulator, key=key) as claude:
             reply = await claude.ask(CALL, PROMPT, api_key=None)
-        assert isinstance(reply, GivenUp)
-        assert reply.reason is DeadReason.AUTHENTICATION
+        assert isinstance(reply, Standing)
+        assert (reply.reason, reply.whole_key) == (DeadReason.AUTHENTICATION, True)
 
 
 async def test_a_routes_own_key_goes_before_the_workers(simulator: Served) -> None:
     async with _claude(simulator, key="sk-ant-wrong") as claude:
         assert isinstance(await claude.ask(CALL, PROMPT, api_key=Secret(f"{DEFAULT_KEY}\n".encode())), Answer)
+
+
+async def test_a_key_that_was_refused_is_replaced_by_its_file_without_a_restart(
+    simulator: Served, tmp_path: Path
+) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-ant-wrong")
+    async with Claude(
+        api_key=Secret(b"sk-ant-wrong"),
+        base_url=simulator.url,
+        concurrent_calls=5,
+        propagate_trace=False,
+        prices=Prices.load(),
+        key_file=file,
+        idle_s=0,
+    ) as claude:
+        wrong = claude.key_id(None)
+        assert isinstance(await claude.ask(CALL, PROMPT, api_key=None), Standing)
+        [old] = claude._clients.values()
+        file.write_text(f"{DEFAULT_KEY}\n")
+        assert isinstance(await claude.ask(CALL, PROMPT, api_key=None), Answer)
+        assert list(claude._clients) == [DEFAULT_KEY]
+        assert old.sdk.is_closed()
+        assert claude.key_id(None) == claude.key_id(Secret(DEFAULT_KEY.encode())) != wrong
+
+
+async def test_a_client_in_use_is_not_closed_however_long_its_call_takes(simulator: Served) -> None:
+    simulator.simulator.faults.clear()
+    simulator.simulator.faults.add([Fault(kind=FaultKind.OK, delay_s=0.3)])
+    async with Claude(
+        api_key=Secret(DEFAULT_KEY.encode()),
+        base_url=simulator.url,
+        concurrent_calls=5,
+        propagate_trace=False,
+        prices=Prices.load(),
+        idle_s=0,
+    ) as claude:
+        slow = asyncio.create_task(claude.ask(CALL, PROMPT, api_key=None))
+        await asyncio.sleep(0.1)
+        assert isinstance(await claude.ask(CALL, PROMPT, api_key=Secret(b"sk-ant-wrong")), Standing)
+        assert isinstance(await slow, Answer)
 
 
 async def test_no_more_calls_run_at_once_than_the_setting_says(simulator: Served) -> None:
@@ -193,7 +341,7 @@ async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
 
     ended = asyncio.Event()
 
-    short = ModelCall(name="claude-haiku-4-5", max_tokens=256, timeout_s=0.4)
+    short = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=0.4)
     async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server, asyncio.timeout(5):
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with Claude(
@@ -201,5 +349,5 @@ async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
         ) as claude:
             reply = await claude.ask(short, PROMPT, api_key=None)
         await ended.wait()
-    assert isinstance(reply, Postponed)
+    assert isinstance(reply, Failed)
     assert reply.timed_out

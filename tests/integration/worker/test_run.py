@@ -13,7 +13,7 @@ from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.route_table import LogSink, ModelCall, RetryRule
 from eventroute.secret import Secret
-from eventroute_worker.answer import GivenUp, Postponed, Usage, decode_answer
+from eventroute_worker.answer import Failed, GivenUp, Passing, Standing, Usage, decode_answer
 from eventroute_worker.attempt import Attempt, End, Later, Settled
 from support.queue import admit
 from support.runs import (
@@ -202,46 +202,62 @@ async def test_an_unreadable_payload_is_a_dead_letter(redis: Redis, payload: byt
 
 
 async def test_a_lasting_trouble_is_a_dead_letter_with_its_reason(redis: Redis) -> None:
-    claude = FakeClaude(GivenUp(reason=DeadReason.BILLING, detail="402"))
-    assert _dead(await _run(redis, claude=claude)) == (DeadReason.BILLING, "402")
+    claude = FakeClaude(GivenUp(reason=DeadReason.TOO_LARGE, detail="413"))
+    assert _dead(await _run(redis, claude=claude)) == (DeadReason.TOO_LARGE, "413")
 
 
 async def test_the_log_of_a_dead_letter_names_delivery_route_and_reason(
     redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await admit(redis, sample_delivery())
-    claude = FakeClaude(GivenUp(reason=DeadReason.AUTHENTICATION, detail="no key"))
+    claude = FakeClaude(GivenUp(reason=DeadReason.TOO_LARGE, detail="413 no"))
     async with running(redis, build_runner(redis, claude=claude)):
         await until_empty(redis)
     lines = [line for line in capsys.readouterr().out.splitlines() if "dead_letter" in line or "attempt_ended" in line]
     assert len(lines) == 2
     for line in lines:
-        assert [word in line for word in ("d-1", sample_delivery().route, "authentication", "no key")] == [True] * 4
+        assert [word in line for word in ("d-1", sample_delivery().route, "too_large", "413 no")] == [True] * 4
 
 
 async def test_a_passing_trouble_is_tried_later(redis: Redis) -> None:
-    end = await _run(redis, claude=FakeClaude(Postponed(detail="529 overloaded")))
+    end = await _run(redis, claude=FakeClaude(Passing(detail="529 overloaded")))
     assert isinstance(end, Later)
-    assert end.counts
+    assert not end.counts
     assert 0 <= end.delay_s <= 1
     assert await redis.hget(keys.run(ATTEMPT.delivery), "last_error") == b"529 overloaded"
 
 
+async def test_a_failed_attempt_is_repeated_and_counts(redis: Redis) -> None:
+    end = await _run(redis, claude=FakeClaude(Failed(detail="no answer within 5 s", timed_out=True)))
+    assert isinstance(end, Later)
+    assert end.counts
+    assert await redis.hget(keys.run(ATTEMPT.delivery), "last_error") == b"no answer within 5 s"
+
+
+@pytest.mark.parametrize("number", [1, 3])
+async def test_what_stands_in_the_way_is_waited_for_without_costing_an_attempt(redis: Redis, number: int) -> None:
+    for reply in (Standing(reason=DeadReason.BILLING, detail="402", whole_key=True), Passing(detail="529", after_s=60)):
+        end = await _run(redis, claude=FakeClaude(reply), number=number)
+        assert isinstance(end, Later)
+        assert not end.counts
+        assert 60 <= end.delay_s <= 64
+
+
 async def test_the_wait_that_the_api_asks_for_is_obeyed(redis: Redis) -> None:
-    end = await _run(redis, claude=FakeClaude(Postponed(detail="429", after_s=40)))
+    end = await _run(redis, claude=FakeClaude(Passing(detail="429", after_s=40)))
     assert isinstance(end, Later)
     assert 40 <= end.delay_s <= 41
 
 
 @pytest.mark.parametrize(("timed_out", "reason"), [(False, DeadReason.ATTEMPTS), (True, DeadReason.TIMEOUT)])
 async def test_the_last_attempt_ends_the_delivery(redis: Redis, *, timed_out: bool, reason: DeadReason) -> None:
-    end = await _run(redis, claude=FakeClaude(Postponed(detail="x", timed_out=timed_out)), number=3)
+    end = await _run(redis, claude=FakeClaude(Failed(detail="x", timed_out=timed_out)), number=3)
     assert _dead(end)[0] is reason
 
 
 @pytest.mark.parametrize("after_s", [3601, float("inf")])
 async def test_a_wait_beyond_the_deadline_is_not_begun(redis: Redis, after_s: float) -> None:
-    end = await _run(redis, claude=FakeClaude(Postponed(detail="429", after_s=after_s)))
+    end = await _run(redis, claude=FakeClaude(Passing(detail="429", after_s=after_s)))
     assert _dead(end)[0] is DeadReason.DEADLINE
 
 
@@ -312,7 +328,7 @@ async def test_a_delivery_that_comes_again_after_it_was_settled_is_not_paid_for_
 async def test_a_record_that_is_in_use_again_does_not_expire(redis: Redis) -> None:
     await redis.hset(keys.run(ATTEMPT.delivery), mapping={"outcome": "dead", "last_error": "402"})
     await redis.pexpire(keys.run(ATTEMPT.delivery), 60_000)
-    await _run(redis, claude=FakeClaude(Postponed(detail="x")))
+    await _run(redis, claude=FakeClaude(Failed(detail="x")))
     assert await redis.pttl(keys.run(ATTEMPT.delivery)) == -1
     assert await redis.hget(keys.run(ATTEMPT.delivery), "outcome") is None
 
@@ -373,7 +389,7 @@ async def test_a_rule_may_keep_a_history_without_telling_it(redis: Redis) -> Non
 
 async def test_a_route_may_allow_one_attempt_only(redis: Redis) -> None:
     routes = FakeRoutes(worker_route(retry=RetryRule(attempts=1, deadline_s=60)))
-    end = await _run(redis, routes=routes, claude=FakeClaude(Postponed(detail="x")))
+    end = await _run(redis, routes=routes, claude=FakeClaude(Failed(detail="x")))
     assert _dead(end)[0] is DeadReason.ATTEMPTS
 
 

@@ -10,7 +10,7 @@ from eventroute import keys
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import RouteStats, Tally, read_stats
-from eventroute_worker.answer import GivenUp, Postponed
+from eventroute_worker.answer import GivenUp, Passing
 from eventroute_worker.attempt import Attempt, End, Handler, Later
 from support.queue import admit, admit_job
 from support.runs import FakeClaude, FakeRoutes, build_runner, sample_delivery
@@ -61,7 +61,7 @@ async def test_other_ends_are_counted_as_what_they_are(
 
 async def test_an_attempt_that_is_to_be_repeated_is_no_end(redis: Redis) -> None:
     await admit(redis, sample_delivery())
-    claude = FakeClaude(Postponed(detail="529", after_s=0))
+    claude = FakeClaude(Passing(detail="529", after_s=0))
     assert (await _stats(redis, build_runner(redis, claude=claude))).runs == {"succeeded": 1}
 
 

@@ -17,7 +17,7 @@ from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.server import serving
-from eventroute_worker.answer import Postponed
+from eventroute_worker.answer import Passing
 from eventroute_worker.attempt import Attempt
 from eventroute_worker.claude import Claude
 from eventroute_worker.pricing import Prices
@@ -51,7 +51,7 @@ def _values(spans: Sequence[ReadableSpan]) -> str:
 async def test_each_attempt_is_a_child_of_the_receipt_and_linked_to_the_one_before(
     redis: Redis, exporter: InMemorySpanExporter
 ) -> None:
-    runner = build_runner(redis, claude=FakeClaude(*[Postponed(detail="529", after_s=0)] * 2))
+    runner = build_runner(redis, claude=FakeClaude(*[Passing(detail="529", after_s=0)] * 2))
     await admit(redis, sample_delivery(), traceparent=RECEIPT)
     for number in (1, 2, 3):
         await runner(Attempt(DeliveryId("d-1"), RECEIPT, number))
@@ -89,7 +89,7 @@ async def test_an_attempt_says_how_it_ended(redis: Redis, exporter: InMemorySpan
 
 
 async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMemorySpanExporter) -> None:
-    call = ModelCall(name="claude-haiku-4-5", max_tokens=64, timeout_s=5)
+    call = ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=5)
     with serving() as served:
         served.simulator.faults.add([Fault(kind=FaultKind.OK), Fault(kind=FaultKind.OVERLOADED)])
         async with Claude(
@@ -102,7 +102,7 @@ async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMe
             for _ in range(2):
                 await claude.ask(call, Prompt("system words", "user words", ()), api_key=None)
         asked = [entry.headers["traceparent"][3:52] for entry in served.simulator.journal.entries()]
-    answered, failed = spans = _named(exporter, "chat claude-haiku-4-5")
+    answered, failed = spans = _named(exporter, "chat claude-haiku-5-5")
     contexts = [span.context for span in spans if span.context]
     assert asked == [f"{context.trace_id:032x}-{context.span_id:016x}" for context in contexts]
     attributes = dict(answered.attributes or {})
@@ -111,6 +111,7 @@ async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMe
     assert attributes["gen_ai.response.finish_reasons"] == ("end_turn",)
     assert isinstance(attributes["gen_ai.usage.input_tokens"], int)
     assert failed.status.status_code is StatusCode.ERROR
+    assert dict(failed.attributes or {})["error.type"] == "passing"
     assert "words" not in _values(spans)
     assert DEFAULT_KEY not in _values(spans)
 

@@ -25,6 +25,9 @@ def test_a_secret_can_come_from_a_file_and_wins_over_the_variable(tmp_path: Path
     (tmp_path / "token").write_text("from file\n")
     settings = Sample.load({"SAMPLE_TOKEN_FILE": str(tmp_path / "token"), "SAMPLE_TOKEN": "from variable"})
     assert settings.token.get_secret_value() == "from file"
+    assert settings.file("token") == tmp_path / "token"
+    assert settings.file("port") is None
+    assert Sample.load({"SAMPLE_TOKEN": "t"}).file("token") is None
 
 
 def test_every_bad_variable_is_named_and_no_value_is_shown() -> None:

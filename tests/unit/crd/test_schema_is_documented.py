@@ -51,7 +51,7 @@ def test_texts_and_lists_are_bounded() -> None:
 def test_defaults_are_those_of_the_documentation() -> None:
     spec = v1alpha1.EventRouteSpec.model_validate_json('{"provider": "github"}')
     model = (spec.model.name, spec.model.max_tokens, spec.model.timeout)
-    assert model == ("claude-haiku-4-5", 512, "120s")
+    assert model == ("claude-haiku-5-5", 1024, "120s")
     assert (spec.retry.attempts, spec.retry.deadline) == (8, "24h")
     history = v1alpha1.History()
     assert (history.scope, history.keep, history.inject, history.ttl) == ("route", 50, 10, "720h")

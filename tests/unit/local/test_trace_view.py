@@ -43,7 +43,7 @@ SPANS = [
         attributes={"eventroute.attempt": 1, "eventroute.outcome": "succeeded"},
     ),
     span(
-        "chat claude-sonnet-4-5",
+        "chat claude-sonnet-5-5",
         at_ms=105.5,
         parent="process eventroute",
         attributes={"gen_ai.usage.output_tokens": 123},
@@ -66,7 +66,7 @@ def test_each_span_hangs_below_its_parent_with_its_times_and_facts() -> None:
         "└── POST /hooks/{namespace}/{name}  receiver  +0.0 ms, 2.0 ms  queued",
         "    └── send eventroute  receiver  +1.0 ms, 2.0 ms",
         "        └── process eventroute  worker  +3.0 ms, 2.0 ms  succeeded  attempt 1",
-        "            ├── chat claude-sonnet-4-5  worker  +5.5 ms, 2.0 ms  tokens 123",
+        "            ├── chat claude-sonnet-5-5  worker  +5.5 ms, 2.0 ms  tokens 123",
         "            └── sink stream  worker  +10.0 ms, 2.0 ms",
     ]
 

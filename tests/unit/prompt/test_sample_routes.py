@@ -120,7 +120,7 @@ def test_a_large_failed_payment_goes_to_the_stronger_model() -> None:
         ).position
         assert position is not None
         models.append(plan.route.prompts[position].model.name)
-    assert models == ["claude-sonnet-4-5", "claude-haiku-4-5"]
+    assert models == ["claude-sonnet-5-5", "claude-haiku-5-5"]
 
 
 @pytest.mark.parametrize("event", [{"bot_id": "B1"}, {"subtype": "message_changed"}])

@@ -1,5 +1,6 @@
 """A script decides which requests go wrong, in order and by count."""
 
+import msgspec
 import pytest
 
 from eventroute.errors import Refused
@@ -43,15 +44,39 @@ def test_clearing_makes_every_answer_ordinary_again() -> None:
     assert kinds(script, ["x"]) == ["-"]
 
 
+ACCOUNT = {
+    FaultKind.RAMP_LIMIT: (429, "rate_limit_error", "ramp_limit_exceeded"),
+    FaultKind.ENFORCED_SPEND_LIMIT: (429, "rate_limit_error", "enforced_spend_limit_reached"),
+    FaultKind.CONTRACT_SPEND_LIMIT: (429, "rate_limit_error", "contract_spend_limit_reached"),
+    FaultKind.OWN_SPEND_LIMIT: (400, "invalid_request_error", ""),
+    FaultKind.WORKSPACE_SPEND_LIMIT: (400, "invalid_request_error", ""),
+    FaultKind.CREDIT_BALANCE: (400, "invalid_request_error", ""),
+    FaultKind.ON_HOLD: (400, "invalid_request_error", "organization_on_hold"),
+}
+WAITS = {FaultKind.RATE_LIMIT, FaultKind.RAMP_LIMIT}
+
+
 @pytest.mark.parametrize("kind", [kind for kind in FaultKind if kind.value.isdigit()])
 def test_a_status_is_answered_as_an_error_of_that_status(kind: FaultKind) -> None:
     error = Fault(kind=kind, message="because").error()
     assert error is not None
-    assert (error.status, error.message, error.headers) == (int(kind), "because", {})
+    assert (error.status, error.message, error.code) == (int(kind), "because", "")
+    assert error.headers == ({"retry-after": "1"} if kind in WAITS else {})
 
 
-def test_what_is_no_status_is_no_error() -> None:
-    assert [kind for kind in FaultKind if not kind.value.isdigit() and Fault(kind=kind).error()] == []
+@pytest.mark.parametrize("kind", ACCOUNT)
+def test_a_trouble_of_the_account_has_status_type_and_code_of_the_api(kind: FaultKind) -> None:
+    error = Fault(kind=kind).error()
+    assert error is not None
+    assert (error.status, error.kind, error.code) == ACCOUNT[kind]
+    assert error.headers == ({"retry-after": "1"} if kind in WAITS else {})
+    details = msgspec.json.decode(error.body("req_1"))["error"].get("details")
+    assert details == ({"error_code": error.code} if error.code else None)
+
+
+def test_what_is_neither_is_no_error() -> None:
+    errors = [kind for kind in FaultKind if Fault(kind=kind).error()]
+    assert [kind for kind in errors if not kind.value.isdigit() and kind not in ACCOUNT] == []
 
 
 def test_retry_after_is_sent_as_a_header() -> None:

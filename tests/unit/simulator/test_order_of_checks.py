@@ -14,7 +14,13 @@ VERSION = ("anthropic-version", "2026-10-21")
 
 
 def call(simulator: Simulator, *headers: tuple[str, str], **changes: Any) -> Reply:
-    fields = {"model": "claude-haiku-4-5", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}], **changes}
+    fields = {
+        "model": "claude-haiku-5-5",
+        "max_tokens": 64,
+        "messages": [{"role": "user", "content": "hi"}],
+        "thinking": {"type": "disabled"},
+        **changes,
+    }
     return simulator.answer([*(headers or (BEARER, VERSION))], msgspec.json.encode(fields))
 
 
@@ -59,7 +65,7 @@ def test_a_scripted_error_costs_nothing_of_the_rate_limit() -> None:
 def test_the_rate_limit_is_per_model_family_and_its_answer_says_what_is_left() -> None:
     simulator = Simulator(SimulatorSettings(limits=RateLimits(requests=1), clock=lambda: 1_800_000_000.0))
     call(simulator)
-    refused = call(simulator, model="claude-haiku-5-5")
+    refused = call(simulator, model="claude-haiku-4-5")
     assert (refused.status, refused.headers["retry-after"]) == (429, "60")
     assert refused.headers["anthropic-ratelimit-requests-remaining"] == "0"
     assert call(simulator, model="claude-sonnet-5").status == 200
@@ -87,12 +93,19 @@ def test_every_request_is_in_the_journal_with_what_it_was_given() -> None:
     simulator = Simulator(SimulatorSettings(faults=(Fault(kind=FaultKind.CUT), Fault(kind=FaultKind.OVERLOADED))))
     call(simulator)
     call(simulator)
-    call(simulator, BEARER, VERSION, ("traceparent", "00-0af7-b7ad-01"), system="be brief")
+    call(
+        simulator,
+        *(BEARER, VERSION, ("traceparent", "00-0af7-b7ad-01")),
+        system="be brief",
+        output_config={"effort": "low"},
+    )
     call(simulator, ("x-api-key", "wrong"))
     given = [(entry.given.status, entry.given.fault, entry.given.stop_reason) for entry in simulator.journal.entries()]
     assert given == [(0, "cut", "end_turn"), (529, "529", ""), (200, "", "end_turn"), (401, "", "")]
     third = simulator.journal.entries()[2]
     assert (third.headers["traceparent"], third.text) == ("00-0af7-b7ad-01", "be brief\n\nhi")
+    assert (third.model, third.max_tokens, third.system) == ("claude-haiku-5-5", 64, "be brief")
+    assert (third.thinking, third.effort) == ("disabled", "low")
     assert DEFAULT_KEY not in repr(simulator.journal.entries())
 
 

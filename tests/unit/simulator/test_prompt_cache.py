@@ -6,7 +6,7 @@ from eventroute_cli.simulator.tokens import Block, CacheUse, PromptCache, estima
 
 NOW = 1_800_000_000.0
 LONG = "x" * 8000  # 2,000 tokens
-MODEL = "claude-haiku-4-5"
+MODEL = "claude-haiku-5-5"
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("€€", 2), ("\ud800", 1)])
@@ -39,7 +39,7 @@ def test_one_hour_is_its_own_price() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "text"), [("claude-sonnet-4-5", LONG), (MODEL, "y" + LONG[1:])], ids=["another model", "another text"]
+    ("model", "text"), [("claude-sonnet-5-5", LONG), (MODEL, "y" + LONG[1:])], ids=["another model", "another text"]
 )
 def test_another_prompt_or_model_reads_nothing(model: str, text: str) -> None:
     cache = PromptCache()

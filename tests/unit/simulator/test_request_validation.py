@@ -12,7 +12,7 @@ USER = {"role": "user", "content": "hello"}
 
 
 def parse(version: str | None = VERSION, **changes: Any) -> MessagesRequest:
-    fields = {"model": "claude-haiku-4-5", "max_tokens": 64, "messages": [USER], **changes}
+    fields = {"model": "claude-haiku-5-5", "max_tokens": 64, "messages": [USER], **changes}
     return parse_request(msgspec.json.encode({k: v for k, v in fields.items() if v is not None}), version=version)
 
 
@@ -25,7 +25,7 @@ def parse(version: str | None = VERSION, **changes: Any) -> MessagesRequest:
         ({"max_tokens": "64"}, "max_tokens: Input should be a valid integer"),
         ({"max_tokens": True}, "max_tokens: Input should be a valid integer"),
         ({"max_tokens": -1}, "max_tokens: Input should be greater than or equal to 0"),
-        ({"max_tokens": 64_001}, "max_tokens: 64001 > 64000, which is the maximum allowed number of output tokens"),
+        ({"max_tokens": 128_001}, "max_tokens: 128001 > 128000, which is the maximum allowed number of output tokens"),
         ({"messages": None}, "messages: Field required"),
         ({"messages": []}, "messages: at least one message is required"),
         ({"messages": "hello"}, "messages: Input should be a valid list of objects"),
@@ -45,7 +45,7 @@ def parse(version: str | None = VERSION, **changes: Any) -> MessagesRequest:
         ({"stop_sequences": [" "]}, "stop_sequences: each stop sequence must contain non-whitespace"),
         ({"temperature": 0.5}, "temperature: Extra inputs are not permitted"),
         ({"modle": "x"}, "modle: Extra inputs are not permitted"),
-        ({"messages": [{"role": "user", "content": "x" * 800_004}]}, "prompt is too long: 200001 tokens > 200000"),
+        ({"messages": [{"role": "user", "content": "x" * 4_000_004}]}, "prompt is too long: 1000001 tokens > 1000000"),
     ],
 )
 def test_a_wrong_request_is_refused_with_400(changes: dict[str, Any], message: str) -> None:
@@ -70,10 +70,63 @@ def test_sampling_parameters_are_accepted_by_versions_that_still_have_them() -> 
     assert parse(version="2023-06-01", temperature=0.5).max_tokens == 64
 
 
-def test_an_unknown_model_is_answered_with_404() -> None:
-    with pytest.raises(ApiError, match="model: claude-haiku-9") as caught:
-        parse(model="claude-haiku-9")
+@pytest.mark.parametrize("model", ["claude-haiku-9", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929"])
+def test_an_unknown_or_retired_model_is_answered_with_404(model: str) -> None:
+    with pytest.raises(ApiError, match=f"^model: {model}$") as caught:
+        parse(model=model)
     assert (caught.value.status, caught.value.kind) == (404, "not_found_error")
+
+
+FABLE, OPUS, SONNET, HAIKU = "claude-fable-5-2", "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "effort", "message"),
+    [
+        (FABLE, {"type": "disabled"}, None, '"thinking.type.disabled" is not supported for this model'),
+        (OPUS, {"type": "disabled"}, None, '"thinking.type.disabled" is not supported for this model'),
+        (OPUS, {"type": "between_tools"}, None, '"thinking.type.between_tools" is not supported for this model'),
+        (SONNET, {"type": "disabled"}, None, 'Use "thinking.type.adaptive" or "thinking.type.between_tools"'),
+        (SONNET, {"type": "between_tools", "display": "summarized"}, None, "thinking.between_tools: Extra inputs"),
+        (SONNET, {"type": "between_tools"}, "max", "output_config.effort: 'max' is not supported with"),
+        (HAIKU, {"type": "between_tools"}, None, '"thinking.type.between_tools" is not supported for this model'),
+        (HAIKU, {"type": "enabled", "budget_tokens": 1024}, None, '"thinking.type.enabled" is not supported'),
+        (HAIKU, {"type": "disabled"}, "xhigh", "output_config.effort: 'xhigh' is not supported with"),
+        (HAIKU, {"type": "off"}, None, "thinking.type: Input should be"),
+        (HAIKU, {}, None, "thinking.type: Input should be"),
+        (HAIKU, None, "least", "output_config.effort: Input should be"),
+        ("claude-haiku-4-5", {"type": "adaptive"}, None, '"thinking.type.adaptive" is not supported'),
+        ("claude-haiku-4-5", {"type": "enabled"}, None, "thinking.enabled.budget_tokens: Field required"),
+        ("claude-haiku-4-5", {"type": "enabled", "budget_tokens": 9}, None, "greater than or equal to 1024"),
+        ("claude-haiku-4-5", {"type": "enabled", "budget_tokens": 1024}, None, "`max_tokens` must be greater"),
+        ("claude-haiku-4-5", None, "low", "output_config.effort: 'low' is not supported for this model"),
+        ("claude-opus-4-6", None, "xhigh", "output_config.effort: 'xhigh' is not supported for this model"),
+    ],
+)
+def test_thinking_and_effort_are_refused_where_the_model_does_not_take_them(
+    model: str, thinking: dict[str, Any] | None, effort: str | None, message: str
+) -> None:
+    output_config = {"effort": effort} if effort else None
+    with pytest.raises(ApiError, match=r".") as caught:
+        parse(model=model, thinking=thinking, output_config=output_config)
+    assert (caught.value.status, caught.value.kind) == (400, "invalid_request_error")
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "thinks"),
+    [
+        (FABLE, None, True),
+        (OPUS, {"type": "adaptive"}, True),
+        (SONNET, {"type": "between_tools"}, False),
+        (HAIKU, {"type": "disabled"}, False),
+        (HAIKU, None, True),
+        ("claude-opus-4-8", None, False),
+    ],
+)
+def test_a_model_thinks_unless_it_is_told_not_to(model: str, thinking: dict[str, Any] | None, *, thinks: bool) -> None:
+    request = parse(model=model, thinking=thinking, output_config={"effort": "low"})
+    assert (request.thinks, request.effort) == (thinks, "low")
 
 
 def test_text_is_what_system_and_messages_say_and_nothing_of_the_tools() -> None:

@@ -51,6 +51,13 @@ def test_the_deltas_are_the_text_and_nothing_is_lost() -> None:
     assert deltas[-1] == {"type": "input_json_delta", "partial_json": '{"a":1}'}
 
 
+def test_thinking_is_streamed_as_its_signature() -> None:
+    thinking = {"type": "thinking", "thinking": "", "signature": "s"}
+    start, delta, _stop = events({**MESSAGE, "content": [thinking]})[2:5]
+    assert start["content_block"] == {"type": "thinking", "thinking": "", "signature": ""}
+    assert delta["delta"] == {"type": "signature_delta", "signature": "s"}
+
+
 def test_how_it_ended_is_known_only_at_the_end() -> None:
     first, *_, delta, _stop = events(MESSAGE)
     assert (first["message"]["content"], first["message"]["stop_reason"]) == ([], None)

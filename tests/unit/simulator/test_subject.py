@@ -12,7 +12,7 @@ from eventroute.route_table import ModelCall, PromptRule, RetryRule, WorkerRoute
 from eventroute_cli.simulator.answer import compose, read_subject
 from eventroute_cli.simulator.request import MessagesRequest, parse_request
 
-MODEL = ModelCall(name="claude-haiku-4-5", max_tokens=512, timeout_s=120)
+MODEL = ModelCall(name="claude-haiku-5-5", max_tokens=1024, timeout_s=120)
 PAYLOAD = {"pull_request": {"title": "Retry uploads", "user": {"login": "ada"}}, "action": "opened"}
 
 

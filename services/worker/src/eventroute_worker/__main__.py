@@ -51,6 +51,7 @@ async def serve(settings: WorkerSettings) -> None:
             base_url=settings.anthropic_base_url,
             propagate_trace=settings.propagate_trace,
             prices=prices,
+            key_file=settings.file("anthropic_api_key"),
         ) as claude,
     ):
         shared = LinkedRedis(link)

@@ -47,25 +47,42 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Postponed:
-    """No answer now; a later attempt may get one."""
+class Passing:
+    """No answer now, by nobody's fault here: it costs the delivery nothing but time."""
 
     detail: str
     """For people; no prompt, no answer."""
     after_s: float | None = None
     """The least wait that the API asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """No answer, by this attempt's own doing: it costs one, and a later one may get an answer."""
+
+    detail: str
     timed_out: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing:
+    """No answer until somebody mends the key, the account or the choice of model; the delivery is not to blame."""
+
+    reason: DeadReason
+    detail: str
+    whole_key: bool
+    """False where only the model asked for is concerned: other models may answer with the same key."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GivenUp:
-    """No answer, and no further attempt will change that."""
+    """The delivery's own fault: no further attempt will change that."""
 
     reason: DeadReason
     detail: str
 
 
-Reply = Answer | Postponed | GivenUp
+Reply = Answer | Passing | Failed | Standing | GivenUp
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Answer)

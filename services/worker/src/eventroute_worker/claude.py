@@ -1,7 +1,8 @@
 """Calls to Claude: the one module that knows the SDK, and what each way in which a call can end means for a delivery.
 
-Every call ends in one of three values: an `Answer`, `Postponed` (the same call may succeed later) or `GivenUp` (it
-never will). The SDK's own retries are off, as they would sleep in the delivery's slot; its own tracing is off, as it
+Every call ends in one of five values: an `Answer`, or, by whose fault there is none, `Passing` (nobody's here),
+`Failed` (this attempt's), `Standing` (of key, account or model, until somebody mends it) or `GivenUp` (the delivery's).
+The SDK's own retries are off, as they would sleep in the delivery's slot; its own tracing is off, as it
 names spans and attributes in its own way. Knows neither Redis nor routes.
 
 What the stop reasons mean:
@@ -12,9 +13,11 @@ What the stop reasons mean:
 """
 
 import asyncio
-import contextlib
-import email.utils
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -27,7 +30,9 @@ from anthropic import (
     APITimeoutError,
     AsyncAnthropic,
     DefaultAioHttpClient,
+    Omit,
 )
+from anthropic.types import OutputConfigParam, ThinkingConfigParam
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from eventroute.outcome import DeadReason, RunOutcome
@@ -36,25 +41,25 @@ from eventroute.route_table import ModelCall
 from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute_worker import metrics
-from eventroute_worker.answer import Answer, GivenUp, Postponed, Reply, Usage
+from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing, Usage
+from eventroute_worker.api_key import OwnKey, key_id, key_text
+from eventroute_worker.fault import Refusal, judge
+from eventroute_worker.models import Accepts, Models
 from eventroute_worker.pricing import Prices
 
 _CONNECT_S: Final = 5.0
 
-_RETRY_STATUS: Final = frozenset({408, 409, 429, 499})
-_TIMEOUT_STATUS: Final = frozenset({408, 504})
-_REASONS: Final = {
-    401: DeadReason.AUTHENTICATION,
-    402: DeadReason.BILLING,
-    403: DeadReason.PERMISSION,
-    404: DeadReason.NOT_FOUND,
-    413: DeadReason.TOO_LARGE,
-    431: DeadReason.TOO_LARGE,
-}
-_SERVER_ERROR: Final = 500
+_IDLE_S: Final = 600.0
+"""After so long without a call a key's client is closed: keys are replaced, and routes deleted. Arbitrary."""
 
-_SPEND_LIMITS: Final = frozenset({"contract_spend_limit_reached", "enforced_spend_limit_reached"})
-"""Codes of 429 answers that last until somebody pays or the month ends, not until a bucket has refilled."""
+_END: Final = {
+    Answer: "answered",
+    Passing: "passing",
+    Failed: "failed",
+    Standing: "standing",
+    GivenUp: "given_up",
+}
+"""What a call's end is called in metrics and spans."""
 
 _SUCCEEDED: Final = frozenset({"end_turn", "stop_sequence"})
 
@@ -84,7 +89,26 @@ class _Message(msgspec.Struct, frozen=True):
     usage: _Usage
 
 
+class _Error(msgspec.Struct, frozen=True):
+    type: str | None = None
+    message: str = ""
+
+
+class _ErrorBody(msgspec.Struct, frozen=True):
+    error: _Error
+
+
 _decoder = msgspec.json.Decoder(_Message)
+
+
+@dataclass
+class _Client:
+    """A key's client, and whether it is in use."""
+
+    sdk: AsyncAnthropic
+    calls: int = 0
+    used: float = 0.0
+    """Monotonic seconds."""
 
 
 class Claude:
@@ -98,40 +122,54 @@ class Claude:
         concurrent_calls: int,
         propagate_trace: bool,
         prices: Prices,
+        key_file: Path | None = None,
+        idle_s: float = _IDLE_S,
     ) -> None:
         """Take what all calls share; further keys' clients are made at their first call, all are closed with this.
 
         api_key          for routes without a key of their own
+        key_file         where that one came from; looked at again
+        idle_s           how long a key's client is kept without a call
         base_url         None = the public API
         propagate_trace  send `traceparent`: it leaves the installation
         """
-        self._api_key = api_key
+        self._own_key = OwnKey(api_key, key_file)
+        self._idle_s = idle_s
         self._base_url = base_url
         self._slots = asyncio.Semaphore(concurrent_calls)
         self._propagate_trace = propagate_trace
         self._prices = prices
-        self._clients: dict[str, AsyncAnthropic] = {}
+        self._models = Models.load()
+        self._clients: dict[str, _Client] = {}
 
     async def __aenter__(self) -> Self:
-        if key := _text(self._api_key):
-            self._client(key)  # takes 0.1 s, which the first delivery need not wait for
+        if key := key_text(self._own_key.current()):
+            self._open(key)  # takes 0.1 s, which the first delivery need not wait for
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for client in self._clients.values():
-            await client.close()
+            await client.sdk.close()
         self._clients.clear()
+
+    def key_id(self, api_key: Secret | None) -> str:
+        """Name the key that a call would take, without telling it: 16 hex digits, empty without a key.
+
+        api_key  the route's own; None = the worker's
+        """
+        return key_id(api_key or self._own_key.current())
 
     async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
         """Ask once; waits for its turn first, and does not raise for anything that the API does.
 
         api_key  the route's own; None = the worker's
         """
-        key = _text(api_key or self._api_key)
+        key = key_text(api_key or self._own_key.current())
         if not key:
-            return GivenUp(reason=DeadReason.AUTHENTICATION, detail="neither the route nor the worker has a Claude key")
+            detail = "neither the route nor the worker has a Claude key"
+            return Standing(reason=DeadReason.AUTHENTICATION, detail=detail, whole_key=True)
         async with self._slots:
             started = time.monotonic()
             with tracing.tracer().start_as_current_span(
@@ -149,22 +187,29 @@ class Claude:
                 reply = await self._call(call, prompt, key, span)
                 _describe(span, reply)
             _measure(call.name, reply, time.monotonic() - started)
+        if api_key is None and isinstance(reply, Standing) and reply.reason is DeadReason.AUTHENTICATION:
+            self._own_key.distrust()
         return reply
 
     async def _call(self, call: ModelCall, prompt: Prompt, key: str, span: Span) -> Reply:
         context = tracing.traceparent(span) if self._propagate_trace else ""
+        accepts = self._models.accepts(call.name)
         try:
-            async with asyncio.timeout(call.timeout_s):  # the SDK's timeout is per read: a slow trickle would pass it
-                raw = await self._client(key).messages.with_raw_response.create(
+            # The SDK's timeout is per read: a slow trickle would pass it.
+            async with self._client(key) as client, asyncio.timeout(call.timeout_s):
+                raw = await client.messages.with_raw_response.create(
                     model=call.name,
                     max_tokens=call.max_tokens,
                     system=prompt.system or anthropic.omit,
                     messages=[{"role": "user", "content": prompt.user}],
-                    timeout=anthropic.Timeout(call.timeout_s, connect=_CONNECT_S),
+                    thinking=_thinking(accepts),
+                    output_config=_effort(accepts),
+                    # That there is no connection must show before the whole call's time is up, which is another fault.
+                    timeout=anthropic.Timeout(None, connect=min(_CONNECT_S, call.timeout_s / 2)),
                     extra_headers={"traceparent": context} if context else None,
                 )
         except TimeoutError:
-            return Postponed(detail=f"no answer within {call.timeout_s:g} s", timed_out=True)
+            return Failed(detail=f"no answer within {call.timeout_s:g} s", timed_out=True)
         except APIError as error:
             return classify(error)
         return self._read(raw.http_response.content, raw.request_id or "")
@@ -173,7 +218,7 @@ class Claude:
         try:
             message = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Postponed(detail=f"the API's answer is unreadable (request {request_id}): {error}")
+            return Failed(detail=f"the API's answer is unreadable (request {request_id}): {error}")
         text = "".join(block.text for block in message.content if block.type == "text").strip()
         stop_reason = message.stop_reason or "unknown"
         if stop_reason == "model_context_window_exceeded" and not text:
@@ -191,50 +236,73 @@ class Claude:
             answered_ms=time.time_ns() // 1_000_000,
         )
 
-    def _client(self, key: str) -> AsyncAnthropic:
-        if (client := self._clients.get(key)) is None:
-            client = self._clients[key] = AsyncAnthropic(
-                api_key=key,
-                base_url=self._base_url or "https://api.anthropic.com",  # named, or the SDK looks in the environment
-                max_retries=0,
-                open_telemetry=False,
-                http_client=DefaultAioHttpClient(),
-            )
+    @asynccontextmanager
+    async def _client(self, key: str) -> AsyncIterator[AsyncAnthropic]:
+        """Lend a key's client for one call, and close those that nobody has used for long."""
+        client = self._clients.get(key) or self._open(key)
+        client.calls += 1
+        try:
+            await self._close_idle()
+            yield client.sdk
+        finally:
+            client.calls -= 1
+            client.used = time.monotonic()
+
+    def _open(self, key: str) -> _Client:
+        sdk = AsyncAnthropic(
+            api_key=key,
+            base_url=self._base_url or "https://api.anthropic.com",  # named, or the SDK looks in the environment
+            max_retries=0,
+            open_telemetry=False,
+            http_client=DefaultAioHttpClient(),
+        )
+        client = self._clients[key] = _Client(sdk, used=time.monotonic())
         return client
 
+    async def _close_idle(self) -> None:
+        since = time.monotonic() - self._idle_s
+        for key in [key for key, client in self._clients.items() if not client.calls and client.used <= since]:
+            await self._clients.pop(key).sdk.close()
 
-def classify(error: APIError) -> Postponed | GivenUp:
-    """Tell whether a failed call is worth repeating, by status, type and code, never by wording."""
+
+def classify(error: APIError) -> Passing | Failed | Standing | GivenUp:
+    """Tell whose fault a failed call is."""
     if isinstance(error, APITimeoutError):
-        return Postponed(detail="the connection timed out", timed_out=True)
+        return Passing(detail="the connection timed out")
     if isinstance(error, APIConnectionError):
-        return Postponed(detail="no connection to the API")
+        return Passing(detail="no connection to the API")
     if not isinstance(error, APIStatusError):
-        return Postponed(detail=f"the API's answer is unreadable: {type(error).__name__}")
-    status, cause = error.status_code, error.error_code or error.type or "no type"
-    detail = f"{status} {cause} (request {error.request_id or 'unknown'})"
-    if error.type == "billing_error" or error.error_code in _SPEND_LIMITS:
-        return GivenUp(reason=DeadReason.BILLING, detail=detail)
-    if status in _RETRY_STATUS or status >= _SERVER_ERROR:
-        after_s = _retry_after_s(
-            error.response.headers.get("retry-after-ms"), error.response.headers.get("retry-after")
+        return Failed(detail=f"the API's answer is unreadable: {type(error).__name__}")
+    told = _told(error.body)
+    return judge(
+        Refusal(
+            status=error.status_code,
+            type=told.type,
+            code=error.error_code,
+            message=told.message,
+            headers=error.response.headers,
+            request_id=error.request_id,
         )
-        return Postponed(detail=detail, after_s=after_s, timed_out=status in _TIMEOUT_STATUS)
-    return GivenUp(reason=_REASONS.get(status, DeadReason.INVALID_REQUEST), detail=detail)
+    )
 
 
-def _text(key: Secret | None) -> str:
-    """Read a key as it goes into a header; Secrets often end with a line break."""
-    return key.reveal().decode(errors="replace").strip() if key else ""
+def _told(body: object) -> _Error:
+    """Read what the API says; the SDK's message is the whole body as text, and its type whatever stands there."""
+    try:
+        return msgspec.convert(body, _ErrorBody).error
+    except msgspec.ValidationError:
+        return _Error()
 
 
-def _retry_after_s(milliseconds: str | None, seconds_or_date: str | None) -> float | None:
-    for text, unit_s in ((milliseconds, 0.001), (seconds_or_date, 1.0)):
-        with contextlib.suppress(ValueError):
-            if (after_s := float(text or "") * unit_s) >= 0:  # false for what is not a number
-                return after_s
-    moment = email.utils.parsedate_tz(seconds_or_date or "")
-    return max(email.utils.mktime_tz(moment) - time.time(), 0.0) if moment else None
+def _thinking(accepts: Accepts | None) -> ThinkingConfigParam | Omit:
+    """Turn thinking off where that is possible."""
+    if accepts is None or accepts.thinking_off is None:
+        return anthropic.omit
+    return {"type": "disabled"} if accepts.thinking_off == "disabled" else {"type": "between_tools"}
+
+
+def _effort(accepts: Accepts | None) -> OutputConfigParam | Omit:
+    return {"effort": "low"} if accepts and accepts.effort else anthropic.omit
 
 
 def _outcome(stop_reason: str) -> RunOutcome:
@@ -267,18 +335,14 @@ def _describe(span: Span, reply: Reply) -> None:
             }
         )
         return
-    kind = reply.reason if isinstance(reply, GivenUp) else "timeout" if reply.timed_out else "retry"
-    span.set_attribute(tracing.ERROR_TYPE, kind)
+    span.set_attribute(tracing.ERROR_TYPE, reply.reason if isinstance(reply, Standing | GivenUp) else _END[type(reply)])
     span.set_status(Status(StatusCode.ERROR, reply.detail))
 
 
 def _measure(model: str, reply: Reply, seconds: float) -> None:
+    metrics.CLAUDE_SECONDS.labels(model, _END[type(reply)]).observe(seconds)
     if not isinstance(reply, Answer):
-        metrics.CLAUDE_SECONDS.labels(model, "postponed" if isinstance(reply, Postponed) else "given_up").observe(
-            seconds
-        )
         return
-    metrics.CLAUDE_SECONDS.labels(model, "answered").observe(seconds)
     usage = reply.usage
     for kind, tokens in (
         ("input", usage.input),

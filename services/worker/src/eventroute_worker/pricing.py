@@ -3,7 +3,6 @@
 An unknown model, or a kind of token without a known rate, has an unknown cost, which is None and never 0.
 """
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from importlib.resources import files
@@ -14,9 +13,9 @@ import msgspec
 
 from eventroute.errors import Refused
 from eventroute_worker.answer import Usage
+from eventroute_worker.models import undated
 
 _MILLION = 1_000_000
-_DATE = re.compile(r"-20\d{6}$")  # claude-haiku-4-5-20251001 is claude-haiku-4-5
 
 
 class Band(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,7 +61,7 @@ class Prices:
 
     def cost(self, model: str, usage: Usage) -> Decimal | None:
         """Compute the cost of a call in USD."""
-        bands = self._models.get(model) or self._models.get(_DATE.sub("", model), [])
+        bands = self._models.get(model) or self._models.get(undated(model), [])
         for band in bands:
             if band.prompt_up_to is None or usage.prompt <= band.prompt_up_to:
                 return _cost(band, usage)

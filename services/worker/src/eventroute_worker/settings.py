@@ -19,7 +19,7 @@ class WorkerSettings(Settings):
     table_key: SecretStr
     """Opens the workers' route table: base64 of 32 bytes."""
     anthropic_api_key: SecretStr | None = None
-    """For routes without a key of their own; without either, deliveries become dead letters `authentication`."""
+    """For routes without a key of their own; without either, deliveries wait. Its file is read again on a change."""
     anthropic_base_url: str | None = Field(default=None, pattern="^https?://")
     """Where Claude is asked; absent = the public API."""
     max_jobs: int = Field(default=20, ge=1, le=1000)

@@ -25,7 +25,7 @@ STATUS: dict[str, Any] = {
     ],
     "path": "/hooks/status/route",
     "url": "https://hooks.example.com/hooks/status/route",
-    "model": "claude-haiku-4-5",
+    "model": "claude-haiku-5-5",
     "secrets": [{"name": "a", "key": "b", "revision": "5f0e3a52", "lastMatched": TIME}],
     "programmed": {"receiver": 3, "worker": 2},
     "lastDelivery": {"time": TIME, "outcome": "succeeded", "delivery": "d-a", "traceId": "0" * 32},

@@ -31,10 +31,10 @@ async def test_an_edit_is_followed_and_names_the_generation(team: Namespace) -> 
     team.apply_route()
     await team.until_ready()
     before = team.condition("Ready")
-    team.apply_route(model={"name": "claude-sonnet-4-5"})
+    team.apply_route(model={"name": "claude-sonnet-5-5"})
     await team.until_ready()
     status = team.route()["status"]
-    assert (status["observedGeneration"], status["model"]) == (2, "claude-sonnet-4-5")
+    assert (status["observedGeneration"], status["model"]) == (2, "claude-sonnet-5-5")
     assert status["programmed"] == {"receiver": 2, "worker": 2}
     assert team.condition("Ready")["lastTransitionTime"] == before["lastTransitionTime"]
 

@@ -11,7 +11,7 @@ PROCESS = "process eventroute"
 
 def test_a_retry_is_a_second_span_of_the_same_trace_linked_to_the_first(site: Installation) -> None:
     site.add_route("retried", PROVIDER)
-    site.fault(kind="529")
+    site.fault(kind="malformed")
     entry = site.answer(site.send("retried", PROVIDER).json()["delivery"])
     chat = f"chat {entry['model']}"
 

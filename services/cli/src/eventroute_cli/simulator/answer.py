@@ -17,6 +17,8 @@ MARK: Final = "[simulated]"
 """Every text starts with it: nobody may take an answer of the simulator for one of Claude."""
 
 _BYTES_PER_TOKEN: Final = 4
+_THINKING_TOKENS: Final = {"low": 64, "medium": 256, "high": 512, "xhigh": 1024, "max": 2048}
+"""What thinking takes by effort. Arbitrary; real models think as long as they see fit."""
 _QUOTE_CHARS: Final = 80
 _BLOCK: Final = re.compile(r"<(?P<tag>data-[0-9a-f]{16})>(?P<text>.*?)</(?P=tag)>", re.DOTALL)
 """Where `eventroute.prompt` puts what outsiders wrote; an earlier event is a line of JSON in such a block."""
@@ -57,11 +59,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     stop_reason: str
     stop_sequence: str | None = None
     stop_details: dict[str, str] | None = None
+    thinking_tokens: int = 0
+    """Spent before the first word."""
     output_tokens: int
+    """Those of thinking included."""
 
     def content(self, message_id: str) -> list[dict[str, Any]]:
         """Write the content blocks."""
-        blocks: list[dict[str, Any]] = [{"type": "text", "text": self.text}] if self.text else []
+        blocks: list[dict[str, Any]] = []
+        if self.thinking_tokens:  # its text is left out, as the API does unless asked for a summary
+            blocks.append({"type": "thinking", "thinking": "", "signature": f"simulated-{message_id[-24:]}"})
+        if self.text:
+            blocks.append({"type": "text", "text": self.text})
         if self.tool:
             blocks.append({"type": "tool_use", "id": f"toolu_{message_id[-24:]}", "name": self.tool, "input": {}})
         return blocks
@@ -69,6 +78,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def compose(request: MessagesRequest, fault: FaultKind | None) -> Answer:
     """Answer a request; a fault that is a stop reason ends the answer that way."""
+    thinking_tokens = _THINKING_TOKENS[request.effort or MODELS[request.model].effort] if request.thinks else 0
+    if fault is FaultKind.NO_TEXT or (thinking_tokens and thinking_tokens >= request.max_tokens):
+        return Answer(
+            text="",
+            stop_reason=FaultKind.MAX_TOKENS,
+            thinking_tokens=request.max_tokens,
+            output_tokens=request.max_tokens,
+        )
+    spoken = _speak(msgspec.structs.replace(request, max_tokens=request.max_tokens - thinking_tokens), fault)
+    return msgspec.structs.replace(
+        spoken, thinking_tokens=thinking_tokens, output_tokens=spoken.output_tokens + thinking_tokens
+    )
+
+
+def _speak(request: MessagesRequest, fault: FaultKind | None) -> Answer:
     text = f"{MARK} {_sentences(read_subject(request))}"
     forced = fault if fault in STOP_REASONS else None
     match forced:
@@ -121,7 +145,7 @@ def _first(found: Sequence[str]) -> str:
     return next(iter(found), "")
 
 
-def usage(cache: CacheUse, output_tokens: int) -> dict[str, Any]:
+def usage(cache: CacheUse, answer: Answer) -> dict[str, Any]:
     """Write the usage figures of an answer."""
     return {
         "input_tokens": cache.fresh,
@@ -131,7 +155,8 @@ def usage(cache: CacheUse, output_tokens: int) -> dict[str, Any]:
             "ephemeral_5m_input_tokens": cache.written_5m,
             "ephemeral_1h_input_tokens": cache.written_1h,
         },
-        "output_tokens": output_tokens,
+        "output_tokens": answer.output_tokens,
+        "output_tokens_details": {"thinking_tokens": answer.thinking_tokens},
         "service_tier": "standard",
     }
 

@@ -106,10 +106,8 @@ class Simulator:
                 received_ns=received_ns,
                 headers=without_keys(headers),
                 body_sha256=hashlib.sha256(body).hexdigest(),
-                model=request.model if request else "",
-                stream=request.stream if request else False,
-                text=request.text if request else "",
                 given=given,
+                **_asked(request),
             )
         )
         return reply
@@ -137,7 +135,7 @@ class Simulator:
         answer = compose(request, fault.kind if fault else None)
         limiter.charge_output(answer.output_tokens, now)
         headers = {"request-id": request_id, **limiter.headers(now)}
-        message = _message(request, answer, usage(cache, answer.output_tokens), request_id)
+        message = _message(request, answer, usage(cache, answer), request_id)
         reply = _message_reply(message, headers, request, fault, self._latency_s(fault))
         given = Given(
             status=0 if reply.manner in (Manner.HANG, Manner.CUT) else reply.status,
@@ -154,6 +152,15 @@ class Simulator:
         if not self._settings.latency_s:
             return extra
         return extra + self._random.lognormvariate(math.log(self._settings.latency_s), self._settings.latency_spread)
+
+
+def _asked(request: MessagesRequest | None) -> dict[str, Any]:
+    if request is None:
+        return {}
+    return {
+        name: getattr(request, name)
+        for name in ("model", "max_tokens", "thinking", "effort", "stream", "system", "text")
+    }
 
 
 def _message(request: MessagesRequest, answer: Answer, figures: dict[str, Any], request_id: str) -> dict[str, Any]:

@@ -38,9 +38,10 @@ def simulator(
 ) -> None:
     """Answer Claude's Messages API on this machine: no key, no cost, and faults on demand.
 
-    Every answer is marked as simulated. Kinds of faults: an HTTP status (400 401 402 403 404 408 409 413 429 500
-    503 504 529), hang, cut, cut_body, malformed, ok, or a stop reason (end_turn max_tokens stop_sequence tool_use
-    pause_turn refusal model_context_window_exceeded).
+    Every answer is marked as simulated. Kinds of faults: an HTTP status (400 401 402 403 404 408 409 413 429 499
+    500 503 504 529), a limit or trouble of the account (ramp_limit enforced_spend_limit contract_spend_limit
+    own_spend_limit workspace_spend_limit credit_balance organization_on_hold), hang, cut, cut_body, malformed, no_text,
+    ok, or a stop reason (end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded).
 
     For example:
 

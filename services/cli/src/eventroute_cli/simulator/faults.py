@@ -7,7 +7,7 @@ The first fault of the list that matches a request, has turns left and wins its 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from random import Random
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ from eventroute_cli.simulator.request import ApiError
 
 
 class FaultKind(StrEnum):
-    """What can happen instead of an ordinary answer; the figures are HTTP statuses."""
+    """What can happen instead of an ordinary answer; figures are HTTP statuses."""
 
     OK = "ok"
     INVALID_REQUEST = "400"
@@ -28,10 +28,25 @@ class FaultKind(StrEnum):
     CONFLICT = "409"
     TOO_LARGE = "413"
     RATE_LIMIT = "429"
+    CLIENT_CLOSED = "499"
     API_ERROR = "500"
     UNAVAILABLE = "503"
     TIMEOUT = "504"
     OVERLOADED = "529"
+    RAMP_LIMIT = "ramp_limit"
+    """429: usage grows too fast."""
+    ENFORCED_SPEND_LIMIT = "enforced_spend_limit"
+    """429 without `retry-after`: the month's cap of the usage tier."""
+    CONTRACT_SPEND_LIMIT = "contract_spend_limit"
+    """The same, of a contract."""
+    OWN_SPEND_LIMIT = "own_spend_limit"
+    """400, told by its wording only: the limit that the organization has set itself."""
+    WORKSPACE_SPEND_LIMIT = "workspace_spend_limit"
+    """The same, of a workspace."""
+    CREDIT_BALANCE = "credit_balance"
+    """400, told by its wording only: what was paid in advance is used up."""
+    ON_HOLD = "organization_on_hold"
+    """400: the organization has been disabled."""
     HANG = "hang"
     """No answer until the client gives up."""
     CUT = "cut"
@@ -40,6 +55,8 @@ class FaultKind(StrEnum):
     """The connection ends in the middle of the answer."""
     MALFORMED = "malformed"
     """Status 200 and JSON that does not parse."""
+    NO_TEXT = "no_text"
+    """Thinking uses up `max_tokens`: a paid answer without a word."""
     END_TURN = "end_turn"
     MAX_TOKENS = "max_tokens"
     STOP_SEQUENCE = "stop_sequence"
@@ -54,21 +71,63 @@ STOP_REASONS: Final = frozenset({
     FaultKind.REFUSAL, FaultKind.CONTEXT_WINDOW,
 })  # fmt: skip
 
+
+class _Error(NamedTuple):
+    status: int
+    type: str
+    message: str
+    code: str = ""
+    retry_after_s: float | None = None
+    """Sent where the script names none: the API leaves it out only where waiting is of no use."""
+
+
+_INVALID: Final = "invalid_request_error"
+_LIMIT: Final = "rate_limit_error"
+_REGAIN: Final = "You will regain access on 2027-01-01 at 00:00 UTC."
 _ERRORS: Final = {
-    FaultKind.INVALID_REQUEST: ("invalid_request_error", "messages: simulated refusal of this request"),
-    FaultKind.AUTHENTICATION: ("authentication_error", "invalid x-api-key"),
-    FaultKind.BILLING: ("billing_error", "Your credit balance is too low to access the API"),
-    FaultKind.PERMISSION: ("permission_error", "Your API key does not have permission to use the specified resource"),
-    FaultKind.NOT_FOUND: ("not_found_error", "Not found"),
-    FaultKind.REQUEST_TIMEOUT: ("timeout_error", "Request timed out"),
-    FaultKind.CONFLICT: ("conflict_error", "The request conflicts with another one"),
-    FaultKind.TOO_LARGE: ("request_too_large", "Request exceeds the maximum size"),
-    FaultKind.RATE_LIMIT: ("rate_limit_error", "This request would exceed your rate limit"),
-    FaultKind.API_ERROR: ("api_error", "Internal server error"),
-    FaultKind.UNAVAILABLE: ("api_error", "Service unavailable"),
-    FaultKind.TIMEOUT: ("timeout_error", "Gateway timeout"),
-    FaultKind.OVERLOADED: ("overloaded_error", "Overloaded"),
+    FaultKind.INVALID_REQUEST: _Error(400, _INVALID, "messages: simulated refusal of this request"),
+    FaultKind.OWN_SPEND_LIMIT: _Error(400, _INVALID, f"You have reached your specified API usage limits. {_REGAIN}"),
+    FaultKind.WORKSPACE_SPEND_LIMIT: _Error(
+        400, _INVALID, f"You have reached your specified workspace API usage limits. {_REGAIN}"
+    ),
+    FaultKind.CREDIT_BALANCE: _Error(
+        400,
+        _INVALID,
+        "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or "
+        "purchase credits.",
+    ),
+    FaultKind.ON_HOLD: _Error(400, _INVALID, "This organization has been disabled.", "organization_on_hold"),
+    FaultKind.AUTHENTICATION: _Error(401, "authentication_error", "invalid x-api-key"),
+    FaultKind.BILLING: _Error(402, "billing_error", "There is an issue with your billing or payment information."),
+    FaultKind.PERMISSION: _Error(
+        403, "permission_error", "Your API key does not have permission to use the specified resource"
+    ),
+    FaultKind.NOT_FOUND: _Error(404, "not_found_error", "Not found"),
+    FaultKind.REQUEST_TIMEOUT: _Error(408, "timeout_error", "Request timed out"),
+    FaultKind.CONFLICT: _Error(409, "conflict_error", "The request conflicts with another one"),
+    FaultKind.TOO_LARGE: _Error(413, "request_too_large", "Request exceeds the maximum size"),
+    FaultKind.RATE_LIMIT: _Error(429, _LIMIT, "This request would exceed your rate limit", retry_after_s=1),
+    FaultKind.RAMP_LIMIT: _Error(
+        429, _LIMIT, "This request would exceed the rate at which your usage may grow", "ramp_limit_exceeded", 1
+    ),
+    FaultKind.ENFORCED_SPEND_LIMIT: _Error(
+        429,
+        _LIMIT,
+        "You have reached your API usage limits: your organization has crossed its monthly API usage threshold, set "
+        f"based on your organization's API tier. {_REGAIN}",
+        "enforced_spend_limit_reached",
+    ),
+    FaultKind.CONTRACT_SPEND_LIMIT: _Error(
+        429, _LIMIT, "Your organization has reached the spend limit of its contract", "contract_spend_limit_reached"
+    ),
+    FaultKind.CLIENT_CLOSED: _Error(499, "api_error", "Client closed request"),
+    FaultKind.API_ERROR: _Error(500, "api_error", "Internal server error"),
+    FaultKind.UNAVAILABLE: _Error(503, "api_error", "Service unavailable"),
+    FaultKind.TIMEOUT: _Error(504, "timeout_error", "Gateway timeout"),
+    FaultKind.OVERLOADED: _Error(529, "overloaded_error", "Overloaded"),
 }
+"""Statuses, types, codes and the wording of spend limits: platform.claude.com/docs/en/api/errors and /api/rate-limits,
+October 2026; that of a used-up balance as the API has answered. The other wordings are ours."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -82,7 +141,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     match: str = ""
     """Only requests whose text (system and messages) holds this, such as a delivery id or an event name."""
     retry_after_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    """Sent as `retry-after`."""
+    """Sent as `retry-after`; absent: as the API does."""
     delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Waits this long on top of the usual latency."""
     message: str = ""
@@ -90,11 +149,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def error(self) -> ApiError | None:
         """Build the error that this fault answers with, None where it is no error status."""
-        if self.kind not in _ERRORS:
+        if (error := _ERRORS.get(self.kind)) is None:
             return None
-        kind, message = _ERRORS[self.kind]
-        headers = {} if self.retry_after_s is None else {"retry-after": f"{self.retry_after_s:g}"}
-        return ApiError(int(self.kind), kind, self.message or message, headers=headers)
+        after_s = error.retry_after_s if self.retry_after_s is None else self.retry_after_s
+        headers = {} if after_s is None else {"retry-after": f"{after_s:g}"}
+        return ApiError(error.status, error.type, self.message or error.message, code=error.code, headers=headers)
 
 
 class Pending(msgspec.Struct, kw_only=True):

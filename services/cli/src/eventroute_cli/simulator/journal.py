@@ -36,7 +36,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Names in lower case; values of keys are replaced by `…`."""
     body_sha256: str
     model: str = ""
+    max_tokens: int = 0
+    thinking: str = ""
+    """`thinking.type`; empty where the request does not say."""
+    effort: str = ""
+    """`output_config.effort`; the same."""
     stream: bool = False
+    system: str = ""
     text: str = ""
     """System and messages; empty where the request could not be read."""
     given: Given
@@ -56,12 +62,11 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         """Append an entry and forget the oldest ones beyond the bounds."""
-        if len(entry.text) > _MAX_ENTRY_CHARS:
-            entry = msgspec.structs.replace(entry, text=entry.text[:_MAX_ENTRY_CHARS] + "… (cut)")
+        entry = msgspec.structs.replace(entry, system=_cut(entry.system), text=_cut(entry.text))
         self._entries.append(entry)
-        self._chars += len(entry.text)
+        self._chars += _chars(entry)
         while len(self._entries) > _MAX_ENTRIES or self._chars > _MAX_TEXT_CHARS:
-            self._chars -= len(self._entries.popleft().text)
+            self._chars -= _chars(self._entries.popleft())
 
     def entries(self, containing: str = "") -> list[Entry]:
         """List what is kept, where `containing` is given only entries whose text holds it."""
@@ -71,3 +76,11 @@ class Journal:
         """Forget everything."""
         self._entries.clear()
         self._chars = 0
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_ENTRY_CHARS else text[:_MAX_ENTRY_CHARS] + "… (cut)"
+
+
+def _chars(entry: Entry) -> int:
+    return len(entry.system) + len(entry.text)

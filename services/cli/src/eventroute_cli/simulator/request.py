@@ -1,7 +1,8 @@
 """What a client may ask: reads a Messages API request and refuses it in the words of the API.
 
 Knows models and limits of size; knows nothing of keys, scripts or answers.
-Source: platform.claude.com/docs/en/api/messages and /errors; field and model names as in the `anthropic` SDK 2.12.
+Source: platform.claude.com/docs/en/api/messages, /errors and /build-with-claude/thinking-troubleshooting; field and
+model names as in the `anthropic` SDK 2.12.
 """
 
 from typing import Any, Final, NamedTuple
@@ -21,18 +22,34 @@ _FIELDS: Final = frozenset({
     "output_config", "service_tier", "speed", "stop_sequences", "stream", "system", "thinking", "tool_choice",
     "tools", "user_profile_id", "workspace_id",
 })  # fmt: skip
+_LEAST_BUDGET: Final = 1024
 _ROLES: Final = ("user", "assistant", "system")
 
 
 class Model(NamedTuple):
-    """A model's limits in tokens."""
+    """A model's limits in tokens, and what it takes in `thinking.type` and `output_config.effort`."""
 
     context: int
     max_output: int
+    thinking: tuple[str, ...] = ("disabled", "enabled")
+    efforts: tuple[str, ...] = ()
+    """From the weakest; empty = it takes none."""
+    thinks: bool = False
+    """Whether it thinks when the request does not say."""
+    effort: str = "high"
+    """What holds when the request does not say."""
 
 
-_LARGE: Final = Model(1_000_000, 128_000)
+_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+_NO_XHIGH: Final = ("low", "medium", "high", "max")
+_EFFORTS_WITHOUT_THINKING: Final = frozenset({"low", "medium", "high"})
+_OFF: Final = frozenset({"disabled", "between_tools"})
+
+_LARGE: Final = Model(1_000_000, 128_000, ("adaptive",), _EFFORTS, thinks=True)
+_CAN_STOP: Final = _LARGE._replace(thinking=("adaptive", "disabled"))
 _SMALL: Final = Model(200_000, 64_000)  # also where no limits are known to us: the smallest of the list
+_4_8: Final = _SMALL._replace(thinking=("adaptive", "disabled"), efforts=_EFFORTS)
+_4_6: Final = _SMALL._replace(thinking=("adaptive", "disabled", "enabled"), efforts=_NO_XHIGH)
 
 MODELS: Final = {
     "claude-fable-5": _LARGE,
@@ -40,41 +57,47 @@ MODELS: Final = {
     "claude-fable-5-2": _LARGE,
     "claude-haiku-4-5": _SMALL,
     "claude-haiku-4-5-20251001": _SMALL,
-    "claude-haiku-5-5": _LARGE,
+    "claude-haiku-5-5": _CAN_STOP._replace(effort="medium"),
     "claude-mythos-5": _LARGE,
     "claude-mythos-5-1": _LARGE,
     "claude-mythos-5-2": _LARGE,
-    "claude-mythos-preview": _SMALL,
-    "claude-opus-4-5": _SMALL,
-    "claude-opus-4-5-20251101": _SMALL,
-    "claude-opus-4-6": _SMALL,
-    "claude-opus-4-7": _SMALL,
-    "claude-opus-4-8": _SMALL,
-    "claude-opus-5": _LARGE,
-    "claude-opus-5-5": _LARGE,
-    "claude-sonnet-4-5": _SMALL,
-    "claude-sonnet-4-5-20250929": _SMALL,
-    "claude-sonnet-4-6": _SMALL,
-    "claude-sonnet-5": _LARGE,
-    "claude-sonnet-5-5": _LARGE,
+    "claude-mythos-preview": _4_6,
+    "claude-opus-4-5": _SMALL._replace(efforts=("low", "medium", "high")),
+    "claude-opus-4-5-20251101": _SMALL._replace(efforts=("low", "medium", "high")),
+    "claude-opus-4-6": _4_6,
+    "claude-opus-4-7": _4_8,
+    "claude-opus-4-8": _4_8,
+    "claude-opus-5": _CAN_STOP,
+    "claude-opus-5-5": _LARGE._replace(effort="medium"),
+    "claude-sonnet-4-6": _4_6,
+    "claude-sonnet-5": _CAN_STOP,
+    "claude-sonnet-5-5": _LARGE._replace(thinking=("adaptive", "between_tools")),
 }
-"""The models that the SDK lists; every other name is answered with 404, as a misspelt one would be."""
+"""The models that the SDK lists and that still answer; every other name gets a 404, as a misspelt one would."""
+
+RETIRED: Final = frozenset({"claude-sonnet-4-5", "claude-sonnet-4-5-20250929"})
+"""What the SDK still lists, and the API answers no more."""
 
 
 class ApiError(Exception):
     """An answer that is an error, in the API's shape."""
 
-    def __init__(self, status: int, kind: str, message: str, *, headers: dict[str, str] | None = None) -> None:
-        """Take the HTTP status, the API's error type, and a message for people."""
+    def __init__(
+        self, status: int, kind: str, message: str, *, code: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """Take the HTTP status, the API's error type, a message for people, and the code that some causes have."""
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.message = message
+        self.code = code
         self.headers = headers or {}
 
     def body(self, request_id: str) -> bytes:
         """Write the error as the API does."""
-        error = {"type": self.kind, "message": self.message}
+        error: dict[str, Any] = {"type": self.kind, "message": self.message}
+        if self.code:
+            error["details"] = {"error_code": self.code}
         return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
 
 
@@ -91,6 +114,10 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     stop_sequences: tuple[str, ...]
     tool_names: tuple[str, ...]
+    thinking: str
+    """Its type; empty where the request does not say."""
+    effort: str
+    """The same."""
     blocks: tuple[Block, ...]
     """Everything that the model reads, in its order: tools, system, messages."""
 
@@ -98,6 +125,16 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """All that was said, without the tools."""
         return "\n\n".join(block.text for block in self.blocks if block.role != "tools")
+
+    @property
+    def system(self) -> str:
+        """What stands in `system`."""
+        return "\n\n".join(block.text for block in self.blocks if block.role == "system")
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model thinks before it answers."""
+        return self.thinking not in _OFF if self.thinking else MODELS[self.model].thinks
 
     @property
     def user_text(self) -> str:
@@ -120,12 +157,15 @@ def parse_request(body: bytes, *, version: str | None) -> MessagesRequest:
         raise invalid("The request body is not a JSON object")
     _refuse_unknown(fields, version)
     model, max_tokens = _model(fields)
+    thinking, effort = _thinking(fields, model)
     request = MessagesRequest(
         model=model,
         max_tokens=max_tokens,
         stream=_stream(fields),
         stop_sequences=_stop_sequences(fields),
         tool_names=tuple(str(tool.get("name")) for tool in _objects(fields, "tools")),
+        thinking=thinking,
+        effort=effort,
         blocks=_blocks(fields),
     )
     _refuse_too_long(request)
@@ -162,6 +202,41 @@ def _model(fields: dict[str, Any]) -> tuple[str, int]:
     return model, max_tokens
 
 
+def _thinking(fields: dict[str, Any], name: str) -> tuple[str, str]:
+    """Read how much the model is to think: `thinking.type` and `output_config.effort`, each empty where not said."""
+    model = MODELS[name]
+    effort = _object(fields, "output_config").get("effort") or ""
+    if effort and effort not in _EFFORTS:
+        raise invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")
+    if effort and effort not in model.efforts:
+        raise invalid(f"output_config.effort: '{effort}' is not supported for this model")
+    if "thinking" not in fields:
+        return "", effort
+    thinking = _object(fields, "thinking")
+    kind = thinking.get("type")
+    if kind not in ("adaptive", "between_tools", "disabled", "enabled"):
+        raise invalid("thinking.type: Input should be 'adaptive', 'between_tools', 'disabled' or 'enabled'")
+    if kind not in model.thinking:
+        others = " or ".join(f'"thinking.type.{other}"' for other in model.thinking)
+        raise invalid(f'"thinking.type.{kind}" is not supported for this model. Use {others}')
+    if kind in _OFF and len(thinking) > 1:
+        raise invalid(f"thinking.{kind}: Extra inputs are not permitted")
+    if kind in _OFF and model.thinks and (effort or model.effort) not in _EFFORTS_WITHOUT_THINKING:
+        raise invalid(f"output_config.effort: '{effort}' is not supported with \"thinking.type.{kind}\"")
+    if kind == "enabled":
+        _check_budget(thinking.get("budget_tokens"), fields["max_tokens"])
+    return kind, effort
+
+
+def _check_budget(budget: Any, max_tokens: int) -> None:
+    if not isinstance(budget, int) or isinstance(budget, bool):
+        raise invalid("thinking.enabled.budget_tokens: Field required")
+    if budget < _LEAST_BUDGET:
+        raise invalid(f"thinking.enabled.budget_tokens: Input should be greater than or equal to {_LEAST_BUDGET}")
+    if budget >= max_tokens:
+        raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
+
+
 def _stream(fields: dict[str, Any]) -> bool:
     stream = fields.get("stream", False)
     if not isinstance(stream, bool):
@@ -176,6 +251,13 @@ def _stop_sequences(fields: dict[str, Any]) -> tuple[str, ...]:
     if not all(item.strip() for item in sequences):
         raise invalid("stop_sequences: each stop sequence must contain non-whitespace")
     return tuple(sequences)
+
+
+def _object(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    value = fields.get(name, {})
+    if not isinstance(value, dict):
+        raise invalid(f"{name}: Input should be a valid dictionary or object")
+    return value
 
 
 def _objects(fields: dict[str, Any], name: str) -> list[dict[str, Any]]:

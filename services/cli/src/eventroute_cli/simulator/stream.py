@@ -30,13 +30,15 @@ def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _empty(block: dict[str, Any]) -> dict[str, Any]:
-    return {**block, "text": ""} if block["type"] == "text" else block
+    return {**block, **{name: "" for name in ("text", "signature") if name in block}}
 
 
 def _deltas(block: dict[str, Any]) -> Iterator[dict[str, str]]:
     if block["type"] == "text":
         for words in re.findall(r"(?:\S+\s*){1,4}|\s+", block["text"]):
             yield {"type": "text_delta", "text": words}
+    elif block["type"] == "thinking":
+        yield {"type": "signature_delta", "signature": block["signature"]}
     else:
         yield {"type": "input_json_delta", "partial_json": msgspec.json.encode(block["input"]).decode()}
 

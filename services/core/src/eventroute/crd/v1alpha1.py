@@ -215,8 +215,10 @@ class RateLimit(Strict):
 class Model(Strict):
     """Which model answers, and within which limits."""
 
-    name: ModelName = Field(default="claude-haiku-4-5", description="Model name. Default: claude-haiku-4-5.")
-    max_tokens: int = Field(default=512, ge=1, le=64_000, description="Longest answer, in tokens. Default: 512.")
+    name: ModelName = Field(default="claude-haiku-5-5", description="Model name. Default: claude-haiku-5-5.")
+    max_tokens: int = Field(
+        default=1024, ge=1, le=64_000, description="Longest answer, in tokens, thinking included. Default: 1024."
+    )
     timeout: Annotated[Duration, Between("1s", "10m")] = Field(
         default="120s", description="How long one call may take, 1s to 10m. Default: 120s."
     )
@@ -230,7 +232,7 @@ class PromptModel(Strict):
 
     name: ModelName | None = Field(default=None, description="Model name. Default: the route's.")
     max_tokens: int | None = Field(
-        default=None, ge=1, le=64_000, description="Longest answer, in tokens. Default: the route's."
+        default=None, ge=1, le=64_000, description="Longest answer, in tokens, thinking included. Default: the route's."
     )
     timeout: Annotated[Duration, Between("1s", "10m")] | None = Field(
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from eventroute.errors import Refused
 
@@ -23,15 +23,25 @@ class Settings(BaseModel):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """Lowest level that is logged; the `log` sink's answers always are."""
 
+    _files: dict[str, Path] = PrivateAttr(default_factory=dict)
+
+    def file(self, field: str) -> Path | None:
+        """Name the file that a field was read from, for what is to follow its changes; None = no file."""
+        return self._files.get(field)
+
     @classmethod
     def load(cls, environ: Mapping[str, str]) -> Self:
         """Read the fields from environment variables and the files they name; raises `Refused` naming each bad one."""
         found = {name: value for name in cls.model_fields if (value := cls._find(name, environ)) is not None}
         try:
-            return cls.model_validate(found)
+            settings = cls.model_validate(found)
         except ValidationError as error:
             problems = "; ".join(f"{cls.variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
             raise Refused(f"settings: {problems}") from error
+        settings._files.update(  # noqa: SLF001 - this very class
+            {name: Path(file) for name in found if (file := environ.get(f"{cls.variable(name)}_FILE")) is not None}
+        )
+        return settings
 
     @classmethod
     def variable(cls, field: str) -> str:
