@@ -25,6 +25,7 @@ from eventroute.route_table import (
     PromptRule,
     RateLimit,
     ReceiverRoute,
+    RetentionRule,
     RetryRule,
     Sink,
     StreamSink,
@@ -109,6 +110,7 @@ class Reason(StrEnum):
     CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
     TEXT_TOO_LONG = "TextTooLong"
     UNREACHABLE_PROMPT = "UnreachablePrompt"
+    DUPLICATE_SINK = "DuplicateSink"
 
 
 class Problem(NamedTuple):
@@ -499,6 +501,14 @@ def _prompts_are_reachable(gathered: _Gathered) -> Iterator[Problem]:
             taken |= dict.fromkeys((pattern for pattern in prompt.events if pattern not in taken), index)
 
 
+def _sinks_have_names_of_their_own(gathered: _Gathered) -> Iterator[Problem]:
+    names = [sink_name(sink) for sink in gathered.spec.sinks]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            message = f'sinks[{names.index(name)}] is called "{name}" too; give each a name of its own'
+            yield gathered.problem(Reason.DUPLICATE_SINK, f"spec.sinks[{index}].name", message)
+
+
 _CHECKS: Final[tuple[_Check, ...]] = (
     _path_is_free,
     _provider_is_known,
@@ -512,6 +522,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _system_texts_exist,
     _templates_compile,
     _prompts_are_reachable,
+    _sinks_have_names_of_their_own,
 )
 
 
@@ -567,6 +578,11 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
         if history
         else None,
         retry=RetryRule(attempts=spec.retry.attempts, deadline_s=seconds(spec.retry.deadline)),
+        retention=RetentionRule(
+            payload_s=_seconds(spec.retention.payload),
+            answer_s=_seconds(spec.retention.answer),
+            record_s=_seconds(spec.retention.record),
+        ),
         sinks=tuple(map(_sink, spec.sinks)),
         api_key=_value(gathered.api_key) if gathered.api_key else None,
     )
@@ -580,5 +596,17 @@ def _model_call(model: crd.Model, own: crd.PromptModel) -> ModelCall:
     )
 
 
+def _seconds(duration: str | None) -> int | None:
+    return None if duration is None else seconds(duration)
+
+
+def sink_name(sink: crd.Sink) -> str:
+    """Name a sink: as the manifest does, or by kind and target."""
+    return sink.name or (f"stream-{sink.stream.name}" if sink.stream else "log")
+
+
 def _sink(sink: crd.Sink) -> Sink:
-    return StreamSink(name=sink.stream.name, max_entries=sink.stream.max_entries) if sink.stream else LogSink()
+    name = sink_name(sink)
+    if sink.stream:
+        return StreamSink(name=name, stream=sink.stream.name, max_entries=sink.stream.max_entries)
+    return LogSink(name=name)

@@ -21,6 +21,7 @@ DeliveryId = NewType("DeliveryId", str)
 ClaimId = NewType("ClaimId", str)
 """What a repeated delivery has in common with its first copy, hashed: the tail of a dedup key."""
 
+
 class Claim(NamedTuple):
     """What no other delivery may have, for a while."""
 

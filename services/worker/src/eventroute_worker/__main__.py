@@ -8,8 +8,8 @@ import structlog
 import uvloop
 
 from eventroute import prompt
-from eventroute.route_table import WORKER
 from eventroute.queue import Group, Upkeep, Work
+from eventroute.route_table import WORKER
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis, RedisLink
 from eventroute.runtime.probe_port import serving

@@ -112,14 +112,13 @@ class _Client:
 
 
 class Claude:
-    """The Messages API, with one SDK client per API key and a limit on concurrent calls."""
+    """The Messages API, with one SDK client per API key."""
 
     def __init__(
         self,
         *,
         api_key: Secret | None,
         base_url: str | None,
-        concurrent_calls: int,
         propagate_trace: bool,
         prices: Prices,
         key_file: Path | None = None,
@@ -136,7 +135,6 @@ class Claude:
         self._own_key = OwnKey(api_key, key_file)
         self._idle_s = idle_s
         self._base_url = base_url
-        self._slots = asyncio.Semaphore(concurrent_calls)
         self._propagate_trace = propagate_trace
         self._prices = prices
         self._models = Models.load()
@@ -162,7 +160,7 @@ class Claude:
         return key_id(api_key or self._own_key.current())
 
     async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
-        """Ask once; waits for its turn first, and does not raise for anything that the API does.
+        """Ask once; does not raise for anything that the API does.
 
         api_key  the route's own; None = the worker's
         """
@@ -170,23 +168,22 @@ class Claude:
         if not key:
             detail = "neither the route nor the worker has a Claude key"
             return Standing(reason=DeadReason.AUTHENTICATION, detail=detail, whole_key=True)
-        async with self._slots:
-            started = time.monotonic()
-            with tracing.tracer().start_as_current_span(
-                f"chat {call.name}",
-                kind=SpanKind.CLIENT,
-                attributes={
-                    tracing.GENAI_OPERATION: "chat",
-                    tracing.GENAI_PROVIDER: "anthropic",
-                    tracing.GENAI_REQUEST_MODEL: call.name,
-                    tracing.GENAI_REQUEST_MAX_TOKENS: call.max_tokens,
-                },
-                record_exception=False,
-                set_status_on_exception=False,
-            ) as span:
-                reply = await self._call(call, prompt, key, span)
-                _describe(span, reply)
-            _measure(call.name, reply, time.monotonic() - started)
+        started = time.monotonic()
+        with tracing.tracer().start_as_current_span(
+            f"chat {call.name}",
+            kind=SpanKind.CLIENT,
+            attributes={
+                tracing.GENAI_OPERATION: "chat",
+                tracing.GENAI_PROVIDER: "anthropic",
+                tracing.GENAI_REQUEST_MODEL: call.name,
+                tracing.GENAI_REQUEST_MAX_TOKENS: call.max_tokens,
+            },
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            reply = await self._call(call, prompt, key, span)
+            _describe(span, reply)
+        _measure(call.name, reply, time.monotonic() - started)
         if api_key is None and isinstance(reply, Standing) and reply.reason is DeadReason.AUTHENTICATION:
             self._own_key.distrust()
         return reply

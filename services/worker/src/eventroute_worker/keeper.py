@@ -148,9 +148,7 @@ class Keeper:
         used, most = await self._upkeep.memory()
         return bool(most) and used > _FULL * most
 
-    async def _keep_what_waits(
-        self, group: Group, held: dict[RoutePath, Held], standing: Sequence[Standing]
-    ) -> None:
+    async def _keep_what_waits(self, group: Group, held: dict[RoutePath, Held], standing: Sequence[Standing]) -> None:
         for path, why in held.items():
             if why.reason == "deleted" and not self._routes.is_broken(path):
                 await self._forsake(group, path)

@@ -296,9 +296,7 @@ class Runner:
             self._end(work, dead(reason, f"attempt {attempts}: {reply.detail}"))
         pause = pause_s(attempts)
         if work.is_over(work.begun.since_ms, after_s=pause):
-            self._end(
-                work, dead(DeadReason.DEADLINE, f"the deadline comes before the next attempt: {reply.detail}")
-            )
+            self._end(work, dead(DeadReason.DEADLINE, f"the deadline comes before the next attempt: {reply.detail}"))
         raise Ended(Later(delay_s=pause, detail=reply.detail))
 
     def _wait(
@@ -326,9 +324,7 @@ def _read_delivery(attempt: Attempt, begun: Begun) -> Delivery:
     if begun.body is None:
         raise Ended(dead(DeadReason.DECODE, "the delivery is missing"))
     try:
-        return decode_delivery(
-            begun.body, id=attempt.delivery, route=attempt.lease.path, received_ms=begun.accepted_ms
-        )
+        return decode_delivery(begun.body, id=attempt.delivery, route=attempt.lease.path, received_ms=begun.accepted_ms)
     except _UNREADABLE as error:
         raise Ended(dead(DeadReason.DECODE, f"the delivery is unreadable: {type(error).__name__}")) from error
 
@@ -401,5 +397,3 @@ def _describe(span: Span, end: End) -> None:
     if reason := named.get("reason"):
         span.set_attribute(tracing.REASON, reason)
         span.set_status(StatusCode.ERROR)
-
-

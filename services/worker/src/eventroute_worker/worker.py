@@ -308,9 +308,7 @@ class QueueWorker(Worker):
     async def _write(self, lease: Lease, end: End) -> None:
         match end:
             case Later():
-                await self._work.put_back(
-                    lease, pause_ms=int(end.delay_s * 1000), counts=end.counts, error=end.detail
-                )
+                await self._work.put_back(lease, pause_ms=int(end.delay_s * 1000), counts=end.counts, error=end.detail)
             case Parked():
                 await self._work.park(lease, end.trouble, has_asked=end.has_asked)
             case Settled():

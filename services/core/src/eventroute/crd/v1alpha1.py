@@ -297,9 +297,40 @@ class History(Strict):
 class Retry(Strict):
     """How long a delivery is worth trying."""
 
-    attempts: int = Field(default=8, ge=1, le=20, description="Attempts in all. Default: 8.")
+    attempts: int = Field(
+        default=8,
+        ge=1,
+        le=20,
+        description=(
+            "Attempts that may fail by the delivery's own doing: cut short, timed out, an unreadable answer. Waiting for "
+            "Claude, a sink or a key costs none. Default: 8."
+        ),
+    )
     deadline: Annotated[Duration, Between("1m", "168h")] = Field(
-        default="24h", description="Time after receipt when trying ends, 1m to 168h. Default: 24h."
+        default="24h",
+        description=(
+            "Time after receipt, or after a replay, when trying ends, 1m to 168h; for sinks, after the answer. "
+            "Default: 24h."
+        ),
+    )
+
+
+class Retention(Strict):
+    """How long what has ended is kept; dead letters are kept for 30 days."""
+
+    payload: Annotated[Duration, Between("0s", "720h")] | None = Field(
+        default=None,
+        description="The event itself, without which there is no replay, 0s to 720h. Default: the installation's, 1h.",
+    )
+    answer: Annotated[Duration, Between("0s", "720h")] | None = Field(
+        default=None,
+        description="The answer, 0s to 720h, at least as long as the payload. Default: the installation's, 24h.",
+    )
+    record: Annotated[Duration, Between("0s", "8760h")] | None = Field(
+        default=None,
+        description=(
+            "What became of it, 0s to 8760h, at least as long as the answer. Default: the installation's, 168h."
+        ),
     )
 
 
@@ -326,6 +357,15 @@ class Sink(Strict):
 
     rules = (exactly_one("log", "stream"),)
 
+    name: str | None = Field(
+        default=None,
+        max_length=63,
+        pattern=rf"^{_LABEL}$",
+        description=(
+            "Identity of the sink: an answer goes once to each name, wherever it stands in the list. Default: its kind, "
+            "and for a stream `stream-` and the stream's name."
+        ),
+    )
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 
@@ -420,6 +460,10 @@ class EventRouteSpec(Strict):
     )
     retry: Retry = Field(
         default_factory=Retry, description="How long a delivery is tried. Default: the defaults of its fields."
+    )
+    retention: Retention = Field(
+        default_factory=Retention,
+        description="How long what has ended is kept. Default: as the installation says.",
     )
     sinks: tuple[Sink, ...] = Field(
         default=(Sink(log=LogSink()),), min_length=1, max_length=8, description="Where answers go. Default: the log."

@@ -85,7 +85,14 @@ class Admissions:
     ) -> Admitted | Limited | Full:
         """Queue all candidates that are new, or none; raises `RedisAway` or `RedisForbids`."""
         depth, size = self.limits
-        args: list[Argument] = [path, depth, size, rate.per_second if rate else 0, rate.burst if rate else 0, traceparent]
+        args: list[Argument] = [
+            path,
+            depth,
+            size,
+            rate.per_second if rate else 0,
+            rate.burst if rate else 0,
+            traceparent,
+        ]
         for delivery, claims, dead in candidates:
             reason, detail = dead or ("", "")
             args += (delivery.id, encode_delivery(delivery), reason, detail, len(claims))

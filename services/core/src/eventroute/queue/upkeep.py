@@ -116,4 +116,3 @@ class Upkeep:
         except (RedisError, OSError) as error:
             raise told(error) from error
         return int(info["used_memory"]), int(info.get("maxmemory", 0))
-

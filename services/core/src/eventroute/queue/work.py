@@ -200,9 +200,7 @@ class Work:
         """Save an answer."""
         await self._fenced(scripts.SAVE, lease, answer)
 
-    async def remember(
-        self, lease: Lease, history: str, entry: bytes, *, seq: int, keep: int, ttl_s: int
-    ) -> None:
+    async def remember(self, lease: Lease, history: str, entry: bytes, *, seq: int, keep: int, ttl_s: int) -> None:
         """Add an entry to an entity's history, unless this delivery's is there."""
         await self._fenced(scripts.REMEMBER, lease, history, seq, entry, keep, ttl_s)
 
@@ -232,9 +230,7 @@ class Work:
     async def park(self, lease: Lease, trouble: Trouble, *, has_asked: bool) -> None:
         """Let it wait until a standing trouble is mended; `has_asked` when it was this one that met it."""
         said = msgspec.json.encode(trouble)
-        await self._fenced(
-            scripts.PARK, lease, lease.path, trouble.cause, said, trouble.detail, int(has_asked)
-        )
+        await self._fenced(scripts.PARK, lease, lease.path, trouble.cause, said, trouble.detail, int(has_asked))
 
     async def renew(self, group: Group, leases: Iterable[Lease], *, lease_ms: int) -> list[DeliveryId]:
         """Renew leases of one group in one call; returns those that are lost."""
