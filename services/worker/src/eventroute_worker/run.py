@@ -16,6 +16,7 @@ import structlog
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from eventroute.delivery import Delivery, decode_delivery
+from eventroute.errors import Refused
 from eventroute.expression import Text
 from eventroute.ids import RoutePath
 from eventroute.outcome import DeadReason, RunOutcome
@@ -256,9 +257,8 @@ def _check_attempts(attempt: Attempt, begun: Begun, delivery: Delivery, plan: Pl
 def _read_event(delivery: Delivery) -> Event:
     try:
         return Event(delivery)
-    except _UNREADABLE as error:
-        end = dead(DeadReason.DECODE, f"the payload is unreadable: {type(error).__name__}")
-        raise Ended(_with(end, delivery)) from error
+    except Refused as error:
+        raise Ended(_with(dead(DeadReason.DECODE, str(error)), delivery)) from error
 
 
 def _with(end: Settled, delivery: Delivery) -> Settled:

@@ -11,10 +11,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from eventroute.outcome import Refusal
+from eventroute.payload import Unparsable, open_part, read_json
 from eventroute.schemes.derived import identity_is_signed, signs, timestamp_is_signed
 from eventroute.schemes.message import Message, message_builder
 from eventroute.schemes.model import HandshakeRule, Scheme
-from eventroute.schemes.request import Document, Request, Unparsable, at, document, open_json, parse_json
+from eventroute.schemes.request import Document, Request, at, document
 from eventroute.schemes.source import getter
 
 MAX_ITEMS: Final = 10_000
@@ -76,7 +77,7 @@ def read(scheme: Scheme, request: Request, *, decode: bool = False) -> Events | 
             return Unparsable("the event type contradicts the body")
         if event_type in scheme.ignored_events:
             continue
-        decoded = parse_json(payload) if decode else None
+        decoded = read_json(payload) if decode else None
         if isinstance(decoded, Unparsable):
             return decoded
         id_, claims = reader.identity(request, value, index)
@@ -167,7 +168,7 @@ def _items(scheme: Scheme) -> Callable[[Document], list[_Item] | Unparsable]:
         if len(values) > MAX_ITEMS:
             return Unparsable("the batch has too many items")
         payloads = [bytes(value) for value in values if isinstance(value, msgspec.Raw)]
-        opened = [open_json(payload) for payload in payloads]
+        opened = [open_part(payload) for payload in payloads]
         if len(opened) < len(values) or not all(isinstance(value, dict) for value in opened):
             return Unparsable("the batch is not a list of objects")
         return list(zip(opened, payloads, strict=True))
