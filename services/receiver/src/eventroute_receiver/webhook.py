@@ -38,7 +38,7 @@ from eventroute_receiver.body import DisconnectedError, TooLargeError, discard_r
 from eventroute_receiver.intake import Intake
 from eventroute_receiver.routes import Hook
 
-_PREFIX: Final = b"/hooks/"
+PREFIX: Final = b"/hooks/"
 
 _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
@@ -50,7 +50,7 @@ _log = structlog.get_logger()
 
 
 class Webhooks:
-    """The ASGI application of the hooks' port; every path but `/hooks/<namespace>/<name>` is an unknown route."""
+    """The handler of the hooks' port; every path but `/hooks/<namespace>/<name>` is an unknown route."""
 
     def __init__(
         self, table: RouteTable[Hook], admission: Admission, tally: Tally, *, tracer: Tracer, read_deadline_s: float
@@ -66,7 +66,7 @@ class Webhooks:
         """Answer one request, count it, and end its span."""
         started = time.perf_counter()
         # As it came: `%2F`, `//` and a trailing slash make another path, and so an unknown route.
-        path = RoutePath(scope["raw_path"].removeprefix(_PREFIX).decode("latin-1"))
+        path = RoutePath(scope["raw_path"].removeprefix(PREFIX).decode("latin-1"))
         hook = self._table.get(path)
         span = spans.start_receipt(self._tracer, scope["headers"])
         try:
