@@ -5,7 +5,7 @@ Provider ids are hashed, never used as they came: they may hold ':' or '*' or a 
 
 import hashlib
 import os
-from typing import NewType
+from typing import NamedTuple, NewType
 
 RouteUid = NewType("RouteUid", str)
 """A route's identity over its life: the Kubernetes uid; deleting and re-creating a route makes a new one."""
@@ -19,6 +19,14 @@ DeliveryId = NewType("DeliveryId", str)
 ClaimId = NewType("ClaimId", str)
 """What a repeated delivery has in common with its first copy, hashed: the tail of a dedup key."""
 
+
+class Claim(NamedTuple):
+    """What must not be accepted again for a while."""
+
+    id: ClaimId
+    lifetime_s: int
+
+
 _DIGEST_BYTES = 16  # 128 bits: collisions are out of reach for any number of deliveries
 
 
@@ -30,7 +38,7 @@ def route_path(namespace: str, name: str) -> RoutePath:
 def claim_id(route: RouteUid, kind: str, value: bytes) -> ClaimId:
     """Name one thing that must not be accepted twice on a route.
 
-    kind   `id` for the provider's delivery id, `digest` for the signed bytes: the two never collide
+    kind   `id` for the provider's delivery id, `digest` for the signed bytes, and so on: no two kinds ever collide
     value  as the provider sent it, of any length and content
     """
     return ClaimId(_hash(route, kind, value))

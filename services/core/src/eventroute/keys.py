@@ -42,7 +42,7 @@ def processes(plane: str) -> str:
 
 
 def claim(claim_id: ClaimId) -> str:
-    """STRING, the id of the delivery that took the claim. Receiver writes; lives for the scheme's dedup lifetime."""
+    """STRING, the id of the delivery that took the claim. Receiver writes; lives as long as the claim says."""
     return f"eventroute:claim:{claim_id}"
 
 

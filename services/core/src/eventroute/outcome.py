@@ -12,6 +12,7 @@ class Receipt(StrEnum):
     QUEUED = "queued"
     DUPLICATE = "duplicate"
     FILTERED = "filtered"
+    UNDECIDED = "undecided"
     SUSPENDED = "suspended"
     HANDSHAKE = "handshake"
     UNAUTHENTICATED = "unauthenticated"
@@ -75,4 +76,5 @@ class DeadReason(StrEnum):
     RENDER = "render"
     SINK = "sink"
     DECODE = "decode"
+    FILTER = "filter"
     INTERNAL = "internal"

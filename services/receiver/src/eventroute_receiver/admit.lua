@@ -3,7 +3,7 @@
 --
 -- KEYS    1 queue  2 wake list  3 the route's token bucket, then per item: delivery, job, its claims
 -- ARGV    1 max queue depth  2 bucket rate per second (0 = no limit)  3 bucket burst  4 wake tokens kept
---         then per item: delivery id, delivery, job, lifetime of its claims in ms, number of its claims
+--         then per item: delivery id, delivery, job, number of its claims, lifetime of each claim in ms
 -- returns {"ok", per item "" when admitted, else the id of the delivery that it repeats}
 --         {"full", queue depth} or {"limited", ms to wait}; then nothing was written
 --
@@ -19,13 +19,13 @@ local reply, fresh, taken = {'ok'}, {}, {}
 local key, arg = 4, 5
 while arg <= #ARGV do
   local item = {
-    id = ARGV[arg], delivery = ARGV[arg + 1], job = ARGV[arg + 2], claim_ms = ARGV[arg + 3],
-    delivery_key = KEYS[key], job_key = KEYS[key + 1], claims = {},
+    id = ARGV[arg], delivery = ARGV[arg + 1], job = ARGV[arg + 2],
+    delivery_key = KEYS[key], job_key = KEYS[key + 1], claims = {}, lifetimes_ms = {},
   }
   local repeats = ''
-  for i = 1, tonumber(ARGV[arg + 4]) do
+  for i = 1, tonumber(ARGV[arg + 3]) do
     local claim = KEYS[key + 1 + i]
-    item.claims[i] = claim
+    item.claims[i], item.lifetimes_ms[i] = claim, ARGV[arg + 3 + i]
     if repeats == '' then
       repeats = taken[claim] or redis.call('GET', claim) or ''
     end
@@ -39,7 +39,7 @@ while arg <= #ARGV do
     fresh[#fresh + 1] = item
     for _, claim in ipairs(item.claims) do taken[claim] = item.id end
   end
-  key, arg = key + 2 + #item.claims, arg + 5
+  key, arg = key + 2 + #item.claims, arg + 4 + #item.claims
 end
 
 -- A request of nothing but repeats costs the sender nothing: it is answered, and so not sent again.
@@ -66,8 +66,8 @@ if rate > 0 then
 end
 
 for i, item in ipairs(fresh) do
-  for _, claim in ipairs(item.claims) do
-    redis.call('SET', claim, item.id, 'PX', item.claim_ms)
+  for claim_index, claim in ipairs(item.claims) do
+    redis.call('SET', claim, item.id, 'PX', item.lifetimes_ms[claim_index])
   end
   redis.call('SET', item.delivery_key, item.delivery)
   redis.call('SET', item.job_key, item.job)

@@ -13,14 +13,14 @@ import msgspec
 
 from eventroute import keys
 from eventroute.delivery import Delivery, encode_delivery, encode_job
-from eventroute.ids import ClaimId, DeliveryId
-from eventroute.outcome import Unavailable
+from eventroute.ids import Claim, DeliveryId
+from eventroute.outcome import DeadReason, Unavailable
 from eventroute.route_table import ReceiverRoute
 from eventroute_receiver.link import LinkLostError, RedisLink
 from eventroute_receiver.script import Script
 
 DEAD_LETTER_S: Final = 30 * 86_400
-"""How long an unreadable request is kept."""
+"""How long a dead letter is kept."""
 
 _ADMIT: Final = Script("admit")
 _BURY: Final = Script("bury")
@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
     """A delivery that asks for admission, and what no other delivery may have claimed."""
 
     delivery: Delivery
-    claims: Sequence[ClaimId]
+    claims: Sequence[Claim]
 
 
 class Admitted(NamedTuple):
@@ -90,12 +90,16 @@ class Admission:
             limit.burst if limit else 0,
             keys.WAKE_TOKENS,
         ]
-        claim_ms = route.scheme.dedup_ttl_s * 1000
         for candidate in candidates:
             delivery = candidate.delivery
-            names += (keys.delivery(delivery.id), keys.job(delivery.id), *map(keys.claim, candidate.claims))
+            names += (
+                keys.delivery(delivery.id),
+                keys.job(delivery.id),
+                *(keys.claim(claim.id) for claim in candidate.claims),
+            )
             job = encode_job(delivery.id, traceparent=traceparent, now_ms=now_ms)
-            args += (delivery.id, encode_delivery(delivery), job, claim_ms, len(candidate.claims))
+            args += (delivery.id, encode_delivery(delivery), job, len(candidate.claims))
+            args += (claim.lifetime_s * 1000 for claim in candidate.claims)
         try:
             status, *rest = await _ADMIT.call(self._link, names, args)
         except LinkLostError:
@@ -110,8 +114,8 @@ class Admission:
             case _:
                 return Admitted([DeliveryId(repeat.decode()) if repeat else None for repeat in rest])
 
-    async def bury(self, delivery: Delivery) -> NotNow | None:
-        """Keep an unreadable request as a dead letter; None when it is kept."""
+    async def bury(self, delivery: Delivery, *, reason: DeadReason, detail: str) -> NotNow | None:  # noqa: ARG002
+        """Keep what was genuine and cannot be queued as a dead letter; None when it is kept."""
         try:
             await _BURY.call(
                 self._link,

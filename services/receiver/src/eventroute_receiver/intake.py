@@ -1,17 +1,36 @@
-"""What of a verified request wants admission: its events that pass the route's filter, as delivery records."""
+"""What of a verified request is kept: its events as delivery records, by what the route's filter says of each."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from eventroute.delivery import Delivery
-from eventroute.ids import ClaimId, claim_id, delivery_id
+from eventroute.expression import EvaluationError, Truth
+from eventroute.ids import Claim, ClaimId, claim_id, delivery_id
 from eventroute.schemes import Event, Request
 from eventroute_receiver.admit import Candidate
 from eventroute_receiver.routes import Hook
 
 _PROVIDER_ID_CHARS: Final = 200
+
+_PASSED: Final = Truth(holds=True)
+
+
+class Undecided(NamedTuple):
+    """An event that the filter could not judge; a repetition has the same id."""
+
+    delivery: Delivery
+    error: EvaluationError
+
+
+class Judged(NamedTuple):
+    """The events that are kept, in their order, and how many are left out."""
+
+    kept: Sequence[Candidate | Undecided]
+    filtered: int
+    missing: bool
+    """Whether one was left out because it lacks a field that the filter names."""
 
 
 class Intake:
@@ -19,8 +38,6 @@ class Intake:
 
     def __init__(self, hook: Hook, request: Request, *, received_ms: int, key_index: int) -> None:
         """Take the request as verified."""
-        self.filter_error = ""
-        """Why the filter could not judge an event, if one could not be judged: it counts as not wanted."""
         self._hook = hook
         self._request = request
         self._received_ms = received_ms
@@ -31,9 +48,19 @@ class Intake:
             if name not in hook.dropped_headers
         }
 
-    def wanted(self, events: Sequence[Event]) -> list[Candidate]:
-        """Keep the events that the route's filter holds for, in their order."""
-        return [self._candidate(event) for event in events if self._passes(event)]
+    def judge(self, events: Sequence[Event]) -> Judged:
+        """Ask the route's filter. An event that lacks a field which it names is not wanted; no other error says so."""
+        kept: list[Candidate | Undecided] = []
+        missing = False
+        for event in events:
+            holds, error = self._test(event)
+            if holds:
+                kept.append(self._candidate(event))
+            elif error is EvaluationError.MISSING_FIELD:
+                missing = True
+            elif error:
+                kept.append(self._undecided(event, error))
+        return Judged(kept, len(events) - len(kept), missing)
 
     def unreadable(self) -> Delivery:
         """Record a request whose body is not what the provider documents; a repetition has the same id."""
@@ -41,9 +68,9 @@ class Intake:
         text = self._request.body.decode("utf-8", errors="backslashreplace")
         return self._delivery(claim, event="", provider_id="", payload=msgspec.Raw(msgspec.json.encode(text)))
 
-    def _passes(self, event: Event) -> bool:
+    def _test(self, event: Event) -> Truth:
         if self._hook.filter is None:
-            return True
+            return _PASSED
         namespace, _, name = self._hook.route.path.partition("/")
         variables: dict[str, Any] = {
             "payload": event.value,
@@ -51,18 +78,23 @@ class Intake:
             "headers": self._headers,
             "route": {"namespace": namespace, "name": name},
         }
-        holds, error = self._hook.filter.test(variables)
-        if error:
-            self.filter_error = error
-        return holds
+        return self._hook.filter.test(variables)
 
     def _candidate(self, event: Event) -> Candidate:
-        claims = [claim_id(self._hook.route.uid, kind, value) for kind, value in event.claims]
-        first = claims[0] if claims else None
-        delivery = self._delivery(
-            first, event=event.type, provider_id=event.id or "", payload=msgspec.Raw(event.payload)
-        )
-        return Candidate(delivery, claims)
+        uid = self._hook.route.uid
+        claims = [Claim(claim_id(uid, kind, value), lifetime_s) for kind, value, lifetime_s in event.marks]
+        # Once it is no copy any more, the same bytes are another event, and need another id than the first.
+        first = claims[0].id if claims and event.marks[0].kind != "copy" else None
+        return Candidate(self._record(first, event), claims)
+
+    def _undecided(self, event: Event, error: EvaluationError) -> Undecided:
+        """Record it under an id of its own: sent again to a filter that was mended, the event is queued beside it."""
+        first = next(iter(event.marks), None)
+        claim = claim_id(self._hook.route.uid, f"undecided {first.kind}", first.value) if first else None
+        return Undecided(self._record(claim, event), error)
+
+    def _record(self, claim: ClaimId | None, event: Event) -> Delivery:
+        return self._delivery(claim, event=event.type, provider_id=event.id or "", payload=msgspec.Raw(event.payload))
 
     def _delivery(self, claim: ClaimId | None, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
         route = self._hook.route

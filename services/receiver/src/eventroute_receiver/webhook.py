@@ -13,8 +13,9 @@ from typing import Any, Final
 import structlog
 from opentelemetry.trace import Span, Tracer
 
+from eventroute.expression import EvaluationError
 from eventroute.ids import DeliveryId, RoutePath
-from eventroute.outcome import Receipt, Unavailable
+from eventroute.outcome import DeadReason, Receipt, Unavailable
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
@@ -35,7 +36,7 @@ from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, Admitted, Candidate, Limited, NotNow
 from eventroute_receiver.answer import Answer, Item
 from eventroute_receiver.body import DisconnectedError, TooLargeError, discard_rest, read_body
-from eventroute_receiver.intake import Intake
+from eventroute_receiver.intake import Intake, Undecided
 from eventroute_receiver.routes import Hook
 
 PREFIX: Final = b"/hooks/"
@@ -43,7 +44,7 @@ PREFIX: Final = b"/hooks/"
 _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
 
-_SETTLED: Final = frozenset({Receipt.QUEUED, Receipt.DUPLICATE, Receipt.FILTERED, Receipt.SUSPENDED})
+_SETTLED: Final = frozenset({Receipt.QUEUED, Receipt.DUPLICATE, Receipt.FILTERED, Receipt.UNDECIDED, Receipt.SUSPENDED})
 """What becomes of an event, of which a request may hold many; everything else becomes of a request."""
 
 _log = structlog.get_logger()
@@ -131,8 +132,8 @@ class Webhooks:
         match found:
             case Handshake() as wanted:
                 return answer.handshake(wanted.status, wanted.headers, wanted.body)
-            case Unparsable():
-                return await self._bury(hook, intake)
+            case Unparsable(reason):
+                return await self._bury(hook, intake, reason)
             case Events(items) if hook.route.suspend:
                 self._settle(hook.route, Receipt.SUSPENDED, len(items))
                 return answer.unwanted(Receipt.SUSPENDED, status=scheme.success_status)
@@ -141,30 +142,51 @@ class Webhooks:
 
     async def _admit(self, hook: Hook, intake: Intake, events: Sequence[Event], span: Span) -> Answer:
         status = hook.route.scheme.success_status
-        candidates = intake.wanted(events)
-        filtered = len(events) - len(candidates)
-        if not candidates:
-            self._settle(hook.route, Receipt.FILTERED, filtered)
-            return answer.unwanted(Receipt.FILTERED, status=status, reason=intake.filter_error)
-        sent = spans.start_send(self._tracer, span, count=len(candidates))
-        result = await self._admission.admit(hook.route, candidates, traceparent=tracing.traceparent(sent))
-        if sent is not span:
-            sent.end()
+        judged = intake.judge(events)
+        if not judged.kept:
+            self._settle(hook.route, Receipt.FILTERED, judged.filtered)
+            reason = EvaluationError.MISSING_FIELD if judged.missing else ""
+            return answer.unwanted(Receipt.FILTERED, status=status, reason=reason)
+        undecided = [event for event in judged.kept if isinstance(event, Undecided)]
+        # First, as it may be done again: a sender that hears "not now" afterwards buries the same letters once more.
+        if undecided and (failed := await self._bury_undecided(undecided)):
+            return answer.unavailable(failed.reason)
+        candidates = [event for event in judged.kept if isinstance(event, Candidate)]
+        result = await self._queue(hook, candidates, span) if candidates else Admitted(())
         match result:
             case Limited(wait_s):
                 return answer.rate_limited(wait_s)
             case NotNow(reason):
                 return answer.unavailable(reason)
             case Admitted(repeats):
-                if filtered:
-                    self._settle(hook.route, Receipt.FILTERED, filtered)
-                return answer.settled(self._items(hook.route, candidates, repeats, span), status=status)
+                if judged.filtered:
+                    self._settle(hook.route, Receipt.FILTERED, judged.filtered)
+                items = self._items(hook.route, judged.kept, repeats, span)
+                return answer.settled(items, status=status, reason=undecided[0].error if undecided else "")
+
+    async def _queue(self, hook: Hook, candidates: Sequence[Candidate], span: Span) -> Admitted | Limited | NotNow:
+        sent = spans.start_send(self._tracer, span, count=len(candidates))
+        result = await self._admission.admit(hook.route, candidates, traceparent=tracing.traceparent(sent))
+        if sent is not span:
+            sent.end()
+        return result
 
     def _items(
-        self, route: ReceiverRoute, candidates: Sequence[Candidate], repeats: Sequence[DeliveryId | None], span: Span
+        self,
+        route: ReceiverRoute,
+        kept: Sequence[Candidate | Undecided],
+        repeats: Sequence[DeliveryId | None],
+        span: Span,
     ) -> list[Item]:
         items: list[Item] = []
-        for (delivery, _), first in zip(candidates, repeats, strict=True):
+        of_candidates = iter(repeats)
+        for event in kept:
+            delivery = event.delivery
+            if isinstance(event, Undecided):
+                items.append(Item(Receipt.UNDECIDED, delivery.id))
+                self._settle(route, Receipt.UNDECIDED, 1)
+                continue
+            first = next(of_candidates)
             outcome = Receipt.DUPLICATE if first else Receipt.QUEUED
             items.append(Item(outcome, first or delivery.id))
             self._settle(route, outcome, 1)
@@ -184,9 +206,18 @@ class Webhooks:
         if index < len(route.secret_names):  # there is none where a provider has no secret
             self._tally.add_match(route.uid, route.secret_names[index], time_ms=time_ms)
 
-    async def _bury(self, hook: Hook, intake: Intake) -> Answer:
+    async def _bury_undecided(self, events: Sequence[Undecided]) -> NotNow | None:
+        results = await asyncio.gather(
+            *(
+                self._admission.bury(event.delivery, reason=DeadReason.FILTER, detail=f"filter: {event.error}")
+                for event in events
+            )
+        )
+        return next(filter(None, results), None)
+
+    async def _bury(self, hook: Hook, intake: Intake, detail: str) -> Answer:
         delivery = await asyncio.to_thread(intake.unreadable)  # hashes and quotes the whole body
-        if failed := await self._admission.bury(delivery):
+        if failed := await self._admission.bury(delivery, reason=DeadReason.DECODE, detail=detail):
             return answer.unavailable(failed.reason)
         return answer.unparsable(delivery.id, hook.route.scheme.stop_headers)
 

@@ -389,7 +389,8 @@ class EventRouteSpec(Strict):
         default=None,
         description=(
             "CEL over payload, event, headers and route; deliveries for which it is not true are answered with success "
-            "and start nothing. Default: every delivery counts."
+            "and start nothing; those that it fails on, but for a missing field, are kept as dead letters. "
+            "Default: every delivery counts."
         ),
     )
     max_body_bytes: int = Field(

@@ -11,7 +11,7 @@ from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint
 from eventroute.schemes.lint import lint_scheme
 from eventroute.schemes.model import HandshakeRule, Match, Scheme, Strength
 from eventroute.schemes.preflight import preflight
-from eventroute.schemes.read import Event, Events, Handshake, read
+from eventroute.schemes.read import Event, Events, Handshake, Mark, read
 from eventroute.schemes.request import Request, media_type
 from eventroute.schemes.signing import KeyPair, generate_secret, sign
 from eventroute.schemes.table import SCHEMES, accepts, sensitive_headers
@@ -27,6 +27,7 @@ __all__ = [
     "KeyLint",
     "KeyPair",
     "KeyRefused",
+    "Mark",
     "Match",
     "Rejected",
     "Request",
