@@ -1,5 +1,6 @@
 """A receiver in the test's own event loop, over a real Valkey, and really signed requests for it."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -62,9 +63,28 @@ async def receiving(url: str, redis: Redis, **settings: Any) -> AsyncIterator[Re
     table_key = new_key_text()
     receiver = build_receiver(ReceiverSettings(redis_url=SecretStr(url), table_key=SecretStr(table_key), **settings))
     transport = httpx.ASGITransport(app=receiver.hooks)
-    async with receiver.running(), httpx.AsyncClient(transport=transport, base_url="http://receiver") as client:
+    async with _living(receiver), httpx.AsyncClient(transport=transport, base_url="http://receiver") as client:
         await until(lambda: receiver.link.is_up)
         yield Receiving(receiver, redis, SealKey.from_text(table_key), client)
+
+
+@contextlib.asynccontextmanager
+async def _living(receiver: Receiver) -> AsyncIterator[None]:
+    """Begin and end the lifespan in one task, as a server does; fixtures begin and end in two."""
+    has_begun, is_over = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with receiver.hooks.lifespan():
+            has_begun.set()
+            await is_over.wait()
+
+    life = asyncio.create_task(live())
+    await asyncio.wait({life, asyncio.create_task(has_begun.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield
+    finally:
+        is_over.set()
+        await life
 
 
 def signed(

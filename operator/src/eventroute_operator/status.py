@@ -224,7 +224,7 @@ def _counts(stats: RouteStats) -> CountsStatus | None:
         filtered=receipts.get(Receipt.FILTERED, 0) + receipts.get(Receipt.SUSPENDED, 0),
         refused=sum(receipts.get(receipt, 0) for receipt in _REFUSED),
         succeeded=runs.get(RunOutcome.SUCCEEDED, 0),
-        dead=runs.get(RunOutcome.DEAD, 0),
+        dead=runs.get(RunOutcome.DEAD, 0) + receipts.get(Receipt.UNDECIDED, 0),
     )
 
 

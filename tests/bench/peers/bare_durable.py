@@ -59,7 +59,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     ]
     sent = spans.start_send(_tracer, span, count=1)
     job = tracing.traceparent(sent)
-    await _ADMIT.call(_link, names, [_DEPTH, 0, 0, keys.WAKE_TOKENS, delivery, body, job, _DEDUP_MS, 1])
+    await _ADMIT.call(_link, names, [_DEPTH, 0, 0, keys.WAKE_TOKENS, delivery, body, job, 1, _DEDUP_MS])
     if sent is not span:
         sent.end()
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})

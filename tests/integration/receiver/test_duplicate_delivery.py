@@ -7,7 +7,10 @@ from redis.asyncio import Redis
 
 from eventroute import keys
 from eventroute.ids import DeliveryId
-from eventroute.schemes import Request
+from eventroute.schemes import Event, Mark, Request
+from eventroute_receiver.admit import Admission, Admitted, Candidate
+from eventroute_receiver.intake import Intake
+from eventroute_receiver.routes import prepare
 from support.receipts import receipts
 from support.receiving import Receiving, opened, pull_request, signed
 from support.sample_routes import receiver_route
@@ -123,11 +126,43 @@ async def test_distinct_events_whose_id_was_never_set_are_both_queued(receiver: 
     assert len(await receiver.queued()) == 2
 
 
-async def test_a_token_source_without_an_id_is_never_taken_for_a_repeat(receiver: Receiving) -> None:
+@pytest.mark.parametrize("provider", ["generic-token", "intercom", "x", "none"])
+async def test_a_copy_without_an_id_is_a_repeat_for_ten_minutes(receiver: Receiving, provider: str) -> None:
+    await receiver.serve(receiver_route(provider))
+    first = (await receiver.post(signed(provider, pull_request()))).json()
+    assert (await receiver.post(signed(provider, pull_request()))).json() == {**first, "status": "duplicate"}
+    (claim,) = await receiver.redis.keys("eventroute:claim:*")
+    assert 595 <= await receiver.redis.ttl(claim) <= 600
+    assert (await receiver.post(signed(provider, pull_request(2)))).json()["status"] == "queued"
+
+
+async def test_the_same_bytes_after_those_ten_minutes_are_a_new_event_of_an_id_of_its_own(receiver: Receiving) -> None:
     await receiver.serve(receiver_route("generic-token"))
-    for _ in range(2):
-        assert (await receiver.post(signed("generic-token", pull_request()))).json()["status"] == "queued"
-    assert len(await receiver.queued()) == 2
+    first = (await receiver.post(signed("generic-token", pull_request()))).json()
+    await forget_claims(receiver.redis)
+    second = (await receiver.post(signed("generic-token", pull_request()))).json()
+    assert (first["status"], second["status"]) == ("queued", "queued")
+    assert first["delivery"] != second["delivery"]
+
+
+async def test_empty_bodies_are_events_of_their_own(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route("none"))
+    assert [(await receiver.post(signed("none", b""))).json()["status"] for _ in range(2)] == ["queued", "queued"]
+
+
+async def test_each_claim_of_a_delivery_lives_as_long_as_it_says(receiver: Receiving) -> None:
+    route = receiver_route()
+    await receiver.serve(route)
+    taken = Intake(prepare(route), opened(), received_ms=1, key_index=0).judge(
+        [Event("a", "1", b"{}", (Mark("id", b"1", 1000), Mark("digest", b"2", 50)))]
+    )
+    (candidate,) = taken.kept
+    assert isinstance(candidate, Candidate)
+    admission = Admission(receiver.receiver.link, max_queue_depth=10)
+    assert await admission.admit(route, [candidate], traceparent="") == Admitted([None])
+    long, short = [await receiver.redis.ttl(keys.claim(claim.id)) for claim in candidate.claims]
+    assert 995 <= long <= 1000
+    assert 45 <= short <= 50
 
 
 async def forget_claims(redis: Redis) -> None:

@@ -44,7 +44,7 @@ async def test_the_last_accepted_delivery_is_told(receiver: Receiving) -> None:
 
 async def test_its_trace_is_the_one_that_travels_in_the_job(redis: Redis, valkey_url: str) -> None:
     async with receiving(valkey_url, redis) as receiver:
-        receiver.receiver.hooks._tracer = TracerProvider().get_tracer("test")
+        receiver.receiver.hooks.webhooks._tracer = TracerProvider().get_tracer("test")
         await receiver.serve(receiver_route())
         await receiver.post(opened())
         last = (await _stats(receiver)).last

@@ -52,7 +52,7 @@ JSON = {"content-type": "application/json"}
 ROWS = [
     Row("the filter says no", opened, 200, "filtered", "", JSON, b'{"status":"filtered"}', {"filter": "false"}),
     Row(
-        "the filter cannot be judged",
+        "the filter names a field that is missing",
         opened,
         200,
         "filtered",

@@ -16,12 +16,12 @@ UNREADABLE = {
     "nothing": b"",
     "no UTF-8": b"\xff\xfe{\x00}\x00",
     "no UTF-8 in a text": b'{"a":"\xff"}',
-    "half of a surrogate pair": b'{"a":"\\ud800"}',
     "a byte-order mark": b'\xef\xbb\xbf{"a":1}',
     "a NUL": b'{"a":1}\x00',
     "NaN": b'{"a":NaN}',
     "Infinity": b'{"a":-Infinity}',
     "too deep": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "one level too deep": b'{"a":' + b"[" * 500 + b"]" * 500 + b"}",
     "too deep a list": b'{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
     "a list": b'[{"a":1}]',
     "a text": b'"a"',
@@ -105,7 +105,8 @@ READABLE = {
     "white space": b' \r\n\t{"action" : "opened"}\n',
     "escapes": b'{"action":"\\u006fpened","emoji":"\\ud83d\\ude42"}',
     "a long number": b'{"action":"opened","n":' + b"9" * 300 + b"}",
-    "deep": b'{"action":"opened","a":' + b"[" * 500 + b"]" * 500 + b"}",
+    "deep": b'{"action":"opened","a":' + b"[" * 499 + b"]" * 499 + b"}",
+    "a number that no float holds": b'{"action":"opened","n":1e999}',
 }
 
 
@@ -115,6 +116,14 @@ async def test_unusual_but_valid_json_is_queued_as_it_came(receiver: Receiving, 
     answer = await receiver.post(signed("github", body, delivery="gh-1"))
     assert answer.json()["status"] == "queued"
     assert bytes((await receiver.delivery(answer.json()["delivery"])).payload).strip() == body.strip()
+
+
+async def test_half_of_an_emoji_is_mended_and_queued(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route(filter='payload.action == "opened"'))
+    answer = await receiver.post(signed("github", b'{"action":"opened","title":"cut \\ud83d"}', delivery="gh-1"))
+    assert answer.json()["status"] == "queued"
+    payload = (await receiver.delivery(answer.json()["delivery"])).payload
+    assert msgspec.json.decode(payload) == {"action": "opened", "title": "cut \ufffd"}
 
 
 @pytest.mark.parametrize("form", [b"payload=%7B%7D&payload=%7B%7D", b"other=1", b'{"action":"opened"}', b"payload=%7B"])

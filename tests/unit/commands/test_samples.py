@@ -9,6 +9,7 @@ from eventroute.schemes import (
     SCHEMES,
     Events,
     Handshake,
+    Mark,
     Request,
     Verified,
     accepts,
@@ -55,12 +56,12 @@ def test_a_sample_is_accepted_and_is_the_event_that_it_is_called(provider: str, 
 
 @pytest.mark.parametrize(("provider", "event"), EVENTS, ids=map(":".join, EVENTS))
 def test_two_samples_are_never_the_same_delivery(provider: str, event: str) -> None:
-    claims: list[tuple[str, bytes]] = []
+    marks: list[Mark] = []
     for _ in range(2):
         outcome = read_sample(provider, event)
         assert isinstance(outcome, Events)
-        claims += [claim for item in outcome.items for claim in item.claims]
-    assert len(claims) == len(set(claims))
+        marks += [mark for item in outcome.items for mark in item.marks]
+    assert len(marks) == len(set(marks))
 
 
 def test_equal_marks_have_equal_values_and_named_ones_others() -> None:

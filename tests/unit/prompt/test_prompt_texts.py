@@ -1,10 +1,10 @@
 """What Claude is asked: the manifest's system text word for word, and the event as data."""
 
-import msgspec
 import pytest
 
 from eventroute.crd.v1alpha1 import DEFAULT_SYSTEM
-from eventroute.prompt import MAX_PAYLOAD_LENGTH, HistoryEntry, Prompt
+from eventroute.errors import Refused
+from eventroute.prompt import MAX_PAYLOAD_LENGTH, HistoryEntry
 from eventroute.template import RenderFailed
 from support.routes import event, plan
 
@@ -78,17 +78,7 @@ def test_a_long_payload_is_cut_with_a_mark_inside_its_fence() -> None:
     assert "more characters were cut]\n</data-" in user
 
 
-def test_a_payload_of_any_depth_is_told_or_refused() -> None:
-    outcomes: set[type] = set()
-    for depth in range(700, 1000):
-        try:
-            outcomes.add(type(plan().build_prompt(0, event(b"[" * depth + b"]" * depth))))
-        except (RecursionError, RenderFailed) as error:
-            outcomes.add(type(error))
-    assert outcomes >= {Prompt, RecursionError}, "the range holds depths of both kinds"
-
-
 @pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000])
-def test_a_payload_that_is_no_json_is_a_decode_error(payload: bytes) -> None:
-    with pytest.raises((msgspec.DecodeError, RecursionError)):
+def test_a_payload_that_is_no_json_is_refused(payload: bytes) -> None:
+    with pytest.raises(Refused, match="the payload is unreadable"):
         event(payload)

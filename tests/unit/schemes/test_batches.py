@@ -25,7 +25,7 @@ def read_body(name: str, body: bytes) -> Events | Handshake | Unparsable:
 def test_a_hundred_items_are_a_hundred_events(scheme: Scheme) -> None:
     events = events_of(scheme, msgspec.json.encode(sample_document(scheme, items=100)))
     assert len(events) == 100
-    assert len({event.claims for event in events}) == 100
+    assert len({event.marks for event in events}) == 100
     assert len({event.id for event in events}) == 100
     assert all(msgspec.json.decode(event.payload) == event.value for event in events)
 
@@ -36,7 +36,7 @@ def test_a_repeated_item_has_the_claim_of_its_first_copy(scheme: Scheme) -> None
     items = document if isinstance(document, list) else document[scheme.batch.removeprefix("body:")]
     items[57] = items[12]
     events = events_of(scheme, msgspec.json.encode(document))
-    ids = [dict(event.claims)["id"] for event in events]
+    ids = [event.marks[0].value for event in events]
     assert len(set(ids)) == 99
     assert ids[57] == ids[12]
 
@@ -64,8 +64,8 @@ def test_an_item_keeps_its_own_bytes() -> None:
 def test_items_without_an_id_of_a_stamped_request_have_digests_of_their_own() -> None:
     scheme = SCHEMES["hubspot"]
     first, second = events_of(scheme, b'[{"subscriptionType":"a"},{"subscriptionType":"a"}]')
-    assert [kind for kind, _ in first.claims] == ["digest"]
-    assert first.claims != second.claims
+    assert [mark.kind for mark in first.marks] == ["digest"]
+    assert first.marks != second.marks
 
 
 def test_an_object_where_a_list_is_due_is_one_item() -> None:

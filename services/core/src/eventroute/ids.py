@@ -23,7 +23,7 @@ ClaimId = NewType("ClaimId", str)
 
 
 class Claim(NamedTuple):
-    """What no other delivery may have, for a while."""
+    """What must not be accepted again for a while."""
 
     id: ClaimId
     lifetime_s: int
@@ -43,7 +43,7 @@ def route_path(namespace: str, name: str) -> RoutePath:
 def claim_id(route: RouteUid, kind: str, value: bytes) -> ClaimId:
     """Name one thing that must not be accepted twice on a route: 16 characters.
 
-    kind   `id` for the provider's delivery id, `digest` for the signed bytes: the two never collide
+    kind   `id` for the provider's delivery id, `digest` for the signed bytes, and so on: no two kinds ever collide
     value  as the provider sent it, of any length and content
     """
     digest = hashlib.blake2b(f"{route}\0{kind}\0".encode() + value, digest_size=_DIGEST_BYTES)

@@ -1,7 +1,7 @@
 """Redis keys of route tables, processes and statistics: one docstring each, with writer, reader and lifetime.
 
-Those of the queue stand in `eventroute.queue.keys`. One Redis database belongs to one installation. Memory policy must be
-`noeviction`: every other policy silently drops queued work.
+Those of the queue stand in `eventroute.queue.keys`. One Redis database belongs to one installation. Memory policy must
+be `noeviction`: every other policy silently drops queued work.
 """
 
 from eventroute.ids import RouteUid

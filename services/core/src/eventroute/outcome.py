@@ -13,6 +13,7 @@ class Receipt(StrEnum):
     DUPLICATE = "duplicate"
     REDELIVERED = "redelivered"
     FILTERED = "filtered"
+    UNDECIDED = "undecided"
     SUSPENDED = "suspended"
     HANDSHAKE = "handshake"
     UNAUTHENTICATED = "unauthenticated"
@@ -79,4 +80,5 @@ class DeadReason(StrEnum):
     DECODE = "decode"
     UNPARSABLE = "unparsable"
     ROUTE_DELETED = "route_deleted"
+    FILTER = "filter"
     INTERNAL = "internal"

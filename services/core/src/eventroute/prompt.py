@@ -15,11 +15,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from eventroute.delivery import Delivery
+from eventroute.errors import Refused
 from eventroute.expression import Expression, compile_expression
 from eventroute.fence import Fence, build_fence, clean, cut
 from eventroute.match import Match, Rule, first_match
+from eventroute.payload import Unparsable, read_json
 from eventroute.route_table import PromptRule, WorkerRoute
-from eventroute.template import Rendered, RenderFailed, Template, compile_template
+from eventroute.template import Rendered, Template, compile_template
 
 MAX_PAYLOAD_LENGTH: Final = 60_000
 """Characters of the payload in a prompt without a template: some 20,000 tokens, a tenth of the smallest context."""
@@ -94,9 +96,12 @@ class Event:
     """A delivery with its payload decoded once, as expressions and templates see it."""
 
     def __init__(self, delivery: Delivery) -> None:
-        """Decode the payload; raises `msgspec.DecodeError`, or `RecursionError` when it is nested too deeply."""
+        """Decode the payload; raises `Refused` when no receiver would have let it in."""
+        payload = read_json(bytes(delivery.payload))
+        if isinstance(payload, Unparsable):
+            raise Refused(f"the payload is unreadable: {payload.reason}")
         self.delivery = delivery
-        self.payload: Any = msgspec.json.decode(delivery.payload)
+        self.payload: Any = payload
         namespace, _, name = delivery.route.partition("/")
         self.variables: dict[str, Any] = {
             "payload": self.payload,
@@ -133,10 +138,7 @@ class Event:
 
     @cached_property
     def _json(self) -> str:
-        try:
-            return clean(_quoted(self.payload))
-        except RecursionError as error:  # it was just shallow enough to be decoded
-            raise RenderFailed("the payload is nested too deeply") from error
+        return clean(_quoted(self.payload))
 
 
 def prepare(route: WorkerRoute) -> Plan:

@@ -65,7 +65,8 @@ async def serve(settings: ReceiverSettings) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop)
-    async with receiver.running():
+    # Not the server's to run: it ends with the server, and the probes, which tell of the link, are to outlive it.
+    async with receiver.hooks.lifespan():
         serving_probes = asyncio.create_task(probes.serve())
         _tune_interpreter()
         _log.info("receiver_started", port=settings.port, probe_port=settings.probe_port)

@@ -36,21 +36,22 @@ class Item(NamedTuple):
     delivery: DeliveryId
 
 
-def settled(items: Sequence[Item], *, status: int) -> Answer:
+def settled(items: Sequence[Item], *, status: int, reason: str = "") -> Answer:
     """The request was dealt with; `items` has at least one entry and is told in full for a batch.
 
     The request counts as `queued` when anything was, else as what its first item became.
+
+    reason  why items are undecided; counted with the request only when it counts as that
     """
     if len(items) == 1:
         outcome, delivery = items[0]
-        return Answer(
-            status, outcome, b'{"status":"%b","delivery":"%b"}' % (outcome.encode(), delivery.encode()), (_JSON,)
-        )
+        body = b'{"status":"%b","delivery":"%b"}' % (outcome.encode(), delivery.encode())
+        return Answer(status, outcome, body, (_JSON,), reason if outcome is Receipt.UNDECIDED else "")
     outcome = Receipt.QUEUED if any(item.outcome is Receipt.QUEUED for item in items) else items[0].outcome
     body = msgspec.json.encode(
         {"status": outcome, "deliveries": [{"status": item.outcome, "delivery": item.delivery} for item in items]}
     )
-    return Answer(status, outcome, body, (_JSON,))
+    return Answer(status, outcome, body, (_JSON,), reason if outcome is Receipt.UNDECIDED else "")
 
 
 def unwanted(outcome: Receipt, *, status: int, reason: str = "") -> Answer:

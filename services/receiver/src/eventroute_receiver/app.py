@@ -1,7 +1,7 @@
 """What a receiver process is made of: the hooks' port, the probes' port, and the background work behind both.
 
-The probes are a Litestar application. The hooks are a plain ASGI one: of a receipt's 143 us, mounting it in Litestar
-took 18, more than verifying and reading the webhook, and with one handler there is nothing to route.
+Both ports are Litestar applications. The background work is the lifespan of the hooks' one, so that whoever runs that
+application, a server or a test client, has all of it running.
 """
 
 import os
@@ -11,16 +11,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from litestar import Litestar
-from redis.asyncio import Redis
 
+from eventroute.queue import Limits
 from eventroute.route_table import RECEIVER
 from eventroute.runtime import background, tracing
+from eventroute.runtime.link import RedisLink
 from eventroute.runtime.redis import connect
 from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute_receiver.admit import Admission
-from eventroute_receiver.link import RedisLink
+from eventroute_receiver.hooks import Hooks
 from eventroute_receiver.probes import build_probes
 from eventroute_receiver.routes import Hook, prepare
 from eventroute_receiver.settings import ReceiverSettings
@@ -31,42 +32,42 @@ from eventroute_receiver.webhook import Webhooks
 class Receiver:
     """Everything that one receiver process is made of."""
 
-    hooks: Webhooks
+    hooks: Hooks
     probes: Litestar
     link: RedisLink
     table: RouteTable[Hook]
     tally: Tally
-    redis: Redis
     is_draining: bool = False
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Keep the connection and the route table up, and the routes' statistics written, while the block runs."""
-        try:
-            async with background.running(self.link.run, self.table.run), writing(self.tally, self.redis):
-                yield
-        finally:
-            await self.redis.aclose()
 
 
 def build_receiver(settings: ReceiverSettings) -> Receiver:
-    """Put a receiver together; nothing connects before `running`."""
+    """Put a receiver together; nothing connects before the lifespan of `hooks` begins."""
     url = settings.redis_url.get_secret_value()
     link, redis = RedisLink(url), connect(url)
     key = SealKey.from_text(settings.table_key.get_secret_value())
     process_id = f"{socket.gethostname()}-{os.getpid()}"
     table = RouteTable(redis, RECEIVER, key, process_id=process_id, prepare=prepare)
     tally = Tally()
-    admission = Admission(link, max_queue_depth=settings.max_queue_depth)
+    limits = Limits(settings.max_queue_depth, settings.max_queue_bytes)
+    admission = Admission(link, limits=limits, groups=settings.groups)
     webhooks = Webhooks(table, admission, tally, tracer=tracing.tracer(), read_deadline_s=settings.read_deadline_s)
+
+    @asynccontextmanager
+    async def running(_app: Litestar) -> AsyncIterator[None]:
+        """Keep the connection and the route table up, and the routes' statistics written."""
+        try:
+            async with background.running(link.run, table.run), writing(tally, redis):
+                yield
+        finally:
+            await redis.aclose()
+
     receiver = Receiver(
-        hooks=webhooks,
+        hooks=Hooks(webhooks, lifespan=running),
         probes=build_probes(
             admission, is_warm=lambda: table.version is not None, is_draining=lambda: receiver.is_draining
         ),
         link=link,
         table=table,
         tally=tally,
-        redis=redis,
     )
     return receiver

@@ -1,17 +1,34 @@
-"""What of a verified request wants admission: its events that pass the route's filter, as delivery records."""
+"""What of a verified request is kept: its events as delivery records, by what the route's filter says of each."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from eventroute.delivery import Delivery
-from eventroute.ids import ClaimId, claim_id, delivery_id
+from eventroute.expression import EvaluationError, Truth
+from eventroute.ids import Claim, claim_id, new_delivery_id
+from eventroute.outcome import DeadReason
+from eventroute.queue import Candidate
 from eventroute.schemes import Event, Request
-from eventroute_receiver.admit import Candidate
 from eventroute_receiver.routes import Hook
 
 _PROVIDER_ID_CHARS: Final = 200
+
+MAX_UNREADABLE_BYTES: Final = 65_536
+"""Of a body that nobody can read, to see what it was; quoted it may be four times as long."""
+
+_PASSED: Final = Truth(holds=True)
+
+
+class Judged(NamedTuple):
+    """The events that are kept, in their order, and how many are left out."""
+
+    kept: Sequence[Candidate]
+    """Those that the filter could not judge are dead letters."""
+    filtered: int
+    reason: str
+    """Why one was left out or could not be judged: the filter's trouble with it; empty when it had none."""
 
 
 class Intake:
@@ -19,8 +36,6 @@ class Intake:
 
     def __init__(self, hook: Hook, request: Request, *, received_ms: int, key_index: int) -> None:
         """Take the request as verified."""
-        self.filter_error = ""
-        """Why the filter could not judge an event, if one could not be judged: it counts as not wanted."""
         self._hook = hook
         self._request = request
         self._received_ms = received_ms
@@ -31,19 +46,31 @@ class Intake:
             if name not in hook.dropped_headers
         }
 
-    def wanted(self, events: Sequence[Event]) -> list[Candidate]:
-        """Keep the events that the route's filter holds for, in their order."""
-        return [self._candidate(event) for event in events if self._passes(event)]
+    def judge(self, events: Sequence[Event]) -> Judged:
+        """Ask the route's filter. An event that lacks a field which it names is not wanted; no other error says so."""
+        kept: list[Candidate] = []
+        reason = ""
+        for event in events:
+            holds, error = self._test(event)
+            reason = reason or error or ""
+            if holds:
+                kept.append(self._candidate(event))
+            elif error and error is not EvaluationError.MISSING_FIELD:
+                kept.append(self._candidate(event)._replace(dead=(DeadReason.FILTER, f"filter: {error}")))
+        return Judged(kept, len(events) - len(kept), reason)
 
-    def unreadable(self) -> Delivery:
-        """Record a request whose body is not what the provider documents; a repetition has the same id."""
-        claim = claim_id(self._hook.route.uid, "unreadable", self._request.body)
-        text = self._request.body.decode("utf-8", errors="backslashreplace")
-        return self._delivery(claim, event="", provider_id="", payload=msgspec.Raw(msgspec.json.encode(text)))
+    def unreadable(self, why: str) -> Candidate:
+        """Keep a request whose body is not what the provider documents, as a dead letter, its beginning at least."""
+        body = self._request.body
+        claim = claim_id(self._hook.route.uid, "unreadable", body)
+        text = body[:MAX_UNREADABLE_BYTES].decode("utf-8", errors="backslashreplace")
+        delivery = self._delivery(event="", provider_id="", payload=msgspec.Raw(msgspec.json.encode(text)))
+        lifetime_s = self._hook.route.scheme.dedup_ttl_s
+        return Candidate(delivery, [Claim(claim, lifetime_s)], dead=(DeadReason.UNPARSABLE, why))
 
-    def _passes(self, event: Event) -> bool:
+    def _test(self, event: Event) -> Truth:
         if self._hook.filter is None:
-            return True
+            return _PASSED
         namespace, _, name = self._hook.route.path.partition("/")
         variables: dict[str, Any] = {
             "payload": event.value,
@@ -51,23 +78,20 @@ class Intake:
             "headers": self._headers,
             "route": {"namespace": namespace, "name": name},
         }
-        holds, error = self._hook.filter.test(variables)
-        if error:
-            self.filter_error = error
-        return holds
+        return self._hook.filter.test(variables)
 
     def _candidate(self, event: Event) -> Candidate:
-        claims = [claim_id(self._hook.route.uid, kind, value) for kind, value in event.claims]
-        first = claims[0] if claims else None
+        uid = self._hook.route.uid
+        claims = [Claim(claim_id(uid, kind, value), lifetime_s) for kind, value, lifetime_s in event.marks]
         delivery = self._delivery(
-            first, event=event.type, provider_id=event.id or "", payload=msgspec.Raw(event.payload)
+            event=event.type, provider_id=event.id or "", payload=msgspec.Raw(event.payload)
         )
         return Candidate(delivery, claims)
 
-    def _delivery(self, claim: ClaimId | None, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
+    def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
         route = self._hook.route
         return Delivery(
-            id=delivery_id(route.uid, claim),
+            id=new_delivery_id(),
             route=route.path,
             route_uid=route.uid,
             generation=route.generation,

@@ -23,7 +23,11 @@ class ReceiverSettings(Settings):
     table_key: SecretStr
     """Opens the receivers' route table: base64 of 32 bytes."""
     max_queue_depth: int = Field(default=100_000, ge=1)
-    """Queued jobs above which senders are told to come back: 2 kB bodies make this about 500 MB of Redis."""
+    """Deliveries queued above which senders are told to come back; one route may hold as much as is left free."""
+    max_queue_bytes: int = Field(default=0, ge=0)
+    """The same in bytes of deliveries; 0 = any. Redis needs some 600 bytes more for each delivery."""
+    groups: int = Field(default=1, ge=1, le=1024)
+    """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
     read_deadline_s: float = Field(default=10.0, gt=0)
     """How long a sender may take for its body."""
     shutdown_grace_s: int = Field(default=20, ge=1)

@@ -13,8 +13,9 @@ from typing import Any, Final
 import structlog
 from opentelemetry.trace import Span, Tracer
 
-from eventroute.ids import DeliveryId, RoutePath
+from eventroute.ids import RoutePath
 from eventroute.outcome import Receipt, Unavailable
+from eventroute.queue import Admitted, Again, Candidate, Fate, Limited, New, Repeat
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
@@ -32,25 +33,26 @@ from eventroute.schemes import (
     verify,
 )
 from eventroute_receiver import answer, metrics, spans
-from eventroute_receiver.admit import Admission, Admitted, Candidate, Limited, NotNow
+from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
 from eventroute_receiver.body import DisconnectedError, TooLargeError, discard_rest, read_body
 from eventroute_receiver.intake import Intake
 from eventroute_receiver.routes import Hook
 
-_PREFIX: Final = b"/hooks/"
+PREFIX: Final = b"/hooks/"
 
 _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
 
-_SETTLED: Final = frozenset({Receipt.QUEUED, Receipt.DUPLICATE, Receipt.FILTERED, Receipt.SUSPENDED})
+_ACCEPTED: Final = frozenset({Receipt.QUEUED, Receipt.REDELIVERED})
+_SETTLED: Final = _ACCEPTED | {Receipt.DUPLICATE, Receipt.FILTERED, Receipt.UNDECIDED, Receipt.SUSPENDED}
 """What becomes of an event, of which a request may hold many; everything else becomes of a request."""
 
 _log = structlog.get_logger()
 
 
 class Webhooks:
-    """The ASGI application of the hooks' port; every path but `/hooks/<namespace>/<name>` is an unknown route."""
+    """The handler of the hooks' port; every path but `/hooks/<namespace>/<name>` is an unknown route."""
 
     def __init__(
         self, table: RouteTable[Hook], admission: Admission, tally: Tally, *, tracer: Tracer, read_deadline_s: float
@@ -66,7 +68,7 @@ class Webhooks:
         """Answer one request, count it, and end its span."""
         started = time.perf_counter()
         # As it came: `%2F`, `//` and a trailing slash make another path, and so an unknown route.
-        path = RoutePath(scope["raw_path"].removeprefix(_PREFIX).decode("latin-1"))
+        path = RoutePath(scope["raw_path"].removeprefix(PREFIX).decode("latin-1"))
         hook = self._table.get(path)
         span = spans.start_receipt(self._tracer, scope["headers"])
         try:
@@ -131,8 +133,8 @@ class Webhooks:
         match found:
             case Handshake() as wanted:
                 return answer.handshake(wanted.status, wanted.headers, wanted.body)
-            case Unparsable():
-                return await self._bury(hook, intake)
+            case Unparsable(reason):
+                return await self._bury(hook, intake, reason, span)
             case Events(items) if hook.route.suspend:
                 self._settle(hook.route, Receipt.SUSPENDED, len(items))
                 return answer.unwanted(Receipt.SUSPENDED, status=scheme.success_status)
@@ -141,36 +143,39 @@ class Webhooks:
 
     async def _admit(self, hook: Hook, intake: Intake, events: Sequence[Event], span: Span) -> Answer:
         status = hook.route.scheme.success_status
-        candidates = intake.wanted(events)
-        filtered = len(events) - len(candidates)
-        if not candidates:
-            self._settle(hook.route, Receipt.FILTERED, filtered)
-            return answer.unwanted(Receipt.FILTERED, status=status, reason=intake.filter_error)
-        sent = spans.start_send(self._tracer, span, count=len(candidates))
-        result = await self._admission.admit(hook.route, candidates, traceparent=tracing.traceparent(sent))
-        if sent is not span:
-            sent.end()
-        match result:
+        judged = intake.judge(events)
+        if not judged.kept:
+            self._settle(hook.route, Receipt.FILTERED, judged.filtered)
+            return answer.unwanted(Receipt.FILTERED, status=status, reason=judged.reason)
+        match await self._queue(hook, judged.kept, span):
             case Limited(wait_s):
                 return answer.rate_limited(wait_s)
             case NotNow(reason):
                 return answer.unavailable(reason)
-            case Admitted(repeats):
-                if filtered:
-                    self._settle(hook.route, Receipt.FILTERED, filtered)
-                return answer.settled(self._items(hook.route, candidates, repeats, span), status=status)
+            case Admitted(fates):
+                if judged.filtered:
+                    self._settle(hook.route, Receipt.FILTERED, judged.filtered)
+                items = self._items(hook.route, judged.kept, fates, span)
+                return answer.settled(items, status=status, reason=judged.reason)
+
+    async def _queue(self, hook: Hook, candidates: Sequence[Candidate], span: Span) -> Admitted | Limited | NotNow:
+        sent = spans.start_send(self._tracer, span, count=len(candidates))
+        result = await self._admission.admit(hook.route, candidates, traceparent=tracing.traceparent(sent))
+        if sent is not span:
+            sent.end()
+        return result
 
     def _items(
-        self, route: ReceiverRoute, candidates: Sequence[Candidate], repeats: Sequence[DeliveryId | None], span: Span
+        self, route: ReceiverRoute, kept: Sequence[Candidate], fates: Sequence[Fate], span: Span
     ) -> list[Item]:
         items: list[Item] = []
-        for (delivery, _), first in zip(candidates, repeats, strict=True):
-            outcome = Receipt.DUPLICATE if first else Receipt.QUEUED
-            items.append(Item(outcome, first or delivery.id))
+        for event, fate in zip(kept, fates, strict=True):
+            outcome = _outcome(event, fate)
+            items.append(Item(outcome, fate.delivery))
             self._settle(route, outcome, 1)
-            if not first:
+            if outcome in _ACCEPTED:
                 self._tally.add_accepted(
-                    route.uid, delivery.id, time_ms=delivery.received_ms, trace_id=tracing.trace_id(span)
+                    route.uid, fate.delivery, time_ms=event.delivery.received_ms, trace_id=tracing.trace_id(span)
                 )
         return items
 
@@ -184,11 +189,27 @@ class Webhooks:
         if index < len(route.secret_names):  # there is none where a provider has no secret
             self._tally.add_match(route.uid, route.secret_names[index], time_ms=time_ms)
 
-    async def _bury(self, hook: Hook, intake: Intake) -> Answer:
-        delivery = await asyncio.to_thread(intake.unreadable)  # hashes and quotes the whole body
-        if failed := await self._admission.bury(delivery):
-            return answer.unavailable(failed.reason)
-        return answer.unparsable(delivery.id, hook.route.scheme.stop_headers)
+    async def _bury(self, hook: Hook, intake: Intake, why: str, span: Span) -> Answer:
+        letter = await asyncio.to_thread(intake.unreadable, why)  # hashes and quotes the body
+        match await self._queue(hook, [letter], span):
+            case Limited(wait_s):
+                return answer.rate_limited(wait_s)
+            case NotNow(reason):
+                return answer.unavailable(reason)
+            case Admitted((fate,)):
+                return answer.unparsable(fate.delivery, hook.route.scheme.stop_headers)
+            case _:
+                raise AssertionError("one letter has one fate")
+
+
+def _outcome(event: Candidate, fate: Fate) -> Receipt:
+    match fate:
+        case Repeat():
+            return Receipt.DUPLICATE
+        case Again():
+            return Receipt.REDELIVERED
+        case New():
+            return Receipt.UNDECIDED if event.dead else Receipt.QUEUED
 
 
 def _verify_and_read(

@@ -19,6 +19,7 @@ import structlog
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from eventroute.delivery import Delivery, decode_delivery
+from eventroute.errors import Refused
 from eventroute.expression import Text
 from eventroute.ids import RoutePath
 from eventroute.outcome import DeadReason, RunOutcome
@@ -343,8 +344,8 @@ def _saved(begun: Begun) -> Answer | None:
 def _read_event(delivery: Delivery, plan: Plan) -> Event:
     try:
         return Event(delivery)
-    except _UNREADABLE as error:
-        end = dead(DeadReason.DECODE, f"the payload is unreadable: {type(error).__name__}")
+    except Refused as error:
+        end = dead(DeadReason.DECODE, str(error))
         raise Ended(replace(end, fields=_about(delivery), route=plan.route.uid)) from error
 
 

@@ -14,7 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from signal import Signals
-from typing import Any, Final, assert_never
+from typing import Any, Final, assert_never, cast
 
 import structlog
 from arq.connections import ArqRedis
@@ -81,7 +81,7 @@ class QueueWorker(Worker):
             return await handler(attempt)
 
         super().__init__(
-            functions=[func(run, name=_FUNCTION)],
+            functions=[func(cast("Any", run), name=_FUNCTION)],  # arq's type is of jobs from its own queue
             queue_name=groups[0].prefix,
             redis_pool=ArqRedis(redis.connection_pool),
             max_jobs=begun or slots,

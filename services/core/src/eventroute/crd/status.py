@@ -118,7 +118,9 @@ class CountsStatus(_Part):
     filtered: Count | None = Field(default=None, description="Left out by `filter`, or while suspended.")
     refused: Count | None = Field(default=None, description="Not authenticated, malformed, too large or too many.")
     succeeded: Count | None = Field(default=None, description="Answered, and the answer delivered.")
-    dead: Count | None = Field(default=None, description="Given up; they are kept as dead letters.")
+    dead: Count | None = Field(
+        default=None, description="Given up, or undecided by `filter`; they are kept as dead letters."
+    )
 
 
 class EventRouteStatus(_Part):

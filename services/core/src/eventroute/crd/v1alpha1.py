@@ -302,8 +302,8 @@ class Retry(Strict):
         ge=1,
         le=20,
         description=(
-            "Attempts that may fail by the delivery's own doing: cut short, timed out, an unreadable answer. Waiting for "
-            "Claude, a sink or a key costs none. Default: 8."
+            "Attempts that may fail by the delivery's own doing: cut short, timed out, an unreadable answer. Waiting "
+            "for Claude, a sink or a key costs none. Default: 8."
         ),
     )
     deadline: Annotated[Duration, Between("1m", "168h")] = Field(
@@ -362,8 +362,8 @@ class Sink(Strict):
         max_length=63,
         pattern=rf"^{_LABEL}$",
         description=(
-            "Identity of the sink: an answer goes once to each name, wherever it stands in the list. Default: its kind, "
-            "and for a stream `stream-` and the stream's name."
+            "Identity of the sink: an answer goes once to each name, wherever it stands in the list. Default: its "
+            "kind, and for a stream `stream-` and the stream's name."
         ),
     )
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
@@ -431,7 +431,8 @@ class EventRouteSpec(Strict):
         default=None,
         description=(
             "CEL over payload, event, headers and route; deliveries for which it is not true are answered with success "
-            "and start nothing. Default: every delivery counts."
+            "and start nothing; those that it fails on, but for a missing field, are kept as dead letters. "
+            "Default: every delivery counts."
         ),
     )
     max_body_bytes: int = Field(

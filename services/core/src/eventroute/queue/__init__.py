@@ -34,7 +34,7 @@ Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `seq` (orde
 ended `outcome`, `reason`, `detail`, `finished`, with what the run says of itself.
 """
 
-from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Full, Limited, Limits, New, Repeat
+from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
 from eventroute.queue.keys import Group, group_of
 from eventroute.queue.upkeep import Upkeep
 from eventroute.queue.work import Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
@@ -45,6 +45,7 @@ __all__ = [
     "Again",
     "Begun",
     "Candidate",
+    "Fate",
     "Full",
     "Group",
     "Lease",

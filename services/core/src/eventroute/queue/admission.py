@@ -52,10 +52,13 @@ class Again(NamedTuple):
     delivery: DeliveryId
 
 
+Fate = New | Repeat | Again
+
+
 class Admitted(NamedTuple):
     """What became of each candidate."""
 
-    fates: Sequence[New | Repeat | Again]
+    fates: Sequence[Fate]
 
 
 class Limited(NamedTuple):
@@ -106,7 +109,7 @@ class Admissions:
         return Admitted([_fate(said, each.delivery.id) for said, each in zip(rest, candidates, strict=True)])
 
 
-def _fate(said: bytes, own: DeliveryId) -> New | Repeat | Again:
+def _fate(said: bytes, own: DeliveryId) -> Fate:
     if not said:
         return New(own)
     first = DeliveryId(said[1:].decode())

@@ -76,7 +76,7 @@ class RedisLink:
 
         raises  `LinkLostError`, at once or when awaited, or `hiredis.ReplyError` with what Redis said
         """
-        packed: bytes = hiredis.pack_command(command)
+        packed = _pack(*command)
         wire = (self._ordinary if len(packed) <= _LARGE_BYTES else self._large).wire
         if wire is None:
             raise LinkLostError("not connected")
@@ -131,6 +131,10 @@ class LinkedRedis(redis.asyncio.Redis):  # type: ignore[misc] # redis-py's types
         return reply if read is None else read(reply, **options)
 
 
+def _pack(*command: Argument) -> bytes:
+    return hiredis.pack_command(command)  # type: ignore[arg-type] # its stub means a tuple of one
+
+
 class _Line:
     """A connection that keeps itself open."""
 
@@ -182,14 +186,14 @@ class _Line:
     async def _introduce(self, wire: "_Wire") -> None:
         """Sign in, choose the database, and hear that it is the right server and ready."""
         if login := self._url.login:
-            await wire.send(hiredis.pack_command(("AUTH", login.username, login.password.reveal())))
+            await wire.send(_pack("AUTH", login.username, login.password.reveal()))
         if self._url.database:
-            await wire.send(hiredis.pack_command(("SELECT", self._url.database)))
+            await wire.send(_pack("SELECT", self._url.database))
         if self._url.master is not None:
-            role, *_ = await wire.send(hiredis.pack_command(("ROLE",)))
+            role, *_ = await wire.send(_pack("ROLE"))
             if role != b"master":
                 raise LinkLostError("not the primary (any more)")
-        await wire.send(hiredis.pack_command(("PING",)))  # a server that is still loading says so here
+        await wire.send(_pack("PING"))  # a server that is still loading says so here
 
     async def _watch(self, wire: "_Wire", lost: asyncio.Future[None]) -> None:
         """Wait until the connection ends, and end it when Redis has stopped answering."""

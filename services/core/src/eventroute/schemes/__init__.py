@@ -5,13 +5,14 @@ preflight ──▶ verify ──▶ read          before anything is proven; is
     └── Scheme: a row of SCHEMES, or a manifest's `custom`
 """
 
+from eventroute.payload import Unparsable
 from eventroute.schemes.derived import needs_public_url, needs_secret, strength
 from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, parse_key
 from eventroute.schemes.lint import lint_scheme
 from eventroute.schemes.model import HandshakeRule, Match, Scheme, Strength
 from eventroute.schemes.preflight import preflight
-from eventroute.schemes.read import Event, Events, Handshake, read
-from eventroute.schemes.request import Request, Unparsable, media_type
+from eventroute.schemes.read import Event, Events, Handshake, Mark, read
+from eventroute.schemes.request import Request, media_type
 from eventroute.schemes.signing import KeyPair, generate_secret, sign
 from eventroute.schemes.table import SCHEMES, accepts, sensitive_headers
 from eventroute.schemes.verify import Rejected, Verified, verify
@@ -26,6 +27,7 @@ __all__ = [
     "KeyLint",
     "KeyPair",
     "KeyRefused",
+    "Mark",
     "Match",
     "Rejected",
     "Request",

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from eventroute.outcome import Refusal
+from eventroute.payload import Unparsable
 from eventroute.schemes.model import Scheme
-from eventroute.schemes.request import Document, Request, Unparsable, document, media_type, parse_form
+from eventroute.schemes.request import Document, Request, document, media_type, parse_form
 from eventroute.schemes.source import alternatives, getter
 
 MAX_UNVERIFIED_BODY: Final = 1 << 20

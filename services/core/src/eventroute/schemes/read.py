@@ -6,22 +6,37 @@ Nothing here raises. Payloads stay the provider's own bytes, of which only what 
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from eventroute.outcome import Refusal
-from eventroute.schemes.derived import identity_is_signed, signs, timestamp_is_signed
+from eventroute.payload import Unparsable, open_part, read_json
+from eventroute.schemes.derived import covers_body, identity_is_signed, signs, timestamp_is_signed
 from eventroute.schemes.message import Message, message_builder
 from eventroute.schemes.model import HandshakeRule, Scheme
-from eventroute.schemes.request import Document, Request, Unparsable, at, document, open_json, parse_json
+from eventroute.schemes.request import Document, Request, at, document
 from eventroute.schemes.source import getter
 
 MAX_ITEMS: Final = 10_000
 """Events of one batch; arbitrary, HubSpot sends 100 and SendGrid some 2,000."""
 
+COPY_S: Final = 600
+"""How long equal bytes count as a copy where nothing identifies them. Arbitrary: senders that repeat a request whose
+answer they have not heard do so within minutes, and what is reported anew later is another event."""
+
 _MAX_TYPE: Final = 200  # characters of an event type; arbitrary, so that nobody sends a book as one
 _MAX_ECHO: Final = 1024  # characters; arbitrary, Slack's challenge has 52
+
+
+class Mark(NamedTuple):
+    """Something that tells a repetition from a new event."""
+
+    kind: Literal["id", "digest", "copy"]
+    """The provider's id; the signed bytes, where the id could be forged or a signed time stands for it; the same bytes
+    where nothing else identifies the event, which proves nothing and is believed for a moment only."""
+    value: bytes
+    lifetime_s: int
 
 
 class Event(NamedTuple):
@@ -30,11 +45,11 @@ class Event(NamedTuple):
     type: str
     """In the provider's words; empty when the request names none."""
     id: str | None
-    """The provider's delivery id, for people; what it is compared by is in `claims`."""
+    """The provider's delivery id, for people; what it is compared by is in `marks`."""
     payload: bytes
     """JSON: the body, one item of a batch, or a form as an object of strings."""
-    claims: tuple[tuple[str, bytes], ...]
-    """What must not be accepted twice: `id`, and where that could be forged `digest`; may be empty."""
+    marks: tuple[Mark, ...]
+    """What must not be accepted twice; empty only for an empty body."""
     value: Any = None
     """The payload, decoded, if that was asked for."""
 
@@ -76,18 +91,18 @@ def read(scheme: Scheme, request: Request, *, decode: bool = False) -> Events | 
             return Unparsable("the event type contradicts the body")
         if event_type in scheme.ignored_events:
             continue
-        decoded = parse_json(payload) if decode else None
+        decoded = read_json(payload) if decode else None
         if isinstance(decoded, Unparsable):
             return decoded
-        id_, claims = reader.identity(request, value, index)
-        events.append(Event(event_type, id_, payload, claims, decoded))
+        id_, marks = reader.identity(request, value, index)
+        events.append(Event(event_type, id_, payload, marks, decoded))
     return Events(tuple(events)) if events else Handshake(scheme.success_status)
 
 
 # --- the reader: a row's columns as functions, made once per row ------------------------------------------------------
 
 _Item = tuple[Any, bytes]
-_Claims = tuple[tuple[str, bytes], ...]
+_Marks = tuple[Mark, ...]
 
 
 class _Reader(NamedTuple):
@@ -95,7 +110,7 @@ class _Reader(NamedTuple):
     handshakes: tuple[Callable[[Request, Any], Handshake | Unparsable | None], ...]
     items: Callable[[Document], list[_Item] | Unparsable]
     event_type: Callable[[Request, Any], str | None]
-    identity: Callable[[Request, Any, int], tuple[str | None, _Claims]]
+    identity: Callable[[Request, Any, int], tuple[str | None, _Marks]]
 
 
 @lru_cache(maxsize=1024)
@@ -167,7 +182,7 @@ def _items(scheme: Scheme) -> Callable[[Document], list[_Item] | Unparsable]:
         if len(values) > MAX_ITEMS:
             return Unparsable("the batch has too many items")
         payloads = [bytes(value) for value in values if isinstance(value, msgspec.Raw)]
-        opened = [open_json(payload) for payload in payloads]
+        opened = [open_part(payload) for payload in payloads]
         if len(opened) < len(values) or not all(isinstance(value, dict) for value in opened):
             return Unparsable("the batch is not a list of objects")
         return list(zip(opened, payloads, strict=True))
@@ -202,28 +217,32 @@ def _event_type(scheme: Scheme) -> Callable[[Request, Any], str | None]:
     return event_type
 
 
-def _identity(scheme: Scheme) -> Callable[[Request, Any, int], tuple[str | None, _Claims]]:
+def _identity(scheme: Scheme) -> Callable[[Request, Any, int], tuple[str | None, _Marks]]:
     """Build the function that tells what identifies an event.
 
     An id that nothing signs, or beside an event type that nothing signs, can be changed by whoever captured a request:
-    there the digest of the signed bytes is claimed as well. Without an id that digest serves only where it covers a
-    signed timestamp, as equal bodies may be distinct events. Nothing signed and no id: nothing to claim.
+    there the digest of the signed bytes is a mark as well. Without an id that digest serves where it covers a signed
+    timestamp. Elsewhere equal bodies may be distinct events, and are taken for copies of one only for as long as a
+    sender that has lost our answer takes to send again. An empty body says nothing: two of them are two events.
     """
     getters = [getter(scheme, source) for source in scheme.id]
     forgeable = signs(scheme) and bool(scheme.id) and not identity_is_signed(scheme)
     stamped = timestamp_is_signed(scheme)
-    digest = _digest(scheme)
+    digest, lifetime_s = _digest(scheme), scheme.dedup_ttl_s
+    copied = digest if covers_body(scheme) else _body_digest(scheme)
 
-    def identity(request: Request, value: Any, index: int) -> tuple[str | None, _Claims]:
+    def identity(request: Request, value: Any, index: int) -> tuple[str | None, _Marks]:
         parts = [get(request, value) for get in getters]
         present = [part for part in parts if part is not None and not _is_blank(part)]
-        claims: list[tuple[str, bytes]] = []
-        if parts and len(present) == len(parts):
-            claims.append(("id", present[0] if len(present) == 1 else _joined(present)))
-        if forgeable or (stamped and not claims):
-            claims.append(("digest", digest(request, index)))
-        named = b":".join(present).decode("utf-8", "replace") if claims and claims[0][0] == "id" else None
-        return named, tuple(claims)
+        has_id = bool(parts) and len(present) == len(parts)
+        marks: list[Mark] = []
+        if has_id:
+            marks.append(Mark("id", present[0] if len(present) == 1 else _joined(present), lifetime_s))
+        if forgeable or (stamped and not has_id):
+            marks.append(Mark("digest", digest(request, index), lifetime_s))
+        if not marks and request.body:
+            marks.append(Mark("copy", copied(request, index), COPY_S))
+        return b":".join(present).decode("utf-8", "replace") if has_id else None, tuple(marks)
 
     return identity
 
@@ -241,12 +260,18 @@ def _joined(parts: list[bytes]) -> bytes:
 def _digest(scheme: Scheme) -> Callable[[Request, int], bytes]:
     """Build the digest of the signed bytes, distinct for each item of a batch."""
     build: Message = message_builder(scheme)
-    is_batch = bool(scheme.batch)
 
     def digest(request: Request, index: int) -> bytes:
         messages = build(request)
-        message = request.body if isinstance(messages, Refusal) else messages[0]
-        found = hashlib.sha256(message).digest()
-        return found + index.to_bytes(4, "big") if is_batch else found
+        return _of_item(scheme, request.body if isinstance(messages, Refusal) else messages[0], index)
 
     return digest
+
+
+def _body_digest(scheme: Scheme) -> Callable[[Request, int], bytes]:
+    return lambda request, index: _of_item(scheme, request.body, index)
+
+
+def _of_item(scheme: Scheme, message: bytes, index: int) -> bytes:
+    found = hashlib.sha256(message).digest()
+    return found + index.to_bytes(4, "big") if scheme.batch else found

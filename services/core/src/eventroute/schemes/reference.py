@@ -16,7 +16,7 @@ stored as the provider shows it.
   that anybody who knows the URL may post. A route can ask for the stronger with `requireStrength`.
 - **event**: where the event's name comes from; parts are joined with a dot. Prompts and filters go by it.
 - **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed
-  bytes are remembered too.
+  bytes are remembered too. A delivery without one is known by its bytes, for ten minutes.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
 
 | provider | secret | proof | age at most | event | id | remembered | docs |

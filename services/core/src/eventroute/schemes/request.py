@@ -7,19 +7,16 @@ which nobody else is served, for 16 MiB of small objects.
 Everything here answers None or a reason for malformed input; nothing raises.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from eventroute.payload import Opened, Unparsable, open_json, open_part
+
 _MAX_FORM_FIELDS: Final = 1000  # arbitrary; Twilio sends some forty
 
-Opened = dict[str, msgspec.Raw] | list[msgspec.Raw] | str | int | float | bool | None
-"""A JSON value whose parts are still JSON."""
-
-_open_json: Callable[[bytes | msgspec.Raw], Opened] = msgspec.json.Decoder(Opened).decode
-_decode_json = msgspec.json.Decoder().decode
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -29,15 +26,9 @@ class Document(NamedTuple):
     value: Opened | dict[str, Any]
     """What `at` looks into: opened JSON, or a form as an object of strings."""
     payload: bytes
-    """JSON: the body itself, a form's `payload`, or a form as an object of strings."""
+    """JSON: the body, a form's `payload`, or a form as an object of strings."""
     fields: tuple[tuple[str, str], ...] = ()
     """A form's fields in the order sent."""
-
-
-class Unparsable(NamedTuple):
-    """A body that is not what its provider sends; `reason` never quotes it."""
-
-    reason: str
 
 
 class Request:
@@ -81,27 +72,6 @@ def media_type(headers: dict[bytes, bytes]) -> Literal["json", "form"] | None:
     return "form" if essence == b"application/x-www-form-urlencoded" else None
 
 
-def open_json(body: bytes) -> Opened | Unparsable:
-    """Check JSON strictly: UTF-8 without a mark, no NaN, bounded depth; of equal keys the last counts. Open it."""
-    try:
-        str(body, "utf-8")  # what is not opened is checked for everything else
-        return _open_json(body)
-    except RecursionError:
-        return Unparsable("JSON nested too deeply")
-    except ValueError:
-        return Unparsable("not valid JSON")
-
-
-def parse_json(body: bytes) -> Any | Unparsable:
-    """Decode JSON as a whole, as strictly; numbers that no float can hold are not valid either."""
-    try:
-        return _decode_json(body)
-    except RecursionError:
-        return Unparsable("JSON nested too deeply")
-    except ValueError:
-        return Unparsable("not valid JSON")
-
-
 def parse_form(body: bytes) -> tuple[tuple[str, str], ...] | Unparsable:
     """Decode a form's fields in their order."""
     try:
@@ -136,8 +106,7 @@ def document(request: Request, form: str) -> Document | Unparsable:
 def _parse(request: Request, form: str) -> Document | Unparsable:
     media = media_type(request.fields)
     if media == "json":
-        value = open_json(request.body)
-        return value if isinstance(value, Unparsable) else Document(value, request.body)
+        return _document(request.body)
     if media is None or form == "refused":
         return Unparsable("unsupported media type")
     if request.body.lstrip()[:1] in (b"{", b"["):  # form encoders escape these
@@ -151,13 +120,12 @@ def _parse(request: Request, form: str) -> Document | Unparsable:
         return Document(found, _encode_json(found), fields)
     if len(payloads) != 1:
         return Unparsable("a form needs exactly one payload field")
-    return _form_payload(payloads[0], fields)
+    return _document(payloads[0].encode(), fields)
 
 
-def _form_payload(text: str, fields: tuple[tuple[str, str], ...]) -> Document | Unparsable:
-    payload = text.encode()
-    value = open_json(payload)
-    return value if isinstance(value, Unparsable) else Document(value, payload, fields)
+def _document(body: bytes, fields: tuple[tuple[str, str], ...] = ()) -> Document | Unparsable:
+    opened = open_json(body)
+    return opened if isinstance(opened, Unparsable) else Document(opened.value, opened.text, fields)
 
 
 def at(value: Any, path: tuple[str, ...]) -> Any:
@@ -170,15 +138,8 @@ def at(value: Any, path: tuple[str, ...]) -> Any:
         else:
             return None
         if isinstance(value, msgspec.Raw):
-            value = _opened(value)
+            value = open_part(value)
     return value
-
-
-def _opened(part: msgspec.Raw) -> Opened:
-    try:
-        return _open_json(part)
-    except (msgspec.ValidationError, RecursionError):
-        return None  # a number that no float can hold, or just too deep by now: neither identifies anything
 
 
 def as_text(value: Any) -> str | None:

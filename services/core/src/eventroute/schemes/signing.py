@@ -27,10 +27,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 from eventroute.errors import Refused
 from eventroute.outcome import Refusal
+from eventroute.payload import Unparsable, read_json
 from eventroute.schemes.key import parse_key
 from eventroute.schemes.message import message_builder
 from eventroute.schemes.model import Scheme
-from eventroute.schemes.request import Request, Unparsable, as_text, at, form_object, media_type, parse_form, parse_json
+from eventroute.schemes.request import Request, as_text, at, form_object, media_type, parse_form
 from eventroute.schemes.source import Source, alternatives
 from eventroute.schemes.verify import encode
 
@@ -202,9 +203,9 @@ class _Draft:
         """Decode the body; None when it is neither JSON nor a form, and can only be sent as it is."""
         decoded: Any
         if media_type(self._headers) == "json":
-            decoded = parse_json(self._body)
+            decoded = read_json(self._body)
         elif self._wraps_json():
-            decoded = parse_json(dict(self._fields())["payload"].encode())
+            decoded = read_json(dict(self._fields())["payload"].encode())
         else:
             decoded = form_object(self._fields())
         return None if isinstance(decoded, Unparsable) else decoded
