@@ -1,7 +1,7 @@
 """`python charts/chartgen.py --write | --check`: what of the chart follows from its values and from the code.
 
     values.yaml                  →  values.schema.json, and the settings in README.md
-    eventroute.runtime.acl       →  files/users.acl
+    eventroute.acl       →  files/users.acl
 
 A setting's documentation is the comment above it, which must be there; a line `#: {…}` of it is JSON schema beyond the
 type, and is required where the default says nothing of what may stand there: empty maps and all lists. Keys that the
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import yaml
 
-from eventroute.runtime import acl
+from eventroute import acl
 
 CHART: Final = Path(__file__).parent / "eventroute"
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from eventroute.runtime.acl import rules
+from eventroute.acl import rules
 from eventroute_cli.local.processes import Processes, free_port
 from eventroute_cli.local.redis_server import server_command
 

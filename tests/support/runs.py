@@ -12,16 +12,18 @@ from eventroute.delivery import Delivery
 from eventroute.ids import DeliveryId, RoutePath, RouteUid, route_path
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt, prepare
-from eventroute.route_table import HistoryRule, ModelCall, PromptRule, RetryRule, StreamSink, WorkerRoute
+from eventroute.queue import Group, Upkeep, Work
+from eventroute.route_table import HistoryRule, ModelCall, PromptRule, RetentionRule, RetryRule, StreamSink, WorkerRoute
+from eventroute.runtime.scripts import ClientCaller
 from eventroute.secret import Secret
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.history import History
-from eventroute_worker.record import Records
 from eventroute_worker.run import Runner
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.troubles import Troubles
 
 PATH = route_path("team-a", "triage")
-STREAM = StreamSink(name="results", max_entries=1000)
+STREAM = StreamSink(name="results", stream="results", max_entries=1000)
 HISTORY = HistoryRule(scope="route", keep=3, inject=2, ttl_s=600)
 
 
@@ -48,6 +50,7 @@ def worker_route(**changes: Any) -> WorkerRoute:
         "entity": None,
         "history": None,
         "retry": RetryRule(attempts=3, deadline_s=3600),
+        "retention": RetentionRule(),
         "sinks": (STREAM,),
         "api_key": None,
     }
@@ -94,6 +97,9 @@ class FakeClaude:
         self.keys: list[Secret | None] = []
         self._replies = list(replies)
 
+    def key_id(self, api_key: Secret | None) -> str:
+        return api_key.reveal().decode() if api_key else "own"
+
     async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:  # noqa: ARG002 - protocol
         self.asked.append(prompt)
         self.keys.append(api_key)
@@ -122,19 +128,28 @@ class FakeRoutes:
             self._plans = {route.path: prepare(route) for route in self.after_refresh}
 
 
-def build_runner(redis: Redis, *, claude: FakeClaude | None = None, routes: FakeRoutes | None = None) -> Runner:
+def build_runner(
+    redis: Redis,
+    *,
+    claude: FakeClaude | None = None,
+    routes: FakeRoutes | None = None,
+    troubles: Troubles | None = None,
+) -> Runner:
     """Build a runner on a real Redis."""
-    records = Records(redis)
+    call = ClientCaller(redis)
+    work = Work(call)
     return Runner(
-        records=records,
+        work=work,
+        holds=Upkeep(redis, call),
         routes=routes or FakeRoutes(worker_route()),
         claude=claude or FakeClaude(),
-        history=History(redis),
-        sinks=Sinks(redis, records),
+        history=History(redis, work),
+        sinks=Sinks(work),
+        troubles=troubles or Troubles(),
     )
 
 
 async def results(redis: Redis) -> list[dict[str, str]]:
     """Read the entries of the route's stream."""
-    entries = await redis.xrange("eventroute:stream:team-a:results")
+    entries = await redis.xrange(Group(0).stream("team-a", "results"))
     return [{name.decode(): value.decode() for name, value in fields.items()} for _, fields in entries]

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
 
-from eventroute import keys
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
 from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
 from eventroute_worker.worker import QueueWorker
+from support.queue import GROUP, fields, work_on
 from support.waiting import until
 
 DONE = Settled(outcome=RunOutcome.SUCCEEDED)
@@ -29,7 +29,14 @@ async def running(
 ) -> AsyncIterator[QueueWorker]:
     """Run a worker; leaving the block stops it."""
     worker = QueueWorker(
-        redis, handler, tally=tally or Tally(), slots=slots, grace_s=grace_s, lease_s=lease_s, signals=False
+        redis,
+        work_on(redis),
+        handler,
+        tally=tally or Tally(),
+        slots=slots,
+        grace_s=grace_s,
+        lease_s=lease_s,
+        signals=False,
     )
     task = asyncio.create_task(worker.async_run())
     try:
@@ -43,15 +50,14 @@ async def until_empty(redis: Redis, *, timeout_s: float = 5) -> None:
     """Wait until no delivery is queued."""
 
     async def is_empty() -> bool:
-        return not await redis.exists(keys.QUEUE)
+        return not int(await redis.hget(GROUP.usage, "depth") or 0)
 
     await until(is_empty, timeout_s=timeout_s)
 
 
 async def record(redis: Redis, delivery: DeliveryId) -> dict[str, str]:
-    """Read a run's record."""
-    fields: dict[bytes, bytes] = await redis.hgetall(keys.run(delivery))
-    return {name.decode(): value.decode() for name, value in fields.items()}
+    """Read a delivery's record."""
+    return await fields(redis, delivery)
 
 
 class Recorder:

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from eventroute.runtime import acl
+from eventroute import acl
 from eventroute.runtime.redis import connect
 from eventroute_cli.local.processes import Processes, free_port
 from eventroute_cli.local.redis_server import server_binary

@@ -14,7 +14,7 @@ from eventroute import keys
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import RunOutcome
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
-from eventroute.runtime.acl import rules
+from eventroute.acl import rules
 from eventroute.runtime.redis import connect
 from eventroute.runtime.stats import Tally, read_stats
 from eventroute.runtime.tables import RouteTable, heartbeats, publish, table_version

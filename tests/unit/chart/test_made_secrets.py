@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from eventroute.runtime import acl
+from eventroute import acl
 from eventroute.sealed import SealKey
 
 PROGRAM = Path(__file__).parents[3] / "k8s/make_secrets.py"

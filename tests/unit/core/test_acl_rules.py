@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from eventroute.runtime.acl import rules
+from eventroute.acl import rules
 
 SCRIPTS = {
     "receiver": [*files("eventroute_receiver").iterdir(), *files("eventroute.runtime").iterdir()],

@@ -57,10 +57,8 @@ class Admission:
 
     async def load(self) -> Load | NotNow:
         """Count the queue by Redis' own clock."""
-        counts = []
         try:
-            for number in range(self._groups):
-                counts.append(await self._call(LOAD, Group(number).prefix, []))
+            counts = [await self._call(LOAD, Group(number).prefix, []) for number in range(self._groups)]
         except (RedisAway, RedisForbids) as error:
             return NotNow(self._reason(error))
         ready, running, later, depth = map(sum, zip(*counts, strict=True))

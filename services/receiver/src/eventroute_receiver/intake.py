@@ -83,9 +83,7 @@ class Intake:
     def _candidate(self, event: Event) -> Candidate:
         uid = self._hook.route.uid
         claims = [Claim(claim_id(uid, kind, value), lifetime_s) for kind, value, lifetime_s in event.marks]
-        delivery = self._delivery(
-            event=event.type, provider_id=event.id or "", payload=msgspec.Raw(event.payload)
-        )
+        delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=msgspec.Raw(event.payload))
         return Candidate(delivery, claims)
 
     def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:

@@ -165,9 +165,7 @@ class Webhooks:
             sent.end()
         return result
 
-    def _items(
-        self, route: ReceiverRoute, kept: Sequence[Candidate], fates: Sequence[Fate], span: Span
-    ) -> list[Item]:
+    def _items(self, route: ReceiverRoute, kept: Sequence[Candidate], fates: Sequence[Fate], span: Span) -> list[Item]:
         items: list[Item] = []
         for event, fate in zip(kept, fates, strict=True):
             outcome = _outcome(event, fate)

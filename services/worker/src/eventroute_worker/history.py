@@ -43,7 +43,7 @@ class History:
             stored = await self._redis.zrevrangebyscore(key, f"({seq}", "-inf", start=0, num=rule.inject)
         except (RedisError, OSError) as error:
             raise told(error) from error
-        # Two deliveries may have come to the same conclusion at the same time: the id in front tells their entries apart.
+        # Two deliveries may have come to one conclusion at the same time: the id in front tells their entries apart.
         return [_decoder.decode(entry.partition(b" ")[2]) for entry in reversed(stored)]
 
     async def remember(

@@ -1,8 +1,8 @@
 """Keeping the queue in order while the worker runs: what waits for something comes back when that is mended.
 
-Every worker looks once a second at the few routes that are held and the few troubles that stand, and lets go of what its
-own table and keys say is mended. What needs doing once per installation is done by one of them, the keeper: shedding
-what has ended, making room in a Redis that fills up, probing standing troubles, burying what a deleted route left.
+Every worker looks once a second at the few routes that are held and the few troubles that stand, and lets go of what
+its own table and keys say is mended. What needs doing once per installation is done by one of them, the keeper: to
+shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what a deleted route left.
 """
 
 import asyncio

@@ -31,7 +31,7 @@ ENDS_REFUSED: Final = Counter(
 )
 PARKED: Final = Gauge(
     "eventroute_worker_parked",
-    "Deliveries that wait until a standing trouble of a key or model is mended; told by the worker that keeps the queue",
+    "Deliveries that wait until a trouble of a key or model is mended; told by the worker that keeps the queue",
     ["reason"],
     registry=REGISTRY,
 )

@@ -4,9 +4,9 @@
           → sinks, each marked when done → history → outcome
 
 Whatever ends a run early raises `Ended` with how; a crash anywhere resumes after the last thing that was saved. Whose
-fault an end is decides what it costs: the delivery's own is a dead letter or an attempt, a passing trouble is waited for
-until the deadline, a standing one of key or model parks the delivery, and of the route holds the route. Knows nothing of
-leases but that they may be lost, and holds no state between attempts.
+fault an end is decides what it costs: the delivery's own is a dead letter or an attempt, a passing trouble is waited
+for until the deadline, a standing one of key or model parks the delivery, and of the route holds the route. Knows
+nothing of leases but that they may be lost, and holds no state between attempts.
 """
 
 import time

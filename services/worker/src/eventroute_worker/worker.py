@@ -32,7 +32,7 @@ from eventroute_worker import metrics
 from eventroute_worker.attempt import Attempt, End, Handler, Later, Parked, Settled, dead
 
 LEASE_S: Final = 15.0
-"""A killed worker's deliveries run elsewhere after so long; a loop may stand still for so long before others take over."""
+"""What a killed worker had runs elsewhere after so long; a loop may stand still for so long before others take over."""
 
 _FUNCTION: Final = "run"  # the one function that arq's registry knows
 _LOOK_S: Final = 1.0  # an idle worker looks at the queue at least so often: for leases that ran out and lost wake-ups
@@ -52,7 +52,7 @@ _log = structlog.get_logger()
 class QueueWorker(Worker):
     """Runs a handler for every ready delivery until it is told to stop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators and limits, all but three by name
         self,
         redis: Redis,
         work: Work,

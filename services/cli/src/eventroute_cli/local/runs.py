@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from eventroute import keys
+from eventroute.queue.keys import Group
 from eventroute.ids import DeliveryId
 from eventroute.runtime.tracing import parse_traceparent
 from eventroute_worker.answer import Answer, decode_answer
@@ -24,7 +24,7 @@ class RunView(NamedTuple):
 async def read_run(redis: Redis, delivery: DeliveryId) -> RunView:
     """Look at a run; all fields are empty before its first attempt."""
     names = ("outcome", "reason", "answer", "last_traceparent")
-    outcome, reason, answer, traceparent = await redis.hmget(keys.run(delivery), names)
+    outcome, reason, answer, traceparent = await redis.hmget(Group(0).delivery(delivery), names)
     context = parse_traceparent((traceparent or b"").decode())
     return RunView(
         outcome=(outcome or b"").decode(),

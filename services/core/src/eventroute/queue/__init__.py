@@ -9,29 +9,29 @@
       │         └── suspect ◀── lease over in the middle of an attempt
       └─────────────── bury (unreadable, undecided) ─┘
 
-    state      where                   who makes it
-    ready      `ready:<path>`          receiver (admit); worker (put_back, unpark, a lease that ran out); people (replay)
-    running    `running`               worker (lease), fenced: see below
-    later      `later`                 worker (put_back): a passing trouble, a failed attempt
-    held       `parked:<cause>`        worker (park): a standing trouble of a key or model, until `unpark`
-    suspect    `suspects`              worker (lease), for what may have killed its worker: leased alone
-    settled    `bodies|answers|records:<path>`   worker (settle); sheds body, answer and record by the route's retention
-    dead       `dead:<path>`           worker (settle), receiver (admit): until replayed, discarded, or a month is over
+    state      where                        who makes it
+    ready      `ready:<path>`               receiver (admit); worker (put_back, unpark, a lease that ran out); people
+    running    `running`                    worker (lease), fenced: see below
+    later      `later`                      worker (put_back): a passing trouble, a failed attempt
+    held       `parked:<cause>`             worker (park): a standing trouble of a key or model, until `unpark`
+    suspect    `suspects`                   worker (lease), for what may have killed its worker: leased alone
+    settled    `{bodies,answers,records}:<path>`   worker (settle); sheds one after the other by the route's retention
+    dead       `dead:<path>`                worker (settle), receiver (admit): until replayed, discarded, or a month old
 
-A route may be *held* as a whole (`hold`, `release`): it takes no turns, and what is ready stays where it is. Routes that
-are not held take turns, one delivery each, so that a flood of one delays no other.
+A route may be *held* as a whole (`hold`, `release`): it takes no turns, and what is ready stays where it is. Routes
+that are not held take turns, one delivery each, so that a flood of one delays no other.
 
 Each lease has a number, the fence, and each script that acts for a worker names it: once another worker has the
-delivery, nothing of the first one changes anything. A lease that ran out counts as an attempt if the attempt had begun.
+delivery, nothing of the first one changes anything. A lease that ran out counts as an attempt if one had begun.
 
-All times are Redis' own. Every script touches one server only, may be called again when its reply got lost, and works in
-a full Redis but for `admit`, which is what must not.
+All times are Redis' own. Every script touches one server only, may be called again when its reply got lost, and works
+in a full Redis but for `admit`, which is what must not.
 
-Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `seq` (order of acceptance), `at` (when), `since`
-(when it was replayed last: its deadline counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`,
-`waits` (puttings back that cost no attempt), `cuts` (attempts cut short), `due`, `cause`, `probe`, `alone`; of the run:
-`answer` (the checkpoint), `sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`, `replays`; and once it has
-ended `outcome`, `reason`, `detail`, `finished`, with what the run says of itself.
+Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `trace` (context of its receipt), `seq` (order of
+acceptance), `at` (when), `since` (when it was replayed last: its deadline counts from there), `state`, `fence`, `stage`
+(`begun`, `asking`), `attempts`, `waits` (puttings back that cost no attempt), `cuts` (attempts cut short), `due`,
+`cause`, `probe`, `alone`; of the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done), `remembered`,
+`last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
 """
 
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat

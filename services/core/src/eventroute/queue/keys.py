@@ -1,8 +1,8 @@
 """Keys of the queue: one home, one docstring each, with type, content, writers and lifetime.
 
 All keys of a group begin with `er:{gK}:`. The braces are a hash tag: in a Redis Cluster the keys of a group lie on one
-server, so that every script touches one. A namespace belongs to one group, `zlib.crc32` of its name modulo the number of
-groups, which is 1 unless the installation is larger than one server.
+server, so that every script touches one. A namespace belongs to one group, `zlib.crc32` of its name modulo the number
+of groups, which is 1 unless the installation is larger than one server.
 
 The scripts build the same names (`lua/lib.lua`); a test holds the two against each other.
 """

@@ -40,7 +40,6 @@ _LARGE_BYTES: Final = 65_536
 
 _GRACE_S: Final = 0.02  # one turn of the event loop, with some room
 _CONNECT_S: Final = 0.9
-_LOOK_S: Final = 0.005
 _RECONNECT_S: Final = 0.2  # mean pause between attempts, jittered
 
 _log = structlog.get_logger()
@@ -67,8 +66,7 @@ class RedisLink:
         """Wait for the first connection; returns whether it is there."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while not self.is_up:
-                    await asyncio.sleep(_LOOK_S)
+                await self._ordinary.is_open.wait()
         return self.is_up
 
     def call(self, *command: Argument) -> Awaitable[Any]:
@@ -132,7 +130,7 @@ class LinkedRedis(redis.asyncio.Redis):  # type: ignore[misc] # redis-py's types
 
 
 def _pack(*command: Argument) -> bytes:
-    return hiredis.pack_command(command)  # type: ignore[arg-type] # its stub means a tuple of one
+    return cast("bytes", hiredis.pack_command(cast("Any", command)))  # its stub means a tuple of one
 
 
 class _Line:
@@ -140,6 +138,7 @@ class _Line:
 
     def __init__(self, url: RedisUrl) -> None:
         self.wire: _Wire | None = None
+        self.is_open = asyncio.Event()
         self._url = url
 
     async def run(self, *, is_told_of: bool) -> None:
@@ -157,12 +156,14 @@ class _Line:
             else:
                 is_told = not is_told_of
                 self.wire = wire
+                self.is_open.set()
                 if is_told_of:
                     _log.info("redis_connected")
                 try:
                     await self._watch(wire, lost)
                 finally:
                     self.wire = None
+                    self.is_open.clear()
                     wire.close()
                 if is_told_of:
                     _log.warning("redis_connection_lost")

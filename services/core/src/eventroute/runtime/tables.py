@@ -148,6 +148,10 @@ class RouteTable(Generic[Route]):
         """Find a route."""
         return self._routes.get(path)
 
+    def all(self) -> Collection[Route]:
+        """Return the routes that are served."""
+        return self._routes.values()
+
     def is_broken(self, path: RoutePath) -> bool:
         """Tell whether a route exists that this process cannot serve, withheld or not to be read: never deny it."""
         return path in self._broken or path in self._withheld

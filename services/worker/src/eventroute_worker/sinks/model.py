@@ -1,4 +1,4 @@
-"""What a sink is given, and how it says that it failed. Sinks raise `SinkFailed`, and the queue's own errors as they are."""
+"""What a sink is given, and how it says that it failed: by `SinkFailed`; the queue's own errors come as they are."""
 
 from typing import NamedTuple
 
