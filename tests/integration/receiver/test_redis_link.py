@@ -1,4 +1,4 @@
-"""The shared connection: each caller gets its own reply or hears that it is lost, and the connection comes back."""
+"""The shared connections: each caller gets its own reply or hears that it is lost, and what was lost comes back."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import hiredis
 import pytest
 from structlog.testing import capture_logs
 
-from eventroute_receiver.link import LinkLostError, RedisLink
+from eventroute.runtime.link import LinkLostError, RedisLink
 from support.redis_link import Reply, Scripted, linked
 from support.waiting import until
 
