@@ -88,6 +88,7 @@ _RECEIVER: Final = (
     _SCRIPTS,
     _Grant("+get +set", _all(_CLAIM)),
     _Grant("+hset +hdel +pexpire +persist", (f"%W~{_DELIVERY}",)),
+    _Grant("+hstrlen", (f"%R~{_DELIVERY}",)),  # how long a dead letter is that runs again, not what it says
     _Grant("+hmget +hget +hset +hincrby", _all(_ALL.usage, _ROUTE)),
     _Grant("+sadd", (f"%W~{_ALL.routes}",)),
     _Grant("+zadd", (f"%W~{_READY}",)),
