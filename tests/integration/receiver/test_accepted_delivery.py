@@ -8,7 +8,6 @@ from support.queue import GROUP
 from support.receiving import Receiving, opened, pull_request, signed
 from support.sample_routes import receiver_route
 
-
 TRIAGE = RoutePath("team-a/triage")
 
 

@@ -66,7 +66,7 @@ async def test_the_sender_hears_when_to_come_back_and_nothing_is_written(small: 
 @pytest.mark.parametrize("bound", BOUNDS)
 async def test_two_floods_take_a_third_each(valkey_url: str, redis: Redis, bound: str) -> None:
     async for receiver in bounded(valkey_url, redis, bound, 9):
-        for number, name in zip(range(1, 10), cycle(("one", "two"))):  # noqa: B905 - the second has no end
+        for number, name in zip(range(1, 10), cycle(("one", "two"))):
             await receiver.post(opened(number), name)
         for name in ("one", "two"):
             assert await redis.hget(GROUP.route(RoutePath(f"team-a/{name}")), "depth") == b"3"
