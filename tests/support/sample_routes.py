@@ -40,7 +40,7 @@ def worker_route(*, name: str = "triage", **changes: Any) -> WorkerRoute:
         "entity": None,
         "history": None,
         "retry": RetryRule(attempts=8, deadline_s=86_400),
-        "sinks": (LogSink(),),
+        "sinks": (LogSink(name="log"),),
         "api_key": None,
     }
     return WorkerRoute(**{**fields, **changes})

@@ -1,4 +1,4 @@
-"""A Redis that answers and will not: the sender is told to come back, the log says what Redis said, nothing is claimed."""
+"""A Redis that answers and will not: senders are to come back, the log says what Redis said, nothing is claimed."""
 
 import asyncio
 import shutil
