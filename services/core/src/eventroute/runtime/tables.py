@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 import structlog
@@ -56,6 +56,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """The table version that it serves; None while it is cold."""
     broken: list[RoutePath]
     """Published routes that it cannot read."""
+    redis: Annotated[list[Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=8)] = []
+    """What is wrong with Redis, for people."""
 
 
 async def publish(
@@ -127,11 +129,19 @@ class RouteTable(Generic[Route]):
     """A process's copy of its plane's table, each entry made ready for use once, when it arrives."""
 
     def __init__(
-        self, redis: Redis, plane: Plane[Entry], key: SealKey, *, process_id: str, prepare: Callable[[Entry], Route]
+        self,
+        redis: Redis,
+        plane: Plane[Entry],
+        key: SealKey,
+        *,
+        process_id: str,
+        prepare: Callable[[Entry], Route],
+        troubles: Callable[[], list[str]] = list,
     ) -> None:
         """Start cold; `refresh` or `run` fill the table.
 
-        prepare  turns an entry into what the program works with; an entry that it refuses is `broken`, the others serve
+        prepare   turns an entry into what the program works with; an entry that it refuses is `broken`, others serve
+        troubles  what is wrong with Redis, to be told with each heartbeat
         """
         self.version: int | None = None
         """The version served; None while cold."""
@@ -140,6 +150,7 @@ class RouteTable(Generic[Route]):
         self._key = key
         self._process_id = process_id
         self._prepare: Callable[[Any], Route] = prepare
+        self._troubles = troubles
         self._routes: dict[RoutePath, Route] = {}
         self._broken: set[RoutePath] = set()
         self._withheld: set[RoutePath] = set()
@@ -205,7 +216,8 @@ class RouteTable(Generic[Route]):
                 await self._apply(msgspec.json.decode(message["data"], type=Change))
 
     async def _beat(self) -> None:
-        plane, state = self._plane.name, Heartbeat(version=self.version, broken=sorted(self._broken))
+        plane = self._plane.name
+        state = Heartbeat(version=self.version, broken=sorted(self._broken), redis=self._troubles())
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.set(keys.process(plane, self._process_id), msgspec.json.encode(state), ex=HEARTBEAT_LIFETIME_S)
             pipe.sadd(keys.processes(plane), self._process_id)
