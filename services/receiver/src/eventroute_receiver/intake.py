@@ -6,15 +6,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from eventroute.delivery import Delivery
-from eventroute.expression import EvaluationError, Truth
+from eventroute.expression import EvaluationError, Expression, Truth
 from eventroute.ids import Claim, ClaimId, claim_id, delivery_id
 from eventroute.schemes import Event, Request
 from eventroute_receiver.admit import Candidate
 from eventroute_receiver.routes import Hook
 
 _PROVIDER_ID_CHARS: Final = 200
-
-_PASSED: Final = Truth(holds=True)
 
 
 class Undecided(NamedTuple):
@@ -28,6 +26,8 @@ class Judged(NamedTuple):
     """The events that are kept, in their order, and how many are left out."""
 
     kept: Sequence[Candidate | Undecided]
+    undecided: Sequence[Undecided]
+    """Those of them that the filter could not judge."""
     filtered: int
     missing: bool
     """Whether one was left out because it lacks a field that the filter names."""
@@ -50,17 +50,21 @@ class Intake:
 
     def judge(self, events: Sequence[Event]) -> Judged:
         """Ask the route's filter. An event that lacks a field which it names is not wanted; no other error says so."""
+        if self._hook.filter is None:
+            return Judged([self._candidate(event) for event in events], (), 0, missing=False)
         kept: list[Candidate | Undecided] = []
+        undecided: list[Undecided] = []
         missing = False
         for event in events:
-            holds, error = self._test(event)
+            holds, error = self._test(self._hook.filter, event)
             if holds:
                 kept.append(self._candidate(event))
             elif error is EvaluationError.MISSING_FIELD:
                 missing = True
             elif error:
-                kept.append(self._undecided(event, error))
-        return Judged(kept, len(events) - len(kept), missing)
+                undecided.append(self._undecided(event, error))
+                kept.append(undecided[-1])
+        return Judged(kept, undecided, len(events) - len(kept), missing)
 
     def unreadable(self) -> Delivery:
         """Record a request whose body is not what the provider documents; a repetition has the same id."""
@@ -68,9 +72,7 @@ class Intake:
         text = self._request.body.decode("utf-8", errors="backslashreplace")
         return self._delivery(claim, event="", provider_id="", payload=msgspec.Raw(msgspec.json.encode(text)))
 
-    def _test(self, event: Event) -> Truth:
-        if self._hook.filter is None:
-            return _PASSED
+    def _test(self, condition: Expression, event: Event) -> Truth:
         namespace, _, name = self._hook.route.path.partition("/")
         variables: dict[str, Any] = {
             "payload": event.value,
@@ -78,7 +80,7 @@ class Intake:
             "headers": self._headers,
             "route": {"namespace": namespace, "name": name},
         }
-        return self._hook.filter.test(variables)
+        return condition.test(variables)
 
     def _candidate(self, event: Event) -> Candidate:
         uid = self._hook.route.uid

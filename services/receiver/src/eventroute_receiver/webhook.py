@@ -147,7 +147,7 @@ class Webhooks:
             self._settle(hook.route, Receipt.FILTERED, judged.filtered)
             reason = EvaluationError.MISSING_FIELD if judged.missing else ""
             return answer.unwanted(Receipt.FILTERED, status=status, reason=reason)
-        undecided = [event for event in judged.kept if isinstance(event, Undecided)]
+        undecided = judged.undecided
         # First, as it may be done again: a sender that hears "not now" afterwards buries the same letters once more.
         if undecided and (failed := await self._bury_undecided(undecided)):
             return answer.unavailable(failed.reason)
