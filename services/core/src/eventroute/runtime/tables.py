@@ -13,6 +13,7 @@ replaced, never forgotten.
 """
 
 import asyncio
+import gc
 import hashlib
 import math
 import random
@@ -49,6 +50,7 @@ _UNFINISHED: Final = "@unfinished"  # the mark of a publication in pieces that i
 _RECONNECT_S: Final = 0.5  # mean pause between attempts while Redis is away; jittered, so that a fleet spreads out
 _PUBLISH_ATTEMPTS: Final = 5  # two publishers at once are a mistake; that many collisions are a broken set-up
 _AT_ONCE: Final = 64  # entries per read; some hundred kilobytes, which neither Redis nor a reader notices
+_LASTING: Final = 32  # made ready at once, that are worth a step of the collector; arbitrary, and less than `_AT_ONCE`
 _PIECE_BYTES: Final = 1 << 20  # per write: a millisecond of Redis
 _NAMED_PATHS: Final = 10_000  # in one announcement; who changes more has everything read again
 
@@ -224,6 +226,16 @@ def _context(plane: str, path: RoutePath) -> str:
     return f"table {plane}: route {path}"
 
 
+def _spare_from_collection() -> None:
+    """Let the garbage collector look no more at what has just been made ready.
+
+    Else each of its full rounds would go through every expression and template of every route, in one go: 0.2 s at
+    2,000 routes. What is replaced is freed all the same, as nothing of it refers to itself.
+    """
+    gc.collect(1)  # what is young and dead already would stay for ever
+    gc.freeze()
+
+
 class RouteTable(Generic[Route]):
     """A process's copy of its plane's table, each entry made ready for use once, when it arrives."""
 
@@ -361,7 +373,7 @@ class RouteTable(Generic[Route]):
         return True
 
     async def _put(self, piece: Iterable[tuple[RoutePath, bytes | None]]) -> None:
-        pace = Pace()
+        pace, made = Pace(), 0
         for path, sealed in piece:
             if sealed is None:
                 if self._digests.pop(path, None):
@@ -371,7 +383,10 @@ class RouteTable(Generic[Route]):
                 self._serve(path, sealed)
                 self._digests[path] = digest
                 self._changed.add(path)
+                made += 1
             await pace.give_way()
+        if made >= _LASTING:
+            _spare_from_collection()
         if time.monotonic() >= self._next_beat:  # much to make ready takes longer than a heartbeat lives
             await self._beat()
 
