@@ -14,6 +14,7 @@ from eventroute import keys
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import RunOutcome
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
+from eventroute.runtime import background
 from eventroute.runtime.acl import rules
 from eventroute.runtime.redis import connect
 from eventroute.runtime.stats import Tally, read_stats
@@ -123,16 +124,12 @@ def _has(table: RouteTable[WorkerRoute], path: RoutePath) -> bool:
 async def test_a_worker_follows_its_table(server: AclUsers, admin: Redis) -> None:
     async with allowed(server, admin, "worker") as redis:
         table: RouteTable[WorkerRoute] = RouteTable(redis, WORKER, KEY, process_id="w", prepare=lambda route: route)
-        following = asyncio.create_task(table.run())
-        try:
+        async with background.running(table.run):
             for name in ("first", "second"):
                 route = worker_route(name=name)
                 await publish(admin, WORKER, {route.path: route}, KEY)
                 await until(functools.partial(_has, table, route.path))
             assert [beat.version for beat in await heartbeats(admin, WORKER)] == [table.version]
-        finally:
-            following.cancel()
-            await asyncio.wait([following])
 
 
 async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server: AclUsers, admin: Redis) -> None:
