@@ -232,7 +232,7 @@ def _spare_from_collection() -> None:
     Else each of its full rounds would go through every expression and template of every route, in one go: 0.2 s at
     2,000 routes. What is replaced is freed all the same, as nothing of it refers to itself.
     """
-    gc.collect(1)  # what is young and dead already would stay for ever
+    gc.collect(1)  # what is young and dead, as parsing leaves it, would stay for ever, and hold on to what it parsed
     gc.freeze()
 
 
