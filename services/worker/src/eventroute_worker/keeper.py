@@ -142,7 +142,7 @@ class Keeper:
 
     async def _relieve(self, group: Group) -> None:
         """Make room when Redis fills up: what has ended goes before anybody hears 503."""
-        if not await self._is_full():
+        if not await self._is_full(group):
             return
         paths = await self._upkeep.routes(group)
         for kind, older_ms in _RELIEF:
@@ -151,12 +151,12 @@ class Keeper:
                 for path in sorted(going):
                     if not await self._upkeep.relieve(group, path, kind, older_ms=older_ms, count=_RELIEVED):
                         going.discard(path)
-                    if not await self._is_full():
+                    if not await self._is_full(group):
                         return
         _log.warning("redis_fills_up", full=_FULL)
 
-    async def _is_full(self) -> bool:
-        used, most = await self._upkeep.memory()
+    async def _is_full(self, group: Group) -> bool:
+        used, most = await self._upkeep.memory(group)
         return bool(most) and used > _FULL * most
 
     async def _keep_what_waits(self, group: Group, held: dict[RoutePath, Held], standing: Sequence[Standing]) -> None:
