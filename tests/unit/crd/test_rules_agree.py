@@ -17,6 +17,7 @@ JUDGED_EARLY = {
     Reason.PUBLIC_URL_MISSING,
     Reason.TOLERANCE_WITHOUT_TIMESTAMP,
     Reason.STRENGTH_TOO_WEAK,
+    Reason.DUPLICATE_SINK,
 }
 CUSTOM = {
     "custom, body signed": {"signature": "header:x-signature"},
@@ -66,6 +67,36 @@ def test_only_the_compiler_knows_what_a_declared_scheme_proves() -> None:
     assert all(rule.holds(spec) for rule in EventRouteSpec.early_rules)
 
 
+SINKS: dict[str, dict[str, Any]] = {
+    "log": {"log": {}},
+    "log called after a stream": {"name": "stream-results", "log": {}},
+    "stream": {"stream": {}},
+    "stream by its default name": {"stream": {"name": "results"}},
+    "another stream": {"stream": {"name": "others"}},
+    "stream called log": {"name": "log", "stream": {}},
+    "stream of its own name": {"name": "own", "stream": {}},
+}
+
+
+@pytest.mark.parametrize(("one", "other"), list(product(SINKS, repeat=2)))
+def test_names_of_sinks_clash_for_both_or_for_none(one: str, other: str) -> None:
+    spec = {"provider": "github", "secretRefs": OPTIONAL["secretRefs"], "sinks": [SINKS[one], SINKS[other]]}
+    problems = [problem.reason for problem in verdict_on(spec) if isinstance(problem, Problem)]
+    assert problems in ([], [Reason.DUPLICATE_SINK])
+    assert all(rule.holds(spec) for rule in EventRouteSpec.early_rules) is (not problems)
+
+
+def test_the_second_of_two_sinks_with_one_name_is_named() -> None:
+    sinks = [SINKS["log"], SINKS["stream called log"]]
+    spec = {"provider": "github", "secretRefs": OPTIONAL["secretRefs"], "sinks": sinks}
+    (problem,) = verdict_on(spec)
+    assert isinstance(problem, Problem)
+    assert (problem.field, problem.message.partition(": ")[2]) == (
+        "spec.sinks[1].name",
+        'sinks[1].name: sinks[0] is called "log" too; give each a name of its own',
+    )
+
+
 def test_rules_stand_with_their_models() -> None:
     assert {model.__name__ for model in Strict.__subclasses__() if model.rules} >= {
         *("EventRouteSpec", "Prompt", "History", "Sink"),
@@ -73,7 +104,7 @@ def test_rules_stand_with_their_models() -> None:
 
 
 def test_every_kind_of_sink_is_one_of_those_that_exclude_each_other() -> None:
-    assert Sink.rules == (exactly_one(*Sink.model_fields),)
+    assert Sink.rules == (exactly_one(*(kind for kind in Sink.model_fields if kind != "name")),)
 
 
 def test_messages_of_rules_are_sentences_for_people() -> None:
