@@ -95,10 +95,9 @@ def test_the_queue_may_take_two_fifths_of_the_charts_valkey_unless_told(
     assert variables(values, "receiver")["EVENTROUTE_RECEIVER_MAX_QUEUE_BYTES"] == str(expected)
 
 
-def test_receivers_and_workers_split_the_queue_alike() -> None:
-    values = {"queue": {"groups": 4}}
-    assert variables(values, "receiver")["EVENTROUTE_RECEIVER_GROUPS"] == "4"
-    assert variables(values, "worker")["EVENTROUTE_WORKER_GROUPS"] == "4"
+@pytest.mark.parametrize("program", ["receiver", "worker", "operator"])
+def test_every_program_splits_the_queue_alike(program: str) -> None:
+    assert variables({"queue": {"groups": 4}}, program)[f"EVENTROUTE_{program.upper()}_GROUPS"] == "4"
 
 
 def test_retention_is_told_to_workers_in_seconds() -> None:

@@ -40,8 +40,8 @@ from eventroute.queue import (
     Trouble,
     Upkeep,
     Work,
+    scripts,
 )
-from eventroute.queue import scripts
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
 from support.queue import GROUP

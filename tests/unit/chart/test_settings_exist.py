@@ -51,7 +51,9 @@ def test_the_charts_defaults_of_the_queue_are_the_programs() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))["queue"]
     receiver, worker = ReceiverSettings.model_fields, WorkerSettings.model_fields
     assert values["maxDepth"] == receiver["max_queue_depth"].default
-    assert values["groups"] == receiver["groups"].default == worker["groups"].default
+    assert {fields["groups"].default for fields in (receiver, worker, OperatorSettings.model_fields)} == {
+        values["groups"]
+    }
     kept = {name: int(text[:-1]) * UNITS_S[text[-1]] for name, text in values["retention"].items()}
     assert kept == {name: worker[f"keep_{name}_s"].default for name in ("payload", "answer", "record")}
 

@@ -122,7 +122,8 @@ _OPERATOR: Final = (
     _Grant("+eval +hget +hmget +hscan +hset +hdel", _all(keys.table(RECEIVER.name), keys.table(WORKER.name))),
     _Grant("+smembers +srem", _all(keys.processes(RECEIVER.name), keys.processes(WORKER.name))),
     _Grant("+mget", (f"%R~{keys.process('*', '*')}",)),
-    _Grant("+hgetall", (f"%R~{_STATS}",)),
+    _Grant("+hgetall", (f"%R~{_STATS}", f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
+    _Grant("+zcard", (f"%R~{_PARKED}",)),
 )
 
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
