@@ -212,6 +212,22 @@ class RateLimit(Strict):
     burst: int = Field(ge=1, le=100_000, description="Deliveries at once. Required.")
 
 
+class Redact(Strict):
+    """What is replaced by `[redacted]` before an event is kept: neither Redis nor a prompt ever holds it."""
+
+    headers: tuple[Annotated[str, StringConstraints(pattern=r"^[!-9;-~]+$", max_length=128)], ...] = Field(
+        default=(), max_length=16, description="Names of request headers. Default: none."
+    )
+    payload: tuple[Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=256)], ...] = Field(
+        default=(),
+        max_length=32,
+        description=(
+            "Dotted paths into the payload, `data.object.email` or `items.*.name`; `*` stands for every entry of a "
+            "list or object. `filter` still sees the values, `entity` and prompts do not. Default: none."
+        ),
+    )
+
+
 class Model(Strict):
     """Which model answers, and within which limits."""
 
@@ -453,6 +469,9 @@ class EventRouteSpec(Strict):
     )
     rate_limit: RateLimit | None = Field(
         default=None, description="How many deliveries are accepted. Default: no limit."
+    )
+    redact: Redact = Field(
+        default_factory=Redact, description="What is not to be kept of an event. Default: everything is kept."
     )
     model: Model = Field(default_factory=Model, description="Which model answers. Default: the defaults of its fields.")
     prompts: tuple[Prompt, ...] = Field(
