@@ -103,7 +103,9 @@ class Keeper:
                 is_told = True
 
     async def look(self) -> None:
-        """Look at every group once."""
+        """Look at every group once, and tell what waits in those that this worker keeps."""
+        held_routes: Counter[str] = Counter()
+        parked: Counter[str] = Counter()
         for group in self._groups:
             held = await self._upkeep.held(group)
             await self.release(group, list(held))
@@ -111,6 +113,11 @@ class Keeper:
             await self._unpark(group, standing)
             if await self._keep(group):
                 await self._keep_what_waits(group, held, standing)
+                held_routes.update(why.reason for why in held.values())
+                for trouble, waiting, _ in standing:
+                    parked[trouble.reason] += waiting
+        metrics.tell(metrics.HELD_ROUTES, held_routes)
+        metrics.tell(metrics.PARKED, parked)
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
         """Let go of held routes that can be served by now."""
@@ -165,11 +172,6 @@ class Keeper:
         for trouble, waiting, _ in standing:
             if waiting:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
-        metrics.tell(metrics.HELD_ROUTES, Counter(why.reason for why in held.values()))
-        parked: Counter[str] = Counter()
-        for trouble, waiting, _ in standing:
-            parked[trouble.reason] += waiting
-        metrics.tell(metrics.PARKED, parked)
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:
         """Say anew why a route is held when that has changed, and bury what a deleted one has left."""

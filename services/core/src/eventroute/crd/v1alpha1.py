@@ -386,6 +386,12 @@ class Sink(Strict):
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 
 
+def _sink_name(sink: str) -> str:
+    """Name a sink in CEL, as `eventroute.compile.sink_name` does."""
+    stream = f"has({sink}.stream.name) ? {sink}.stream.name : '{StreamSink.model_fields['name'].default}'"
+    return f"(has({sink}.name) ? {sink}.name : has({sink}.stream) ? 'stream-' + ({stream}) : 'log')"
+
+
 class EventRouteSpec(Strict):
     """What a team wants to happen with a provider's events."""
 
@@ -396,7 +402,14 @@ class EventRouteSpec(Strict):
         ),
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )
-    early_rules = provider_rules(SCHEMES.values())
+    early_rules = (
+        *provider_rules(SCHEMES.values()),
+        Rule(
+            f"!has(self.sinks) || self.sinks.all(a, self.sinks.exists_one(b, {_sink_name('a')} == {_sink_name('b')}))",
+            "two sinks have the same name; an answer goes once to each name",
+            field=".sinks",
+        ),
+    )
 
     provider: str = Field(
         max_length=63,
