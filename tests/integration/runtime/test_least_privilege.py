@@ -1,6 +1,5 @@
 """Each program under its own Redis user: all that it does is allowed, and what is not its business is refused."""
 
-import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +15,7 @@ from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Load, Trouble
 from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
+from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
@@ -184,7 +184,7 @@ async def test_a_worker_keeps_the_queue_in_order(server: AclUsers, admin: Redis)
         await admit_job(admin, "d-more")
         assert await upkeep.release(GROUP, [PATH]) == 1
         assert await upkeep.routes(GROUP) == [PATH]
-        assert (await upkeep.memory())[0] > 0
+        assert (await upkeep.memory(GROUP))[0] > 0
     assert [await state(admin, DeliveryId(name)) for name in ("d-done", "d-dead", "d-large")] == ["gone"] * 3
     assert await letters(admin) == ["d-left"]
 
@@ -223,16 +223,12 @@ def _has(table: RouteTable[WorkerRoute], path: RoutePath) -> bool:
 async def test_a_worker_follows_its_table(server: AclUsers, admin: Redis) -> None:
     async with allowed(server, admin, "worker") as redis:
         table: RouteTable[WorkerRoute] = RouteTable(redis, WORKER, KEY, process_id="w", prepare=lambda route: route)
-        following = asyncio.create_task(table.run())
-        try:
+        async with background.running(table.run):
             for name in ("first", "second"):
                 route = worker_route(name=name)
                 await publish(admin, WORKER, {route.path: route}, KEY)
                 await until(functools.partial(_has, table, route.path))
             assert [beat.version for beat in await heartbeats(admin, WORKER)] == [table.version]
-        finally:
-            following.cancel()
-            await asyncio.wait([following])
 
 
 async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server: AclUsers, admin: Redis) -> None:
@@ -244,6 +240,9 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
     async with allowed(server, admin, "operator") as redis:
         for routes in ([receiver_route()], [receiver_route(name="other")], []):
             await publish(redis, RECEIVER, {route.path: route for route in routes}, KEY)
+        await publish(redis, RECEIVER, {}, KEY, name_held_s=0)
+        large = [receiver_route(name=f"r{number}", filter="x" * 600_000) for number in range(2)]
+        await publish(redis, RECEIVER, {route.path: route for route in large}, KEY)
         version = await publish(redis, WORKER, {worker_route().path: worker_route()}, KEY)
         assert await table_version(redis, WORKER) == version
         assert [beat.version for beat in await heartbeats(redis, RECEIVER)] == [1]
@@ -261,13 +260,13 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "what is wrong with keys": ("HGETALL", GROUP.causes),
     "a history": ("ZREVRANGEBYSCORE", GROUP.history("route/team-a/triage:e"), "+inf", "-inf"),
     "answers in a stream": ("XRANGE", GROUP.stream("team-a", "results"), "-", "+"),
-    "the receivers' table": ("HGETALL", keys.table(RECEIVER.name)),
-    "the workers' table": ("HGETALL", keys.table(WORKER.name)),
+    "the receivers' table": ("HSCAN", keys.table(RECEIVER.name), "0"),
+    "the workers' table": ("HSCAN", keys.table(WORKER.name), "0"),
 }
 READABLE = {
     "receiver": {"the receivers' table"},
     "worker": CONTENTS.keys() - {"answers in a stream", "the receivers' table"},
-    "operator": {"the receivers' table", "the workers' table"},
+    "operator": {"what is wrong with keys", "the receivers' table", "the workers' table"},
     "reader": {"answers in a stream"},
 }
 
@@ -326,6 +325,12 @@ OTHER_WAYS: dict[str, tuple[str, ...]] = {
     "watch the traffic": ("MONITOR",),
     "become a replica": ("REPLICAOF", "127.0.0.1", "1"),
     "publish a table of its own": ("HSET", keys.table(RECEIVER.name), "a", "b"),
+    "publish it by a script": (
+        "EVAL",
+        "return redis.call('HSET', KEYS[1], 'a', 'b')",
+        "1",
+        keys.table(RECEIVER.name),
+    ),
     "announce a table": ("PUBLISH", keys.table_changed(RECEIVER.name), "x"),
     "hear everything": ("PSUBSCRIBE", "*"),
 }

@@ -12,9 +12,9 @@ NAMES = {script.name.removesuffix(".lua") for script in QUEUE.iterdir()} - {"lib
 RECEIVERS = {"admit", "load"}
 SCRIPTS = {"receiver": RECEIVERS, "worker": NAMES - {"admit"}}
 DIRECT = {
-    "receiver": "ping select role client|setinfo time info subscribe eval evalsha hget hgetall hmget set sadd",
-    "worker": "ping select role client|setinfo time info subscribe eval evalsha hget hgetall hmget set sadd "
-    "blpop smembers zcard zrevrangebyscore",
+    "receiver": "ping select role cluster|slots client|setinfo time info subscribe eval evalsha hget hmget hscan",
+    "worker": "ping select role cluster|slots client|setinfo time info subscribe eval evalsha hget hmget hscan "
+    "blpop hgetall smembers zcard zrevrangebyscore",
 }
 """What the programs call themselves, without a script."""
 
@@ -34,8 +34,8 @@ def called(name: str) -> set[str]:
     return {command.lower() for command in re.findall(r"redis\.p?call\('(\w+)'", source)}
 
 
-def of_statistics() -> set[str]:
-    source = files("eventroute.runtime").joinpath("stats.lua").read_text(encoding="utf-8")
+def of_runtime(*names: str) -> set[str]:
+    source = "".join(files("eventroute.runtime").joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
     return {command.lower() for command in re.findall(r"redis\.call\('(\w+)'", source)}
 
 
@@ -45,10 +45,14 @@ def granted(user: str) -> set[str]:
 
 @pytest.mark.parametrize("user", SCRIPTS)
 def test_every_command_of_a_programs_scripts_is_granted_to_it_and_no_other(user: str) -> None:
-    wanted = set[str]().union(of_statistics(), *map(called, SCRIPTS[user]))
+    wanted = set[str]().union(of_runtime("beat", "stats"), *map(called, SCRIPTS[user]))
     assert len(wanted) >= 15
     assert wanted <= granted(user)
     assert granted(user) - wanted - set(DIRECT[user].split()) == set()
+
+
+def test_every_command_of_a_publication_is_granted_to_the_operator() -> None:
+    assert of_runtime("publish") <= granted("operator")
 
 
 def test_what_a_receiver_writes_of_a_delivery_it_cannot_read() -> None:

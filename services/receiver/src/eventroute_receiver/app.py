@@ -16,7 +16,7 @@ from eventroute.acl import needs
 from eventroute.queue import Group, Limits
 from eventroute.route_table import RECEIVER
 from eventroute.runtime import background, tracing
-from eventroute.runtime.link import RedisLink
+from eventroute.runtime.link import Link, open_link
 from eventroute.runtime.redis import connect
 from eventroute.runtime.redis_check import RedisCheck
 from eventroute.runtime.stats import Tally, writing
@@ -36,7 +36,7 @@ class Receiver:
 
     hooks: Hooks
     probes: Litestar
-    link: RedisLink
+    link: Link
     table: RouteTable[Hook]
     tally: Tally
     is_draining: bool = False
@@ -45,7 +45,7 @@ class Receiver:
 def build_receiver(settings: ReceiverSettings) -> Receiver:
     """Put a receiver together; nothing connects before the lifespan of `hooks` begins."""
     url = settings.redis_url.get_secret_value()
-    link, redis = RedisLink(url), connect(url)
+    link, redis = open_link(url, groups=settings.groups), connect(url)
     key = SealKey.from_text(settings.table_key.get_secret_value())
     process_id = f"{socket.gethostname()}-{os.getpid()}"
     check = RedisCheck(redis, prefix=Group(0).prefix, rights=needs("receiver", groups=settings.groups))

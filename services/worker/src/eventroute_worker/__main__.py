@@ -1,5 +1,6 @@
 """`python -m eventroute_worker`: work on deliveries until SIGTERM or SIGINT."""
 
+import contextlib
 import sys
 import uuid
 from typing import Final
@@ -12,7 +13,7 @@ from eventroute.acl import needs
 from eventroute.queue import Group, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
-from eventroute.runtime.link import LinkedRedis, RedisLink
+from eventroute.runtime.link import LinkedRedis, open_link
 from eventroute.runtime.probe_port import serving
 from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
@@ -22,6 +23,7 @@ from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute.secret import Secret
+from eventroute_worker import redis_spans
 from eventroute_worker.claude import Claude
 from eventroute_worker.history import History
 from eventroute_worker.keeper import Keeper
@@ -45,8 +47,9 @@ async def serve(settings: WorkerSettings) -> None:
     prices = Prices.load(settings.prices_path)
     url = settings.redis_url.get_secret_value()
     groups = [Group(number) for number in range(settings.groups)]
-    link = RedisLink(url)
+    link = open_link(url, groups=settings.groups)
     async with (
+        contextlib.AsyncExitStack() as clients,
         connect(url) as redis,
         Claude(
             api_key=Secret(key.get_secret_value().encode()) if key else None,
@@ -56,11 +59,19 @@ async def serve(settings: WorkerSettings) -> None:
             key_file=settings.file("anthropic_api_key"),
         ) as claude,
     ):
-        shared = LinkedRedis(link)
-        work, upkeep = Work(ClientCaller(shared)), Upkeep(shared, ClientCaller(shared))
+        quiet, told = LinkedRedis(link), LinkedRedis(link)
+        if settings.redis_spans:
+            redis_spans.instrument(told)
+        work, upkeep = Work(ClientCaller(told), looking=ClientCaller(quiet)), Upkeep(quiet, ClientCaller(quiet))
         check = RedisCheck(redis, prefix=groups[0].prefix, rights=needs("worker", groups=settings.groups))
         routes = RouteTable(
-            redis, WORKER, table_key, process_id=uuid.uuid4().hex, prepare=prompt.prepare, troubles=check.troubles
+            redis,
+            WORKER,
+            table_key,
+            process_id=uuid.uuid4().hex,
+            prepare=prompt.prepare,
+            on_change=lambda _: keeper.wake(),
+            troubles=check.troubles,
         )
         troubles, tally = Troubles(), Tally()
         runner = Runner(
@@ -68,7 +79,7 @@ async def serve(settings: WorkerSettings) -> None:
             holds=upkeep,
             routes=routes,
             claude=claude,
-            history=History(shared, work),
+            history=History(told, work),
             sinks=Sinks(work),
             troubles=troubles,
             retention=settings.retention,
@@ -81,7 +92,7 @@ async def serve(settings: WorkerSettings) -> None:
             slots=settings.concurrent_calls,
             begun=settings.max_jobs,
             grace_s=settings.grace_s,
-            groups=groups,
+            waiting_at={group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups},
         )
         keeper = Keeper(
             upkeep,

@@ -50,7 +50,11 @@ class Serves(Protocol):
         ...
 
     def is_broken(self, path: RoutePath) -> bool:
-        """Tell whether a route exists that cannot be served."""
+        """Tell whether a route exists that cannot be served, or existed until lately."""
+        ...
+
+    def deleted_since(self, path: RoutePath) -> int | None:
+        """Tell when a route was deleted whose name is still held, Unix milliseconds."""
         ...
 
 
@@ -75,14 +79,21 @@ class Keeper:
         self._troubles = troubles
         self._keys_in_use = keys_in_use
         self._cursors = dict.fromkeys(groups, 0)
+        self._woken = asyncio.Event()
+        troubles.on_mended = self.wake
+
+    def wake(self) -> None:
+        """Look at once: something that others wait for is mended, or the route table has changed."""
+        self._woken.set()
 
     async def run(self) -> None:
-        """Look for ever; at once when a trouble was seen to be mended."""
+        """Look for ever, at once when woken."""
         is_told = False
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
-                    await self._troubles.changed.wait()
+                    await self._woken.wait()
+            self._woken.clear()
             try:
                 await self.look()
                 is_told = False
@@ -92,7 +103,9 @@ class Keeper:
                 is_told = True
 
     async def look(self) -> None:
-        """Look at every group once."""
+        """Look at every group once, and tell what waits in those that this worker keeps."""
+        held_routes: Counter[str] = Counter()
+        parked: Counter[str] = Counter()
         for group in self._groups:
             held = await self._upkeep.held(group)
             await self.release(group, list(held))
@@ -100,6 +113,11 @@ class Keeper:
             await self._unpark(group, standing)
             if await self._keep(group):
                 await self._keep_what_waits(group, held, standing)
+                held_routes.update(why.reason for why in held.values())
+                for trouble, waiting, _ in standing:
+                    parked[trouble.reason] += waiting
+        metrics.tell(metrics.HELD_ROUTES, held_routes)
+        metrics.tell(metrics.PARKED, parked)
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
         """Let go of held routes that can be served by now."""
@@ -131,7 +149,7 @@ class Keeper:
 
     async def _relieve(self, group: Group) -> None:
         """Make room when Redis fills up: what has ended goes before anybody hears 503."""
-        if not await self._is_full():
+        if not await self._is_full(group):
             return
         paths = await self._upkeep.routes(group)
         for kind, older_ms in _RELIEF:
@@ -140,26 +158,31 @@ class Keeper:
                 for path in sorted(going):
                     if not await self._upkeep.relieve(group, path, kind, older_ms=older_ms, count=_RELIEVED):
                         going.discard(path)
-                    if not await self._is_full():
+                    if not await self._is_full(group):
                         return
         _log.warning("redis_fills_up", full=_FULL)
 
-    async def _is_full(self) -> bool:
-        used, most = await self._upkeep.memory()
+    async def _is_full(self, group: Group) -> bool:
+        used, most = await self._upkeep.memory(group)
         return bool(most) and used > _FULL * most
 
     async def _keep_what_waits(self, group: Group, held: dict[RoutePath, Held], standing: Sequence[Standing]) -> None:
         for path, why in held.items():
-            if why.reason == "deleted" and not self._routes.is_broken(path):
-                await self._forsake(group, path)
+            await self._keep_held(group, path, why)
         for trouble, waiting, _ in standing:
             if waiting:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
-        metrics.tell(metrics.HELD_ROUTES, Counter(why.reason for why in held.values()))
-        parked: Counter[str] = Counter()
-        for trouble, waiting, _ in standing:
-            parked[trouble.reason] += waiting
-        metrics.tell(metrics.PARKED, parked)
+
+    async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:
+        """Say anew why a route is held when that has changed, and bury what a deleted one has left."""
+        if self._routes.version is None or self._routes.get(path) is not None:
+            return
+        is_there = self._routes.is_broken(path) and self._routes.deleted_since(path) is None
+        reason = "withheld" if is_there else "deleted"
+        if why.reason != reason:
+            await self._upkeep.hold(group, path, reason)
+        elif not is_there:
+            await self._forsake(group, path)
 
     async def _forsake(self, group: Group, path: RoutePath) -> None:
         while (buried := await self._upkeep.forsake(group, path, after_ms=_DELETED_MS, count=_FORSAKEN)) > 0:

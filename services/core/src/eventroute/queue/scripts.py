@@ -4,9 +4,14 @@ from typing import Final
 
 from eventroute.runtime.scripts import Script
 
+NAMES: Final[dict[str, str]] = {}
+"""Digest → name, to be told in traces."""
+
 
 def _script(name: str) -> Script:
-    return Script(__package__ or "", name, shared="lib")
+    script = Script(__package__ or "", name, shared="lib")
+    NAMES[script.sha] = name
+    return script
 
 
 ADMIT: Final = _script("admit")
@@ -17,6 +22,7 @@ HOLD: Final = _script("hold")
 KEEP: Final = _script("keep")
 LEASE: Final = _script("lease")
 LOAD: Final = _script("load")
+MEMORY: Final = _script("memory")
 NOTE: Final = _script("note")
 PARK: Final = _script("park")
 PUT_BACK: Final = _script("put_back")
