@@ -4,6 +4,7 @@ import asyncio
 
 from redis.asyncio import Redis
 
+from eventroute.runtime.link import RedisLink
 from support.receiving import opened, pull_request, receiving, signed
 from support.sample_routes import receiver_route
 from support.slow_link import throttled
@@ -21,6 +22,7 @@ async def test_a_huge_delivery_is_admitted_and_small_ones_are_answered_meanwhile
         payload = {**pull_request(), "text": "x" * 24_000_000}  # 2.4 s
         request = signed("github", payload, event="pull_request", delivery="gh-large")
         sending = asyncio.create_task(receiver.post(request, "large"))
+        assert isinstance(receiver.receiver.link, RedisLink)
         large = receiver.receiver.link._large
         await until(lambda: large.wire is not None and bool(large.wire._waiting))
         for number in range(20):
