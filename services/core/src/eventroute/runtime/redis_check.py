@@ -3,6 +3,8 @@
 What is wrong stops no program: most deliveries may still come through, and whoever looks after Redis is not whoever
 restarts us. It is logged when it begins and when it is over, a metric says so, and it is told with the heartbeat, so
 that the operator can write it where people look.
+
+In a cluster this is the server of the first group; the others are taken to be set up alike.
 """
 
 import asyncio
