@@ -44,7 +44,7 @@ class _Grant(NamedTuple):
 def rules() -> dict[str, str]:
     """Map each user to its rules, without state and password: they start from a user who may do nothing."""
     return {
-        "receiver": _rendered(f"{_CONNECTION} +time {_follow(RECEIVER.name)}", _RECEIVER),
+        "receiver": _rendered(f"{_CONNECTION} +time +wait {_follow(RECEIVER.name)}", _RECEIVER),
         "worker": _rendered(f"{_CONNECTION} +time +info {_follow(WORKER.name)}", _WORKER),
         "operator": _rendered(f"{_CONNECTION} {_PUBLISHING}", _OPERATOR),
         "reader": _rendered(_CONNECTION, _READER),
