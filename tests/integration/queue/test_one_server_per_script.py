@@ -1,4 +1,4 @@
-"""No script can touch two servers of a cluster: each declares one key, its group's prefix, and builds all others of it."""
+"""No script can touch two servers of a cluster: each declares its group's prefix, and builds all keys of it."""
 
 import asyncio
 from pathlib import Path
