@@ -12,7 +12,7 @@ NAMES = {script.name.removesuffix(".lua") for script in QUEUE.iterdir()} - {"lib
 RECEIVERS = {"admit", "load"}
 SCRIPTS = {"receiver": RECEIVERS, "worker": NAMES - {"admit"}}
 DIRECT = {
-    "receiver": "ping select role cluster|slots client|setinfo time info subscribe eval evalsha hget hmget hscan",
+    "receiver": "ping select role cluster|slots client|setinfo time info wait subscribe eval evalsha hget hmget hscan",
     "worker": "ping select role cluster|slots client|setinfo time info subscribe eval evalsha hget hmget hscan "
     "blpop hgetall smembers zcard zrevrangebyscore",
 }

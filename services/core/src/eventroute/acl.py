@@ -155,7 +155,7 @@ _OPERATOR: Final = (
 _READER: Final = (_Grant("+xlen +xrange +xrevrange +xread", (f"%R~{_STREAM}",)),)
 
 _USERS: Final[dict[str, tuple[str, tuple[_Grant, ...]]]] = {
-    "receiver": (f"+time +info {_follow(RECEIVER.name)}", _RECEIVER),
+    "receiver": (f"+time +info +wait {_follow(RECEIVER.name)}", _RECEIVER),
     "worker": (f"+time +info {_follow(WORKER.name)}", _WORKER),
     "operator": (_PUBLISHING, _OPERATOR),
     "reader": ("", _READER),
