@@ -1,0 +1,215 @@
+"""Trying changes: in copies of the tree, each in a process of its own that ends at the first test that goes red.
+
+The processes are forked from one that has imported what takes seconds to import, and nothing of EventRoute, so that
+most trials take no longer than their tests. What tests start dies with them: servers and programs are told to, by the
+kernel.
+"""
+
+import concurrent.futures
+import contextlib
+import itertools
+import multiprocessing
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from mutants.change import Change
+
+_SOURCES: Final = (
+    "services/core/src",
+    "services/receiver/src",
+    "services/worker/src",
+    "services/cli/src",
+    "operator/src",
+)
+_IMPORTED: Final = (
+    "anthropic",
+    "arq.worker",
+    "hypothesis.stateful",
+    "httpx",
+    "kopf",
+    "litestar",
+    "mutmut.mutation.mutators",
+    "opentelemetry.sdk.trace",
+    "pydantic_settings",
+    "pytest_asyncio",
+    "redis.asyncio",
+    "structlog",
+)
+_SLOWER: Final = 3.0  # than without a change, and
+_GRACE_S: Final = 15.0  # some waiting in vain, is what a trial may take
+_FIRST_S: Final = 600.0  # for the tests without a change
+
+
+class Verdict(Enum):
+    """How a change was noticed; the values are exit codes."""
+
+    SURVIVED = 0
+    ASSERTION = 64
+    """A test said what is wrong."""
+    ERROR = 65
+    """A test stumbled."""
+    TIME_OUT = 66
+    """A test waited in vain, or the trial took too long: noticed, but nobody is told what is wrong."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A change that was tried."""
+
+    change: Change
+    verdict: Verdict
+    seconds: float
+    test: str
+    """Which test went red, the last lines of pytest when none could run."""
+
+
+class BrokenTestsError(Exception):
+    """Tests fail without any change."""
+
+
+@dataclass
+class Trees:
+    """Copies of the tree, one for each trial at a time."""
+
+    folder: Path
+    context: ForkServerContext = field(default_factory=lambda: _forkserver())
+    _free: "queue.SimpleQueue[Path]" = field(default_factory=queue.SimpleQueue)
+    _moments: Iterator[int] = field(default_factory=lambda: itertools.count(int(time.time()) - 1_000_000))
+
+    def copy(self, root: Path, count: int) -> None:
+        """Copy what git tracks or would track."""
+        listed = subprocess.run(  # noqa: S607 - git as the developer has it
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=root,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        names = [name for name in listed.split("\0") if name and (root / name).is_file()]
+        for number in range(count):
+            tree = self.folder / str(number)
+            for name in names:
+                (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / name, tree / name)
+            self._free.put(tree)
+
+    def run(self, tests: Sequence[str], *, limit_s: float = _FIRST_S, change: Change | None = None) -> tuple[Verdict, float, str]:
+        """Run tests with a change, or without; returns how that ended, after how many seconds, and at which test."""
+        tree = self._free.get()
+        try:
+            with self._changed(tree, change):
+                return self._run(tree, tests, limit_s)
+        finally:
+            self._free.put(tree)
+
+    @contextlib.contextmanager
+    def _changed(self, tree: Path, change: Change | None) -> Iterator[None]:
+        if change is None:
+            yield
+            return
+        file = tree / change.path
+        before = file.read_text(encoding="utf-8")
+        try:
+            self._write(file, change.apply())
+            yield
+        finally:
+            self._write(file, before)
+
+    def _write(self, file: Path, text: str) -> None:
+        """Write with a time of its own: Python goes by seconds and length when it looks for compiled code."""
+        file.write_text(text, encoding="utf-8")
+        moment = next(self._moments)
+        os.utime(file, (moment, moment))
+
+    def _run(self, tree: Path, tests: Sequence[str], limit_s: float) -> tuple[Verdict, float, str]:
+        log = tree / ".trial.log"
+        began = time.monotonic()
+        process = self.context.Process(target=_trial, args=(tree, tests, log))
+        process.start()
+        process.join(limit_s)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            return Verdict.TIME_OUT, time.monotonic() - began, "the time limit"
+        seconds = time.monotonic() - began
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if process.exitcode in {verdict.value for verdict in Verdict}:
+            return Verdict(process.exitcode), seconds, said[-1] if said else ""
+        return Verdict.ERROR, seconds, " / ".join(said[-3:])
+
+
+def try_changes(
+    trees: Trees, changes: Sequence[Change], tests: Mapping[str, Sequence[str]], *, at_once: int
+) -> Iterator[Tried]:
+    """Try changes as they are told to be noticed, by path; yields each when it is over."""
+    limits = {}
+    for chosen in dict.fromkeys(tuple(tests[change.path]) for change in changes):
+        verdict, seconds, test = trees.run(chosen)
+        if verdict is not Verdict.SURVIVED:
+            raise BrokenTestsError(f"fail without any change: {test}")
+        limits[chosen] = seconds * _SLOWER + _GRACE_S
+
+    def attempt(change: Change) -> Tried:
+        chosen = tuple(tests[change.path])
+        return Tried(change, *trees.run(chosen, limit_s=limits[chosen], change=change))
+
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        yield from pool.map(attempt, changes)
+
+
+def _forkserver() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_IMPORTED))
+    return context
+
+
+def _trial(tree: Path, tests: Sequence[str], log: Path) -> None:
+    """Run in the process of a trial."""
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(tree)
+    sources = [str(tree / source) for source in _SOURCES]
+    sys.path[:0] = sources
+    os.environ["PYTHONPATH"] = os.pathsep.join(sources)  # for the programs that tests start
+    first = _First()
+    options = ["-x", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    code = pytest.main([*options, *tests], plugins=[first])
+    if code == pytest.ExitCode.TESTS_FAILED:
+        code = first.verdict.value
+        print(first.test)  # noqa: T201 - read by the parent
+    sys.stdout.flush()
+    os._exit(int(code))
+
+
+class _First:
+    """Notes the first test that goes red, as a plugin of pytest."""
+
+    def __init__(self) -> None:
+        self.verdict = Verdict.ERROR
+        self.test = ""
+
+    def pytest_exception_interact(self, node: Any, call: pytest.CallInfo[Any]) -> None:
+        if call.excinfo is not None and not self.test:
+            self.test = node.nodeid
+            self.verdict = _judge(call.excinfo.value)
+
+
+def _judge(error: BaseException) -> Verdict:
+    if isinstance(error, BaseExceptionGroup):
+        return _judge(error.exceptions[0])
+    if isinstance(error, TimeoutError) or str(error).startswith("Timeout"):
+        return Verdict.TIME_OUT
+    return Verdict.ASSERTION if isinstance(error, (AssertionError, pytest.fail.Exception)) else Verdict.ERROR
