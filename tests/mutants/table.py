@@ -14,23 +14,134 @@ _WORKER: Final = "services/worker/src/eventroute_worker/"
 _RECEIVER: Final = "services/receiver/src/eventroute_receiver/"
 
 
+_QUEUE: Final = "tests/integration/queue/"
+_RUNS: Final = "tests/integration/worker/"
+_RECEIPTS: Final = "tests/integration/receiver/"
+_RUNTIME: Final = "tests/integration/runtime/"
+
+_OF_THE_QUEUE: Final = (
+    f"{_QUEUE}test_[!mo]*.py",
+    f"{_RUNS}test_run.py",
+    f"{_RUNS}test_settling.py",
+    f"{_RUNS}test_history_order.py",
+    f"{_RUNS}test_resume.py",
+    f"{_RUNS}test_kept_for.py",
+    f"{_RUNS}test_leases.py",
+    f"{_RUNS}test_memory_full.py",
+    f"{_RUNS}test_deleted_route.py",
+    f"{_RUNS}test_standing_trouble.py",
+    f"{_RUNS}test_told_by_the_keeper.py",
+    f"{_RUNS}test_pick_up.py",
+    f"{_RUNS}test_fair_slots.py",
+    f"{_QUEUE}test_*.py",
+)
+_OF_ADMISSION: Final = (
+    f"{_QUEUE}test_new_admission.py",
+    f"{_RECEIPTS}test_rate_limit.py",
+    f"{_RECEIPTS}test_queue_full.py",
+    f"{_RECEIPTS}test_duplicate_delivery.py",
+    f"{_RECEIPTS}test_redelivered_dead_letter.py",
+    f"{_RECEIPTS}test_accepted_delivery.py",
+    f"{_RECEIPTS}test_un*.py",
+    f"{_RECEIPTS}test_order.py",
+    f"{_RECEIPTS}test_memory_full.py",
+)
+
+
 class Part(NamedTuple):
     """Files that share their tests."""
 
     files: tuple[str, ...]
     """Patterns, from the root of the tree."""
     tests: tuple[str, ...]
-    """In the order in which they are run."""
+    """Patterns in the order in which they are run; what two of them name is run once."""
+
+
+PARTS: Final = (
+    Part(
+        (f"{_CORE}queue/lua/admit.lua", f"{_CORE}queue/admission.py"),
+        (*_OF_ADMISSION, f"{_QUEUE}test_[!mo]*.py", f"{_QUEUE}test_*.py"),
+    ),
+    Part((f"{_CORE}queue/lua/[!a]*.lua", f"{_CORE}queue/work.py", f"{_CORE}queue/upkeep.py"), _OF_THE_QUEUE),
+    Part(
+        (f"{_CORE}runtime/link.py", f"{_CORE}runtime/scripts.py"),
+        (
+            f"{_RECEIPTS}test_redis_*.py",
+            f"{_RECEIPTS}test_slow_network.py",
+            f"{_RUNTIME}test_redis_*.py",
+            f"{_RUNS}test_scripts.py",
+            f"{_RUNS}test_redis_*.py",
+            f"{_RUNS}test_refused_end.py",
+        ),
+    ),
+    Part(
+        (f"{_WORKER}run.py", f"{_WORKER}history.py"),
+        (
+            f"{_RUNS}test_run.py",
+            f"{_RUNS}test_history_order.py",
+            f"{_RUNS}test_resume.py",
+            f"{_RUNS}test_kept_for.py",
+            f"{_RUNS}test_trace.py",
+            f"{_RUNS}test_[!cp]*.py",
+            f"{_RUNS}test_pa*.py",
+        ),
+    ),
+    Part(
+        (f"{_WORKER}worker.py",),
+        (
+            f"{_RUNS}test_pick_up.py",
+            f"{_RUNS}test_settling.py",
+            f"{_RUNS}test_leases.py",
+            f"{_RUNS}test_losses.py",
+            f"{_RUNS}test_drain.py",
+            f"{_RUNS}test_fair_slots.py",
+            f"{_RUNS}test_statistics.py",
+            f"{_RUNS}test_[!c]*.py",
+        ),
+    ),
+    Part(
+        (f"{_WORKER}keeper.py", f"{_WORKER}troubles.py"),
+        (
+            f"{_RUNS}test_told_by_the_keeper.py",
+            f"{_RUNS}test_deleted_route.py",
+            f"{_RUNS}test_standing_trouble.py",
+            f"{_RUNS}test_kept_for.py",
+            f"{_RUNS}test_memory_full.py",
+            f"{_RUNS}test_[klmrst]*.py",
+            f"{_QUEUE}test_[!mo]*.py",
+        ),
+    ),
+    Part((f"{_WORKER}fault.py",), ("tests/unit/worker/test_claude_errors.py", f"{_RUNS}test_claude.py")),
+    Part(
+        (f"{_RECEIVER}admit.py", f"{_RECEIVER}intake.py"),
+        (
+            *_OF_ADMISSION,
+            f"{_RECEIPTS}test_redaction.py",
+            f"{_RECEIPTS}test_redis_refuses.py",
+            f"{_RECEIPTS}test_probe_port.py",
+            f"{_RECEIPTS}test_statistics.py",
+            f"{_RECEIPTS}test_batch_answer.py",
+        ),
+    ),
+)
 
 
 def files_of(part: Part, root: Path = ROOT) -> list[str]:
     """List a part's files."""
-    return sorted(
-        found.relative_to(root).as_posix() for pattern in part.files for found in root.glob(pattern) if found.is_file()
-    )
+    return _found(part.files, root)
+
+
+def tests_of(part: Part, root: Path = ROOT) -> tuple[str, ...]:
+    """List a part's files of tests, in their order."""
+    return tuple(_found(part.tests, root))
 
 
 def changes_of(path: str, root: Path = ROOT) -> list[Change]:
     """List all changes of a file."""
     source = (root / path).read_text(encoding="utf-8")
     return changes_of_lua(path, source) if path.endswith(".lua") else changes_of_python(path, source)
+
+
+def _found(patterns: tuple[str, ...], root: Path) -> list[str]:
+    names = (each.relative_to(root).as_posix() for pattern in patterns for each in sorted(root.glob(pattern)))
+    return list(dict.fromkeys(names))

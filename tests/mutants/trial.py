@@ -105,7 +105,9 @@ class Trees:
                 shutil.copyfile(root / name, tree / name)
             self._free.put(tree)
 
-    def run(self, tests: Sequence[str], *, limit_s: float = _FIRST_S, change: Change | None = None) -> tuple[Verdict, float, str]:
+    def run(
+        self, tests: Sequence[str], *, limit_s: float = _FIRST_S, change: Change | None = None
+    ) -> tuple[Verdict, float, str]:
         """Run tests with a change, or without; returns how that ended, after how many seconds, and at which test."""
         tree = self._free.get()
         try:
@@ -185,7 +187,16 @@ def _trial(tree: Path, tests: Sequence[str], log: Path) -> None:
     sys.path[:0] = sources
     os.environ["PYTHONPATH"] = os.pathsep.join(sources)  # for the programs that tests start
     first = _First()
-    options = ["-x", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    options = [
+        "-x",
+        "-q",
+        "--no-header",
+        "--tb=short",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+    ]
     code = pytest.main([*options, *tests], plugins=[first])
     if code == pytest.ExitCode.TESTS_FAILED:
         code = first.verdict.value
