@@ -13,8 +13,8 @@ from rich.console import Console
 
 from mutants.change import Change, sample
 from mutants.report import build_survivor, build_table, describe, share_noticed
-from mutants.table import PARTS, ROOT, changes_of, files_of, tests_of
-from mutants.trial import BrokenTestsError, Tried, Trees, Verdict, try_changes
+from mutants.table import PARTS, ROOT, changes_of, files_of, noticed_by
+from mutants.trial import BrokenTestsError, Trees, Tried, Verdict, try_changes
 
 ENOUGH: Final = 0.9
 _WIDTH: Final = 140  # also where no terminal tells one
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="how many at the same time (default: 2)")
     parser.add_argument("--list", action="store_true", help="show the changes and try none")
     options = parser.parse_args(arguments)
-    tests = {path: tests_of(part) for part in PARTS for path in files_of(part) if options.only in path}
+    tests = {path: noticed_by(part) for part in PARTS for path in files_of(part) if options.only in path}
     changes = sample((change for path in tests for change in changes_of(path)), seed=options.seed, count=options.sample)
     if options.list:
         for change in changes:

@@ -64,7 +64,7 @@ def _variants(module: cst.Module, node: cst.CSTNode, *, is_in_function: bool) ->
 
 
 def _is_left_alone(module: cst.Module, node: cst.CSTNode) -> bool:
-    if isinstance(node, cst.Call):
+    if isinstance(node, (cst.Call, cst.Expr)):
         return module.code_for_node(node).startswith(_NOT_CALLED)
     return isinstance(node, cst.SimpleString) and (" " in node.value or node.value.startswith('"""'))
 

@@ -54,7 +54,7 @@ class Part(NamedTuple):
     files: tuple[str, ...]
     """Patterns, from the root of the tree."""
     tests: tuple[str, ...]
-    """Patterns in the order in which they are run; what two of them name is run once."""
+    """Patterns in the order in which they run; what two of them name is run once."""
 
 
 PARTS: Final = (
@@ -126,22 +126,22 @@ PARTS: Final = (
 )
 
 
-def files_of(part: Part, root: Path = ROOT) -> list[str]:
+def files_of(part: Part) -> list[str]:
     """List a part's files."""
-    return _found(part.files, root)
+    return _found(part.files)
 
 
-def tests_of(part: Part, root: Path = ROOT) -> tuple[str, ...]:
+def noticed_by(part: Part) -> tuple[str, ...]:
     """List a part's files of tests, in their order."""
-    return tuple(_found(part.tests, root))
+    return tuple(_found(part.tests))
 
 
-def changes_of(path: str, root: Path = ROOT) -> list[Change]:
+def changes_of(path: str) -> list[Change]:
     """List all changes of a file."""
-    source = (root / path).read_text(encoding="utf-8")
+    source = (ROOT / path).read_text(encoding="utf-8")
     return changes_of_lua(path, source) if path.endswith(".lua") else changes_of_python(path, source)
 
 
-def _found(patterns: tuple[str, ...], root: Path) -> list[str]:
-    names = (each.relative_to(root).as_posix() for pattern in patterns for each in sorted(root.glob(pattern)))
+def _found(patterns: tuple[str, ...]) -> list[str]:
+    names = (each.relative_to(ROOT).as_posix() for pattern in patterns for each in sorted(ROOT.glob(pattern)))
     return list(dict.fromkeys(names))

@@ -79,19 +79,25 @@ class BrokenTestsError(Exception):
     """Tests fail without any change."""
 
 
+def _forkserver() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_IMPORTED))
+    return context
+
+
 @dataclass
 class Trees:
     """Copies of the tree, one for each trial at a time."""
 
     folder: Path
-    context: ForkServerContext = field(default_factory=lambda: _forkserver())
+    context: ForkServerContext = field(default_factory=_forkserver)
     _free: "queue.SimpleQueue[Path]" = field(default_factory=queue.SimpleQueue)
     _moments: Iterator[int] = field(default_factory=lambda: itertools.count(int(time.time()) - 1_000_000))
 
     def copy(self, root: Path, count: int) -> None:
         """Copy what git tracks or would track."""
-        listed = subprocess.run(  # noqa: S607 - git as the developer has it
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - the developer's own
             cwd=root,
             check=True,
             capture_output=True,
@@ -169,12 +175,6 @@ def try_changes(
 
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         yield from pool.map(attempt, changes)
-
-
-def _forkserver() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_IMPORTED))
-    return context
 
 
 def _trial(tree: Path, tests: Sequence[str], log: Path) -> None:
