@@ -1,6 +1,5 @@
 """Trying a small change: in a copy, told apart by how a test noticed it; and scripts that a server still takes."""
 
-import multiprocessing
 import subprocess
 from pathlib import Path
 
@@ -47,13 +46,13 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trees(tmp_path: Path, root: Path) -> Trees:
-    trees = Trees(tmp_path / "copies", context=multiprocessing.get_context("forkserver"))
+    trees = Trees(tmp_path / "copies")
     trees.copy(root, 2)
     return trees
 
 
 def test_each_change_is_judged_by_the_first_test_that_goes_red_and_only_in_a_copy(trees: Trees, root: Path) -> None:
-    numbers = [3, 1, 2, 8, "'", 6]
+    numbers = [3, 1, 2, 8, "'"]
     tried = list(
         try_changes(
             trees, [change(number) for number in numbers], {"operator/src/limit.py": ["test_limit.py"]}, at_once=2
@@ -65,10 +64,9 @@ def test_each_change_is_judged_by_the_first_test_that_goes_red_and_only_in_a_cop
         Verdict.TIME_OUT,
         Verdict.SURVIVED,
         Verdict.ERROR,
-        Verdict.ASSERTION,
     ]
     assert tried[0].test == "test_limit.py::test_the_limit"
-    assert round(share_noticed(tried), 2) == 0.83
+    assert share_noticed(tried) == 0.8
     assert (root / "operator/src/limit.py").read_text() == CODE
     assert build_survivor(tried[3], root) == ["operator/src/limit.py:1 number", "  -LIMIT = 7", "  +LIMIT = 8"]
 
