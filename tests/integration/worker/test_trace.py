@@ -95,7 +95,6 @@ async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMe
         async with Claude(
             api_key=Secret(DEFAULT_KEY.encode()),
             base_url=served.url,
-            concurrent_calls=1,
             propagate_trace=True,
             prices=Prices.load(),
         ) as claude:
