@@ -126,9 +126,10 @@ async def dead_letters(redis: Redis) -> list[str]:
     return [name.decode() for key in names for name in await redis.zrange(key, 0, -1)]
 
 
-async def content(redis: Redis) -> dict[bytes, bytes]:
-    """Read all that Redis holds, byte for byte."""
-    return {key: await redis.dump(key) async for key in redis.scan_iter(count=1000)}
+async def content(redis: Redis) -> dict[bytes, tuple[bytes, int]]:
+    """Read all that Redis holds, byte for byte, and when each of it expires."""
+    keys = [key async for key in redis.scan_iter(count=1000)]
+    return {key: (await redis.dump(key), await redis.pexpiretime(key)) for key in keys}
 
 
 async def clock_ms(redis: Redis) -> int:
