@@ -88,6 +88,7 @@ _RECEIVER: Final = (
     _SCRIPTS,
     _Grant("+get +set", _all(_CLAIM)),
     _Grant("+hset +hdel +pexpire +persist", (f"%W~{_DELIVERY}",)),
+    _Grant("+hstrlen", (f"%R~{_DELIVERY}",)),  # how long a dead letter is
     _Grant("+hmget +hget +hset +hincrby", _all(_ALL.usage, _ROUTE)),
     _Grant("+sadd", (f"%W~{_ALL.routes}",)),
     _Grant("+zadd", (f"%W~{_READY}",)),
@@ -117,7 +118,7 @@ _WORKER: Final = (
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
     _Grant("+sscan +smembers", (f"%R~{_ALL.routes}",)),
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
-    _Grant("+zrevrangebyscore +zadd +zremrangebyrank +expire", _all(_HISTORY)),
+    _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),
     _Grant("+xadd", (f"%W~{_STREAM}",)),
 )
 
