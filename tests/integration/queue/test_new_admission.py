@@ -45,7 +45,8 @@ async def test_a_dead_letter_that_is_sent_again_runs_again_under_its_old_id_and_
     await settle(redis, taken, "dead", "sink")
     assert await redis.hget(GROUP.route(taken.path), "dead_bytes") not in {None, b"0"}
 
-    assert await offer(redis, sample_delivery("d-2"), CLAIM) == Again(taken.delivery)
+    longer = sample_delivery("d-2", payload=b'{"number":7,"more":"%s"}' % (b"x" * 500))
+    assert await offer(redis, longer, CLAIM) == Again(taken.delivery)
     assert await offer(redis, sample_delivery("d-3"), CLAIM) == Repeat(taken.delivery)
     found = await fields(redis, taken.delivery)
     assert await state(redis, taken.delivery) == "ready"
