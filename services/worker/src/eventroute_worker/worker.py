@@ -158,6 +158,7 @@ class QueueWorker(Worker):
             await self._first_of(asyncio.sleep(_LOOK_S), self._changed.wait())
             return
         wait_s = _LOOK_S
+        self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
         for group in self._groups:
             crowded, room = self._shares()
             wanted = min(free, room)
@@ -178,7 +179,6 @@ class QueueWorker(Worker):
                 return
             if taken.next_ms is not None:
                 wait_s = min(wait_s, (taken.next_ms - taken.now_ms) / 1000)
-        self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
         if self._stopping.is_set():
             return
         # What is ready now wakes us, be it from the receiver or put back by a worker; what is due later is waited for.
