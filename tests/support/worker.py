@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
-from eventroute.queue import Work
+from eventroute.queue import Group, Work
 from eventroute.runtime import background
 from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
@@ -33,6 +33,7 @@ async def running(
     grace_s: float = 0,
     lease_s: float = 15,
     work: Work | None = None,
+    groups: Sequence[Group] = (GROUP,),
 ) -> AsyncIterator[QueueWorker]:
     """Run a worker; leaving the block stops it."""
     worker = QueueWorker(
@@ -44,6 +45,7 @@ async def running(
         begun=begun,
         grace_s=grace_s,
         lease_s=lease_s,
+        groups=groups,
         signals=False,
     )
     task = asyncio.create_task(worker.async_run())

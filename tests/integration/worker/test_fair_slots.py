@@ -7,6 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath, route_path
+from eventroute.queue import Admissions, Candidate, Group, Limits, group_of
+from eventroute.runtime.scripts import ClientCaller
 from eventroute_worker.attempt import Attempt, End
 from support.queue import GROUP, admit, admit_all, admit_job, lease, run_out, state, work_on
 from support.runs import sample_delivery
@@ -170,3 +172,26 @@ async def test_a_held_route_costs_the_others_nothing_and_goes_on_when_it_is_rele
             await admit(redis, sample_delivery(f"o-{number}", route=OTHER))
         await until(lambda: handler.started[OTHER] == 20)
         assert handler.started[HANGS] == 0
+
+
+async def test_a_group_of_the_queue_that_is_full_delays_no_other(redis: Redis) -> None:
+    order: list[RoutePath] = []
+    flooded, single = (_path_of(number) for number in (0, 1))
+
+    async def handler(attempt: Attempt) -> End:
+        order.append(attempt.lease.path)
+        return DONE
+
+    admissions = Admissions(ClientCaller(redis), limits=Limits(10_000, 0), groups=2)
+    for path, count in ((flooded, 100), (single, 1)):
+        deliveries = [sample_delivery(f"{path}-{number}", route=path) for number in range(count)]
+        await admissions.admit(path, [Candidate(delivery, []) for delivery in deliveries], rate=None)
+    async with running(redis, handler, slots=1, groups=[Group(0), Group(1)]):
+        await until(lambda: len(order) == 101)
+    assert order.index(single) <= 2
+
+
+def _path_of(group: int) -> RoutePath:
+    """Find a route of a group, of two."""
+    paths = (route_path(f"team-{number}", "triage") for number in range(100))
+    return next(path for path in paths if group_of(path, 2) == Group(group))
