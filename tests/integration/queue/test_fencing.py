@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.queue import Lease, LeaseLost, Trouble, Work
-from support.queue import KEPT, admit_job, content, lease, lease_again, run_out, settle, work_on
+from support.queue import GROUP, KEPT, admit_job, content, lease, lease_again, run_out, settle, work_on
 
 pytestmark = pytest.mark.real
 
@@ -93,3 +93,29 @@ async def test_a_lease_that_ran_out_and_that_nobody_has_taken_is_as_good_as_any(
     before = await content(redis)
     await CALLS[call](work_on(redis), own)
     assert await content(redis) != before
+
+
+async def test_an_answer_that_comes_after_the_lease_ran_out_is_kept_until_somebody_takes_the_delivery(
+    redis: Redis,
+) -> None:
+    await admit_job(redis, "d-1")
+    own = await lease(redis)
+    await work_on(redis).begin(own, traceparent="")
+    await run_out(redis, own.delivery)
+    await work_on(redis).lease(GROUP, worker="other", lease_ms=60_000, wanted=0, busy=0)  # sees that it ran out
+    with pytest.raises(LeaseLost):
+        await work_on(redis).save(own, b"paid for")
+    again = await lease(redis, worker="other")
+    begun = await work_on(redis).begin(again, traceparent="")
+    assert (again.fence, begun.answer) == (own.fence + 1, b"paid for")
+
+
+@pytest.mark.parametrize("end", ["settle", "settle as dead"])
+async def test_an_answer_that_comes_after_the_end_is_not(redis: Redis, end: str) -> None:
+    await admit_job(redis, "d-1")
+    own = await lease(redis)
+    await CALLS[end](work_on(redis), own)
+    before = await content(redis)
+    with pytest.raises(LeaseLost):
+        await work_on(redis).save(own, b"late")
+    assert await content(redis) == before
