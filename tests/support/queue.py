@@ -86,7 +86,9 @@ async def lease_again(redis: Redis, name: DeliveryId, *, worker: str = "other") 
     return found
 
 
-async def settle(redis: Redis, of: Lease, outcome: str = "succeeded", reason: str = "", *, kept: Retention = KEPT) -> None:
+async def settle(
+    redis: Redis, of: Lease, outcome: str = "succeeded", reason: str = "", *, kept: Retention = KEPT
+) -> None:
     """End a delivery."""
     await work_on(redis).settle(of, outcome=outcome, reason=reason, detail="", retention=kept, fields={})
 

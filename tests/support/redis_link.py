@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 
 import hiredis
 
-from eventroute_cli.local.processes import free_port
 from eventroute.runtime.link import RedisLink
+from eventroute_cli.local.processes import free_port
 
 Reply = Callable[[list[bytes]], bytes]
 """What a server answers to a command, as bytes of the protocol."""

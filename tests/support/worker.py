@@ -23,7 +23,7 @@ DONE = Settled(outcome=RunOutcome.SUCCEEDED)
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913  each test names the one thing that it varies
     redis: Redis,
     handler: Handler,
     *,

@@ -50,11 +50,9 @@ async def test_the_queue_tells_what_stands_and_what_waits_for_it(redis: Redis) -
 
 
 async def test_what_is_mended_comes_back_in_its_order_and_leaves_nothing_behind(redis: Redis) -> None:
-    leases = []
     for number in range(5):
         await admit(redis, sample_delivery(f"d-{number}"))
-    for _ in range(5):
-        leases.append(await lease(redis))
+    leases = [await lease(redis) for _ in range(5)]
     for taken in (leases[3], leases[0], leases[4], leases[2], leases[1]):
         await work_on(redis).park(taken, KEY, has_asked=True)
     assert await upkeep_of(redis).unpark(GROUP, KEY.cause, count=2) == 3

@@ -329,9 +329,7 @@ async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
     short = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=0.4)
     async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server, asyncio.timeout(5):
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with Claude(
-            api_key=Secret(b"k"), base_url=url, propagate_trace=False, prices=Prices.load()
-        ) as claude:
+        async with Claude(api_key=Secret(b"k"), base_url=url, propagate_trace=False, prices=Prices.load()) as claude:
             reply = await claude.ask(short, PROMPT, api_key=None)
         await ended.wait()
     assert isinstance(reply, Failed)

@@ -1,4 +1,4 @@
-"""A deleted route's deliveries wait for a while, to be taken over by a new one of that name, and then are dead letters."""
+"""A deleted route's deliveries wait for a while for a new one of that name, and then are dead letters."""
 
 import pytest
 from redis.asyncio import Redis
@@ -37,7 +37,10 @@ def _serve(routes: FakeRoutes, **changes: object) -> None:
 async def test_what_waits_is_taken_over_in_order_by_a_route_of_the_same_name(redis: Redis) -> None:
     claude, routes = FakeClaude(), FakeRoutes(worker_route(path=OTHER))
     await admit_all(redis, [sample_delivery(name) for name in NAMES])
-    async with keeping(redis, routes=routes), running(redis, build_runner(redis, claude=claude, routes=routes), slots=1):
+    async with (
+        keeping(redis, routes=routes),
+        running(redis, build_runner(redis, claude=claude, routes=routes), slots=1),
+    ):
         await _until_held(redis)
         assert await depth(redis) == len(NAMES)
         _serve(routes, uid=RouteUid("uid-new"))

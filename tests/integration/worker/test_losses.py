@@ -36,7 +36,7 @@ async def test_a_delivery_of_which_only_the_place_is_left(redis: Redis) -> None:
     await admit(redis, sample_delivery())
     await redis.delete(GROUP.delivery(NAME))
     assert await _dead_reason(redis) == ("decode", "the delivery is missing")
-    assert 0 < await redis.pttl(GROUP.delivery(NAME))
+    assert await redis.pttl(GROUP.delivery(NAME)) > 0
 
 
 @pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"\x80\x04K*.", b"[" * 100_000, b'{"route_uid":7}'])

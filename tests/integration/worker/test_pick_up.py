@@ -95,9 +95,7 @@ async def test_the_scripts_are_sent_again_after_the_server_forgot_them(redis: Re
     assert len(handler.attempts) == 2
 
 
-async def test_a_delivery_that_is_put_back_wakes_an_idle_worker(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_delivery_that_is_put_back_wakes_an_idle_worker(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "_LOOK_S", 4.0)
     stuck, idle = Stuck(), Recorder()
     await admit_job(redis, "d-1")

@@ -1,6 +1,6 @@
 """A delivery's way to its outcome: what Claude is asked, what the answer becomes, and how runs end without one."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -85,7 +85,7 @@ async def test_an_answer_is_saved_and_sent_to_the_sinks(redis: Redis) -> None:
 async def test_the_record_says_what_the_run_was_about(redis: Redis) -> None:
     end = await _run(redis, routes=FakeRoutes(worker_route(prompts=(prompt_rule(user="{{ payload.gone }}"),))))
     assert isinstance(end, Settled)
-    about = msgspec.json.decode(end.fields["about"])
+    about = msgspec.json.decode(cast("bytes", end.fields["about"]))
     assert (about["provider"], about["event"], about["provider_id"]) == ("github", "pull_request.opened", "p-1")
     assert (about["model"], about["input_tokens"], about["output_tokens"]) == ("claude-haiku-5-5", 10, 5)
     assert about["cost_usd"] == "0.000035"
@@ -192,7 +192,10 @@ async def test_a_template_that_fails_is_a_dead_letter(redis: Redis) -> None:
 async def test_a_missing_delivery_is_a_dead_letter(redis: Redis) -> None:
     await admit(redis, sample_delivery())
     await redis.hdel(GROUP.delivery(NAME), "body")
-    assert _dead(await build_runner(redis)(Attempt(await lease(redis)))) == (DeadReason.DECODE, "the delivery is missing")
+    assert _dead(await build_runner(redis)(Attempt(await lease(redis)))) == (
+        DeadReason.DECODE,
+        "the delivery is missing",
+    )
 
 
 @pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"[" * 100_000, b'{"route_uid":7}'])
@@ -368,7 +371,10 @@ async def test_histories_of_namespaces_and_routes_are_apart(redis: Redis) -> Non
         path = route_path("team-a", name)
         routes = FakeRoutes(worker_route(path=path, entity="payload.who", history=rule))
         await _run(redis, routes=routes, delivery=sample_delivery(f"d-{name}", route=path, payload=b'{"who":"ada:*"}'))
-    scopes = {key.decode().partition(":history:")[2].rpartition(":")[0]: key async for key in redis.scan_iter(GROUP.history("*"))}
+    scopes = {
+        key.decode().partition(":history:")[2].rpartition(":")[0]: key
+        async for key in redis.scan_iter(GROUP.history("*"))
+    }
     lengths = {scope: await redis.zcard(key) for scope, key in scopes.items()}
     assert lengths == {"route/team-a/one": 1, "route/team-a/two": 1, "ns/team-a": 2}
 

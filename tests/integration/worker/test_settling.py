@@ -45,7 +45,7 @@ async def test_a_dead_letter_is_listed_and_keeps_its_payload_for_a_month(redis: 
     assert 30 * DAY_MS < await redis.pttl(GROUP.delivery(name)) <= 31 * DAY_MS
     found = await record(redis, name)
     assert (found["state"], found["reason"], found["detail"]) == ("dead", "billing", "no credit")
-    assert int((await redis.hget(GROUP.route(PATH), "dead_bytes"))) == len(found["body"]) > 0
+    assert int(await redis.hget(GROUP.route(PATH), "dead_bytes")) == len(found["body"]) > 0
     assert await depth(redis) == 0
 
 

@@ -1,4 +1,4 @@
-"""A trouble of a key or model parks what meets it, others go on, one call a minute looks, and the first success ends it."""
+"""A trouble of a key or model parks what meets it and nothing else; the first success of a probe ends it."""
 
 import asyncio
 
@@ -14,7 +14,16 @@ from eventroute_worker import keeper as keeper_module
 from eventroute_worker.answer import Reply, Standing
 from eventroute_worker.troubles import Troubles
 from support.queue import GROUP, admit, admit_all, dead_letters, depth, fields, state, upkeep_of
-from support.runs import FakeClaude, FakeRoutes, answer, build_runner, prompt_rule, results, sample_delivery, worker_route
+from support.runs import (
+    FakeClaude,
+    FakeRoutes,
+    answer,
+    build_runner,
+    prompt_rule,
+    results,
+    sample_delivery,
+    worker_route,
+)
 from support.waiting import until
 from support.worker import keeping, running, until_empty
 
@@ -34,7 +43,7 @@ class Account(FakeClaude):
         self.wrong: dict[str, Standing] = dict(wrong)
         self.calls: list[tuple[str, str, str]] = []
 
-    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
+    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:  # noqa: ARG002 - protocol
         key = self.key_id(api_key)
         wrong = self.wrong.get(key) or self.wrong.get(f"{key}:{call.name}")
         self.calls.append((key, call.name, "refused" if wrong else "answered"))
