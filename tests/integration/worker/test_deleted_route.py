@@ -5,6 +5,7 @@ from redis.asyncio import Redis
 
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.prompt import prepare
+from eventroute.runtime.metrics import REGISTRY
 from eventroute_worker import keeper as keeper_module
 from support.queue import GROUP, admit_all, clock_ms, dead_letters, depth, fields, upkeep_of
 from support.runs import PATH, FakeClaude, FakeRoutes, build_runner, results, sample_delivery, worker_route
@@ -43,6 +44,7 @@ async def test_what_waits_is_taken_over_in_order_by_a_route_of_the_same_name(red
     ):
         await _until_held(redis)
         assert await depth(redis) == len(NAMES)
+        await until(lambda: REGISTRY.get_sample_value("eventroute_worker_held_routes", {"reason": "deleted"}) == 1)
         _serve(routes, uid=RouteUid("uid-new"))
         await until_empty(redis, timeout_s=20)
     assert [entry["delivery"] for entry in await results(redis)] == NAMES

@@ -1,5 +1,6 @@
 """A delivery's way to its outcome: what Claude is asked, what the answer becomes, and how runs end without one."""
 
+import re
 from typing import Any, cast
 
 import msgspec
@@ -184,6 +185,17 @@ async def test_a_template_that_fails_is_a_dead_letter(redis: Redis) -> None:
     loop = "{% for i in (1..100000) %}{% for j in (1..100000) %}x{% endfor %}{% endfor %}"
     end = await _run(redis, routes=FakeRoutes(worker_route(prompts=(prompt_rule(user=loop),))))
     assert _dead(end)[0] is DeadReason.RENDER
+
+
+async def test_the_entity_is_there_for_the_template_and_in_the_record(redis: Redis) -> None:
+    claude = FakeClaude()
+    rule = prompt_rule(user="about {{ entity }} in {{ route.name }}")
+    routes = FakeRoutes(worker_route(entity="'the ' + payload.who", prompts=(rule,)))
+    end = await _run(redis, claude=claude, routes=routes, delivery=sample_delivery(payload=b'{"who":"boss"}'))
+    assert re.search(r"about <(data-\w+)>the boss</\1> in triage$", claude.asked[0].user)
+    assert claude.asked[0].system.startswith("Summarize.")
+    assert isinstance(end, Settled)
+    assert msgspec.json.decode(cast("bytes", end.fields["about"]))["entity"] == "the boss"
 
 
 # --- what is missing or unreadable ---

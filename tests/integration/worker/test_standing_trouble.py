@@ -9,6 +9,7 @@ from eventroute.ids import route_path
 from eventroute.outcome import DeadReason
 from eventroute.prompt import Prompt
 from eventroute.route_table import ModelCall
+from eventroute.runtime.metrics import REGISTRY
 from eventroute.secret import Secret
 from eventroute_worker import keeper as keeper_module
 from eventroute_worker.answer import Reply, Standing
@@ -145,8 +146,10 @@ async def test_the_first_success_lets_all_go_on_in_their_order(redis: Redis, mon
     runner = build_runner(redis, claude=claude, routes=routes, troubles=troubles)
     async with keeping(redis, troubles=troubles, routes=routes), running(redis, runner, slots=1):
         await _until_parked(redis, "own:*", 250)
+        await until(lambda: REGISTRY.get_sample_value("eventroute_worker_parked", {"reason": "billing"}) == 250)
         claude.wrong.clear()
         await until_empty(redis, timeout_s=20)
+        await until(lambda: REGISTRY.get_sample_value("eventroute_worker_parked", {"reason": "billing"}) is None)
     told = [entry["delivery"] for entry in await results(redis)]
     assert sorted(told) == names
     assert told[1:] == sorted(told[1:]), "the first one was the probe"
