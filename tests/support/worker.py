@@ -63,12 +63,13 @@ async def keeping(
     troubles: Troubles | None = None,
     routes: FakeRoutes | None = None,
     keys: Collection[str] = ("own",),
+    groups: Sequence[Group] = (GROUP,),
 ) -> AsyncIterator[Keeper]:
     """Keep the queue in order while the block runs; `keys` are those in use, and may change."""
     keeper = Keeper(
         upkeep_of(redis),
         worker="keeper",
-        groups=[GROUP],
+        groups=groups,
         routes=routes or FakeRoutes(worker_route()),
         troubles=troubles or Troubles(),
         keys_in_use=lambda: keys,

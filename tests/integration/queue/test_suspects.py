@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
 from eventroute.queue import Lease, Taken
-from support.queue import GROUP, admit_job, fields, lease, run_out, settle, upkeep_of, work_on
+from support.queue import GROUP, admit_job, clock_ms, fields, lease, run_out, settle, upkeep_of, work_on
 
 pytestmark = pytest.mark.real
 
@@ -52,6 +52,19 @@ async def test_what_had_not_begun_is_no_suspect_and_has_lost_nothing(redis: Redi
     [again] = (await _look(redis, "w")).leases
     assert not again.alone
     assert (await work_on(redis).begin(again, traceparent="")).attempts == 1
+
+
+@pytest.mark.parametrize("asks", [False, True])
+async def test_what_ran_out_is_ready_since_then_and_its_next_lease_has_begun_nothing(
+    redis: Redis, *, asks: bool
+) -> None:
+    await _killed(redis, "d-1", asks=asks)
+    before = await clock_ms(redis)
+    [again] = (await _look(redis, "w")).leases
+    assert again.ready_ms >= before
+    await work_on(redis).put_back(again, pause_ms=0, counts=False)
+    found = await fields(redis, again.delivery)
+    assert (found["attempts"], found.get("waits")) == ("1", None)
 
 
 async def test_a_busy_worker_drains_while_others_go_on(redis: Redis) -> None:

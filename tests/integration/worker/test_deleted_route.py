@@ -95,6 +95,18 @@ async def test_a_route_that_is_only_withheld_is_waited_for_without_end(redis: Re
     assert [entry["delivery"] for entry in await results(redis)] == NAMES[:3]
 
 
+async def test_a_route_that_is_back_but_cannot_be_read_yet_is_not_given_up(redis: Redis) -> None:
+    routes = FakeRoutes(worker_route(path=OTHER))
+    await admit_all(redis, [sample_delivery(name) for name in NAMES[:3]])
+    await upkeep_of(redis).hold(GROUP, PATH, "deleted")
+    await _age(redis, PATH, 600_001)
+    routes.broken.add(PATH)
+    async with keeping(redis, routes=routes) as keeper:
+        for _ in range(3):
+            await keeper.look()
+    assert (await dead_letters(redis), await depth(redis)) == ([], 3)
+
+
 async def test_the_time_begins_anew_when_a_withheld_route_is_deleted(redis: Redis) -> None:
     upkeep = upkeep_of(redis)
     await upkeep.hold(GROUP, PATH, "withheld")

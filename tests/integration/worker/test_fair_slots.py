@@ -97,6 +97,18 @@ async def test_a_route_whose_calls_hang_leaves_one_slot_in_five_once_there_are_o
         assert handler.now[HANGS] == handler.most[HANGS] == 4
 
 
+async def test_a_flood_does_not_take_at_once_what_is_left_for_others(redis: Redis) -> None:
+    handler = Hanging()
+    await _flood(redis, HANGS, 3)
+    await _flood(redis, OTHER, 1)
+    async with running(redis, handler, slots=5):
+        await until(lambda: (handler.started[OTHER], handler.now[HANGS]) == (1, 3))
+        await admit_all(redis, [sample_delivery(f"more-{number}", route=HANGS) for number in range(10)])
+        await until(lambda: handler.now[HANGS] >= 4)
+        await asyncio.sleep(0.2)
+        assert handler.most[HANGS] == 4
+
+
 async def test_a_route_that_is_alone_has_all_slots(redis: Redis) -> None:
     handler = Hanging()
     await _flood(redis, HANGS, 50)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from eventroute_worker import worker as worker_module
 from eventroute_worker.attempt import Attempt, End, Later
-from support.queue import GROUP, admit_job, clock_ms, lease
+from support.queue import GROUP, admit_job, clock_ms, lease, work_on
 from support.worker import DONE, Recorder, Stuck, running, until_empty
 
 pytestmark = pytest.mark.real
@@ -113,12 +113,12 @@ async def test_an_idle_worker_waits_for_what_another_one_has_put_back(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "_LOOK_S", 10.0)
-    deferring, idle = Recorder(Later(delay_s=0.3)), Recorder()
+    idle = Recorder()
     await admit_job(redis, "d-1")
-    async with running(redis, deferring, grace_s=5):
-        while not deferring.attempts:
-            await asyncio.sleep(0.01)
+    taken = await lease(redis)
     async with running(redis, idle):
+        await asyncio.sleep(0.2)  # it waits by now
+        await work_on(redis).put_back(taken, pause_ms=300, counts=False)
         await until_empty(redis, timeout_s=4)
     assert [attempt.delivery for attempt in idle.attempts] == ["d-1"]
 

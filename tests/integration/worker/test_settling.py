@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Settled, dead
-from support.queue import GROUP, admit_job, dead_letters, depth, fields, work_on
+from support.queue import GROUP, admit_job, dead_letters, depth, fields, lease, lease_again, settle, work_on
 from support.runs import PATH
 from support.worker import DONE, Recorder, record, running, until_empty
 
@@ -47,6 +47,20 @@ async def test_a_dead_letter_is_listed_and_keeps_its_payload_for_a_month(redis: 
     assert (found["state"], found["reason"], found["detail"]) == ("dead", "billing", "no credit")
     assert int(await redis.hget(GROUP.route(PATH), "dead_bytes")) == len(found["body"]) > 0
     assert await depth(redis) == 0
+
+
+async def test_what_was_noted_on_the_way_is_gone_with_the_end(redis: Redis) -> None:
+    name = await admit_job(redis, "d-1")
+    taken = await lease(redis)
+    await work_on(redis).begin(taken, traceparent="")
+    await work_on(redis).asking(taken)
+    again = await lease_again(redis, name)
+    await work_on(redis).begin(again, traceparent="")
+    await work_on(redis).put_back(again, pause_ms=0, counts=False, error="529")
+    before = await fields(redis, name)
+    assert (before["cuts"], before["waits"], before["last_error"]) == ("1", "1", "529")
+    await settle(redis, await lease(redis))
+    assert not {"cuts", "waits", "last_error", "stage", "due", "reason"} & (await fields(redis, name)).keys()
 
 
 async def test_nothing_expires_before_it_has_settled(redis: Redis) -> None:

@@ -5,16 +5,17 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from eventroute.ids import route_path
+from eventroute.ids import DeliveryId, route_path
 from eventroute.outcome import DeadReason
 from eventroute.prompt import Prompt
+from eventroute.queue import Group, Lease, Trouble
 from eventroute.route_table import ModelCall
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.secret import Secret
 from eventroute_worker import keeper as keeper_module
 from eventroute_worker.answer import Reply, Standing
 from eventroute_worker.troubles import Troubles
-from support.queue import GROUP, admit, admit_all, dead_letters, depth, fields, state, upkeep_of
+from support.queue import GROUP, admit, admit_all, dead_letters, depth, fields, state, upkeep_of, work_on
 from support.runs import (
     FakeClaude,
     FakeRoutes,
@@ -170,6 +171,27 @@ async def test_a_key_that_was_changed_lets_go_of_what_waited_for_the_old_one(red
         await until_empty(redis)
     assert [end for _, _, end in claude.calls] == ["refused", *["answered"] * 5]
     assert [entry["delivery"] for entry in await results(redis)] == [f"d-{number}" for number in range(5)]
+
+
+async def test_it_is_so_in_every_group_of_the_queue(redis: Redis) -> None:
+    groups = [Group(0), Group(1)]
+    troubles, trouble = Troubles(), Trouble(reason="billing", detail="402", key_id="own", model="")
+    names = [DeliveryId("d-0"), DeliveryId("d-1")]
+    for group, name in zip(groups, names, strict=True):
+        await redis.hset(group.delivery(name), mapping={"path": OWN, "seq": 1, "fence": 1})
+        await redis.zadd(group.running, {name: 2**48})
+        await work_on(redis).park(Lease(name, OWN, 1, group), trouble, has_asked=True)
+    async with keeping(redis, troubles=troubles, groups=groups) as keeper:
+        await keeper.look()
+        assert troubles.standing("own", FIRST) == trouble
+        assert REGISTRY.get_sample_value("eventroute_worker_parked", {"reason": "billing"}) == 2
+        troubles.answered("own", FIRST)
+
+        async def is_over() -> bool:
+            return not await redis.exists(*(group.causes for group in groups))
+
+        await until(is_over)
+    assert [await redis.zrange(group.ready(OWN), 0, -1) for group in groups] == [[b"d-0"], [b"d-1"]]
 
 
 async def test_a_worker_that_has_read_no_table_takes_no_key_for_a_changed_one(redis: Redis) -> None:
