@@ -10,13 +10,14 @@ import hmac
 import os
 from typing import Any
 
+from eventroute_receiver.link import RedisLink
+from eventroute_receiver.script import Script
+
 from bench.deliveries import SECRET
 from eventroute import keys
 from eventroute.ids import ClaimId, DeliveryId, RouteUid
 from eventroute.runtime import tracing
 from eventroute_receiver import spans
-from eventroute_receiver.link import RedisLink
-from eventroute_receiver.script import Script
 
 _DEDUP_MS = 86_400_000
 _DEPTH = 1_000_000

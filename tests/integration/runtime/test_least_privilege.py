@@ -25,7 +25,7 @@ from eventroute.sealed import SealKey, new_key_text
 from eventroute_worker.answer import Passing
 from support.acl_users import AclUsers, acl_users
 from support.probes import probing
-from support.queue import GROUP, admit, admit_job, bury, end, lease, letters, state, upkeep_of, work_on
+from support.queue import GROUP, admit, admit_job, bury, lease, letters, settle, state, upkeep_of, work_on
 from support.receiving import opened, receiving, signed
 from support.redis_link import linked
 from support.runs import HISTORY, PATH, FakeClaude, FakeRoutes, build_runner, results, sample_delivery
@@ -134,7 +134,7 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         for each in taken[2:4]:
             await work.park(each, TROUBLE, has_asked=True)
         assert await work.renew(GROUP, taken, lease_ms=15_000) == [each.delivery for each in taken[:4]]
-        await end(redis, taken[4], outcome=RunOutcome.DEAD, reason=DeadReason.ATTEMPTS)
+        await settle(redis, taken[4], "dead", DeadReason.ATTEMPTS)
         [standing] = await upkeep.standing(GROUP)
         assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
         assert await upkeep.probe(GROUP, TROUBLE.cause, every_ms=0)
@@ -153,7 +153,7 @@ async def test_a_worker_takes_over_what_was_cut_short_and_runs_suspects_alone(se
         again = await lease(redis, worker="other")
         assert (again.delivery, again.alone) == (first.delivery, True)
         assert await work.renew(GROUP, [again], lease_ms=15_000) == []
-        await end(redis, again)
+        await settle(redis, again)
     assert await state(admin, first.delivery) == "settled"
 
 

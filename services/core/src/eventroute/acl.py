@@ -139,7 +139,7 @@ _WORKER: Final = (
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
     _Grant("+sscan +smembers", (f"%R~{_ALL.routes}",)),
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
-    _Grant("+zrevrangebyscore +zadd +zremrangebyrank +expire", _all(_HISTORY)),
+    _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),
     _Grant("+xadd", (f"%W~{_STREAM}",)),
 )
 

@@ -281,7 +281,8 @@ class Runner:
         result = Result(work.delivery, answer, tracing.trace_id(span), work.attempt.lease)
         failures = [said for sink in self._missing(work) if (said := await self._failure(sink, result))]
         if failures:
-            since_ms = work.begun.saved_ms or work.begun.now_ms
+            # A dead letter that runs again with its answer has the whole deadline once more.
+            since_ms = max(work.begun.saved_ms or work.begun.now_ms, work.begun.since_ms)
             self._wait(work, "; ".join(failures), since_ms=since_ms, reason=DeadReason.SINK)
 
     @staticmethod

@@ -161,25 +161,27 @@ class QueueWorker(Worker):
             await self._first_of(asyncio.sleep(_LOOK_S), self._changed.wait())
             return
         wait_s = _LOOK_S
+        self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
         for group in self._groups:
+            crowded, room = self._shares()
+            wanted = min(free, room)
             taken = await self._work.lease(
                 group,
                 worker=self.id,
                 lease_ms=int(self._lease_s * 1000),
-                wanted=free,
+                wanted=wanted,
                 busy=len(self.tasks),
-                crowded=self._crowded(),
+                crowded=crowded,
             )
             self._drains = taken.drain
             for lease in taken.leases:
                 metrics.PICKUP.observe(max(taken.now_ms - lease.ready_ms, 0) / 1000)
                 await self._start(lease)
             free -= len(taken.leases)
-            if free <= 0 or self._runs_alone():
+            if free <= 0 or len(taken.leases) == wanted or self._runs_alone():
                 return
             if taken.next_ms is not None:
                 wait_s = min(wait_s, (taken.next_ms - taken.now_ms) / 1000)
-        self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
         if self._stopping.is_set():
             return
         # What is ready now wakes us, be it from the receiver or put back by a worker; what is due later is waited for.
@@ -189,7 +191,7 @@ class QueueWorker(Worker):
             if self._drains
             else [self._woken(client, group, timeout_s) for group, client in waiting.items()]
         )
-        await self._first_of(*woken, self._stopping.wait(), *([self._changed.wait()] if self._crowded() else []))
+        await self._first_of(*woken, self._stopping.wait(), *([self._changed.wait()] if self._shares()[0] else []))
 
     async def _woken(self, client: Redis, group: Group, timeout_s: float) -> None:
         try:
@@ -214,15 +216,20 @@ class QueueWorker(Worker):
             if not task.cancelled():
                 task.result()
 
-    def _crowded(self) -> list[RoutePath]:
-        """Name the routes that may have no further slot, so that one whose calls hang leaves room for others."""
+    def _shares(self) -> tuple[list[RoutePath], int]:
+        """Name the routes that may have no further slot, and say how many slots any other one may still have.
+
+        So one whose calls hang leaves room for others, once there are others.
+        """
         now = time.monotonic()
         self._seen |= dict.fromkeys(self._in_slots.values(), now)
         self._seen = {path: at for path, at in self._seen.items() if now - at < _OTHERS_S}
         if len(self._seen) < 2 or self._slots < 2:  # noqa: PLR2004 - alone, or nothing to share
-            return []
+            return [], self._slots
         most = self._slots - max(self._slots // _SHARE, 1)
-        return [path for path, count in Counter(self._in_slots.values()).items() if count >= most]
+        counts = Counter(self._in_slots.values())
+        crowded = [path for path, count in counts.items() if count >= most]
+        return crowded, most - max((count for count in counts.values() if count < most), default=0)
 
     def _runs_alone(self) -> bool:
         return any(lease.alone for lease in self._leases.values())
@@ -239,6 +246,7 @@ class QueueWorker(Worker):
                 await self._work.put_back(lease, pause_ms=_STALE_MS if is_stale else 0, counts=False)
             return
         self._leases[name], self._in_slots[name] = lease, lease.path
+        self._seen[lease.path] = time.monotonic()  # here, as it may be over before the next look
         self.tasks[name] = self.job_tasks[name] = task = self.loop.create_task(self._run(lease))
         metrics.IN_FLIGHT.inc()
         task.add_done_callback(lambda _: self._ended(name))

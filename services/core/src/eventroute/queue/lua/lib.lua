@@ -91,8 +91,9 @@ end
 local function bury(path, id, reason, detail)
   redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
   redis.call('PEXPIRE', delivery(id), DEAD_MS + DAY_MS) -- the keeper comes first, and takes it off the account
-  redis.call('ZADD', dead(path), now, id)
-  redis.call('HINCRBY', route(path), 'dead_bytes', redis.call('HSTRLEN', delivery(id), 'body'))
+  if redis.call('ZADD', dead(path), now, id) == 1 then
+    redis.call('HINCRBY', route(path), 'dead_bytes', redis.call('HSTRLEN', delivery(id), 'body'))
+  end
 end
 
 -- What is finished sheds its body, then its answer, then its record; each delivery stands in one of three sets by the
