@@ -161,9 +161,9 @@ async def test_a_worker_keeps_the_queue_in_order(server: AclUsers, admin: Redis)
     long_ago = 1
     for name in ("d-done", "d-dead", "d-large", "d-left"):
         await admit_job(admin, name)
-    await end(admin, await lease(admin))
+    await settle(admin, await lease(admin))
     for _ in range(2):
-        await end(admin, await lease(admin), outcome=RunOutcome.DEAD, reason=DeadReason.SINK)
+        await settle(admin, await lease(admin), "dead", DeadReason.SINK)
     async with allowed(server, admin, "worker") as redis:
         upkeep = upkeep_of(redis)
         await admin.zadd(GROUP.dead(PATH), {"d-dead": long_ago})
@@ -198,9 +198,9 @@ async def test_what_has_ended_runs_again_or_is_discarded_with_a_workers_rights(
     done = await lease(admin)
     await work_on(admin).save(done, b"an answer")
     await work_on(admin).mark_sink(done, "results")
-    await end(admin, done)
+    await settle(admin, done)
     for _ in range(2):
-        await end(admin, await lease(admin), outcome=RunOutcome.DEAD, reason=DeadReason.SINK)
+        await settle(admin, await lease(admin), "dead", DeadReason.SINK)
     async with allowed(server, admin, "worker") as redis:
         call = ClientCaller(redis)
         assert await call(DISCARD, GROUP.prefix, ["d-discarded"]) == [b"ok"]
