@@ -35,8 +35,9 @@ acceptance), `at` (when), `since` (when it was replayed last: its deadline count
 """
 
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
+from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
 from eventroute.queue.keys import Group, group_of
-from eventroute.queue.upkeep import Upkeep
+from eventroute.queue.upkeep import Held, Standing, Upkeep
 from eventroute.queue.work import Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
 
 __all__ = [
@@ -45,20 +46,31 @@ __all__ = [
     "Again",
     "Begun",
     "Candidate",
+    "Desk",
     "Fate",
+    "Found",
     "Full",
     "Group",
+    "Held",
+    "KeptAnswer",
     "Lease",
     "LeaseLost",
     "Limited",
     "Limits",
+    "Line",
+    "Listing",
     "Load",
+    "Mode",
     "New",
     "Repeat",
     "Retention",
+    "Situation",
+    "Standing",
+    "State",
     "Taken",
     "Trouble",
     "Upkeep",
+    "Wanted",
     "Work",
     "group_of",
 ]
