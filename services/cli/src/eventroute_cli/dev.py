@@ -1,5 +1,6 @@
 """`eventroute dev`: the user's own routes on this machine, served again after each change."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from eventroute.compile import CUSTOM
-from eventroute.errors import Refused
+from eventroute.errors import Refused, RetryLater
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
@@ -22,6 +23,7 @@ from eventroute_cli.local.collector import CollectedSpan
 from eventroute_cli.local.interrupt import ending_on_signals
 from eventroute_cli.local.stack import Stack, StackOptions, claude_key, running_stack
 
+_AGAIN_S: Final = 60.0  # as the operator does: it frees the names of routes that were deleted a while ago
 _LOOK_S: Final = 0.2
 _ANSWER_CHARS: Final = 300
 
@@ -80,16 +82,21 @@ def dev(
                 stack.wait_ready()
             _show_routes(first, stack, console)
             _show_addresses(stack, console)
-            _serve(stack, first, changes, look, console)
+            _serve(stack, changes, look, console, served=first)
 
 
-def _serve(stack: Stack, first: Examined, changes: Changes, look: Callable[[], Examined], console: Console) -> None:
+def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console: Console, *, served: Examined) -> None:
     """Publish after each change, and tell what happens, until interrupted."""
-    feed = _Feed(stack, first, console)
+    feed = _Feed(stack, served, console)
+    again = time.monotonic() + _AGAIN_S
     while True:
         time.sleep(_LOOK_S)
         stack.processes.check()
         feed.show_new()
+        if time.monotonic() >= again:
+            again = time.monotonic() + _AGAIN_S
+            with contextlib.suppress(RetryLater):  # the next time will do
+                stack.publish(served.compiled)
         if not changes.come():
             continue
         examined = look()
@@ -97,8 +104,9 @@ def _serve(stack: Stack, first: Examined, changes: Changes, look: Callable[[], E
         if examined.errors:
             console.print(f"{summary(examined)}; the routes from before stay in service", style="yellow")
         else:
-            stack.publish(examined.compiled)
-            feed.routes = examined.compiled.receiver
+            served = examined
+            stack.publish(served.compiled)
+            feed.routes = served.compiled.receiver
             _show_routes(examined, stack, console)
 
 

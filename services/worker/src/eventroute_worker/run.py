@@ -68,7 +68,11 @@ class Routes(Protocol):
         ...
 
     def is_broken(self, path: RoutePath) -> bool:
-        """Tell whether a route exists that cannot be served."""
+        """Tell whether a route exists that cannot be served, or existed until lately."""
+        ...
+
+    def deleted_since(self, path: RoutePath) -> int | None:
+        """Tell when a route was deleted whose name is still held, Unix milliseconds."""
         ...
 
     async def refresh(self) -> None:
@@ -171,6 +175,7 @@ class Runner:
                 end = replace(end, trace_id=tracing.trace_id(span))
             _describe(span, end)
             _log.info("attempt_ended", delivery=attempt.delivery, **_named(end))
+        tracing.stay_under(span)  # the queue writes the end in this task
         return end
 
     async def _run(self, attempt: Attempt, span: Span) -> Settled:
@@ -213,7 +218,8 @@ class Runner:
             return plan
         if self._routes.version is None:
             raise Ended(Later(delay_s=_COLD_S, counts=False))
-        reason = "withheld" if self._routes.is_broken(lease.path) else "deleted"
+        is_there = self._routes.is_broken(lease.path) and self._routes.deleted_since(lease.path) is None
+        reason = "withheld" if is_there else "deleted"
         await self._holds.hold(lease.group, lease.path, reason)
         raise Ended(Later(delay_s=0, counts=False))
 
