@@ -142,7 +142,7 @@ class _Feed:
     def show_new(self) -> None:
         """Print a line for each receipt and each attempt since the last call."""
         spans, self._position = self._stack.collector.since(self._position)
-        for span in spans:
+        for span in sorted(spans, key=lambda span: span.start_ns):  # programs export each in its own time
             if span.kind == "SERVER":
                 self._receipt(span)
             elif span.kind == "CONSUMER":
@@ -177,7 +177,8 @@ class _Feed:
         delivery = DeliveryId(str(span.attributes.get(tracing.MESSAGING_MESSAGE_ID, "")))
         run = self._stack.read_run(delivery)
         # What an attempt says of itself counts for its line; the record is that of the last one.
-        said = "; ".join(dict.fromkeys(filter(None, (str(span.attributes.get(tracing.DETAIL, "")), run.remarks))))
+        own = str(span.attributes.get(tracing.DETAIL, ""))
+        said = "; ".join(filter(None, dict.fromkeys((own, *run.remarks))))
         text = " ".join(run.answer.text.split()) if run.answer else ""
         self._line(span, "  ".join(filter(None, (said, delivery, text[:_ANSWER_CHARS]))))
 

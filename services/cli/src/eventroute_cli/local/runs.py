@@ -34,11 +34,14 @@ class RunView(NamedTuple):
     """What the prompt's template names and the event lacks."""
 
     @property
-    def remarks(self) -> str:
+    def remarks(self) -> tuple[str, ...]:
         """What people should hear of the run beside its outcome."""
-        said = [self.detail, f"entity: {self.entity_error}" if self.entity_error else ""]
-        said.append(f"missing in the event: {', '.join(self.missing_fields)}" if self.missing_fields else "")
-        return "; ".join(filter(None, said))
+        said = (
+            self.detail,
+            f"entity: {self.entity_error}" if self.entity_error else "",
+            f"missing in the event: {', '.join(self.missing_fields)}" if self.missing_fields else "",
+        )
+        return tuple(filter(None, said))
 
 
 async def read_run(redis: Redis, delivery: DeliveryId) -> RunView:
