@@ -83,12 +83,14 @@ _PUBLISHING: Final = f"+time +publish &{keys.table_changed(RECEIVER.name)} &{key
 # Every script declares its group's prefix, which is no key, and is bound by the commands that it then calls.
 _SCRIPTS: Final = _Grant("+eval +evalsha", _all(_ALL.prefix))
 
-# What the queue's scripts do, in the order of `queue/lua`. A receiver writes deliveries and reads none.
+# What the queue's scripts do, in the order of `queue/lua`. A receiver writes deliveries and reads none: it sees
+# how long a dead letter is, and whether it has an answer.
 _RECEIVER: Final = (
     *_served(RECEIVER.name),
     _SCRIPTS,
     _Grant("+get +set", _all(_CLAIM)),
     _Grant("+hset +hdel +pexpire +persist", (f"%W~{_DELIVERY}",)),
+    _Grant("+hstrlen +hexists", (f"%R~{_DELIVERY}",)),
     _Grant("+hmget +hget +hset +hincrby", _all(_ALL.usage, _ROUTE)),
     _Grant("+sadd", (f"%W~{_ALL.routes}",)),
     _Grant("+zadd", (f"%W~{_READY}",)),
