@@ -71,7 +71,7 @@ def _moment(option: str, text: str, now: float) -> int:
     """Read a time as Unix milliseconds: so long ago, or a date; 0 for nothing."""
     if not text:
         return 0
-    if ago := re.fullmatch(r"(\d{1,9})([smhd])", text):
+    if ago := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
         return max(int((now - int(ago[1]) * _UNITS[ago[2]]) * 1000), 0)
     try:
         return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
