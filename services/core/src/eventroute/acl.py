@@ -19,8 +19,8 @@ from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.queue.keys import Group
 from eventroute.route_table import RECEIVER, WORKER
 
-_CONNECTION: Final = "+ping +select +role +client|setinfo"
-"""Of every client: to sign in is always allowed; ROLE tells whether this still is the primary."""
+_CONNECTION: Final = "+ping +select +role +client|setinfo +cluster|slots"
+"""Of every client: to sign in is always allowed; ROLE tells whether this still is the primary, CLUSTER SLOTS who is."""
 
 _ALL: Final = Group("*")
 _ANY: Final = RoutePath("*")
@@ -47,7 +47,7 @@ class _Grant(NamedTuple):
 def rules() -> dict[str, str]:
     """Map each user to its rules, without state and password: they start from a user who may do nothing."""
     return {
-        "receiver": _rendered(f"{_CONNECTION} +time {_follow(RECEIVER.name)}", _RECEIVER),
+        "receiver": _rendered(f"{_CONNECTION} +time +wait {_follow(RECEIVER.name)}", _RECEIVER),
         "worker": _rendered(f"{_CONNECTION} +time +info {_follow(WORKER.name)}", _WORKER),
         "operator": _rendered(f"{_CONNECTION} {_PUBLISHING}", _OPERATOR),
         "reader": _rendered(_CONNECTION, _READER),
