@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 
 from eventroute.queue import Desk
 from eventroute.runtime.redis import connect
-from eventroute.runtime.scripts import ClientCaller
 from support.acl_users import AclUsers, acl_users
+from support.queue import GROUP
 
 
 @pytest.fixture(scope="module")
@@ -31,4 +31,4 @@ async def redis(server: AclUsers) -> AsyncIterator[Redis]:
 async def desk(server: AclUsers, redis: Redis) -> AsyncIterator[Desk]:
     """The desk under its own user."""
     async with connect(server.url("desk")) as client:
-        yield Desk(client, ClientCaller(client))
+        yield Desk({GROUP: client})

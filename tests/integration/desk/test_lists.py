@@ -1,5 +1,7 @@
 """What the desk lists, shows and finds, read under its own Redis user."""
 
+import contextlib
+
 import msgspec
 import pytest
 from redis.asyncio import Redis
@@ -7,10 +9,11 @@ from redis.exceptions import NoPermissionError
 
 from eventroute import keys
 from eventroute.ids import DeliveryId, RouteUid, route_path
-from eventroute.outcome import RunOutcome
-from eventroute.queue import Desk, State, Trouble, Wanted
+from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.queue import Admissions, Candidate, Desk, Group, Limits, State, Trouble, Wanted, group_of
 from eventroute.route_table import WORKER
 from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import ClientCaller
 from eventroute_worker.answer import encode_answer
 from support.acl_users import AclUsers
 from support.letters import bury, end
@@ -165,3 +168,24 @@ async def test_the_desk_sees_no_table_and_admits_nothing(server: AclUsers) -> No
             with pytest.raises(NoPermissionError):
                 await redis.execute_command(*command)
         await admin.execute_command("ACL LOG", "RESET")
+
+
+async def test_an_installation_of_several_groups_is_one_to_its_people(server: AclUsers, redis: Redis) -> None:
+    groups = [Group(number) for number in range(3)]
+    async with contextlib.AsyncExitStack() as clients:
+        url = server.url("desk")
+        desk = Desk({each: await clients.enter_async_context(connect(url, tag=each.tag)) for each in groups})
+        admissions = Admissions(ClientCaller(redis), limits=Limits(1_000, 0), groups=3)
+        for number in range(9):
+            path = route_path(f"team-{number}", "triage")
+            letter = Candidate(sample_delivery(f"d-{number}", route=path), [], (DeadReason.FILTER, "no"))
+            await admissions.admit(path, [letter], rate=None)
+        assert len({group_of(route_path(f"team-{number}", "triage"), 3) for number in range(9)}) == 3
+        listing = await desk.look(EVERYTHING, limit=None)
+        assert len(listing.lines) == 9
+        assert [line.id for line in (await desk.look(Wanted(route="team-4/triage"))).lines] == ["d-4"]
+        assert set((await desk.replay([line.id for line in listing.lines])).values()) == {"ok"}
+        assert (await desk.load()).ready == 9
+        shown = await desk.show(DeliveryId("d-7"))
+        assert shown
+        assert shown.group == group_of(route_path("team-7", "triage"), 3)

@@ -16,9 +16,8 @@ from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.errors import GaveUp
 from eventroute.ids import RoutePath, route_path
-from eventroute.queue import Desk
+from eventroute.queue import Desk, Group
 from eventroute.runtime.redis import connect
-from eventroute.runtime.scripts import ClientCaller
 from eventroute.schemes import KeyPair
 from eventroute.secret import Secret
 from eventroute_cli.demo.scenario import REPLAYED, Row, Sender, new_secrets, play, with_mistake
@@ -97,7 +96,7 @@ async def _play(
                 routes={route_path(route.metadata.namespace, route.metadata.name): route for route in routes},
                 secrets=secrets,
                 rows=rows,
-                desk=Desk(redis, ClientCaller(redis)),
+                desk=Desk({Group(0): redis}),
                 mend=lambda: asyncio.to_thread(stack.publish, compile_for_demo(routes, secrets)),
             )
             await client.get(f"{stack.wiring.receiver_probe_url}/livez")  # the client's first request takes long

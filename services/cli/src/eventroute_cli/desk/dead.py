@@ -25,7 +25,15 @@ from eventroute_cli.desk.filters import (
 )
 from eventroute_cli.desk.runs import DeliveryArgument, print_any, print_one
 from eventroute_cli.desk.show import OutputOption, plain_console, print_json, print_lines, summary
-from eventroute_cli.desk.where import ContextOption, NamespaceOption, Place, RedisUrlOption, ReleaseOption, at_desk
+from eventroute_cli.desk.where import (
+    ContextOption,
+    GroupsOption,
+    NamespaceOption,
+    Place,
+    RedisUrlOption,
+    ReleaseOption,
+    at_desk,
+)
 
 _FEW: Final = 5
 """So many are replayed without a question."""
@@ -71,6 +79,7 @@ def list_dead(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
     release: ReleaseOption = "",
+    groups: GroupsOption = 1,
 ) -> None:
     """List dead letters, newest first, with why each was given up.
 
@@ -83,7 +92,7 @@ def list_dead(
       eventroute dead list -n eventroute -o json
     """
     meant = _dead(route=route, reason=reason, event=event, entity=entity, since=since, until=until)
-    place = Place(redis_url, context, namespace, release)
+    place = Place(redis_url, context, namespace, release, groups)
     print_any(at_desk(place, lambda desk: desk.look(meant, limit=limit)), output, what="dead letters")
 
 
@@ -96,6 +105,7 @@ def show_dead(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
     release: ReleaseOption = "",
+    groups: GroupsOption = 1,
 ) -> None:
     """Show all that is known of a dead letter; `eventroute explain` says what to do about it.
 
@@ -105,7 +115,7 @@ def show_dead(
 
     Exit code 1: nothing (more) is known of it.
     """
-    found = at_desk(Place(redis_url, context, namespace, release), lambda desk: desk.show(DeliveryId(delivery)))
+    found = at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: desk.show(DeliveryId(delivery)))
     print_one(found, delivery, output)
 
 
@@ -134,6 +144,7 @@ def replay(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
     release: ReleaseOption = "",
+    groups: GroupsOption = 1,
 ) -> None:
     """Run deliveries again. They go on from what is saved: no answer is paid for twice, and no sink told twice.
 
@@ -168,7 +179,7 @@ def replay(
             lambda part: desk.replay(part, mode=mode), list(chosen), per_second=pace, verb="replayed"
         )
 
-    _report(at_desk(Place(redis_url, context, namespace, release), work), "replayed", output)
+    _report(at_desk(Place(redis_url, context, namespace, release, groups), work), "replayed", output)
 
 
 @app.command()
@@ -189,6 +200,7 @@ def discard(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
     release: ReleaseOption = "",
+    groups: GroupsOption = 1,
 ) -> None:
     """Remove dead letters for good, with what was received. Asks before.
 
@@ -209,7 +221,7 @@ def discard(
         _confirm(f"Discard {_counted(chosen)} for good?", yes=yes)
         return await _in_chunks(desk.discard, list(chosen), per_second=0, verb="discarded")
 
-    _report(at_desk(Place(redis_url, context, namespace, release), work), "discarded", output)
+    _report(at_desk(Place(redis_url, context, namespace, release, groups), work), "discarded", output)
 
 
 def _dead(**filters: Any) -> Wanted:

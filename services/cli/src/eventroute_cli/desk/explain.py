@@ -13,7 +13,15 @@ from eventroute_cli.desk.filters import RouteOption
 from eventroute_cli.desk.runs import not_found
 from eventroute_cli.desk.show import OutputOption, found_as_json, plain_console, print_json
 from eventroute_cli.desk.story import clock, tell
-from eventroute_cli.desk.where import ContextOption, NamespaceOption, Place, RedisUrlOption, ReleaseOption, at_desk
+from eventroute_cli.desk.where import (
+    ContextOption,
+    GroupsOption,
+    NamespaceOption,
+    Place,
+    RedisUrlOption,
+    ReleaseOption,
+    at_desk,
+)
 
 _WIDTH = 100
 
@@ -37,6 +45,7 @@ def explain(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
     release: ReleaseOption = "",
+    groups: GroupsOption = 1,
 ) -> None:
     """Say in plain words what happened to a delivery, what it waits for, and what to do now.
 
@@ -50,7 +59,7 @@ def explain(
 
     Exit code 1: nothing (more) is known of it.
     """
-    told = at_desk(Place(redis_url, context, namespace, release), lambda desk: _told(desk, name, route))
+    told = at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: _told(desk, name, route))
     if told.found is None:
         not_found(name)
         raise typer.Exit(1)

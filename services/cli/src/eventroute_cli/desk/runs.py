@@ -31,7 +31,15 @@ from eventroute_cli.desk.show import (
     print_lines,
     print_listing,
 )
-from eventroute_cli.desk.where import ContextOption, NamespaceOption, Place, RedisUrlOption, ReleaseOption, at_desk
+from eventroute_cli.desk.where import (
+    ContextOption,
+    GroupsOption,
+    NamespaceOption,
+    Place,
+    RedisUrlOption,
+    ReleaseOption,
+    at_desk,
+)
 
 _LOOK_S = 1.0
 _OVERLAP_MS = 5_000  # ends are written by Redis' clock, and read a moment later
@@ -59,6 +67,7 @@ def list_runs(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
     release: ReleaseOption = "",
+    groups: GroupsOption = 1,
 ) -> None:
     """List deliveries, newest first: those that wait, run, have ended, or are dead letters.
 
@@ -73,7 +82,7 @@ def list_runs(
       eventroute runs list -n eventroute --since 2h --event 'invoice.*' -o json
     """
     meant = wanted(route=route, states=state, reason=reason, event=event, entity=entity, since=since, until=until)
-    listing = at_desk(Place(redis_url, context, namespace, release), lambda desk: desk.look(meant, limit=limit))
+    listing = at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: desk.look(meant, limit=limit))
     print_any(listing, output, what="deliveries")
 
 
@@ -86,6 +95,7 @@ def show_run(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
     release: ReleaseOption = "",
+    groups: GroupsOption = 1,
 ) -> None:
     """Show all that is known of one delivery: its state, what was received, its answer.
 
@@ -97,7 +107,7 @@ def show_run(
 
     Exit code 1: nothing (more) is known of it.
     """
-    found = at_desk(Place(redis_url, context, namespace, release), lambda desk: desk.show(DeliveryId(delivery)))
+    found = at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: desk.show(DeliveryId(delivery)))
     print_one(found, delivery, output)
 
 
@@ -113,6 +123,7 @@ def tail(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
     release: ReleaseOption = "",
+    groups: GroupsOption = 1,
 ) -> None:
     """Print a line for each delivery that ends, until interrupted; with -o json an object per line.
 
@@ -124,7 +135,7 @@ def tail(
     """
     meant = wanted(route=route, states=[*RunOutcome], reason=reason, event=event, entity=entity)
     try:
-        at_desk(Place(redis_url, context, namespace, release), lambda desk: _follow(desk, meant, output))
+        at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: _follow(desk, meant, output))
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None
 

@@ -96,7 +96,7 @@ def print_found(found: Found, console: Console) -> None:
         "entity failed": line.entity_error,
         "missing fields": ", ".join(line.missing_fields),
         "received": clock(line.received_ms),
-        "replayed": f"{clock(line.since_ms)} ({line.replays})" if line.replays else "",
+        "replays": str(line.replays or ""),
         "due": clock(line.due_ms) if line.state is State.LATER else "",
         "ended": clock(line.ended_ms) if line.ended_ms else "",
         "attempts": str(line.attempts or ""),

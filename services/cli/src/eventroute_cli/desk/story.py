@@ -65,7 +65,7 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     line = found.line
     yield _receipt(line, now_ms)
     if line.replays:
-        yield f"It was replayed {times(line.replays)}, last at {clock(line.since_ms)}."
+        yield f"It was replayed {times(line.replays)}."
     yield from _standing(found, situation, now_ms)
     hold = situation.hold(line.route)
     if hold and not line.has_ended and line.state is not State.READY:
@@ -84,7 +84,7 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
         case State.LATER:
             yield f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
         case State.HELD:
-            yield from _held(line, situation, now_ms)
+            yield from _held(line, situation)
         case State.SUSPECT:
             yield (
                 f"{times(max(found.cuts, 1)).capitalize()} its worker ended in the middle of an attempt, perhaps "
@@ -130,7 +130,7 @@ def _running(found: Found) -> str:
     return f"{attempt} {'it asks Claude' if found.stage == 'asking' else 'it prepares the prompt'}."
 
 
-def _held(line: Line, situation: Situation, now_ms: int) -> Iterator[str]:
+def _held(line: Line, situation: Situation) -> Iterator[str]:
     standing = situation.trouble(line.cause)
     if standing is None:
         yield f"{_tried(line)}, and waited for a trouble that is mended by now: it goes on within seconds."
@@ -139,7 +139,7 @@ def _held(line: Line, situation: Situation, now_ms: int) -> Iterator[str]:
     whose = f"of model {trouble.model}" if trouble.model else "of the API key as a whole"
     others = f", as do {standing.waiting - 1} others" if standing.waiting > 1 else ""
     yield (
-        f"{_tried(line)}, and waits for {span(now_ms - max(line.since_ms, line.received_ms))}{others} because of a "
+        f"{_tried(line)}, and waits{others} because of a "
         f"standing trouble {whose}, {trouble.reason}: {trouble.detail.rstrip('.')}."
     )
     if told := advice(trouble.reason):

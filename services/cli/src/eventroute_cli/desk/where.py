@@ -9,9 +9,8 @@ from typing import Annotated, Final, NamedTuple, TypeVar
 import typer
 
 from eventroute.errors import Refused
-from eventroute.queue import Desk
+from eventroute.queue import Desk, Group
 from eventroute.runtime.redis import connect
-from eventroute.runtime.scripts import ClientCaller
 from eventroute_cli.desk.cluster import Cluster, forwarded
 from eventroute_cli.local.whereabouts import local_runs
 
@@ -29,6 +28,12 @@ NamespaceOption = Annotated[
 ReleaseOption = Annotated[
     str, typer.Option("--release", help="Helm release, where a namespace has several.", rich_help_panel=_PANEL)
 ]
+GroupsOption = Annotated[
+    int,
+    typer.Option(
+        "--groups", help="Into how many groups the queue is split, for a Redis Cluster.", min=1, rich_help_panel=_PANEL
+    ),
+]
 
 _T = TypeVar("_T")
 
@@ -40,6 +45,7 @@ class Place(NamedTuple):
     context: str = ""
     namespace: str = ""
     release: str = ""
+    groups: int = 1
 
 
 def at_desk(place: Place, work: Callable[[Desk], Awaitable[_T]]) -> _T:
@@ -47,8 +53,10 @@ def at_desk(place: Place, work: Callable[[Desk], Awaitable[_T]]) -> _T:
     with found(place) as url:
 
         async def there() -> _T:
-            async with connect(url) as redis:
-                return await work(Desk(redis, ClientCaller(redis)))
+            async with contextlib.AsyncExitStack() as open_:
+                groups = [Group(number) for number in range(place.groups)]
+                clients = {each: await open_.enter_async_context(connect(url, tag=each.tag)) for each in groups}
+                return await work(Desk(clients))
 
         return asyncio.run(there())
 

@@ -22,7 +22,7 @@ from eventroute.queue import scripts
 from eventroute.queue.keys import Group, group_of
 from eventroute.queue.upkeep import Held, Standing, Upkeep
 from eventroute.queue.work import Load
-from eventroute.runtime.scripts import Argument, Caller, Script, told
+from eventroute.runtime.scripts import Argument, ClientCaller, Script, told
 from eventroute.runtime.tracing import parse_traceparent
 
 LOOK_MAX: Final = 20_000
@@ -74,7 +74,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost_usd: str = ""
     received_ms: int = 0
     since_ms: int = 0
-    """When it was replayed last."""
+    """When it was replayed last, or what it was held for was mended."""
     ended_ms: int = 0
     due_ms: int = 0
     """When it is, or became, ready to be tried."""
@@ -92,7 +92,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def moment_ms(self) -> int:
-        """What lists are sorted by: its end; before that its last replay, or its receipt."""
+        """What lists are sorted by: its end; before that when it began to wait anew, or its receipt."""
         return self.ended_ms if self.has_ended else max(self.since_ms, self.received_ms)
 
 
@@ -213,30 +213,29 @@ class _Source(NamedTuple):
 class Desk:
     """The calls. All raise `RedisAway` or `RedisForbids`."""
 
-    def __init__(self, redis: Redis, call: Caller, groups: Sequence[Group] = (Group(0),)) -> None:
-        """Take a client for what is only read, what calls scripts, and the groups of the installation."""
-        self._redis = redis
-        self._call = call
-        self._groups = groups
-        self._upkeep = Upkeep(redis, call)
+    def __init__(self, clients: Mapping[Group, Redis]) -> None:
+        """Take a client for each group of the installation: in a cluster, they are on different servers."""
+        self._clients = clients
+        self._calls = {group: ClientCaller(client) for group, client in clients.items()}
+        self._upkeep = {group: Upkeep(client, self._calls[group]) for group, client in clients.items()}
 
     async def now_ms(self) -> int:
         """Read Redis' clock, by which all times are."""
         try:
-            seconds, micros = await self._redis.time()
+            seconds, micros = await next(iter(self._clients.values())).time()
         except (RedisError, OSError) as error:
             raise told(error) from error
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def load(self) -> Load:
         """Count what is queued."""
-        loads = await asyncio.gather(*map(self._upkeep.load, self._groups))
+        loads = await asyncio.gather(*(upkeep.load(group) for group, upkeep in self._upkeep.items()))
         return Load(*map(sum, zip(*loads, strict=True)))
 
     async def situation(self) -> Situation:
         """Read what holds up routes, keys and models."""
-        held = await asyncio.gather(*map(self._upkeep.held, self._groups))
-        standing = await asyncio.gather(*map(self._upkeep.standing, self._groups))
+        held = await asyncio.gather(*(upkeep.held(group) for group, upkeep in self._upkeep.items()))
+        standing = await asyncio.gather(*(upkeep.standing(group) for group, upkeep in self._upkeep.items()))
         return Situation(
             {path: why for each in held for path, why in each.items()}, [one for each in standing for one in each]
         )
@@ -256,10 +255,10 @@ class Desk:
     async def show(self, delivery: DeliveryId) -> Found | None:
         """Read one delivery; None when nothing (more) is known of it."""
         try:
-            for group in self._groups:
-                fields: dict[bytes, bytes] = await self._redis.hgetall(group.delivery(delivery))
+            for group, client in self._clients.items():
+                fields: dict[bytes, bytes] = await client.hgetall(group.delivery(delivery))
                 if b"path" in fields:
-                    is_suspect = await self._redis.zscore(group.suspects, delivery) is not None
+                    is_suspect = await client.zscore(group.suspects, delivery) is not None
                     return _found(delivery, group, fields, is_suspect=is_suspect)
         except (RedisError, OSError) as error:
             raise told(error) from error
@@ -284,11 +283,11 @@ class Desk:
         self, script: Script, head: Sequence[Argument], deliveries: Iterable[DeliveryId]
     ) -> dict[DeliveryId, str]:
         told_of = dict.fromkeys(deliveries, "unknown")
-        for group in self._groups:
+        for group, call in self._calls.items():
             left = [name for name, said in told_of.items() if said == "unknown"]
             for start in range(0, len(left), CHUNK):
                 part = left[start : start + CHUNK]
-                said = await self._call(script, group.prefix, [*head, *part])
+                said = await call(script, group.prefix, [*head, *part])
                 told_of |= zip(part, (word.decode() for word in said), strict=True)
         return told_of
 
@@ -296,29 +295,32 @@ class Desk:
 
     async def _sources(self, wanted: Wanted) -> Sequence[_Source]:
         """Name the sets that may hold what is wanted, but for the empty ones."""
-        sources: list[_Source] = []
-        for group in self._groups:
+        of_groups = await asyncio.gather(*(self._sources_in(group, wanted) for group in self._clients))
+        return [source for sources in of_groups for source in sources]
+
+    async def _sources_in(self, group: Group, wanted: Wanted) -> Sequence[_Source]:
+        client = self._clients[group]
+        sources = [
+            _Source(group, group.running, State.RUNNING),
+            _Source(group, group.later, State.LATER),
+            _Source(group, group.suspects, State.SUSPECT),
+        ]
+        if wanted.has_state(State.HELD):
+            causes: list[bytes] = await client.hkeys(group.causes)
+            sources += [_Source(group, group.parked(cause.decode()), State.HELD) for cause in causes]
+        for path in await self._paths(group, wanted):
             sources += [
-                _Source(group, group.running, State.RUNNING),
-                _Source(group, group.later, State.LATER),
-                _Source(group, group.suspects, State.SUSPECT),
+                _Source(group, group.ready(path), State.READY),
+                _Source(group, group.dead(path), State.DEAD, by_end=True),
+                *(
+                    _Source(group, group.finished(kind, path), State.SETTLED, by_end=True)
+                    for kind in ("bodies", "answers", "records")
+                ),
             ]
-            if wanted.has_state(State.HELD):
-                causes: list[bytes] = await self._redis.hkeys(group.causes)
-                sources += [_Source(group, group.parked(cause.decode()), State.HELD) for cause in causes]
-            for path in await self._paths(group, wanted):
-                sources += [
-                    _Source(group, group.ready(path), State.READY),
-                    _Source(group, group.dead(path), State.DEAD, by_end=True),
-                    *(
-                        _Source(group, group.finished(kind, path), State.SETTLED, by_end=True)
-                        for kind in ("bodies", "answers", "records")
-                    ),
-                ]
         sources = [source for source in sources if wanted.has_state(source.state)]
         sizes: list[int] = []
         for start in range(0, len(sources), _COUNTED):
-            async with self._redis.pipeline(transaction=False) as pipe:
+            async with client.pipeline(transaction=False) as pipe:
                 for source in sources[start : start + _COUNTED]:
                     pipe.zcard(source.key)
                 sizes += await pipe.execute()
@@ -327,8 +329,8 @@ class Desk:
     async def _paths(self, group: Group, wanted: Wanted) -> Sequence[RoutePath]:
         if "/" in wanted.route:
             path = RoutePath(wanted.route)
-            return [path] if group_of(path, len(self._groups)) == group else []
-        return [path for path in await self._upkeep.routes(group) if wanted.has_route(path)]
+            return [path] if group_of(path, len(self._clients)) == group else []
+        return [path for path in await self._upkeep[group].routes(group) if wanted.has_route(path)]
 
     async def _search(self, source: _Source, wanted: Wanted, limit: int | None, turn: asyncio.Semaphore) -> Listing:
         """Look through one set until it has given enough, or is at its end."""
@@ -348,15 +350,15 @@ class Desk:
 
     async def _pages(self, source: _Source, wanted: Wanted) -> AsyncIterator[list[bytes]]:
         newest, oldest = (wanted.until_ms or "+inf", wanted.since_ms) if source.by_end else ("+inf", "-inf")
-        start = 0
-        while page := await self._redis.zrevrangebyscore(source.key, newest, oldest, start=start, num=_PAGE):
+        start, client = 0, self._clients[source.group]
+        while page := await client.zrevrangebyscore(source.key, newest, oldest, start=start, num=_PAGE):
             yield page
             start += len(page)
 
     async def _glance(self, source: _Source, names: Sequence[bytes]) -> Sequence[Line]:
         seen: list[Any] = []
         while len(seen) < len(names):
-            seen += await self._call(scripts.GLANCE, source.group.prefix, [*names[len(seen) :]])
+            seen += await self._calls[source.group](scripts.GLANCE, source.group.prefix, [*names[len(seen) :]])
         return [
             _line(DeliveryId(name.decode()), source.state, dict(zip(_GLANCED, fields, strict=False)))
             for name, fields in zip(names, seen, strict=True)
