@@ -100,16 +100,17 @@ def _receipt(line: Line, now_ms: int) -> str:
     what = f"`{line.event}`" if line.event else "an event without a name"
     sender = f" of {line.provider}" if line.provider else ""
     theirs = f" (its id there: {line.provider_id})" if line.provider_id else " (without an id of its own)"
-    whom = f", about {line.entity}," if line.entity else ""
+    whom = f", about {line.entity}" if line.entity else ""
     ago = span(now_ms - line.received_ms)
     return (
-        f"Delivery {line.id} is {what}{sender}{theirs}{whom} "
+        f"Delivery {line.id} is {what}{sender}{theirs}{whom}, "
         f"which route {line.route} received at {clock(line.received_ms)}, {ago} ago."
     )
 
 
 def _ready(line: Line, hold: Held | None, now_ms: int) -> Iterator[str]:
-    yield f"{_tried(line)}." if line.attempts or line.waits else "It was not tried yet."
+    is_new = not line.attempts and not line.waits
+    yield f"It was not tried {'since' if line.replays else 'yet'}." if is_new else f"{_tried(line)}."
     if hold:
         yield f"It waits for its route. {_hold(line, hold)}"
         return
