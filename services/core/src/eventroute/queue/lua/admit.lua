@@ -76,6 +76,9 @@ if rate > 0 then
   -- A batch larger than the bucket takes all of it: it could never be admitted otherwise.
   local cost = math.min(burst, #fresh)
   if tokens < cost then
+    if (tonumber(own[4]) or 0) > now then -- a failover set the clock back: count from here, or nothing is ever filled
+      redis.call('HSET', route(path), 'filled', now)
+    end
     return {'limited', math.ceil((cost - tokens) * 1000 / rate)}
   end
   filled = {'tokens', tokens - cost, 'filled', now}
@@ -98,10 +101,7 @@ for _, item in ipairs(fresh) do
     redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', key, 'body'))
     redis.call('PERSIST', key)
     redis.call('HDEL', key, 'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'due', 'stage')
-    redis.call('HSET', key, 'since', now)
-    if redis.call('HEXISTS', key, 'answer') == 1 then
-      redis.call('HSET', key, 'saved', now) -- the sinks' deadline counts anew too
-    end
+    redis.call('HSET', key, 'since', now, 'saved', now) -- both deadlines count anew; it may not look for an answer
   end
   redis.call('HSET', key, 'body', item.body, 'path', path, 'seq', seq, 'at', now, unpack(trace))
   if item.reason == '' then
