@@ -268,6 +268,7 @@ READABLE = {
     "worker": CONTENTS.keys() - {"answers in a stream", "the receivers' table"},
     "operator": {"what is wrong with keys", "the receivers' table", "the workers' table"},
     "reader": {"answers in a stream"},
+    "desk": CONTENTS.keys() - {"a history", "answers in a stream", "the receivers' table", "the workers' table"},
 }
 
 
