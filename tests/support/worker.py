@@ -45,7 +45,7 @@ async def running(  # noqa: PLR0913  each test names the one thing that it varie
         begun=begun,
         grace_s=grace_s,
         lease_s=lease_s,
-        groups=groups,
+        waiting_at=dict.fromkeys(groups, redis),
         signals=False,
     )
     task = asyncio.create_task(worker.async_run())
