@@ -40,8 +40,8 @@ class Stack:
     name: str
     receiver: Callable[[Site], Command]
     worker: Callable[[Site, Job], Command] | None = None
-    queue: str | None = None
-    """Redis key of the jobs that are not done; None where nothing is queued."""
+    queue: Callable[[Redis], Awaitable[int]] | None = None
+    """Counts the jobs that are not done; None where nothing is queued."""
     prepare: Callable[[Site], Awaitable[None]] | None = None
     """What the stack needs in Redis before it starts."""
     poll_s: float = 0.0
@@ -53,8 +53,7 @@ class Stack:
 async def queued(stack: Stack, redis: Redis) -> int:
     """Count the jobs of a stack that are not done."""
     assert stack.queue is not None
-    kind = await redis.type(stack.queue)
-    return int(await (redis.llen(stack.queue) if kind == b"list" else redis.zcard(stack.queue)))
+    return await stack.queue(redis)
 
 
 @asynccontextmanager
@@ -121,6 +120,14 @@ def _arq_worker(*options: str) -> Callable[[Site, Job], Command]:
     return command
 
 
+async def _rq_queued(redis: Redis) -> int:
+    return int(await redis.llen("rq:queue:default"))
+
+
+async def _arq_queued(redis: Redis) -> int:
+    return int(await redis.zcard("arq:queue"))
+
+
 def _eventroute_worker(site: Site, job: Job) -> Command:
     return eventroute.worker(site, job, slots=SLOTS)
 
@@ -129,14 +136,14 @@ FASTAPI_RQ: Final = Stack(
     name="FastAPI + RQ",
     receiver=_uvicorn("fastapi_rq"),
     worker=_rq_worker,
-    queue="rq:queue:default",
+    queue=_rq_queued,
     is_slow=True,
 )
 LITESTAR_ARQ: Final = Stack(
     name="Litestar + arq",
     receiver=_uvicorn("litestar_arq"),
     worker=_arq_worker(),
-    queue="arq:queue",
+    queue=_arq_queued,
     poll_s=0.5,
     is_slow=True,
 )
@@ -144,7 +151,7 @@ LITESTAR_ARQ_TUNED: Final = Stack(
     name="Litestar + arq, tuned",
     receiver=_uvicorn("litestar_arq"),
     worker=_arq_worker("tuned"),
-    queue="arq:queue",
+    queue=_arq_queued,
     poll_s=0.01,
     is_slow=True,
 )
@@ -152,11 +159,11 @@ EVENTROUTE: Final = Stack(
     name="EventRoute",
     receiver=eventroute.receiver,
     worker=_eventroute_worker,
-    queue=eventroute.QUEUE,
+    queue=eventroute.queued,
     prepare=eventroute.publish_route,
 )
 BARE_DURABLE: Final = Stack(
-    name="bare ASGI + EventRoute's script and spans", receiver=_bare_durable, queue=eventroute.QUEUE
+    name="bare ASGI + EventRoute's script and spans", receiver=_bare_durable, queue=eventroute.queued
 )
 BARE_ASGI: Final = Stack(name="bare ASGI, no Redis", receiver=_uvicorn("bare_asgi"))
 CONSTANT: Final = Stack(name="load generator's ceiling", receiver=_constant)

@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 from bench.deliveries import SECRET
 from bench.processes import free_port, python
 from bench.site import Command, Job, Site
-from eventroute import keys
 from eventroute.ids import RouteUid, route_path
+from eventroute.queue import Group
 from eventroute.route_table import (
     RECEIVER,
     WORKER,
@@ -16,6 +16,7 @@ from eventroute.route_table import (
     ModelCall,
     PromptRule,
     ReceiverRoute,
+    RetentionRule,
     RetryRule,
     WorkerRoute,
 )
@@ -24,19 +25,19 @@ from eventroute.schemes import SCHEMES
 from eventroute.sealed import SealKey, new_key_text
 from eventroute.secret import Secret
 
-QUEUE: Final = keys.QUEUE
+GROUP: Final = Group(0)
+UID: Final = RouteUid("0b0c7c1e-6f5a-4f0e-9b1a-5d1c2b3a4f5e")
+ROUTE: Final = route_path("bench", "github")
 
 _TABLE_KEY: Final = new_key_text()
-_UID: Final = RouteUid("0b0c7c1e-6f5a-4f0e-9b1a-5d1c2b3a4f5e")
-_ROUTE: Final = route_path("bench", "github")
 _TRACED: Final = "0.1"  # of all requests
 
 
 async def publish_route(site: Site) -> None:
     """Put the route into both tables, as the operator does."""
     receiver_route = ReceiverRoute(
-        uid=_UID,
-        path=_ROUTE,
+        uid=UID,
+        path=ROUTE,
         generation=1,
         scheme=SCHEMES["github"],
         secrets=(Secret(SECRET.encode()),),
@@ -56,21 +57,27 @@ async def publish_route(site: Site) -> None:
         user=None,
     )
     worker_route = WorkerRoute(
-        uid=_UID,
-        path=_ROUTE,
+        uid=UID,
+        path=ROUTE,
         generation=1,
         provider="github",
         prompts=(prompt,),
         entity=None,
         history=None,
         retry=RetryRule(attempts=8, deadline_s=86_400),
-        sinks=(LogSink(),),
+        retention=RetentionRule(),
+        sinks=(LogSink(name="log"),),
         api_key=None,
     )
     key = SealKey.from_text(_TABLE_KEY)
     async with Redis.from_url(site.redis_url) as redis:
-        await publish(redis, RECEIVER, {_ROUTE: receiver_route}, key)
-        await publish(redis, WORKER, {_ROUTE: worker_route}, key)
+        await publish(redis, RECEIVER, {ROUTE: receiver_route}, key)
+        await publish(redis, WORKER, {ROUTE: worker_route}, key)
+
+
+async def queued(redis: Redis) -> int:
+    """Count the deliveries that have not ended."""
+    return int(await redis.hget(GROUP.usage, "depth") or 0)
 
 
 def receiver(site: Site) -> Command:
@@ -94,6 +101,7 @@ def worker(site: Site, job: Job, *, slots: int) -> Command:
         "EVENTROUTE_WORKER_ANTHROPIC_API_KEY": "sk-ant-bench",
         "EVENTROUTE_WORKER_ANTHROPIC_BASE_URL": site.claude_url,
         "EVENTROUTE_WORKER_MAX_JOBS": str(slots),
+        "EVENTROUTE_WORKER_CONCURRENT_CALLS": str(slots),
         "EVENTROUTE_WORKER_PROBE_PORT": str(free_port()),
         **traced(site),
         **site.environ,
