@@ -14,7 +14,7 @@ Ordinary bodies pay nothing for it: a text is mended only once it has been refus
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -51,18 +51,17 @@ class Unparsable(NamedTuple):
     reason: str
 
 
-class OpenedJson(NamedTuple):
-    """JSON that is valid as a whole."""
+class Json(NamedTuple, Generic[_T]):
+    """JSON that is valid as a whole, and as much of it as was asked for."""
 
-    value: Opened
+    value: _T
     text: bytes
     """As received, or mended."""
 
 
-def open_json(body: bytes) -> OpenedJson | Unparsable:
+def open_json(body: bytes) -> Json[Opened] | Unparsable:
     """Check JSON as a whole, and open its first level."""
-    found = _read(body, _open)
-    return found if isinstance(found, Unparsable) else OpenedJson(*found)
+    return _read(body, _open)
 
 
 def open_part(part: bytes | msgspec.Raw) -> Opened:
@@ -76,10 +75,10 @@ def open_part(part: bytes | msgspec.Raw) -> Opened:
 def read_json(body: bytes) -> Any | Unparsable:
     """Decode JSON as a whole."""
     found = _read(body, _decode)
-    return found if isinstance(found, Unparsable) else found[0]
+    return found if isinstance(found, Unparsable) else found.value
 
 
-def _read(body: bytes, decode: Callable[[bytes], _T]) -> tuple[_T, bytes] | Unparsable:
+def _read(body: bytes, decode: Callable[[bytes], _T]) -> Json[_T] | Unparsable:
     try:
         try:
             str(body, "utf-8")  # what is not opened is checked for everything else
@@ -93,7 +92,7 @@ def _read(body: bytes, decode: Callable[[bytes], _T]) -> tuple[_T, bytes] | Unpa
         return Unparsable("JSON nested too deeply")
     except ValueError:
         return Unparsable("not valid JSON")
-    return Unparsable("JSON nested too deeply") if _is_deep(body) else (value, body)
+    return Unparsable("JSON nested too deeply") if _is_deep(body) else Json(value, body)
 
 
 def _mended(body: bytes) -> bytes:
@@ -120,7 +119,7 @@ def _bounded(token: re.Match[bytes]) -> bytes:
 def _is_deep(body: bytes) -> bool:
     """Tell whether valid JSON has more levels than allowed.
 
-    First all brackets are counted, which is enough for nearly every body: 0.5 us for 2 kB, 1 us for each kB otherwise.
+    First all brackets are counted, which is enough for nearly every body: 0.3 us for each kB, and up to 4 us otherwise.
     """
     if len(body) <= 2 * MAX_DEPTH or len(body.translate(None, _NO_OPENING)) <= MAX_DEPTH:
         return False

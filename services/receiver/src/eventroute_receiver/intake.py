@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from eventroute.delivery import Delivery
-from eventroute.expression import EvaluationError, Truth
+from eventroute.expression import EvaluationError, Expression, Truth
 from eventroute.ids import Claim, claim_id, new_delivery_id
 from eventroute.outcome import DeadReason
 from eventroute.queue import Candidate
@@ -17,8 +17,6 @@ _PROVIDER_ID_CHARS: Final = 200
 
 MAX_UNREADABLE_BYTES: Final = 65_536
 """Of a body that nobody can read, to see what it was; quoted it may be four times as long."""
-
-_PASSED: Final = Truth(holds=True)
 
 
 class Judged(NamedTuple):
@@ -48,10 +46,13 @@ class Intake:
 
     def judge(self, events: Sequence[Event]) -> Judged:
         """Ask the route's filter. An event that lacks a field which it names is not wanted; no other error says so."""
+        wanted = self._hook.filter
+        if wanted is None:
+            return Judged([self._candidate(event) for event in events], 0, "")
         kept: list[Candidate] = []
         reason = ""
         for event in events:
-            holds, error = self._test(event)
+            holds, error = self._test(wanted, event)
             reason = reason or error or ""
             if holds:
                 kept.append(self._candidate(event))
@@ -68,9 +69,7 @@ class Intake:
         lifetime_s = self._hook.route.scheme.dedup_ttl_s
         return Candidate(delivery, [Claim(claim, lifetime_s)], dead=(DeadReason.UNPARSABLE, why))
 
-    def _test(self, event: Event) -> Truth:
-        if self._hook.filter is None:
-            return _PASSED
+    def _test(self, wanted: Expression, event: Event) -> Truth:
         namespace, _, name = self._hook.route.path.partition("/")
         variables: dict[str, Any] = {
             "payload": event.value,
@@ -78,7 +77,7 @@ class Intake:
             "headers": self._headers,
             "route": {"namespace": namespace, "name": name},
         }
-        return self._hook.filter.test(variables)
+        return wanted.test(variables)
 
     def _candidate(self, event: Event) -> Candidate:
         uid = self._hook.route.uid

@@ -20,6 +20,7 @@ from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute.secret import Secret
+from eventroute_worker import redis_spans
 from eventroute_worker.claude import Claude
 from eventroute_worker.history import History
 from eventroute_worker.keeper import Keeper
@@ -54,8 +55,10 @@ async def serve(settings: WorkerSettings) -> None:
             key_file=settings.file("anthropic_api_key"),
         ) as claude,
     ):
-        shared = LinkedRedis(link)
-        work, upkeep = Work(ClientCaller(shared)), Upkeep(shared, ClientCaller(shared))
+        quiet, told = LinkedRedis(link), LinkedRedis(link)
+        if settings.redis_spans:
+            redis_spans.instrument(told)
+        work, upkeep = Work(ClientCaller(told), looking=ClientCaller(quiet)), Upkeep(quiet, ClientCaller(quiet))
         routes = RouteTable(redis, WORKER, table_key, process_id=uuid.uuid4().hex, prepare=prompt.prepare)
         troubles, tally = Troubles(), Tally()
         runner = Runner(
@@ -63,7 +66,7 @@ async def serve(settings: WorkerSettings) -> None:
             holds=upkeep,
             routes=routes,
             claude=claude,
-            history=History(shared, work),
+            history=History(told, work),
             sinks=Sinks(work),
             troubles=troubles,
             retention=settings.retention,

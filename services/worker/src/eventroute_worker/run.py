@@ -170,6 +170,7 @@ class Runner:
                 end = replace(end, trace_id=tracing.trace_id(span))
             _describe(span, end)
             _log.info("attempt_ended", delivery=attempt.delivery, **_named(end))
+        tracing.stay_under(span)  # the queue writes the end in this task
         return end
 
     async def _run(self, attempt: Attempt, span: Span) -> Settled:

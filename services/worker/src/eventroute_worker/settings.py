@@ -42,6 +42,8 @@ class WorkerSettings(Settings):
     """Port for probes and metrics; 0 = any."""
     prices_path: Path | None = None
     """An installation's own prices, over the built-in ones: a file of the form of `prices.json`."""
+    redis_spans: bool = True
+    """Show what a run reads and writes in Redis in its trace, where traces are exported; values are never shown."""
     propagate_trace: bool = False
     """Send `traceparent` to Claude: the trace id then leaves the installation."""
 

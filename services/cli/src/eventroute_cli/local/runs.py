@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from eventroute.queue.keys import Group
 from eventroute.ids import DeliveryId
+from eventroute.queue.keys import Group
 from eventroute.runtime.tracing import parse_traceparent
 from eventroute_worker.answer import Answer, decode_answer
 

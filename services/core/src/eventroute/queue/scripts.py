@@ -4,9 +4,14 @@ from typing import Final
 
 from eventroute.runtime.scripts import Script
 
+NAMES: Final[dict[str, str]] = {}
+"""Digest → name, to be told in traces."""
+
 
 def _script(name: str) -> Script:
-    return Script(__package__ or "", name, shared="lib")
+    script = Script(__package__ or "", name, shared="lib")
+    NAMES[script.sha] = name
+    return script
 
 
 ADMIT: Final = _script("admit")

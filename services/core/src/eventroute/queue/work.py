@@ -147,9 +147,10 @@ class Load(NamedTuple):
 class Work:
     """A worker's calls. All raise `RedisAway` or `RedisForbids`, and those about a lease `LeaseLost`."""
 
-    def __init__(self, call: Caller) -> None:
-        """Take what calls scripts."""
+    def __init__(self, call: Caller, *, looking: Caller | None = None) -> None:
+        """Take what calls scripts, and what does so where no single delivery is meant; None = the same."""
         self._call = call
+        self._look = looking or call
 
     async def lease(
         self, group: Group, *, worker: str, lease_ms: int, wanted: int, busy: int, crowded: Iterable[RoutePath] = ()
@@ -161,7 +162,7 @@ class Work:
         crowded  routes that are to get no more of the worker's slots
         """
         args: list[Argument] = [worker, lease_ms, wanted, busy, *crowded]
-        now, following, word, *found = await self._call(scripts.LEASE, group.prefix, args)
+        now, following, word, *found = await self._look(scripts.LEASE, group.prefix, args)
         leases = [
             Lease(
                 DeliveryId(name.decode()),
@@ -237,7 +238,7 @@ class Work:
         args: list[Argument] = [lease_ms]
         for lease in leases:
             args += (lease.delivery, lease.fence)
-        return [DeliveryId(name.decode()) for name in await self._call(scripts.RENEW, group.prefix, args)]
+        return [DeliveryId(name.decode()) for name in await self._look(scripts.RENEW, group.prefix, args)]
 
     async def _fenced(self, script: Any, lease: Lease, *args: Argument) -> None:
         if not await self._call(script, lease.group.prefix, [lease.delivery, lease.fence, *args]):

@@ -54,8 +54,15 @@ class RedisLink:
 
     def __init__(self, url: str) -> None:
         """Take a URL as `eventroute.runtime.redis_url` describes it, refused when it is wrong; `run` connects."""
-        parsed = parse_redis_url(url)
-        self._ordinary, self._large = _Line(parsed), _Line(parsed)
+        self._url = parse_redis_url(url)
+        self._ordinary, self._large = _Line(self._url), _Line(self._url)
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Say where Redis is, as redis-py names it, for people to read."""
+        url = self._url
+        address = {"unix_socket_path": url.socket} if url.socket else url.addresses[0]._asdict()
+        return {**address, "db": url.database}
 
     @property
     def is_up(self) -> bool:
@@ -113,7 +120,7 @@ class LinkedRedis(redis.asyncio.Redis):  # type: ignore[misc] # redis-py's types
 
     def __init__(self, link: RedisLink) -> None:
         """Take a link, which somebody else runs."""
-        super().__init__()
+        super().__init__(**link.where)  # never connects; spans tell of it
         self._link = link
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
