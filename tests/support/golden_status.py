@@ -16,6 +16,7 @@ from eventroute.runtime.stats import LastDelivery, RouteStats
 from eventroute_operator.cluster import Kind
 from eventroute_operator.fleet import Fleet, Published, Serving
 from eventroute_operator.judge import Judged, judge
+from eventroute_operator.obstacles import Obstacle
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
 from support.cluster_objects import TRIAGE, cluster_with, config_map_body, route_body, secret_body
@@ -49,6 +50,7 @@ def status(of: Judged | None = None, *, before: Mapping[str, Any] | None = None,
         "fleet": SERVED,
         "scaling": Scaling(),
         "stats": NO_STATS,
+        "obstacles": {},
         "hooks_url": None,
         "now": NOW,
         **facts,
@@ -82,6 +84,11 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "no-workers": lambda: status(fleet=Fleet(Serving(7), Serving())),
     "unreadable": lambda: status(fleet=Fleet(Serving(7, frozenset({RoutePath("team-a/triage")})), Serving(7))),
     "redis-away": lambda: status(fleet=SERVED._replace(is_away=True), before=_earlier()),
+    "key-refused": lambda: status(
+        obstacles={RoutePath("team-a/triage"): Obstacle(StatusReason.KEY_REFUSED, "Claude's API refuses the key: 401")},
+        before=_earlier(),
+    ),
+    "obstacles-not-read": lambda: status(obstacles=None, before=_earlier()),
     "keda-missing": lambda: status(scaling=Scaling(StatusReason.KEDA_NOT_INSTALLED)),
     "autoscaler-not-ready": lambda: status(
         scaling=Scaling(StatusReason.AUTOSCALER_NOT_READY, "ScaledObject eventroute/worker is not ready")

@@ -50,4 +50,3 @@ async def state(redis: Redis, delivery: DeliveryId) -> str:
     if not await redis.exists(GROUP.delivery(delivery)):
         return "gone"
     return str((await fields(redis, delivery)).get("state", "ready"))
-

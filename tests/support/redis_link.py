@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import hiredis
+from eventroute_receiver.link import RedisLink
 
 from eventroute_cli.local.processes import free_port
-from eventroute_receiver.link import RedisLink
 
 Reply = Callable[[list[bytes]], bytes]
 """What a server answers to a command, as bytes of the protocol."""

@@ -114,6 +114,7 @@ class FakeRoutes:
         self.refreshed = 0
         self.after_refresh: Iterable[WorkerRoute] | None = None
         self.broken: set[RoutePath] = set()
+        self.deleted: dict[RoutePath, int] = {}
         self._plans = {route.path: prepare(route) for route in routes}
 
     def get(self, path: RoutePath) -> Plan | None:
@@ -121,6 +122,9 @@ class FakeRoutes:
 
     def is_broken(self, path: RoutePath) -> bool:
         return path in self.broken
+
+    def deleted_since(self, path: RoutePath) -> int | None:
+        return self.deleted.get(path)
 
     async def refresh(self) -> None:
         self.refreshed += 1

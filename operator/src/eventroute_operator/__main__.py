@@ -71,6 +71,7 @@ async def serve(settings: OperatorSettings) -> None:
             writer=writer,
             hooks_url=settings.hooks_url,
             status_interval_s=settings.status_interval_s,
+            groups=settings.groups,
         )
         resync = Resync(cluster, reconciler, api, settings)
         watches = Watches(lambda: call_soon(resync.soon))

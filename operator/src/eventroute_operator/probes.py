@@ -31,7 +31,7 @@ def build_probes(reconciler: Reconciler, watches: Watches) -> web.Application:
     async def exposition(_: web.Request) -> web.Response:
         for kind in Kind:
             metrics.WATCH_AGE.labels(kind).set(watches.age(kind))
-        return web.Response(body=exposed.exposition(), headers={"content-type": exposed.CONTENT_TYPE})
+        return web.Response(body=await exposed.exposition(), headers={"content-type": exposed.CONTENT_TYPE})
 
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", exposition)])

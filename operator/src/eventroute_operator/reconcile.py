@@ -8,7 +8,7 @@ one with most routes deleted.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -20,7 +20,9 @@ from eventroute.crd.objects import ObjectKey
 from eventroute.crd.status import ConditionType, StatusReason
 from eventroute.errors import EventRouteError
 from eventroute.ids import RoutePath, RouteUid, route_path
+from eventroute.queue import Group, Upkeep
 from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
+from eventroute.runtime.scripts import ClientCaller, RedisAway, RedisForbids
 from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tables import heartbeats
 from eventroute_operator import metrics
@@ -28,6 +30,7 @@ from eventroute_operator.api import Api
 from eventroute_operator.cluster import Cluster, Reference, RouteObject
 from eventroute_operator.fleet import REDIS_AWAY_S, Fleet, Published, programming
 from eventroute_operator.judge import Judged, judge
+from eventroute_operator.obstacles import Obstacle, read_obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
 from eventroute_operator.tables import Tables
@@ -54,6 +57,7 @@ class _Told(NamedTuple):
     reason: StatusReason | None
     scaling: Scaling
     stats: RouteStats | None
+    obstacle: Obstacle | None
     observed: Status
 
 
@@ -70,6 +74,7 @@ class Reconciler:
         writer: StatusWriter,
         hooks_url: str | None,
         status_interval_s: float,
+        groups: int = 1,
     ) -> None:
         """Take the collaborators; `run` does the work once `synced` is set."""
         self.synced = asyncio.Event()
@@ -97,6 +102,9 @@ class Reconciler:
         self._look_s = _IDLE_S
         self._stats: dict[str, RouteStats] = {}
         self._stats_due = 0.0
+        self._upkeep = Upkeep(redis, ClientCaller(redis))
+        self._groups = [Group(number) for number in range(groups)]
+        self._obstacles: Mapping[RoutePath, Obstacle] | None = None
 
     def resync(self) -> None:
         """Publish, and compare every status, as if nothing were known of either."""
@@ -224,7 +232,8 @@ class Reconciler:
         try:
             receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
             self._must_publish = not await self._tables.are_current()
-        except (RedisError, OSError) as error:
+            self._obstacles = await read_obstacles(self._upkeep, self._groups)
+        except (RedisError, OSError, RedisAway, RedisForbids) as error:
             if self._away_since is None:
                 _log.warning("redis_away", error=str(error))
             self._lost()
@@ -273,7 +282,8 @@ class Reconciler:
             reason, published = self._progress(judged)
             is_settled &= reason is not StatusReason.PROPAGATING
             is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
-            told = _Told(judged, published, reason, self.scaling, self._stats.get(current.uid), current.status)
+            stats, obstacle = self._stats.get(current.uid), (self._obstacles or {}).get(route_path(*key))
+            told = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
             if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != told:
                 self._write(current, told)
                 self._told[key] = told
@@ -296,6 +306,7 @@ class Reconciler:
             fleet=self._fleet,
             scaling=told.scaling,
             stats=told.stats,
+            obstacles=self._obstacles,
             hooks_url=self._hooks_url,
             now=datetime.now(UTC),
         )

@@ -37,6 +37,8 @@ class OperatorSettings(Settings):
     """Seals the receivers' route table: base64 of 32 bytes."""
     worker_table_key: SecretStr
     """Seals the workers' route table: base64 of 32 bytes, another one."""
+    groups: int = Field(default=1, ge=1, le=1024)
+    """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
     namespaces: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     """Whose EventRoutes, Secrets and ConfigMaps are watched, with commas between them; empty = all namespaces."""
     secret_labels: Annotated[dict[str, str], BeforeValidator(_labels)] = Field(default_factory=dict)

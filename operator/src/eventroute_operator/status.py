@@ -24,11 +24,12 @@ from eventroute.crd.status import (
     StatusCondition,
     StatusReason,
 )
-from eventroute.ids import route_path
+from eventroute.ids import RoutePath, route_path
 from eventroute.outcome import Receipt, RunOutcome
 from eventroute.runtime.stats import RouteStats
 from eventroute_operator.fleet import Fleet, Published, programming, receivers_have, workers_have
 from eventroute_operator.judge import Judged
+from eventroute_operator.obstacles import Obstacle
 from eventroute_operator.scaling import Scaling
 
 _READY_NEEDS: Final = (
@@ -61,6 +62,8 @@ class Facts:
     scaling: Scaling
     stats: RouteStats | None
     """None = not read yet."""
+    obstacles: Mapping[RoutePath, Obstacle] | None
+    """Of all routes; None = not read yet."""
     hooks_url: str | None
     now: datetime
 
@@ -126,6 +129,8 @@ def _conditions(facts: Facts, old: EventRouteStatus) -> Iterator[StatusCondition
     for kind in (ConditionType.ACCEPTED, ConditionType.SECRETS_RESOLVED, ConditionType.PROMPTS_VALID):
         yield add(kind, *_judgement(facts.judged, kind))
     yield add(ConditionType.PROGRAMMED, *_programming(facts))
+    if working := _working(facts, before):
+        yield add(ConditionType.WORKING, *working)
     yield add(ConditionType.SCALING_READY, *_of_reason(facts.scaling.reason, facts.scaling.message))
     failed = next((now[kind] for kind in _READY_NEEDS if now[kind].status != "True"), None)
     if failed:
@@ -157,10 +162,21 @@ def _programming(facts: Facts) -> tuple[_Status, str, str]:
     return _of_reason(programming(route_path(*judged.route.key), facts.published, facts.fleet))
 
 
+def _working(facts: Facts, before: Mapping[str, StatusCondition]) -> tuple[_Status, str, str] | None:
+    if facts.obstacles is None:
+        return _as_before(before, ConditionType.WORKING)
+    obstacle = facts.obstacles.get(route_path(*facts.judged.route.key))
+    return _of_reason(obstacle.reason, obstacle.message) if obstacle else _of_reason(StatusReason.WORKING)
+
+
+def _as_before(before: Mapping[str, StatusCondition], kind: ConditionType) -> tuple[_Status, str, str] | None:
+    kept = before.get(kind)
+    return (kept.status, kept.reason, kept.message) if kept else None
+
+
 def _last_delivery_succeeded(facts: Facts, before: Mapping[str, StatusCondition]) -> tuple[_Status, str, str] | None:
     if facts.stats is None:
-        kept = before.get(ConditionType.LAST_DELIVERY_SUCCEEDED)
-        return (kept.status, kept.reason, kept.message) if kept else None
+        return _as_before(before, ConditionType.LAST_DELIVERY_SUCCEEDED)
     if facts.stats.last is None:
         return None
     reason = facts.stats.last.outcome.capitalize()
@@ -219,7 +235,7 @@ def _counts(stats: RouteStats) -> CountsStatus | None:
         return None
     receipts, runs = stats.receipts, stats.runs
     return CountsStatus(
-        accepted=receipts.get(Receipt.QUEUED, 0),
+        accepted=receipts.get(Receipt.QUEUED, 0) + receipts.get(Receipt.REDELIVERED, 0),
         duplicate=receipts.get(Receipt.DUPLICATE, 0),
         filtered=receipts.get(Receipt.FILTERED, 0) + receipts.get(Receipt.SUSPENDED, 0),
         refused=sum(receipts.get(receipt, 0) for receipt in _REFUSED),

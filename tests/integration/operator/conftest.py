@@ -10,8 +10,10 @@ from redis.asyncio import Redis
 from eventroute import keys
 from eventroute.crd.objects import ObjectKey
 from eventroute.errors import RetryLater
+from eventroute.ids import RoutePath
 from eventroute.route_table import RECEIVER, Plane
 from eventroute.runtime.background import running
+from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_operator.api import Api, Forbidden
 from eventroute_operator.cluster import Cluster, Kind, Reference
@@ -89,8 +91,12 @@ class Control:
         self.resync = Resync(self.cluster, self.reconciler, self.api, settings)
 
     async def published(self, plane: Plane[Any] = RECEIVER) -> set[str]:
-        """Name the routes of a table; `@version` stands for the table itself."""
-        return {name.decode() for name in await self.redis.hkeys(keys.table(plane.name))}
+        """Name the routes of a table but those that were deleted; `@version` stands for the table itself."""
+        key = self.receiver_key if plane is RECEIVER else self.worker_key
+        table: RouteTable[Any] = RouteTable(self.redis, plane, key, process_id="", prepare=lambda route: route)
+        await table.refresh()
+        names = [name.decode() for name in await self.redis.hkeys(keys.table(plane.name))]
+        return {name for name in names if table.deleted_since(RoutePath(name)) is None}
 
     def reasons(self) -> dict[str, str]:
         """Tell what each route's status says of Ready, as last written."""

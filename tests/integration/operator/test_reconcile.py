@@ -160,6 +160,22 @@ async def test_a_route_without_its_secret_is_withheld_until_it_is_deleted(contro
         await until(lambda: _equal(control, {VERSION, "team-a/other"}))
 
 
+async def test_a_deleted_routes_name_is_held_in_both_tables_until_it_is_made_anew(control: Control) -> None:
+    routes = control.api.objects[Kind.ROUTE]
+    routes.append(route_body())
+    control.api.objects[Kind.SECRET].append(secret_body())
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        deleted = routes.pop()
+        control.cluster.forget(Kind.ROUTE, deleted)
+        await until(lambda: _equal(control, {VERSION}))
+        for plane in (RECEIVER, WORKER):
+            assert await _served(control, plane, "triage") == set()  # and not denied
+        routes.append({**deleted, "metadata": {**deleted["metadata"], "resourceVersion": "9"}})
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        assert await _served(control, RECEIVER, "triage") == {"triage"}
+
+
 async def test_a_route_is_programmed_once_every_process_has_it(control: Control, redis: Redis) -> None:
     control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
     await serve(redis, 1)

@@ -1,24 +1,15 @@
 """When Redis may take no more memory, a delivery is refused as a whole: nothing half-written, nothing acknowledged."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from redis.asyncio import Redis
 
+from eventroute.route_table import RECEIVER
+from eventroute.runtime.tables import heartbeats
+from support.full_redis import no_memory
 from support.probes import probing
 from support.receipts import receipts
 from support.receiving import Receiving, opened, receiving, signed
 from support.sample_routes import receiver_route
-
-
-@asynccontextmanager
-async def no_memory(redis: Redis) -> AsyncIterator[None]:
-    await redis.config_set("maxmemory", 1)
-    try:
-        yield
-    finally:
-        await redis.config_set("maxmemory", 0)
+from support.waiting import until
 
 
 async def test_a_delivery_is_refused_whole_and_admitted_when_there_is_memory_again(receiver: Receiving) -> None:
@@ -49,9 +40,13 @@ async def test_the_queue_can_still_be_counted(receiver: Receiving) -> None:
         assert (await probes.get("/load")).json() == {"load": 1, "deferred": 0}
 
 
-async def test_a_receiver_that_started_meanwhile_follows_its_table_afterwards(valkey_url: str, redis: Redis) -> None:
+async def test_a_receiver_that_starts_meanwhile_follows_its_table_and_says_so(valkey_url: str, redis: Redis) -> None:
     async with no_memory(redis), receiving(valkey_url, redis) as receiver:
-        await asyncio.sleep(0.1)  # it has tried, in vain, to say which table it serves
-        await redis.config_set("maxmemory", 0)
-        await receiver.serve(receiver_route())
+        await receiver.serve(receiver_route(suspend=True))
         assert (await receiver.post(opened())).status_code == 200
+        version = receiver.receiver.table.version
+
+        async def is_told() -> bool:
+            return [beat.version for beat in await heartbeats(redis, RECEIVER)] == [version]
+
+        await until(is_told)

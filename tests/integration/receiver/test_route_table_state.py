@@ -56,10 +56,28 @@ async def test_a_broken_route_is_served_once_it_is_mended(receiver: Receiving) -
     assert (await receiver.post(opened())).status_code == 200
 
 
-async def test_a_deleted_route_is_unknown_at_once(receiver: Receiving) -> None:
+async def test_a_deleted_route_takes_nothing_at_once_and_is_denied_only_when_its_name_is_free(
+    receiver: Receiving,
+) -> None:
     await receiver.serve(receiver_route(), receiver_route(name="doomed"))
     await receiver.serve(receiver_route())
+    before = receipts()
+    answer = await receiver.post(opened(), name="doomed")
+    assert (answer.status_code, answer.content, answer.headers["retry-after"]) == (503, b"", "5")
+    assert receipts() - before == {("", "unavailable", "broken_route"): 1}
+    version = await publish(
+        receiver.redis, RECEIVER, {receiver_route().path: receiver_route()}, receiver.key, name_held_s=0
+    )
+    await until(lambda: receiver.receiver.table.version == version)
     assert (await receiver.post(opened(), name="doomed")).status_code == 404
+
+
+async def test_a_route_made_anew_serves_at_once(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route())
+    await receiver.serve()
+    assert (await receiver.post(opened())).status_code == 503
+    await receiver.serve(receiver_route(uid="uid-of-the-second-life"))
+    assert (await receiver.post(opened())).json()["status"] == "queued"
 
 
 async def test_a_changed_secret_counts_from_the_next_request(receiver: Receiving) -> None:

@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import RedisError
 
 from eventroute import keys
 from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import Receipt, RunOutcome
 from eventroute.runtime.redis import connect
 from eventroute.runtime.stats import LastDelivery, RouteStats, Tally, read_stats, writing
+from support.full_redis import no_memory
 from support.own_valkey import own_valkey
-from support.valkey import valkey_server
 
 TRIAGE, REVIEW = RouteUid("uid-triage"), RouteUid("uid-review")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -110,20 +110,22 @@ async def test_an_outage_loses_nothing(tmp_path_factory: pytest.TempPathFactory)
     assert stats.last.delivery == "d-2"
 
 
-async def test_what_a_full_redis_refuses_is_written_when_there_is_room(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    with valkey_server(tmp_path_factory.mktemp("valkey")) as url:
-        redis = connect(url)
-        tally = _accepted(1, time_ms=LATER_MS)
-        await redis.config_set("maxmemory", 1)
-        with pytest.raises(OutOfMemoryError):
-            await tally.flush(redis)
-        assert await _stats(redis) == NOTHING
-        await redis.config_set("maxmemory", 0)
+async def test_a_full_redis_takes_them_too(redis: Redis) -> None:
+    async with no_memory(redis):
+        await _accepted(1, time_ms=LATER_MS).flush(redis)
+    assert (await _stats(redis)).receipts == {"queued": 1}
+
+
+async def test_what_was_refused_for_one_route_is_written_later_and_the_others_are_written(redis: Redis) -> None:
+    tally = _accepted(1, time_ms=LATER_MS)
+    tally.add_receipt(REVIEW, Receipt.FILTERED)
+    await redis.set(keys.stats(TRIAGE), "of another kind")
+    with pytest.raises(RedisError):
         await tally.flush(redis)
-        assert (await _stats(redis)).receipts == {"queued": 1}
-        await redis.aclose()
+    assert (await _stats(redis, REVIEW)).receipts == {"filtered": 1}
+    await redis.delete(keys.stats(TRIAGE))
+    await tally.flush(redis)
+    assert [stats.receipts for stats in await read_stats(redis, [TRIAGE, REVIEW])] == [{"queued": 1}, {"filtered": 1}]
 
 
 async def test_a_program_that_ends_writes_what_it_has(redis: Redis) -> None:

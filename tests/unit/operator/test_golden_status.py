@@ -49,7 +49,7 @@ def test_an_outcome_of_a_newer_worker_is_left_out_of_the_conditions() -> None:
 
 def test_a_long_message_is_cut() -> None:
     told = status(scaling=Scaling(StatusReason.AUTOSCALER_NOT_READY, "x" * 1000))
-    assert len(told["conditions"][4]["message"]) == MAX_MESSAGE_LENGTH
+    assert len(told["conditions"][5]["message"]) == MAX_MESSAGE_LENGTH
 
 
 def test_a_status_holds_no_secret() -> None:

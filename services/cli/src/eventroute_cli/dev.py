@@ -1,5 +1,6 @@
 """`eventroute dev`: the user's own routes on this machine, served again after each change."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from eventroute.errors import Refused
+from eventroute.errors import Refused, RetryLater
 from eventroute.ids import DeliveryId
 from eventroute.runtime import tracing
 from eventroute_cli.findings import Examined, examine
@@ -20,6 +21,7 @@ from eventroute_cli.local.collector import CollectedSpan
 from eventroute_cli.local.interrupt import ending_on_signals
 from eventroute_cli.local.stack import Stack, StackOptions, claude_key, running_stack
 
+_AGAIN_S: Final = 60.0  # as the operator does: it frees the names of routes that were deleted a while ago
 _LOOK_S: Final = 0.2
 _ANSWER_CHARS: Final = 300
 
@@ -77,16 +79,21 @@ def dev(
                 stack.publish(first.compiled)
                 stack.wait_ready()
             _show_routes(first, stack, console)
-            _serve(stack, changes, look, console)
+            _serve(stack, changes, look, console, served=first)
 
 
-def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console: Console) -> None:
+def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console: Console, *, served: Examined) -> None:
     """Publish after each change, and tell what happens, until interrupted."""
     feed = _Feed(stack, console)
+    again = time.monotonic() + _AGAIN_S
     while True:
         time.sleep(_LOOK_S)
         stack.processes.check()
         feed.show_new()
+        if time.monotonic() >= again:
+            again = time.monotonic() + _AGAIN_S
+            with contextlib.suppress(RetryLater):  # the next time will do
+                stack.publish(served.compiled)
         if not changes.come():
             continue
         examined = look()
@@ -94,7 +101,8 @@ def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console
         if examined.errors:
             console.print(f"{summary(examined)}; the routes from before stay in service", style="yellow")
         else:
-            stack.publish(examined.compiled)
+            served = examined
+            stack.publish(served.compiled)
             _show_routes(examined, stack, console)
 
 

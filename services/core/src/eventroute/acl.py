@@ -68,16 +68,13 @@ def _follow(plane: str) -> str:
 def _served(plane: str) -> tuple[_Grant, ...]:
     """Read the plane's table, say which version is served, and count."""
     return (
-        _Grant("+hget +hgetall +hmget", (f"%R~{keys.table(plane)}",)),
-        _Grant("+set", (f"%W~{keys.process(plane, '*')}",)),
-        _Grant("+sadd", (f"%W~{keys.processes(plane)}",)),
+        _Grant("+hget +hmget +hscan", (f"%R~{keys.table(plane)}",)),
+        _Grant("+eval +set +sadd", _all(keys.process(plane, "*"), keys.processes(plane))),
         _Grant("+eval +evalsha +hget +hincrby +hset +expire", _all(_STATS)),
     )
 
 
-_PUBLISHING: Final = (
-    f"+multi +exec +discard +unwatch +publish &{keys.table_changed(RECEIVER.name)} &{keys.table_changed(WORKER.name)}"
-)
+_PUBLISHING: Final = f"+time +publish &{keys.table_changed(RECEIVER.name)} &{keys.table_changed(WORKER.name)}"
 
 # Every script declares its group's prefix, which is no key, and is bound by the commands that it then calls.
 _SCRIPTS: Final = _Grant("+eval +evalsha", _all(_ALL.prefix))
@@ -122,10 +119,11 @@ _WORKER: Final = (
 )
 
 _OPERATOR: Final = (
-    _Grant("+watch +hget +hgetall +hset +hdel", _all(keys.table(RECEIVER.name), keys.table(WORKER.name))),
+    _Grant("+eval +hget +hmget +hscan +hset +hdel", _all(keys.table(RECEIVER.name), keys.table(WORKER.name))),
     _Grant("+smembers +srem", _all(keys.processes(RECEIVER.name), keys.processes(WORKER.name))),
     _Grant("+mget", (f"%R~{keys.process('*', '*')}",)),
-    _Grant("+hgetall", (f"%R~{_STATS}",)),
+    _Grant("+hgetall", (f"%R~{_STATS}", f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
+    _Grant("+zcard", (f"%R~{_PARKED}",)),
 )
 
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.

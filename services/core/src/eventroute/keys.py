@@ -13,7 +13,11 @@ def table_changed(plane: str) -> str:
 
 
 def table(plane: str) -> str:
-    """HASH, route path → sealed entry, and `@version` → number. Publisher writes; processes of the plane read. Kept."""
+    """HASH, route path → sealed entry, and `@version` → number. Publisher writes; processes of the plane read. Kept.
+
+    `@unfinished` marks a publication in pieces until its last one. A deleted route leaves a sealed tombstone for ten
+    minutes.
+    """
     return f"eventroute:table:{plane}"
 
 

@@ -27,9 +27,9 @@ def build_probes(admission: Admission, *, is_warm: Callable[[], bool], is_draini
         state = {"ready": ready, "table": is_warm(), "redis": admission.is_up, "draining": is_draining()}
         return Response(state, status_code=HTTP_200_OK if ready else HTTP_503_SERVICE_UNAVAILABLE)
 
-    @get("/metrics", sync_to_thread=False)
-    def exposition() -> Response[bytes]:
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+    @get("/metrics")
+    async def exposition() -> Response[bytes]:
+        return Response(await metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
     @get("/load")
     async def load() -> Response[dict[str, int | str]]:

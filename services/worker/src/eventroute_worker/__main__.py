@@ -59,7 +59,14 @@ async def serve(settings: WorkerSettings) -> None:
         if settings.redis_spans:
             redis_spans.instrument(told)
         work, upkeep = Work(ClientCaller(told), looking=ClientCaller(quiet)), Upkeep(quiet, ClientCaller(quiet))
-        routes = RouteTable(redis, WORKER, table_key, process_id=uuid.uuid4().hex, prepare=prompt.prepare)
+        routes = RouteTable(
+            redis,
+            WORKER,
+            table_key,
+            process_id=uuid.uuid4().hex,
+            prepare=prompt.prepare,
+            on_change=lambda _: keeper.wake(),
+        )
         troubles, tally = Troubles(), Tally()
         runner = Runner(
             work=work,

@@ -50,7 +50,11 @@ class Serves(Protocol):
         ...
 
     def is_broken(self, path: RoutePath) -> bool:
-        """Tell whether a route exists that cannot be served."""
+        """Tell whether a route exists that cannot be served, or existed until lately."""
+        ...
+
+    def deleted_since(self, path: RoutePath) -> int | None:
+        """Tell when a route was deleted whose name is still held, Unix milliseconds."""
         ...
 
 
@@ -75,14 +79,21 @@ class Keeper:
         self._troubles = troubles
         self._keys_in_use = keys_in_use
         self._cursors = dict.fromkeys(groups, 0)
+        self._woken = asyncio.Event()
+        troubles.on_mended = self.wake
+
+    def wake(self) -> None:
+        """Look at once: something that others wait for is mended, or the route table has changed."""
+        self._woken.set()
 
     async def run(self) -> None:
-        """Look for ever; at once when a trouble was seen to be mended."""
+        """Look for ever, at once when woken."""
         is_told = False
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
-                    await self._troubles.changed.wait()
+                    await self._woken.wait()
+            self._woken.clear()
             try:
                 await self.look()
                 is_told = False
@@ -150,8 +161,7 @@ class Keeper:
 
     async def _keep_what_waits(self, group: Group, held: dict[RoutePath, Held], standing: Sequence[Standing]) -> None:
         for path, why in held.items():
-            if why.reason == "deleted" and not self._routes.is_broken(path):
-                await self._forsake(group, path)
+            await self._keep_held(group, path, why)
         for trouble, waiting, _ in standing:
             if waiting:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
@@ -160,6 +170,17 @@ class Keeper:
         for trouble, waiting, _ in standing:
             parked[trouble.reason] += waiting
         metrics.tell(metrics.PARKED, parked)
+
+    async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:
+        """Say anew why a route is held when that has changed, and bury what a deleted one has left."""
+        if self._routes.version is None or self._routes.get(path) is not None:
+            return
+        is_there = self._routes.is_broken(path) and self._routes.deleted_since(path) is None
+        reason = "withheld" if is_there else "deleted"
+        if why.reason != reason:
+            await self._upkeep.hold(group, path, reason)
+        elif not is_there:
+            await self._forsake(group, path)
 
     async def _forsake(self, group: Group, path: RoutePath) -> None:
         while (buried := await self._upkeep.forsake(group, path, after_ms=_DELETED_MS, count=_FORSAKEN)) > 0:

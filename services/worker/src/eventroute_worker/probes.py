@@ -31,7 +31,7 @@ def build_probes(redis: Redis, *, last_turn: Callable[[], float], is_warm: Calla
         return web.json_response(state, status=200 if all(state.values()) else 503)
 
     async def exposition(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.exposition(), headers={"content-type": metrics.CONTENT_TYPE})
+        return web.Response(body=await metrics.exposition(), headers={"content-type": metrics.CONTENT_TYPE})
 
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", exposition)])

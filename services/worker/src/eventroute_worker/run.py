@@ -67,7 +67,11 @@ class Routes(Protocol):
         ...
 
     def is_broken(self, path: RoutePath) -> bool:
-        """Tell whether a route exists that cannot be served."""
+        """Tell whether a route exists that cannot be served, or existed until lately."""
+        ...
+
+    def deleted_since(self, path: RoutePath) -> int | None:
+        """Tell when a route was deleted whose name is still held, Unix milliseconds."""
         ...
 
     async def refresh(self) -> None:
@@ -213,7 +217,8 @@ class Runner:
             return plan
         if self._routes.version is None:
             raise Ended(Later(delay_s=_COLD_S, counts=False))
-        reason = "withheld" if self._routes.is_broken(lease.path) else "deleted"
+        is_there = self._routes.is_broken(lease.path) and self._routes.deleted_since(lease.path) is None
+        reason = "withheld" if is_there else "deleted"
         await self._holds.hold(lease.group, lease.path, reason)
         raise Ended(Later(delay_s=0, counts=False))
 

@@ -4,8 +4,7 @@ The queue keeps the troubles and what waits for them (`eventroute.queue`); `even
 second. In between, this process goes by what it has met itself.
 """
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from eventroute.queue import Trouble
 
@@ -15,8 +14,8 @@ class Troubles:
 
     def __init__(self) -> None:
         """Start with none."""
-        self.changed = asyncio.Event()
-        """Set when something is mended that others wait for."""
+        self.on_mended: Callable[[], None] = lambda: None
+        """Called when something is mended that others wait for."""
         self._known: dict[str, Trouble] = {}
         self._mended: set[str] = set()
 
@@ -34,7 +33,7 @@ class Troubles:
         for cause in (f"{key_id}:*", f"{key_id}:{model}"):
             if self._known.pop(cause, None):
                 self._mended.add(cause)
-                self.changed.set()
+                self.on_mended()
 
     def read(self, stored: Iterable[Trouble]) -> None:
         """Take over what the queue keeps."""
@@ -43,5 +42,4 @@ class Troubles:
     def take_mended(self) -> set[str]:
         """Hand out the causes that are mended, once."""
         mended, self._mended = self._mended, set()
-        self.changed.clear()
         return mended

@@ -70,7 +70,7 @@ async def test_an_operator_killed_in_the_midst_of_a_hundred_routes_converges(
             for number in range(1, 30):
                 await live.until_ready(f"r{round_}-{number}", timeout_s=30)
     for round_ in range(3):
-        await until(lambda name=f"r{round_}-0": live.deliver(name) == 404)  # type: ignore[misc] # a bound default
+        await until(lambda name=f"r{round_}-0": live.deliver(name) == 503)  # type: ignore[misc] # a bound default
         assert live.deliver(f"r{round_}-29") == 200
 
 
@@ -91,7 +91,7 @@ async def test_what_was_deleted_while_no_operator_ran_is_gone_after(plane: Contr
         live.delete("eventroutes", "leaving")
         assert live.deliver("leaving") == 200  # the data plane needs no operator
         plane.operator.start()
-        await until(lambda: live.deliver("leaving") == 404, timeout_s=20)
+        await until(lambda: live.deliver("leaving") == 503, timeout_s=20)
 
 
 async def test_the_api_server_may_restart(plane: ControlPlane, live: Namespace) -> None:
@@ -179,7 +179,7 @@ async def test_a_route_whose_namespace_ends_leaves_the_others_alone(plane: Contr
     plane.api.kubectl("delete", "namespace", ending.name, "--wait=false")
     ending.delete("eventroutes", "triage")
     assert ending.route()["metadata"]["uid"] == route["metadata"]["uid"]  # somebody's finalizer keeps it
-    await until(lambda: ending.deliver() == 404)
+    await until(lambda: ending.deliver() == 503)
     live.apply_route("after")
     await live.until_ready("after")
 

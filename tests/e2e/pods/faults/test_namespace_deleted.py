@@ -43,7 +43,7 @@ def test_its_routes_are_gone_and_the_others_go_on(site: Installation, tenant: Te
     traffic = Traffic(site, "staying")
     with traffic.flowing():
         site.cluster.kubectl("delete", "namespace", tenant.namespace)
-        until(lambda: tenant.send("going", PROVIDER).status_code == 404, "the route is unknown")
+        until(lambda: tenant.send("going", PROVIDER).status_code == 503, "the route is gone")
         site.patch_route("staying", sinks=[{"stream": {"name": "elsewhere"}}])
         site.wait_served("staying")
         site.add_route("newcomer", PROVIDER)

@@ -14,7 +14,7 @@ def test_every_acknowledged_event_is_answered_or_discarded_and_none_meets_an_err
     with traffic.flowing():
         traffic.until_acknowledged(60)
         site.kubectl("delete", "eventroute", "again")
-        until(lambda: traffic.statuses()[404], "the deleted route is unknown")
+        until(lambda: traffic.statuses()[503], "the deleted route takes nothing")
         site.apply({**manifest, "metadata": {"name": "again"}})
         site.wait_ready("again")
         traffic.until_acknowledged(20)
@@ -22,7 +22,7 @@ def test_every_acknowledged_event_is_answered_or_discarded_and_none_meets_an_err
         site.apply({**manifest, "metadata": {"name": "again"}})
         traffic.until_acknowledged(20)
     site.wait_ready("again")
-    assert traffic.statuses().keys() == {200, 404}
+    assert traffic.statuses().keys() == {200, 503}
     ended = outcomes(traffic)
     assert {*ended.values()} == {"succeeded", "discarded"}
     streamed = Counter(entry["delivery"] for entry in site.answers())

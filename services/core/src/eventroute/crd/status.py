@@ -29,6 +29,7 @@ class ConditionType(StrEnum):
     SECRETS_RESOLVED = "SecretsResolved"
     PROMPTS_VALID = "PromptsValid"
     PROGRAMMED = "Programmed"
+    WORKING = "Working"
     SCALING_READY = "ScalingReady"
     READY = "Ready"
     LAST_DELIVERY_SUCCEEDED = "LastDeliverySucceeded"
@@ -47,6 +48,11 @@ class StatusReason(StrEnum):
     PROPAGATING = "Propagating"
     UNREADABLE = "Unreadable"
     REDIS_UNAVAILABLE = "RedisUnavailable"
+    WORKING = "Working"
+    KEY_REFUSED = "KeyRefused"
+    KEY_UNPAID = "KeyUnpaid"
+    MODEL_UNAVAILABLE = "ModelUnavailable"
+    HELD = "Held"
     FIXED = "Fixed"
     AUTOSCALED = "Autoscaled"
     KEDA_NOT_INSTALLED = "KedaNotInstalled"
@@ -163,6 +169,7 @@ _SECRETS: Final = (ConditionType.SECRETS_RESOLVED,)
 _PROMPTS: Final = (ConditionType.PROMPTS_VALID,)
 _EITHER: Final = (ConditionType.ACCEPTED, ConditionType.PROMPTS_VALID)
 _PROGRAMMED: Final = (ConditionType.PROGRAMMED,)
+_WORKING: Final = (ConditionType.WORKING,)
 _SCALING: Final = (ConditionType.SCALING_READY,)
 _LAST: Final = (ConditionType.LAST_DELIVERY_SUCCEEDED,)
 _NOTHING: Final = "Nothing."
@@ -172,6 +179,7 @@ CONDITIONS: Final[Mapping[ConditionType, str]] = {
     ConditionType.SECRETS_RESOLVED: "Every Secret that the route names exists and holds a usable value.",
     ConditionType.PROMPTS_VALID: "Expressions and templates of the prompts compile, and their ConfigMaps exist.",
     ConditionType.PROGRAMMED: "Every live receiver and worker runs this generation; having no worker is no failure.",
+    ConditionType.WORKING: "Nothing stands in the way of queued deliveries; else they wait until it is mended.",
     ConditionType.SCALING_READY: "The number of workers follows the load, where that is configured.",
     ConditionType.READY: "The first three and Programmed hold; else it tells the first that does not.",
     ConditionType.LAST_DELIVERY_SUCCEEDED: "How the newest delivery ended; absent until there was one. Informational.",
@@ -288,6 +296,31 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "RedisUnavailable": ReasonPage(
         "False", _PROGRAMMED, "The operator cannot reach Redis.", "Mend Redis; publishing goes on by itself."
     ),
+    "Working": ReasonPage("True", _WORKING, "No delivery waits for something to be mended.", _NOTHING),
+    "KeyRefused": ReasonPage(
+        "False",
+        _WORKING,
+        "Claude's API refuses the key; deliveries wait.",
+        "Store a valid key in the Secret; a worker tries again once a minute, and at once with another key.",
+    ),
+    "KeyUnpaid": ReasonPage(
+        "False",
+        _WORKING,
+        "The account of the key is over its spend limit or without credit; deliveries wait.",
+        "Raise the limit or pay, or store another key; a worker tries again once a minute.",
+    ),
+    "ModelUnavailable": ReasonPage(
+        "False",
+        _WORKING,
+        "The key may not use a model of the route, or the model does not exist (any more); deliveries wait.",
+        "Name another model, or let the key use this one.",
+    ),
+    "Held": ReasonPage(
+        "False",
+        _WORKING,
+        "The workers cannot serve the route; deliveries wait until they can.",
+        "Look at the conditions that are false.",
+    ),
     "Fixed": ReasonPage("True", _SCALING, "No autoscaling is configured.", _NOTHING),
     "Autoscaled": ReasonPage("True", _SCALING, "The autoscaler is at work.", _NOTHING),
     "KedaNotInstalled": ReasonPage(
@@ -311,7 +344,7 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "False",
         _LAST,
         "The delivery was given up; the workers' logs name it with the reason.",
-        "Mend what the line `dead_letter` of its id says, and let the provider send again.",
+        "Mend what its reason says, and run it again: `eventroute dead replay`, or let the provider send again.",
     ),
 }
 """Every reason of every condition, in the order of the conditions."""

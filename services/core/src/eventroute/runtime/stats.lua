@@ -1,11 +1,12 @@
-#!lua
+#!lua flags=allow-oom
 -- Adds what one process has counted for one route since it last wrote.
 --
 -- KEYS  1 the route's statistics
 -- ARGV  1 JSON: {receipts = {outcome → number}, runs = the same, secrets = {name → Unix ms}, last = delivery or null}
 --       2 lifetime in seconds
 --
--- Processes write in any order: a time is replaced by a later one only.
+-- Processes write in any order: a time is replaced by a later one only. A full Redis takes it too: it is little, and
+-- the status is where people look when deliveries are refused.
 
 local stats, told = KEYS[1], cjson.decode(ARGV[1])
 

@@ -1,0 +1,42 @@
+"""What stands in the way of a route's deliveries: the queue knows it, and the status says it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from eventroute.crd.status import StatusReason
+from eventroute.ids import RoutePath
+from eventroute.outcome import DeadReason
+from eventroute.queue import Group, Upkeep
+from eventroute.queue.upkeep import Standing
+
+_OF_THE_KEY: Final = {DeadReason.BILLING: StatusReason.KEY_UNPAID}
+
+
+class Obstacle(NamedTuple):
+    """Why deliveries of a route wait."""
+
+    reason: StatusReason
+    message: str
+
+
+async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> dict[RoutePath, Obstacle]:
+    """Find the routes whose deliveries wait for something to be mended; raises `RedisAway` or `RedisForbids`."""
+    found: dict[RoutePath, Obstacle] = {}
+    for group in groups:
+        for path, held in (await upkeep.held(group)).items():
+            found[path] = Obstacle(StatusReason.HELD, f"the workers hold the route as {held.reason}")
+        for standing in await upkeep.standing(group):
+            found |= dict.fromkeys(_waiting(standing.by_route), _obstacle(standing))
+    return found
+
+
+def _waiting(by_route: Mapping[RoutePath, int]) -> list[RoutePath]:
+    return [path for path, count in by_route.items() if count > 0]
+
+
+def _obstacle(standing: Standing) -> Obstacle:
+    trouble = standing.trouble
+    if trouble.model:
+        return Obstacle(StatusReason.MODEL_UNAVAILABLE, f"model {trouble.model}: {trouble.detail}")
+    reason = _OF_THE_KEY.get(DeadReason(trouble.reason), StatusReason.KEY_REFUSED)
+    return Obstacle(reason, f"Claude's API refuses the key: {trouble.detail}")

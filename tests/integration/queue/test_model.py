@@ -1,0 +1,440 @@
+"""Random interleavings of receivers, workers, crashes, stalls and people against the real scripts, and what must hold.
+
+The model knows of each delivery only where it should be and which lease is the valid one. After every step the queue's
+sets must agree with it: each delivery is in one place, nothing is lost, the accounts add up, and of two workers with
+leases of one delivery only the later one can change anything.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from redis.asyncio import Redis
+
+from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
+from eventroute.outcome import DeadReason
+from eventroute.queue import (
+    Admissions,
+    Admitted,
+    Again,
+    Candidate,
+    Lease,
+    LeaseLost,
+    Limits,
+    New,
+    Repeat,
+    Retention,
+    Trouble,
+    Upkeep,
+    Work,
+    scripts,
+)
+from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import ClientCaller
+from support.queue import GROUP
+from support.runs import sample_delivery
+
+pytestmark = pytest.mark.real
+
+Value = TypeVar("Value")
+
+PATHS = [RoutePath(path) for path in ("team-a/x", "team-a/y", "team-b/z")]
+WORKERS = ["one", "two", "three"]
+KEPT = Retention(body=3_600_000, answer=7_200_000, record=10_800_000)
+TROUBLES = [
+    Trouble(reason="authentication", detail="401", key_id="k", model=""),
+    Trouble(reason="not_found", detail="404", key_id="k", model="m"),
+]
+LONG_MS = 600_000
+
+
+@dataclass
+class Known:
+    """A delivery as it should be."""
+
+    path: RoutePath
+    claim: str
+    place: str = "ready"
+    """ready, running, over (its lease has run out unnoticed), later, parked, suspect, settled, dead, or gone."""
+    lease: Lease | None = None
+    """The latest."""
+    begun: bool = False
+    asking: bool = False
+    attempts: int = 0
+    cuts: int = 0
+    cause: str = ""
+    answer: bytes = b""
+    ends: int = 0
+    """How often it has ended since it was queued last."""
+
+
+@dataclass
+class Held:
+    """A lease that a worker believes in."""
+
+    worker: str
+    lease: Lease
+    said: list[str] = field(default_factory=list)
+
+
+class Queue(RuleBasedStateMachine):
+    """The machine; `redis_url` is set by the test."""
+
+    redis_url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.redis: Redis = connect(self.redis_url)
+        call = ClientCaller(self.redis)
+        self.call = call
+        self.admissions = Admissions(call, limits=Limits(40, 0))
+        self.work, self.upkeep = Work(call), Upkeep(self.redis, call)
+        self.known: dict[DeliveryId, Known] = {}
+        self.claims: dict[str, DeliveryId] = {}
+        self.held: list[Held] = []
+        self.held_routes: set[RoutePath] = set()
+        self.count = 0
+
+    def run(self, awaitable: Awaitable[Value]) -> Value:
+        """Wait for Redis."""
+        return self.loop.run_until_complete(_as_coroutine(awaitable))
+
+    @initialize()
+    def empty(self) -> None:
+        self.run(self.redis.flushall())
+
+    def teardown(self) -> None:
+        self.run(self.redis.aclose())
+        self.loop.close()
+
+    # --- receivers ---
+
+    @rule(path=st.sampled_from(PATHS), count=st.integers(1, 4), claimed=st.booleans())
+    def admit(self, path: RoutePath, count: int, claimed: bool) -> None:  # noqa: FBT001 - hypothesis calls by name
+        candidates = []
+        for _ in range(count):
+            self.count += 1
+            name = DeliveryId(f"d-{self.count:04d}")
+            claims = [Claim(ClaimId(name), 3600)] if claimed else []
+            candidates.append(Candidate(sample_delivery(name, route=path), claims))
+        found = self.run(self.admissions.admit(path, candidates, rate=None))
+        depth = sum(known.place not in _ENDED for known in self.known.values())
+        own = sum(known.place not in _ENDED for known in self.known.values() if known.path == path)
+        fits = depth + count <= 40 and own + count <= 40 - depth
+        assert isinstance(found, Admitted) == fits
+        if isinstance(found, Admitted):
+            for candidate, fate in zip(candidates, found.fates, strict=True):
+                assert isinstance(fate, New)
+                claim = candidate.claims[0].id if candidate.claims else ""
+                self.known[fate.delivery] = Known(path, claim)
+                if claim:
+                    self.claims[claim] = fate.delivery
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def send_again(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(sorted(self.claims)))
+        first = self.claims[claim]
+        known = self.known[first]
+        candidate = Candidate(sample_delivery("d-other", route=known.path), [Claim(ClaimId(claim), 3600)])
+        found = self.run(self.admissions.admit(known.path, [candidate], rate=None))
+        if known.place == "dead" and isinstance(found, Admitted):
+            assert found.fates == [Again(first)]
+            self._queued_again(first)
+        elif isinstance(found, Admitted):
+            assert found.fates == [Repeat(first)]
+
+    @rule(path=st.sampled_from(PATHS))
+    def bury(self, path: RoutePath) -> None:
+        self.count += 1
+        name = DeliveryId(f"d-{self.count:04d}")
+        letter = Candidate(sample_delivery(name, route=path), [], dead=(DeadReason.UNPARSABLE, "no JSON"))
+        found = self.run(self.admissions.admit(path, [letter], rate=None))
+        assert isinstance(found, Admitted)
+        self.known[name] = Known(path, "", place="dead", ends=1)
+
+    # --- workers ---
+
+    @rule(worker=st.sampled_from(WORKERS), wanted=st.integers(1, 3))
+    def lease(self, worker: str, wanted: int) -> None:
+        busy = sum(held.worker == worker for held in self.held)
+        taken = self.run(self.work.lease(GROUP, worker=worker, lease_ms=LONG_MS, wanted=wanted, busy=busy))
+        for known in self.known.values():  # the call notices leases that have run out
+            if known.place == "over":
+                self._cut_short(known)
+        if taken.drain:
+            assert busy
+            assert any(known.place == "suspect" for known in self.known.values())
+        if any(lease.alone for lease in taken.leases):
+            assert len(taken.leases) == 1
+            assert not busy
+        for lease in taken.leases:
+            known = self.known[lease.delivery]
+            assert known.place == ("suspect" if lease.alone else "ready")
+            assert known.path not in self.held_routes or lease.alone
+            assert known.lease is None or lease.fence > known.lease.fence
+            known.place, known.lease, known.begun, known.asking = "running", lease, False, False
+            self.held.append(Held(worker, lease))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        held, known = self._any(data)
+        begun = self._accepted(held, lambda: self.work.begin(held.lease, traceparent=""))
+        if begun is not None:
+            known.attempts += 1
+            known.begun = True
+            assert begun.attempts == known.attempts
+            assert (begun.answer or b"") == known.answer
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def ask(self, data: st.DataObject) -> None:
+        held, known = self._any(data)
+        if self._accepted(held, lambda: self.work.asking(held.lease)) is not None:
+            known.begun = known.asking = True
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), answer=st.binary(min_size=1, max_size=4))
+    def save(self, data: st.DataObject, answer: bytes) -> None:
+        held, known = self._any(data)
+        if self._accepted(held, lambda: self.work.save(held.lease, answer)) is not None:
+            known.answer = answer
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), is_dead=st.booleans())
+    def settle(self, data: st.DataObject, is_dead: bool) -> None:  # noqa: FBT001 - the same
+        held, known = self._any(data)
+        outcome, reason = ("dead", "timeout") if is_dead else ("succeeded", "")
+        done = self._accepted(
+            held,
+            lambda: self.work.settle(
+                held.lease, outcome=outcome, reason=reason, detail="", retention=KEPT, fields={"about": "{}"}
+            ),
+        )
+        self.held.remove(held)
+        if done is not None:
+            known.place = "dead" if is_dead else "settled"
+            known.ends += 1
+            assert known.ends == 1
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), pause_ms=st.sampled_from([0, LONG_MS]), counts=st.booleans())
+    def put_back(self, data: st.DataObject, pause_ms: int, counts: bool) -> None:  # noqa: FBT001 - the same
+        held, known = self._any(data)
+        done = self._accepted(held, lambda: self.work.put_back(held.lease, pause_ms=pause_ms, counts=counts))
+        self.held.remove(held)
+        if done is not None:
+            known.attempts -= known.begun and not counts
+            known.begun = known.asking = False
+            known.place = "later" if pause_ms else "ready"
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), trouble=st.sampled_from(TROUBLES), has_asked=st.booleans())
+    def park(self, data: st.DataObject, trouble: Trouble, has_asked: bool) -> None:  # noqa: FBT001 - the same
+        held, known = self._any(data)
+        done = self._accepted(held, lambda: self.work.park(held.lease, trouble, has_asked=has_asked))
+        self.held.remove(held)
+        if done is not None:
+            known.attempts -= known.begun
+            known.begun = known.asking = False
+            known.place, known.cause = "parked", trouble.cause
+
+    @precondition(lambda self: self.held)
+    @rule(worker=st.sampled_from(WORKERS))
+    def renew(self, worker: str) -> None:
+        own = [held.lease for held in self.held if held.worker == worker]
+        lost = set(self.run(self.work.renew(GROUP, own, lease_ms=LONG_MS)))
+        for lease in own:
+            known = self.known[lease.delivery]
+            is_valid = known.lease == lease and known.place in {"running", "over"}
+            if is_valid:
+                known.place = "running"
+                assert lease.delivery not in lost
+            else:
+                assert lease.delivery in lost
+
+    # --- what goes wrong ---
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), forgets=st.booleans())
+    def run_out(self, data: st.DataObject, forgets: bool) -> None:  # noqa: FBT001 - the same
+        """Let a lease run out: its worker was killed, or stands still and will go on later."""
+        held, known = self._any(data)
+        if known.lease == held.lease and known.place == "running":
+            self.run(self.redis.zadd(GROUP.running, {held.lease.delivery: 0}, xx=True))
+            self.run(self.redis.delete(GROUP.solo))
+            known.place = "over"
+        if forgets:
+            self.held.remove(held)
+
+    @rule()
+    def time_passes(self) -> None:
+        """Let everything that waits for a time be due."""
+        for name, known in self.known.items():
+            if known.place == "later":
+                self.run(self.redis.zadd(GROUP.later, {name: 0}, xx=True))
+        self.run(self.work.lease(GROUP, worker="nobody", lease_ms=LONG_MS, wanted=0, busy=1))
+        for known in self.known.values():
+            if known.place == "over":
+                self._cut_short(known)
+            if known.place == "later":
+                known.place = "ready"
+
+    @rule(data=st.data())
+    def forget_scripts(self, data: st.DataObject) -> None:  # noqa: ARG002 - hypothesis wants it the same for all
+        self.run(self.redis.script_flush())
+
+    # --- troubles, routes, people ---
+
+    @rule(trouble=st.sampled_from(TROUBLES), count=st.integers(1, 5))
+    def unpark(self, trouble: Trouble, count: int) -> None:
+        waiting = sorted(
+            name for name, known in self.known.items() if known.place == "parked" and known.cause == trouble.cause
+        )
+        left = self.run(self.upkeep.unpark(GROUP, trouble.cause, count=count))
+        assert left == max(len(waiting) - count, 0)
+        for name in self._ready_now(waiting):
+            self.known[name].place, self.known[name].cause = "ready", ""
+
+    @rule(path=st.sampled_from(PATHS), holds=st.booleans())
+    def hold(self, path: RoutePath, holds: bool) -> None:  # noqa: FBT001 - the same
+        if holds:
+            self.run(self.upkeep.hold(GROUP, path, "withheld"))
+            self.held_routes.add(path)
+        else:
+            self.run(self.upkeep.release(GROUP, [path]))
+            self.held_routes.discard(path)
+
+    @precondition(lambda self: any(known.place in _ENDED for known in self.known.values()))
+    @rule(data=st.data(), mode=st.sampled_from(["resume", "whole", "sinks"]))
+    def replay(self, data: st.DataObject, mode: str) -> None:
+        name = data.draw(st.sampled_from(sorted(name for name, known in self.known.items() if known.place in _ENDED)))
+        known = self.known[name]
+        (said,) = self.run(self.call(scripts.REPLAY, GROUP.prefix, [mode, name]))
+        if known.place == "gone":
+            assert said == b"unknown"
+        elif mode == "sinks" and not known.answer:
+            assert said == b"no_answer"
+        else:
+            assert said == b"ok"
+            self._queued_again(name)
+            if mode == "whole":
+                known.answer = b""
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def discard(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.known)))
+        known = self.known[name]
+        (said,) = self.run(self.call(scripts.DISCARD, GROUP.prefix, [name]))
+        expected = {"dead": b"ok", "gone": b"unknown"}.get(known.place, b"alive")
+        assert said == expected
+        if known.place == "dead":
+            known.place = "gone"
+
+    # --- what must hold ---
+
+    @invariant()
+    def everything_is_in_one_place(self) -> None:
+        places: Counter[tuple[str, str]] = Counter()
+        for path in PATHS:
+            places.update(("ready", name.decode()) for name in self.run(self.redis.zrange(GROUP.ready(path), 0, -1)))
+            places.update(("dead", name.decode()) for name in self.run(self.redis.zrange(GROUP.dead(path), 0, -1)))
+            ended = self.run(self.redis.zrange(GROUP.finished("bodies", path), 0, -1))
+            places.update(("settled", name.decode()) for name in ended)
+        for trouble in TROUBLES:
+            waiting = self.run(self.redis.zrange(GROUP.parked(trouble.cause), 0, -1))
+            places.update(("parked", name.decode()) for name in waiting)
+        for place, key in (("running", GROUP.running), ("later", GROUP.later), ("suspect", GROUP.suspects)):
+            places.update((place, name.decode()) for name in self.run(self.redis.zrange(key, 0, -1)))
+        wanted = {
+            ("running" if known.place == "over" else known.place, name)
+            for name, known in self.known.items()
+            if known.place != "gone"
+        }
+        assert set(places) == wanted
+        assert set(places.values()) <= {1}
+
+    @invariant()
+    def the_accounts_add_up(self) -> None:
+        for path in (None, *PATHS):
+            own = [
+                name for name, known in self.known.items() if known.place not in _ENDED and path in {None, known.path}
+            ]
+            key = GROUP.usage if path is None else GROUP.route(path)
+            depth, size = self.run(self.redis.hmget(key, "depth", "bytes"))
+            lengths = [self.run(self.redis.hstrlen(GROUP.delivery(name), "body")) for name in own]
+            assert (int(depth or 0), int(size or 0)) == (len(own), sum(lengths)), path
+
+    @invariant()
+    def routes_with_work_take_turns(self) -> None:
+        turns = {path.decode() for path in self.run(self.redis.zrange(GROUP.rotation, 0, -1))}
+        ready = {known.path for known in self.known.values() if known.place == "ready"}
+        assert turns == ready - self.held_routes
+
+    def _any(self, data: st.DataObject) -> tuple[Held, Known]:
+        held = data.draw(st.sampled_from(self.held))
+        return held, self.known[held.lease.delivery]
+
+    def _accepted(self, held: Held, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Act under a lease; it must be accepted exactly when that lease is the valid one. None when it was refused."""
+        known = self.known[held.lease.delivery]
+        is_valid = known.lease == held.lease and known.place in {"running", "over"}
+        try:
+            done = self.run(call())
+        except LeaseLost:
+            assert not is_valid
+            return None
+        assert is_valid
+        return True if done is None else done
+
+    def _cut_short(self, known: Known) -> None:
+        if known.begun:
+            known.cuts += 1
+        known.place = "suspect" if known.begun and (known.cuts > 1 or not known.asking) else "ready"
+        known.begun = known.asking = False
+
+    def _queued_again(self, name: DeliveryId) -> None:
+        known = self.known[name]
+        known.place, known.attempts, known.ends, known.cuts = "ready", 0, 0, 0
+
+    def _ready_now(self, names: list[DeliveryId]) -> list[DeliveryId]:
+        return [
+            name for name in names if self.run(self.redis.zscore(GROUP.ready(self.known[name].path), name)) is not None
+        ]
+
+
+_ENDED = frozenset({"settled", "dead", "gone"})
+
+
+async def _as_coroutine(awaitable: Awaitable[Value]) -> Value:
+    return await awaitable
+
+
+def test_whatever_happens_every_delivery_is_in_one_place_and_obeys_one_lease(valkey_url: str) -> None:
+    Queue.redis_url = valkey_url
+    run_state_machine_as_test(
+        Queue,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
