@@ -93,7 +93,7 @@ class Group:
         return f"{self.prefix}d:{delivery}"
 
     def claim(self, claim: ClaimId) -> str:
-        """STRING, the id of the delivery that took the claim. Receiver writes; lives as the claim says."""
+        """STRING, the id of the delivery that took the claim, packed. Receiver writes; lives as the claim says."""
         return f"{self.prefix}c:{claim}"
 
     def route(self, path: RoutePath) -> str:
