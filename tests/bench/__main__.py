@@ -16,6 +16,7 @@ from rich.console import Console
 from bench.control import measure_control_plane
 from bench.effort import FULL, QUICK, Effort
 from bench.figures import Section
+from bench.memory import measure_memory
 from bench.pickup import measure_pickup
 from bench.processes import LOAD_CORE, PartFailedError, pin
 from bench.receiver import measure_receivers
@@ -27,6 +28,7 @@ SECTIONS: Final = {
     "receiver": measure_receivers,
     "pickup": measure_pickup,
     "throughput": measure_throughput,
+    "memory": measure_memory,
     "control": measure_control_plane,
 }
 _TABLE_WIDTH: Final = 120  # also where no terminal tells one

@@ -120,6 +120,7 @@ async def valkey(folder: Path) -> AsyncIterator[Valkey]:
     port = free_port()
     command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
+    command += ["--hash-max-listpack-value", "4096"]  # as the chart has it
     async with running("valkey", command, cores=LOAD_CORE, folder=folder) as part:
         url = f"redis://127.0.0.1:{port}/0"
         await _answering(url, part)

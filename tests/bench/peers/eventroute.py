@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from bench.deliveries import SECRET
 from bench.processes import free_port, python
 from bench.site import Command, Job, Site
-from eventroute.ids import RouteUid, route_path
+from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.queue import Group
 from eventroute.route_table import (
     RECEIVER,
@@ -33,11 +33,11 @@ _TABLE_KEY: Final = new_key_text()
 _TRACED: Final = "0.1"  # of all requests
 
 
-async def publish_route(site: Site) -> None:
-    """Put the route into both tables, as the operator does."""
-    receiver_route = ReceiverRoute(
+def receiver_route(path: RoutePath = ROUTE) -> ReceiverRoute:
+    """Say what a receiver knows of a route."""
+    return ReceiverRoute(
         uid=UID,
-        path=ROUTE,
+        path=path,
         generation=1,
         scheme=SCHEMES["github"],
         secrets=(Secret(SECRET.encode()),),
@@ -48,6 +48,10 @@ async def publish_route(site: Site) -> None:
         max_body_bytes=1 << 20,
         rate_limit=None,
     )
+
+
+def worker_route(path: RoutePath = ROUTE) -> WorkerRoute:
+    """Say what a worker knows of a route."""
     model = ModelCall(name="claude-haiku-5-5", max_tokens=1024, timeout_s=120)
     prompt = PromptRule(
         events=("*",),
@@ -56,9 +60,9 @@ async def publish_route(site: Site) -> None:
         system="Analyze this event and summarize what happened.",
         user=None,
     )
-    worker_route = WorkerRoute(
+    return WorkerRoute(
         uid=UID,
-        path=ROUTE,
+        path=path,
         generation=1,
         provider="github",
         prompts=(prompt,),
@@ -69,10 +73,14 @@ async def publish_route(site: Site) -> None:
         sinks=(LogSink(name="log"),),
         api_key=None,
     )
+
+
+async def publish_route(site: Site) -> None:
+    """Put the route into both tables, as the operator does."""
     key = SealKey.from_text(_TABLE_KEY)
     async with Redis.from_url(site.redis_url) as redis:
-        await publish(redis, RECEIVER, {ROUTE: receiver_route}, key)
-        await publish(redis, WORKER, {ROUTE: worker_route}, key)
+        await publish(redis, RECEIVER, {ROUTE: receiver_route()}, key)
+        await publish(redis, WORKER, {ROUTE: worker_route()}, key)
 
 
 async def queued(redis: Redis) -> int:
