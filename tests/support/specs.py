@@ -69,8 +69,10 @@ _HISTORY = st.fixed_dictionaries(
         "ttl": _mostly("1m", "8760h", wrong=("59s", "8761h")),
     },
 )
+_KEPT = _mostly("0s", "1h", "720h", wrong=("721h", "8761h", "1d", 5, None))
 _SINK = st.one_of(
     st.just({"log": {}}),
+    st.fixed_dictionaries({"name": _mostly("log", "stream-results", "own", wrong=("Own", "")), "log": st.just({})}),
     st.just({"stream": {}}),
     st.fixed_dictionaries(
         {}, optional={"stream": st.fixed_dictionaries({}, optional={"name": _mostly("a-b", wrong=("a:b", "x" * 64))})}
@@ -98,6 +100,7 @@ _FIELDS: Final = {
     "entity": _mostly("payload.a", wrong=("", False)),
     "history": _HISTORY,
     "retry": _mostly({"attempts": 20, "deadline": "168h"}, {}, wrong=({"attempts": 21}, {"deadline": "30s"})),
+    "retention": st.fixed_dictionaries({}, optional=dict.fromkeys(("payload", "answer", "record"), _KEPT)),
     "sinks": st.lists(_SINK, min_size=1, max_size=2),
 }
 

@@ -54,9 +54,14 @@ def _seen() -> None:
     """Let everything happen once that an alert is about."""
     receiver.RECEIPTS.add("", Receipt.UNAVAILABLE, Unavailable.REDIS)
     receiver.RECEIPTS.add("", Receipt.UNAVAILABLE, Unavailable.BROKEN_ROUTE)
+    receiver.RECEIPTS.add("er/alerts", Receipt.UNAVAILABLE, Unavailable.ROUTE_FULL)
     receiver.RECEIPTS.add("er/alerts", Receipt.UNAUTHENTICATED, "mismatch")
+    receiver.DELIVERIES.add("er/alerts", Receipt.UNDECIDED)
     worker.RUNS.labels(RunOutcome.DEAD, "decode").inc()
     worker.PICKUP.observe(1)
+    worker.ENDS_REFUSED.inc()
+    worker.tell(worker.PARKED, {"authentication": 1})
+    worker.tell(worker.HELD_ROUTES, {"withheld": 1})
 
 
 @pytest.mark.parametrize("alert", ALERTS)

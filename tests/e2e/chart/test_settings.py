@@ -31,6 +31,9 @@ def trigger(values: Mapping[str, Any]) -> dict[str, Any]:
         ({"tracing": {"ratio": 2}}, "maximum: got 2, want 1"),
         ({"tracing": {"endpoint": "collector:4318"}}, "does not match pattern"),
         ({"valkey": {"maxMemory": "512"}}, "does not match pattern"),
+        ({"valkey": {"persistence": {"fsync": "no"}}}, "value must be one of"),
+        ({"queue": {"retention": {"record": "1w"}}}, "does not match pattern"),
+        ({"queue": {"groups": 0}}, "minimum: got 0, want 1"),
         ({"operator": {"namespaces": ["Shop"]}}, "does not match pattern"),
         ({"valkey": {"enabled": False}}, "redis.urlSecret.name is required"),
         ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs is required"),
@@ -68,13 +71,49 @@ def test_without_a_key_workers_are_given_none() -> None:
     assert "EVENTROUTE_WORKER_ANTHROPIC_API_KEY_FILE" not in variables({}, "worker")
 
 
-def test_another_key_makes_other_workers() -> None:
-    def annotations(key: str) -> Any:
-        (pod,) = (pod for pod in pods(render({"worker": {"anthropic": {"apiKey": key}}})) if pod.component == "worker")
-        return pod.metadata["annotations"]
+def test_another_key_in_its_secret_restarts_no_worker() -> None:
+    def template(key: str) -> Any:
+        objects = render({"worker": {"anthropic": {"apiKey": key}}})
+        return named(objects, "Deployment", "ev-eventroute-worker")["spec"]["template"]
 
-    assert annotations("one") != annotations("two")
-    assert "one" not in str(annotations("one"))
+    assert template("one") == template("two"), "workers read it again"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, 214_748_364),  # 2/5 of 512 MiB
+        ({"valkey": {"maxMemory": "1000kb"}}, 409_600),
+        ({"valkey": {"maxMemory": "3gb"}}, 1_288_490_188),
+        ({"queue": {"maxBytes": 5_000_000_000}}, 5_000_000_000),
+        ({"valkey": {"enabled": False}, "redis": {"urlSecret": {"name": "redis"}}}, 0),
+    ],
+)
+def test_the_queue_may_take_two_fifths_of_the_charts_valkey_unless_told(
+    values: Mapping[str, Any], expected: int
+) -> None:
+    assert variables(values, "receiver")["EVENTROUTE_RECEIVER_MAX_QUEUE_BYTES"] == str(expected)
+
+
+@pytest.mark.parametrize("program", ["receiver", "worker", "operator"])
+def test_every_program_splits_the_queue_alike(program: str) -> None:
+    assert variables({"queue": {"groups": 4}}, program)[f"EVENTROUTE_{program.upper()}_GROUPS"] == "4"
+
+
+def test_retention_is_told_to_workers_in_seconds() -> None:
+    told = variables({"queue": {"retention": {"payload": "90s", "answer": "30m", "record": "2d"}}}, "worker")
+    found = [told[f"EVENTROUTE_WORKER_KEEP_{what}_S"] for what in ("PAYLOAD", "ANSWER", "RECORD")]
+    assert found == ["90", "1800", "172800"]
+
+
+@pytest.mark.parametrize("fsync", ["everysec", "always"])
+def test_valkey_appends_to_disk_as_told(fsync: str) -> None:
+    values = {"valkey": {"persistence": {"fsync": fsync}}}
+    configuration = named(render(values), "ConfigMap", "ev-eventroute-valkey")["data"]["valkey.conf"]
+    assert [line for line in configuration.splitlines() if line.startswith("append")] == [
+        "appendonly yes",
+        f"appendfsync {fsync}",
+    ]
 
 
 def test_traces_go_to_jaeger_or_where_they_are_sent_or_nowhere() -> None:
@@ -149,6 +188,7 @@ def test_an_upgrade_does_not_restart_valkey_unless_its_configuration_changed() -
     before = template({})
     assert template({"image": {"tag": "2"}, "worker": {"maxJobs": 5}}) == before
     assert template({"valkey": {"maxMemory": "1gb"}}) != before
+    assert template({"valkey": {"persistence": {"fsync": "always"}}}) != before
 
 
 @pytest.mark.parametrize(

@@ -78,3 +78,13 @@ def test_one_trace_leads_from_the_receipt_to_the_sink(routes: Installation) -> N
         "eventroute-receiver",
         "eventroute-worker",
     }
+
+
+def test_the_trace_shows_what_a_run_does_in_redis(routes: Installation) -> None:
+    entry = routes.answer(routes.send("stripe", "stripe").json()["delivery"])
+
+    def steps() -> bool:
+        names = {span["operationName"] for span in routes.spans(entry["trace_id"], of_redis=True)}
+        return {"redis begin", "redis save", "redis stream"} <= names
+
+    until(steps, f"steps in Redis in the trace {entry['trace_id']}")

@@ -16,8 +16,8 @@ import yaml
 
 from e2e.support.cluster import Cluster
 from e2e.support.shell import ROOT, Failed
-from eventroute import keys
 from eventroute.ids import DeliveryId
+from eventroute.queue import Group
 from eventroute.schemes import SCHEMES, Request, generate_secret, sign
 from eventroute_cli.samples import build_request, load_sample
 
@@ -29,6 +29,9 @@ TRIAL: Final[Mapping[str, Any]] = {
     "jaeger": {"enabled": True, **_SMALL},
 }
 """Values: no key, no cost, traces to look at, and room for several installations on a node of two cores."""
+
+GROUP: Final = Group(0)
+"""Of every installation's queue, which is one group unless the values say otherwise."""
 
 _RELEASE: Final = "eventroute"
 _READY_S: Final = 120
@@ -246,13 +249,17 @@ class Installation:
         return redis.Redis(host=host, port=int(port), username=user, password=password, decode_responses=True)
 
     def queued(self) -> int:
-        """Count the deliveries that have not settled."""
-        found: int = self.redis("receiver").zcard(keys.QUEUE)
+        """Count the deliveries that have not ended."""
+        return int(self.redis("worker").hget(GROUP.usage, "depth") or 0)
+
+    def record(self, delivery: str, field: str) -> str | None:
+        """Read a field of what is known of a delivery."""
+        found: str | None = self.redis("worker").hget(GROUP.delivery(DeliveryId(delivery)), field)
         return found
 
     def answers(self, stream: str = "answers") -> list[dict[str, str]]:
         """Read the entries of a stream sink, oldest first."""
-        entries = self.redis("reader").xrange(keys.stream(self.namespace, stream))
+        entries = self.redis("reader").xrange(GROUP.stream(self.namespace, stream))
         return [fields for _, fields in entries]
 
     def answer(self, delivery: str, stream: str = "answers", timeout_s: float = _SOON_S) -> dict[str, str]:
@@ -265,8 +272,7 @@ class Installation:
 
     def outcome(self, delivery: str) -> str | None:
         """Say how a delivery ended; None while it has not."""
-        found: str | None = self.redis("worker").hget(keys.run(DeliveryId(delivery)), "outcome")
-        return found
+        return self.record(delivery, "outcome")
 
     def calls(self) -> list[dict[str, Any]]:
         """List what the simulator was asked, oldest first."""
@@ -284,13 +290,14 @@ class Installation:
         for forgotten in ("faults", "requests"):
             self._client.delete(f"http://{self.reach('simulator', 8090)}/simulator/{forgotten}").raise_for_status()
 
-    def spans(self, trace_id: str) -> list[dict[str, Any]]:
-        """Ask Jaeger for a trace's spans, each with its service's name added."""
+    def spans(self, trace_id: str, *, of_redis: bool = False) -> list[dict[str, Any]]:
+        """Ask Jaeger for a trace's spans, with their services' names: our own, or those of commands to Redis."""
         answer = self._client.get(f"http://{self.reach('jaeger', 16686)}/api/traces/{trace_id}").json()
         return [
             {**span, "service": trace["processes"][span["processID"]]["serviceName"]}
             for trace in answer.get("data") or []
             for span in trace["spans"]
+            if of_redis is any(tag["key"].startswith("db.") for tag in span["tags"])
         ]
 
     # --- When something went wrong --------------------------------------------------------------------------------

@@ -19,8 +19,7 @@ from typing import Final
 
 import httpx
 
-from e2e.support.installation import Installation, until
-from eventroute import keys
+from e2e.support.installation import GROUP, Installation, until
 from eventroute.ids import DeliveryId
 from eventroute.schemes import SCHEMES, Request, sign
 from eventroute_cli.samples import build_request, load_sample
@@ -148,7 +147,7 @@ def discrepancies(traffic: Traffic, *, streams: Sequence[str] = ("answers",)) ->
             found.append(f"{delivery}: {outcome}")
         if streamed[delivery] != 1:
             found.append(f"{delivery}: {streamed[delivery]} times in {' and '.join(streams)}")
-        saved = redis.hget(keys.run(DeliveryId(delivery)), "answer")
+        saved = redis.hget(GROUP.delivery(DeliveryId(delivery)), "answer")
         last = calls[delivery][-1] if calls[delivery] else ""
         if saved is None or decode_answer(saved.encode()).message_id.replace("msg_", "req_") != last:
             found.append(f"{delivery}: Claude was asked after the answer was saved")
@@ -162,7 +161,7 @@ def outcomes(traffic: Traffic) -> dict[str, str]:
 
     def all_ended() -> bool:
         for delivery in traffic.acknowledged.values():
-            if delivery not in ended and (outcome := redis.hget(keys.run(DeliveryId(delivery)), "outcome")):
+            if delivery not in ended and (outcome := redis.hget(GROUP.delivery(DeliveryId(delivery)), "outcome")):
                 ended[delivery] = outcome
         return len(ended) == len({*traffic.acknowledged.values()})
 

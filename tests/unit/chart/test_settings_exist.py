@@ -18,6 +18,7 @@ CHART = Path(__file__).parents[3] / "charts/eventroute"
 TEMPLATES = CHART / "templates"
 FIXED = {"host", "port", "probe_host", "probe_port"}
 """The chart's Services and probes rely on the programs' own defaults."""
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @pytest.mark.parametrize("settings", [ReceiverSettings, WorkerSettings, OperatorSettings])
@@ -32,7 +33,7 @@ def test_the_chart_sets_all_settings_of_a_program_and_no_others(settings: type[S
 @pytest.mark.parametrize(
     ("settings", "same"),
     [
-        (ReceiverSettings, {"max_queue_depth": "maxQueueDepth", "read_deadline_s": "readDeadlineSeconds"}),
+        (ReceiverSettings, {"read_deadline_s": "readDeadlineSeconds"}),
         (ReceiverSettings, {"shutdown_grace_s": "shutdownGraceSeconds", "log_level": "logLevel"}),
         (WorkerSettings, {"max_jobs": "maxJobs", "concurrent_calls": "concurrentCalls", "grace_s": "graceSeconds"}),
         (WorkerSettings, {"propagate_trace": "propagateTrace", "log_level": "logLevel"}),
@@ -44,6 +45,17 @@ def test_the_charts_defaults_are_the_programs(settings: type[Settings], same: di
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))[program]
     for field, value in same.items():
         assert values[value] == settings.model_fields[field].default
+
+
+def test_the_charts_defaults_of_the_queue_are_the_programs() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))["queue"]
+    receiver, worker = ReceiverSettings.model_fields, WorkerSettings.model_fields
+    assert values["maxDepth"] == receiver["max_queue_depth"].default
+    assert {fields["groups"].default for fields in (receiver, worker, OperatorSettings.model_fields)} == {
+        values["groups"]
+    }
+    kept = {name: int(text[:-1]) * UNITS_S[text[-1]] for name, text in values["retention"].items()}
+    assert kept == {name: worker[f"keep_{name}_s"].default for name in ("payload", "answer", "record")}
 
 
 def test_the_programs_default_ports_are_those_that_the_chart_names() -> None:

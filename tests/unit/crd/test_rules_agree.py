@@ -3,10 +3,11 @@
 from itertools import product
 from typing import Any
 
+import cel
 import pytest
 
 from eventroute.compile import Problem, Reason
-from eventroute.crd.rules import exactly_one
+from eventroute.crd.rules import Rule, exactly_one
 from eventroute.crd.v1alpha1 import EventRouteSpec, Sink, Strict
 from eventroute.schemes import SCHEMES
 from support.specs import verdict_on
@@ -17,6 +18,7 @@ JUDGED_EARLY = {
     Reason.PUBLIC_URL_MISSING,
     Reason.TOLERANCE_WITHOUT_TIMESTAMP,
     Reason.STRENGTH_TOO_WEAK,
+    Reason.DUPLICATE_SINK,
 }
 CUSTOM = {
     "custom, body signed": {"signature": "header:x-signature"},
@@ -37,6 +39,11 @@ OPTIONAL: dict[str, Any] = {
 }
 
 
+def holds(rule: Rule, spec: dict[str, Any]) -> bool:
+    """Evaluate as the API server does, without the limits that we have for what teams write."""
+    return cel.compile(rule.cel).execute({"self": spec}) is True
+
+
 def _combinations() -> list[dict[str, Any]]:
     return [
         {name: OPTIONAL[name] for name, is_set in zip(OPTIONAL, chosen, strict=True) if is_set}
@@ -52,7 +59,7 @@ def test_early_rules_break_exactly_where_the_compiler_has_a_reason(provider: str
         problems = verdict_on(spec)
         assert all(isinstance(problem, Problem) for problem in problems), problems
         reasons = {problem.reason for problem in problems if isinstance(problem, Problem)}
-        broken = [rule.message for rule in EventRouteSpec.early_rules if not rule.holds(spec)]
+        broken = [rule.message for rule in EventRouteSpec.early_rules if not holds(rule, spec)]
         assert reasons <= JUDGED_EARLY
         assert len(broken) == len(reasons), (spec, broken, reasons)
 
@@ -63,7 +70,37 @@ def test_only_the_compiler_knows_what_a_declared_scheme_proves() -> None:
     assert [problem.reason for problem in verdict_on(spec) if isinstance(problem, Problem)] == [
         Reason.STRENGTH_TOO_WEAK
     ]
-    assert all(rule.holds(spec) for rule in EventRouteSpec.early_rules)
+    assert all(holds(rule, spec) for rule in EventRouteSpec.early_rules)
+
+
+SINKS: dict[str, dict[str, Any]] = {
+    "log": {"log": {}},
+    "log called after a stream": {"name": "stream-results", "log": {}},
+    "stream": {"stream": {}},
+    "stream by its default name": {"stream": {"name": "results"}},
+    "another stream": {"stream": {"name": "others"}},
+    "stream called log": {"name": "log", "stream": {}},
+    "stream of its own name": {"name": "own", "stream": {}},
+}
+
+
+@pytest.mark.parametrize(("one", "other"), list(product(SINKS, repeat=2)))
+def test_names_of_sinks_clash_for_both_or_for_none(one: str, other: str) -> None:
+    spec = {"provider": "github", "secretRefs": OPTIONAL["secretRefs"], "sinks": [SINKS[one], SINKS[other]]}
+    problems = [problem.reason for problem in verdict_on(spec) if isinstance(problem, Problem)]
+    assert problems in ([], [Reason.DUPLICATE_SINK])
+    assert all(holds(rule, spec) for rule in EventRouteSpec.early_rules) is (not problems)
+
+
+def test_the_second_of_two_sinks_with_one_name_is_named() -> None:
+    sinks = [SINKS["log"], SINKS["stream called log"]]
+    spec = {"provider": "github", "secretRefs": OPTIONAL["secretRefs"], "sinks": sinks}
+    (problem,) = verdict_on(spec)
+    assert isinstance(problem, Problem)
+    assert (problem.field, problem.message.partition(": ")[2]) == (
+        "spec.sinks[1].name",
+        'sinks[1].name: sinks[0] is called "log" too; give each a name of its own',
+    )
 
 
 def test_rules_stand_with_their_models() -> None:
@@ -73,7 +110,7 @@ def test_rules_stand_with_their_models() -> None:
 
 
 def test_every_kind_of_sink_is_one_of_those_that_exclude_each_other() -> None:
-    assert Sink.rules == (exactly_one(*Sink.model_fields),)
+    assert Sink.rules == (exactly_one(*(kind for kind in Sink.model_fields if kind != "name")),)
 
 
 def test_messages_of_rules_are_sentences_for_people() -> None:

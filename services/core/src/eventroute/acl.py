@@ -16,8 +16,8 @@ from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.queue.keys import Group
 from eventroute.route_table import RECEIVER, WORKER
 
-_CONNECTION: Final = "+ping +select +role +client|setinfo"
-"""Of every client: to sign in is always allowed; ROLE tells whether this still is the primary."""
+_CONNECTION: Final = "+ping +select +role +client|setinfo +cluster|slots"
+"""Of every client: to sign in is always allowed; ROLE tells whether this still is the primary, CLUSTER SLOTS who is."""
 
 _ALL: Final = Group("*")
 _ANY: Final = RoutePath("*")

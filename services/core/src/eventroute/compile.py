@@ -25,6 +25,7 @@ from eventroute.route_table import (
     PromptRule,
     RateLimit,
     ReceiverRoute,
+    RedactRule,
     RetentionRule,
     RetryRule,
     Sink,
@@ -552,6 +553,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
+        redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
     )
 
 

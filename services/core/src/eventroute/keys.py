@@ -4,7 +4,12 @@ Those of the queue stand in `eventroute.queue.keys`. One Redis database belongs 
 be `noeviction`: every other policy silently drops queued work.
 """
 
+from typing import Final
+
 from eventroute.ids import RouteUid
+
+_HOME: Final = "er:{g0}:"
+"""Where in a cluster all of these stand: on one server, that of the queue's first group."""
 
 
 def table_changed(plane: str) -> str:
@@ -18,17 +23,17 @@ def table(plane: str) -> str:
     `@unfinished` marks a publication in pieces until its last one. A deleted route leaves a sealed tombstone for ten
     minutes.
     """
-    return f"eventroute:table:{plane}"
+    return f"{_HOME}table:{plane}"
 
 
 def process(plane: str, process_id: str) -> str:
     """STRING, JSON of the table version that a process serves. The process writes every 5 s; lives 15 s."""
-    return f"eventroute:process:{plane}:{process_id}"
+    return f"{_HOME}process:{plane}:{process_id}"
 
 
 def processes(plane: str) -> str:
     """SET, ids of a plane's processes. Each adds itself with its heartbeat; the operator removes the dead. Kept."""
-    return f"eventroute:processes:{plane}"
+    return f"{_HOME}processes:{plane}"
 
 
 def stats(route: RouteUid) -> str:
@@ -36,4 +41,4 @@ def stats(route: RouteUid) -> str:
 
     The fields are `eventroute.runtime.stats`' own. A life begins anew with each write.
     """
-    return f"eventroute:stats:{route}"
+    return f"{_HOME}stats:{route}"

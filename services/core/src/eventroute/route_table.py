@@ -21,6 +21,15 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     burst: int
 
 
+class RedactRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What is not to be kept of an event."""
+
+    headers: tuple[str, ...] = ()
+    """Names in lower case."""
+    payload: tuple[str, ...] = ()
+    """Dotted paths, as `eventroute.redact` reads them."""
+
+
 class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """All that a receiver needs in order to judge a request."""
 
@@ -40,6 +49,7 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """CEL; a delivery for which it is not true is answered with success and not queued."""
     max_body_bytes: int
     rate_limit: RateLimit | None
+    redact: RedactRule = RedactRule()
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from eventroute.queue import Admissions, Admitted, Candidate, Full, Limited, Lim
 from eventroute.queue.keys import Group
 from eventroute.queue.scripts import LOAD
 from eventroute.route_table import ReceiverRoute
-from eventroute.runtime.link import LinkCaller, RedisLink
+from eventroute.runtime.link import Link, LinkCaller
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 
 _FULL: Final = {"queue": Unavailable.QUEUE_FULL, "route": Unavailable.ROUTE_FULL}
@@ -32,7 +32,7 @@ class NotNow(NamedTuple):
 class Admission:
     """The receiver's edge to Redis."""
 
-    def __init__(self, link: RedisLink, *, limits: Limits, groups: int = 1) -> None:
+    def __init__(self, link: Link, *, limits: Limits, groups: int = 1) -> None:
         """Take the connection, and what the queue may hold."""
         self._link = link
         self._call = LinkCaller(link)

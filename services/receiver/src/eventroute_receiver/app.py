@@ -15,7 +15,7 @@ from litestar import Litestar
 from eventroute.queue import Limits
 from eventroute.route_table import RECEIVER
 from eventroute.runtime import background, tracing
-from eventroute.runtime.link import RedisLink
+from eventroute.runtime.link import Link, open_link
 from eventroute.runtime.redis import connect
 from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
@@ -34,7 +34,7 @@ class Receiver:
 
     hooks: Hooks
     probes: Litestar
-    link: RedisLink
+    link: Link
     table: RouteTable[Hook]
     tally: Tally
     is_draining: bool = False
@@ -43,7 +43,7 @@ class Receiver:
 def build_receiver(settings: ReceiverSettings) -> Receiver:
     """Put a receiver together; nothing connects before the lifespan of `hooks` begins."""
     url = settings.redis_url.get_secret_value()
-    link, redis = RedisLink(url), connect(url)
+    link, redis = open_link(url, groups=settings.groups), connect(url)
     key = SealKey.from_text(settings.table_key.get_secret_value())
     process_id = f"{socket.gethostname()}-{os.getpid()}"
     table = RouteTable(redis, RECEIVER, key, process_id=process_id, prepare=prepare)

@@ -10,6 +10,7 @@ from eventroute.expression import EvaluationError, Expression, Truth
 from eventroute.ids import Claim, claim_id, new_delivery_id
 from eventroute.outcome import DeadReason
 from eventroute.queue import Candidate
+from eventroute.redact import REDACTED, redact
 from eventroute.schemes import Event, Request
 from eventroute_receiver.routes import Hook
 
@@ -43,6 +44,10 @@ class Intake:
             for name, value in request.headers
             if name not in hook.dropped_headers
         }
+        self._kept_headers = self._headers
+        if hook.redacted_headers:
+            gone = dict.fromkeys((name.decode() for name in hook.redacted_headers), REDACTED)
+            self._kept_headers = self._headers | {name: mark for name, mark in gone.items() if name in self._headers}
 
     def judge(self, events: Sequence[Event]) -> Judged:
         """Ask the route's filter. An event that lacks a field which it names is not wanted; no other error says so."""
@@ -65,6 +70,8 @@ class Intake:
         body = self._request.body
         claim = claim_id(self._hook.route.uid, "unreadable", body)
         text = body[:MAX_UNREADABLE_BYTES].decode("utf-8", errors="backslashreplace")
+        if self._hook.redacted_payload:
+            text = REDACTED  # nobody can tell where in it the values stand
         delivery = self._delivery(event="", provider_id="", payload=msgspec.Raw(msgspec.json.encode(text)))
         lifetime_s = self._hook.route.scheme.dedup_ttl_s
         return Candidate(delivery, [Claim(claim, lifetime_s)], dead=(DeadReason.UNPARSABLE, why))
@@ -82,7 +89,9 @@ class Intake:
     def _candidate(self, event: Event) -> Candidate:
         uid = self._hook.route.uid
         claims = [Claim(claim_id(uid, kind, value), lifetime_s) for kind, value, lifetime_s in event.marks]
-        delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=msgspec.Raw(event.payload))
+        steps = self._hook.redacted_payload
+        payload = redact(event.payload, steps) if steps else msgspec.Raw(event.payload)
+        delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload)
         return Candidate(delivery, claims)
 
     def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
@@ -97,6 +106,6 @@ class Intake:
             provider_id=provider_id[:_PROVIDER_ID_CHARS],
             received_ms=self._received_ms,
             key_index=self._key_index,
-            headers=self._headers,
+            headers=self._kept_headers,
             payload=payload,
         )

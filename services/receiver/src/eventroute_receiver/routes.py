@@ -5,6 +5,7 @@ from typing import Final
 
 from eventroute.errors import Refused
 from eventroute.expression import Expression, compile_expression
+from eventroute.redact import Steps, build_steps
 from eventroute.route_table import ReceiverRoute
 from eventroute.schemes import Key, KeyRefused, Request, accepts, parse_key, sensitive_headers
 
@@ -22,6 +23,10 @@ class Hook:
     filter: Expression | None
     dropped_headers: frozenset[bytes]
     """Lower-case names of headers that are not kept: secrets, and what says nothing of the event."""
+    redacted_headers: frozenset[bytes]
+    """Lower-case names of headers whose values are not kept."""
+    redacted_payload: Steps | None
+    """None = the payload is kept as it came."""
 
     def signed_url(self, query: bytes) -> str | None:
         """Build the URL as the provider signs it: the configured one, never what the request says of itself."""
@@ -48,4 +53,6 @@ def prepare(route: ReceiverRoute) -> Hook:
         keys=parsed,
         filter=compile_expression(route.filter) if route.filter else None,
         dropped_headers=_OF_THE_CONNECTION | {name.encode() for name in sensitive_headers(route.scheme)},
+        redacted_headers=frozenset(name.encode() for name in route.redact.headers),
+        redacted_payload=build_steps(route.redact.payload) if route.redact.payload else None,
     )

@@ -1,5 +1,6 @@
 """`python -m eventroute_worker`: work on deliveries until SIGTERM or SIGINT."""
 
+import contextlib
 import sys
 import uuid
 from typing import Final
@@ -11,7 +12,7 @@ from eventroute import prompt
 from eventroute.queue import Group, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
-from eventroute.runtime.link import LinkedRedis, RedisLink
+from eventroute.runtime.link import LinkedRedis, open_link
 from eventroute.runtime.probe_port import serving
 from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
@@ -44,8 +45,9 @@ async def serve(settings: WorkerSettings) -> None:
     prices = Prices.load(settings.prices_path)
     url = settings.redis_url.get_secret_value()
     groups = [Group(number) for number in range(settings.groups)]
-    link = RedisLink(url)
+    link = open_link(url, groups=settings.groups)
     async with (
+        contextlib.AsyncExitStack() as clients,
         connect(url) as redis,
         Claude(
             api_key=Secret(key.get_secret_value().encode()) if key else None,
@@ -86,7 +88,7 @@ async def serve(settings: WorkerSettings) -> None:
             slots=settings.concurrent_calls,
             begun=settings.max_jobs,
             grace_s=settings.grace_s,
-            groups=groups,
+            waiting_at={group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups},
         )
         keeper = Keeper(
             upkeep,

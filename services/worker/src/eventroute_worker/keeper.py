@@ -103,7 +103,9 @@ class Keeper:
                 is_told = True
 
     async def look(self) -> None:
-        """Look at every group once."""
+        """Look at every group once, and tell what waits in those that this worker keeps."""
+        held_routes: Counter[str] = Counter()
+        parked: Counter[str] = Counter()
         for group in self._groups:
             held = await self._upkeep.held(group)
             await self.release(group, list(held))
@@ -111,6 +113,11 @@ class Keeper:
             await self._unpark(group, standing)
             if await self._keep(group):
                 await self._keep_what_waits(group, held, standing)
+                held_routes.update(why.reason for why in held.values())
+                for trouble, waiting, _ in standing:
+                    parked[trouble.reason] += waiting
+        metrics.tell(metrics.HELD_ROUTES, held_routes)
+        metrics.tell(metrics.PARKED, parked)
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
         """Let go of held routes that can be served by now."""
@@ -142,7 +149,7 @@ class Keeper:
 
     async def _relieve(self, group: Group) -> None:
         """Make room when Redis fills up: what has ended goes before anybody hears 503."""
-        if not await self._is_full():
+        if not await self._is_full(group):
             return
         paths = await self._upkeep.routes(group)
         for kind, older_ms in _RELIEF:
@@ -151,12 +158,12 @@ class Keeper:
                 for path in sorted(going):
                     if not await self._upkeep.relieve(group, path, kind, older_ms=older_ms, count=_RELIEVED):
                         going.discard(path)
-                    if not await self._is_full():
+                    if not await self._is_full(group):
                         return
         _log.warning("redis_fills_up", full=_FULL)
 
-    async def _is_full(self) -> bool:
-        used, most = await self._upkeep.memory()
+    async def _is_full(self, group: Group) -> bool:
+        used, most = await self._upkeep.memory(group)
         return bool(most) and used > _FULL * most
 
     async def _keep_what_waits(self, group: Group, held: dict[RoutePath, Held], standing: Sequence[Standing]) -> None:
@@ -165,11 +172,6 @@ class Keeper:
         for trouble, waiting, _ in standing:
             if waiting:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
-        metrics.tell(metrics.HELD_ROUTES, Counter(why.reason for why in held.values()))
-        parked: Counter[str] = Counter()
-        for trouble, waiting, _ in standing:
-            parked[trouble.reason] += waiting
-        metrics.tell(metrics.PARKED, parked)
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:
         """Say anew why a route is held when that has changed, and bury what a deleted one has left."""

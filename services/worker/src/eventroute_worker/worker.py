@@ -12,7 +12,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping
 from signal import Signals
 from typing import Any, Final, assert_never, cast
 
@@ -63,17 +63,18 @@ class QueueWorker(Worker):
         begun: int | None = None,
         grace_s: float,
         lease_s: float = LEASE_S,
-        groups: Sequence[Group] = (Group(0),),
+        waiting_at: Mapping[Group, Redis] | None = None,
         signals: bool = True,
     ) -> None:
         """Take the collaborators; `async_run` does the work, and leaves `redis` open.
 
-        redis    a client with a pool, for waiting: a blocking read takes a connection of its own
+        redis    a client with a pool
         work     the calls to the queue
         tally    counts the ends
         slots    how many deliveries may wait for their handler to free their slot
         begun    how many may be under way in all, those included; None = as many as `slots`
         grace_s  how long running attempts may take to finish after `stop`; the rest goes back into the queue
+        waiting_at  a client for each group of the queue, to wait for work there; None = one group, at `redis`
         signals  stop on SIGTERM and SIGINT; off when the worker is a guest in another program's loop
         """
 
@@ -82,7 +83,7 @@ class QueueWorker(Worker):
 
         super().__init__(
             functions=[func(cast("Any", run), name=_FUNCTION)],  # arq's type is of jobs from its own queue
-            queue_name=groups[0].prefix,
+            queue_name=Group(0).prefix,
             redis_pool=ArqRedis(redis.connection_pool),
             max_jobs=begun or slots,
             job_completion_wait=1,  # selects arq's graceful signal handler, which is overridden here
@@ -94,13 +95,13 @@ class QueueWorker(Worker):
         """Names this process in the queue."""
         self.last_turn = time.monotonic()
         """When the loop last went round, on the monotonic clock: older than a few seconds, it hangs."""
-        self._redis = redis
         self._work = work
         self._tally = tally
         self._slots = slots
         self._grace_s = grace_s
         self._lease_s = lease_s
-        self._groups = list(groups)
+        self._waiting_at = waiting_at or {Group(0): redis}
+        self._groups = list(self._waiting_at)
         self._leases: dict[str, Lease] = {}
         self._in_slots: dict[str, RoutePath] = {}
         self._seen: dict[RoutePath, float] = {}
@@ -131,7 +132,8 @@ class QueueWorker(Worker):
 
     async def _take_deliveries(self) -> None:
         pause_s = 0.0
-        waiting = {group: self._redis.client() for group in self._groups}  # a blocking read holds up other commands
+        # A blocking read holds up other commands: it takes a connection of its own.
+        waiting = {group: redis.client() for group, redis in self._waiting_at.items()}
         try:
             while not self._stopping.is_set():
                 self.last_turn = time.monotonic()

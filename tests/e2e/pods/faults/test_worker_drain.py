@@ -2,8 +2,6 @@
 
 from e2e.support.installation import Installation, until
 from e2e.support.traffic import PROVIDER, Traffic, calls_by_delivery, discrepancies
-from eventroute import keys
-from eventroute.ids import DeliveryId
 
 SLOW_S = 15.0
 
@@ -22,5 +20,5 @@ def test_a_slow_call_is_finished_by_the_pod_that_made_it(site: Installation) -> 
     assert site.outcome(delivery) is None, "the call must outlast the arrival of the new pods"
     assert discrepancies(traffic) == []
     assert len(calls_by_delivery(traffic)[delivery]) == 1
-    assert site.redis("worker").hget(keys.run(DeliveryId(delivery)), "attempts") == "1"
+    assert site.record(delivery, "attempts") == "1"
     site.wait_gone(leaving)

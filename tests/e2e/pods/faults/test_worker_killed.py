@@ -11,11 +11,12 @@ SLOW_S = 10.0  # Kubernetes leaves a pod a moment even with a grace of 0: what i
 def test_nothing_is_lost_doubled_or_paid_for_again(site: Installation) -> None:
     site.add_route("burst", PROVIDER)
     killed, *others = site.pods("worker")
-    slots = CALLS * (1 + len(others))
-    site.fault(kind="ok", delay_s=SLOW_S, times=slots)
+    workers = 1 + len(others)
+    site.fault(kind="ok", delay_s=SLOW_S, times=CALLS * workers)
     traffic = Traffic(site, "burst", per_second=50, size=EVENTS)
     with traffic.flowing():
-        until(lambda: len(calls_by_delivery(traffic)) == slots, "calls in all slots")
+        # One slot of each may be kept for the routes of earlier tests.
+        until(lambda: len(calls_by_delivery(traffic)) >= (CALLS - 1) * workers, "calls in the slots")
         site.kill(killed)
         assert len(traffic.acknowledged) < EVENTS, "the pod must be killed in the middle"
     assert traffic.statuses().keys() == {200}

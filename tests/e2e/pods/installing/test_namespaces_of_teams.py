@@ -7,9 +7,8 @@ import pytest
 
 from e2e.conftest import NewInstallation
 from e2e.support.cluster import Cluster
-from e2e.support.installation import Installation, new_namespace, until
+from e2e.support.installation import GROUP, Installation, new_namespace, until
 from e2e.support.traffic import PROVIDER
-from eventroute import keys
 
 
 class Parties(NamedTuple):
@@ -42,7 +41,7 @@ def test_a_webhook_of_the_team_is_answered_in_its_own_stream(parties: Parties) -
     reader = platform.redis("reader")
 
     def is_answered() -> bool:
-        entries = reader.xrange(keys.stream(team.namespace, "answers"))
+        entries = reader.xrange(GROUP.stream(team.namespace, "answers"))
         return delivery in [fields["delivery"] for _, fields in entries]
 
     until(is_answered, f"an answer to {delivery}")

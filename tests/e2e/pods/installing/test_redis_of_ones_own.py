@@ -9,9 +9,8 @@ import redis
 from e2e.support.cluster import Cluster
 from e2e.support.connections import idle_pod
 from e2e.support.images import VALKEY
-from e2e.support.installation import TRIAL, Installation, merge, new_namespace, until
+from e2e.support.installation import GROUP, TRIAL, Installation, merge, new_namespace, until
 from e2e.support.traffic import PROVIDER
-from eventroute import keys
 from support.certificates import Authority
 
 TLS_PORT = 6390
@@ -130,5 +129,5 @@ def test_a_webhook_is_answered_by_way_of_the_redis_elsewhere(
     with cluster.address(elsewhere.namespace, "redis", 6379) as address:
         host, _, port = address.partition(":")
         client = redis.Redis(host=host, port=int(port), db=3, password=PASSWORD, decode_responses=True)
-        stream = keys.stream(installation.namespace, "answers")
+        stream = GROUP.stream(installation.namespace, "answers")
         until(lambda: delivery in [fields["delivery"] for _, fields in client.xrange(stream)], "the answer")

@@ -17,7 +17,7 @@ VALUES = {
         "worker": {"min": 0, "max": MAX, "target": 4, "pollingInterval": 1, "cooldown": 3},
         "receiver": {"min": 1, "max": 2},
     },
-    "worker": {"maxJobs": 2},
+    "worker": {"maxJobs": 2, "concurrentCalls": 2},
     "operator": {"resyncSeconds": 5},  # it asks for KEDA's opinion that often
 }
 SLOW_S = 3.0

@@ -223,6 +223,9 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "PublicURLMissing": ReasonPage(
         "False", _ACCEPTED, "The provider signs the URL that it calls.", "Set `publicURL` to the one configured there."
     ),
+    "DuplicateSink": ReasonPage(
+        "False", _ACCEPTED, "Two sinks have the same name, by which an answer is sent once.", "Give one another name."
+    ),
     "InvalidExpression": ReasonPage(
         "False", _EITHER, "A CEL expression does not compile.", "Mend it at the line and column in the message."
     ),
@@ -337,9 +340,7 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "Succeeded": ReasonPage("True", _LAST, "Claude answered, and every sink has the answer.", _NOTHING),
     "Refused": ReasonPage("False", _LAST, "The model declined to answer.", "Look at prompt and payload."),
     "Truncated": ReasonPage("False", _LAST, "The answer reached `maxTokens`.", "Raise the limit or ask for less."),
-    "Discarded": ReasonPage(
-        "True", _LAST, "There was nothing to do: no prompt was for the event, or the route is gone.", _NOTHING
-    ),
+    "Discarded": ReasonPage("True", _LAST, "There was nothing to do: no prompt was for the event.", _NOTHING),
     "Dead": ReasonPage(
         "False",
         _LAST,

@@ -212,6 +212,22 @@ class RateLimit(Strict):
     burst: int = Field(ge=1, le=100_000, description="Deliveries at once. Required.")
 
 
+class Redact(Strict):
+    """What is replaced by `[redacted]` before an event is kept: neither Redis nor a prompt ever holds it."""
+
+    headers: tuple[Annotated[str, StringConstraints(pattern=r"^[!-9;-~]+$", max_length=128)], ...] = Field(
+        default=(), max_length=16, description="Names of request headers. Default: none."
+    )
+    payload: tuple[Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=256)], ...] = Field(
+        default=(),
+        max_length=32,
+        description=(
+            "Dotted paths into the payload, `data.object.email` or `items.*.name`; `*` stands for every entry of a "
+            "list or object. `filter` still sees the values, `entity` and prompts do not. Default: none."
+        ),
+    )
+
+
 class Model(Strict):
     """Which model answers, and within which limits."""
 
@@ -370,6 +386,12 @@ class Sink(Strict):
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 
 
+def _sink_name(sink: str) -> str:
+    """Name a sink in CEL, as `eventroute.compile.sink_name` does."""
+    stream = f"has({sink}.stream.name) ? {sink}.stream.name : '{StreamSink.model_fields['name'].default}'"
+    return f"(has({sink}.name) ? {sink}.name : has({sink}.stream) ? 'stream-' + ({stream}) : 'log')"
+
+
 class EventRouteSpec(Strict):
     """What a team wants to happen with a provider's events."""
 
@@ -380,7 +402,14 @@ class EventRouteSpec(Strict):
         ),
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )
-    early_rules = provider_rules(SCHEMES.values())
+    early_rules = (
+        *provider_rules(SCHEMES.values()),
+        Rule(
+            f"!has(self.sinks) || self.sinks.all(a, self.sinks.exists_one(b, {_sink_name('a')} == {_sink_name('b')}))",
+            "two sinks have the same name; an answer goes once to each name",
+            field=".sinks",
+        ),
+    )
 
     provider: str = Field(
         max_length=63,
@@ -440,6 +469,9 @@ class EventRouteSpec(Strict):
     )
     rate_limit: RateLimit | None = Field(
         default=None, description="How many deliveries are accepted. Default: no limit."
+    )
+    redact: Redact = Field(
+        default_factory=Redact, description="What is not to be kept of an event. Default: everything is kept."
     )
     model: Model = Field(default_factory=Model, description="Which model answers. Default: the defaults of its fields.")
     prompts: tuple[Prompt, ...] = Field(

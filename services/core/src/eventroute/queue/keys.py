@@ -24,6 +24,11 @@ class Group:
     """`*` makes patterns for access rules of all groups."""
 
     @property
+    def tag(self) -> str:
+        """The hash tag."""
+        return f"g{self.number}"
+
+    @property
     def prefix(self) -> str:
         """What all keys begin with, and the one key that scripts declare. No key of its own."""
         return PREFIX % self.number

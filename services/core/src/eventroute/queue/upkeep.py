@@ -109,10 +109,7 @@ class Upkeep:
         except (RedisError, OSError) as error:
             raise told(error) from error
 
-    async def memory(self) -> tuple[int, int]:
-        """Read how much memory Redis uses, and how much it may; 0 = any."""
-        try:
-            info = await self._redis.info("memory")
-        except (RedisError, OSError) as error:
-            raise told(error) from error
-        return int(info["used_memory"]), int(info.get("maxmemory", 0))
+    async def memory(self, group: Group) -> tuple[int, int]:
+        """Read how many bytes of memory the group's server uses, and how many it may; 0 = any."""
+        used, most = await self._call(scripts.MEMORY, group.prefix, [])
+        return int(used), int(most)

@@ -42,6 +42,9 @@ _GRACE_S: Final = 0.02  # one turn of the event loop, with some room
 _CONNECT_S: Final = 0.9
 _RECONNECT_S: Final = 0.2  # mean pause between attempts, jittered
 
+_SCRIPTS: Final = frozenset({"EVALSHA", "EVAL"})
+_ELSEWHERE: Final = ("READONLY", "MOVED", "ASK")
+
 _log = structlog.get_logger()
 
 
@@ -52,9 +55,12 @@ class LinkLostError(Exception):
 class RedisLink:
     """Two connections that keep themselves open: one for ordinary commands, one for large ones."""
 
-    def __init__(self, url: str) -> None:
-        """Take a URL as `eventroute.runtime.redis_url` describes it, refused when it is wrong; `run` connects."""
-        self._url = parse_redis_url(url)
+    def __init__(self, url: str, *, tag: str = "g0") -> None:
+        """Take a URL as `eventroute.runtime.redis_url` describes it, refused when it is wrong; `run` connects.
+
+        tag  in a cluster, the hash tag of the keys that the commands are about
+        """
+        self._url = parse_redis_url(url).at(tag)
         self._ordinary, self._large = _Line(self._url), _Line(self._url)
 
     @property
@@ -92,10 +98,50 @@ class RedisLink:
         await asyncio.gather(self._ordinary.run(is_told_of=True), self._large.run(is_told_of=False))
 
 
+class GroupLinks:
+    """A link to each server of a cluster that has a group of keys; to whoever uses it, one link."""
+
+    def __init__(self, url: str, *, groups: int) -> None:
+        """Take a URL of a cluster, and into how many groups the keys are split: `{g0}`, `{g1}`, …."""
+        self._links = {f"g{number}": RedisLink(url, tag=f"g{number}") for number in range(groups)}
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Say where the first group is."""
+        return self._links["g0"].where
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether commands can be sent to all servers now."""
+        return all(link.is_up for link in self._links.values())
+
+    async def until_up(self, timeout_s: float) -> bool:
+        """Wait for all first connections; returns whether they are there."""
+        return all(await asyncio.gather(*(link.until_up(timeout_s) for link in self._links.values())))
+
+    def call(self, *command: Argument) -> Awaitable[Any]:
+        """Send one command to the server that has its key; what has no key goes to the first group's."""
+        key = command[3] if command[0] in _SCRIPTS else command[1] if len(command) > 1 else ""
+        _, opening, rest = str(key).partition("{")
+        return self._links[rest.partition("}")[0] if opening else "g0"].call(*command)
+
+    async def run(self) -> None:
+        """Keep all connections open for ever."""
+        await asyncio.gather(*(link.run() for link in self._links.values()))
+
+
+Link = RedisLink | GroupLinks
+
+
+def open_link(url: str, *, groups: int = 1) -> Link:
+    """Make a link to where the groups are; `run` connects."""
+    return GroupLinks(url, groups=groups) if groups > 1 else RedisLink(url)
+
+
 class LinkCaller:
     """Calls scripts over a link."""
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: Link) -> None:
         """Take a link."""
         self._link = link
 
@@ -118,7 +164,7 @@ class LinkCaller:
 class LinkedRedis(redis.asyncio.Redis):  # type: ignore[misc] # redis-py's types are not looked at (pyproject.toml)
     """redis-py's commands over a link, so that those of all tasks share a write; without blocking reads and pub/sub."""
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: Link) -> None:
         """Take a link, which somebody else runs."""
         super().__init__(**link.where)  # never connects; spans tell of it
         self._link = link
@@ -237,8 +283,8 @@ class _Wire(asyncio.Protocol):
                 continue  # its request was cancelled meanwhile
             if isinstance(reply, hiredis.ReplyError):
                 future.set_exception(reply)
-                if str(reply).startswith("READONLY"):
-                    self.close()  # demoted: by now there is another primary, behind the same name or at the Sentinels
+                if str(reply).startswith(_ELSEWHERE):
+                    self.close()  # by now another server is the primary, or has the keys
             else:
                 future.set_result(reply)
 

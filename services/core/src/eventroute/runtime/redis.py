@@ -13,8 +13,10 @@ from redis.asyncio.connection import Connection, ConnectionPool, UnixDomainSocke
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
     ConnectionError,  # noqa: A004
+    MovedError,
     ReadOnlyError,
     RedisError,
     TimeoutError,  # noqa: A004
@@ -32,13 +34,14 @@ _RETRIES = 2  # of one command, within a fraction of a second; longer outages ar
 _SENTINELS_S: Final = 0.4  # for all of them together, as they are asked at once
 
 
-def connect(url: str) -> redis.asyncio.Redis:
+def connect(url: str, *, tag: str = "g0") -> redis.asyncio.Redis:
     """Make a client with its own pool; it connects at its first command.
 
     url     as `eventroute.runtime.redis_url` describes it
+    tag     in a cluster, the hash tag of the keys that it is for: they are on one server, wherever that is by now
     raises  `Refused` when the URL is wrong, or a file that it names cannot be used
     """
-    parsed = parse_redis_url(url)
+    parsed = parse_redis_url(url).at(tag)
     if parsed.tls is not None:
         tls_context(parsed.tls)  # a wrong path ends the start; later on the same is an outage
     kind = UnixDomainSocketConnection if parsed.socket else _PrimaryConnection
@@ -60,14 +63,15 @@ def connect(url: str) -> redis.asyncio.Redis:
 
 
 async def find_primary(url: RedisUrl) -> Address:
-    """Say where to connect: the server that the URL names, or the one that the Sentinels name.
+    """Say where to connect: the server that the URL names, or the one that the Sentinels or the cluster name.
 
-    All Sentinels are asked at once. What a majority says counts at once, so that one that is dead, or was cut off and
-    remembers an older primary, costs nothing; else what most of those say that answered in time.
+    All Sentinels, or servers of the cluster that the URL names, are asked at once. What a majority says counts at once,
+    so that one that is dead, or was cut off and remembers an older primary, costs nothing; else what most of those say
+    that answered in time.
 
-    raises  redis' `ConnectionError` with the trouble of each Sentinel when none names a primary
+    raises  redis' `ConnectionError` with the trouble of each when none names a primary
     """
-    if url.master is None:
+    if url.master is None and url.slot is None:
         return url.addresses[0]
     votes: Counter[Address] = Counter()
     asked = [asyncio.create_task(_ask(sentinel, url)) for sentinel in url.addresses]
@@ -85,7 +89,8 @@ async def find_primary(url: RedisUrl) -> Address:
         troubles = await asyncio.gather(*asked, return_exceptions=True)
     if not votes:
         told = "; ".join(f"{sentinel}: {trouble}" for sentinel, trouble in zip(url.addresses, troubles, strict=True))
-        raise ConnectionError(f"no Sentinel names a primary of {url.master}: {told}")
+        who, of = ("Sentinel", url.master) if url.master else ("server of the cluster", f"slot {url.slot}")
+        raise ConnectionError(f"no {who} names a primary of {of}: {told}")
     return votes.most_common(1)[0][0]
 
 
@@ -94,7 +99,7 @@ async def _ask(sentinel: Address, url: RedisUrl) -> Address:
         tls=url.tls,
         host=sentinel.host,
         port=sentinel.port,
-        **_credentials(url.sentinel_login),
+        **_credentials(url.sentinel_login if url.master else url.login),
         lib_name=None,
         lib_version=None,
         retry=Retry(NoBackoff(), 0),
@@ -102,6 +107,9 @@ async def _ask(sentinel: Address, url: RedisUrl) -> Address:
     try:
         async with asyncio.timeout(_SENTINELS_S):
             await connection.connect()
+            if url.slot is not None:
+                await connection.send_command("CLUSTER", "SLOTS")
+                return _primary_of(url.slot, await connection.read_response(), sentinel)
             await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.master)
             found = await connection.read_response()
     except OSError as error:  # a TimeoutError is one, and says nothing
@@ -112,6 +120,14 @@ async def _ask(sentinel: Address, url: RedisUrl) -> Address:
         raise ConnectionError("does not know it")
     host, port = found
     return Address(host.decode(), int(port))
+
+
+def _primary_of(slot: int, ranges: list[Any], asked: Address) -> Address:
+    """Find who has a slot in an answer to CLUSTER SLOTS: first, last, [host, port, …] of the primary, its replicas."""
+    for first, last, (host, port, *_), *_ in ranges:
+        if first <= slot <= last:
+            return Address(host.decode() if host else asked.host, int(port))  # no host: the one that was asked
+    raise ConnectionError(f"nobody has slot {slot}")
 
 
 def _credentials(login: Login | None) -> dict[str, str]:
@@ -138,7 +154,7 @@ class _Connection(Connection):  # type: ignore[misc] # redis-py's types are not 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return await super().read_response(*args, **options)
-        except ReadOnlyError as error:
+        except (ReadOnlyError, MovedError, AskError) as error:
             # The errors of a pipeline are values, which redis-py does not look at; a connection that stayed open would
             # be refused for ever.
             await self.disconnect(nowait=True)

@@ -5,6 +5,8 @@
     unix://[user:password@]/path/of/the/socket[?db=database]
     redis+sentinel://[user:password@]host[:26379][,host…]/master[/database]     whichever server is the primary
     rediss+sentinel://…                                                         TLS to Sentinels and servers alike
+    redis+cluster://[user:password@]host[:6379][,host…]     some servers of a Redis Cluster, to ask where keys are
+    rediss+cluster://…                                                          TLS to all of them
 
     ?ssl_ca_certs=/path       who may have signed the server's certificate; without it, whom the system trusts
     ?ssl_certfile=/path&ssl_keyfile=/path       our own certificate, for servers that ask for one
@@ -13,12 +15,13 @@
 Certificates and host names are always checked: there is no option against it. Sentinels must name servers as the
 certificates do (`resolve-hostnames`, `announce-hostnames`, or certificates for IP addresses). A user without a name is
 `default` (`redis://:password@host`). In names and passwords, characters that mean something in URLs are
-percent-encoded. Redis Cluster is not supported: one script's keys lie on different nodes.
+percent-encoded. A cluster has no databases but 0; servers must announce addresses that programs can reach.
 """
 
+import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import unquote
@@ -26,7 +29,17 @@ from urllib.parse import unquote
 from eventroute.errors import Refused
 from eventroute.secret import Secret
 
-_SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_SCHEMES: Final = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
+_SLOTS: Final = 16_384  # of a cluster
+_HOME: Final = "g0"  # hash tag of what belongs to the installation as a whole
 _URL: Final = re.compile(r"([a-z+]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?", re.DOTALL)  # RFC 3986, appendix B
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:\[\]]*))(?::([0-9]{1,5}))?")
 _PORT: Final = 6379
@@ -70,7 +83,7 @@ class RedisUrl:
     """Where Redis is, and how to come in. Does not print passwords."""
 
     addresses: tuple[Address, ...]
-    """The server, or with a `master` the Sentinels; none with a `socket`."""
+    """The server; with a `master` the Sentinels, in a cluster some servers of it; none with a `socket`."""
     socket: str | None
     """Path of a unix socket."""
     master: str | None
@@ -79,6 +92,12 @@ class RedisUrl:
     sentinel_login: Login | None
     database: int
     tls: Tls | None
+    slot: int | None = None
+    """In a cluster, of which keys this is about; None where there is no cluster."""
+
+    def at(self, tag: str) -> "RedisUrl":
+        """Mean the server that has the keys with this hash tag; the same where there is no cluster."""
+        return self if self.slot is None else replace(self, slot=_slot(tag))
 
 
 def parse_redis_url(url: str) -> RedisUrl:
@@ -88,8 +107,14 @@ def parse_redis_url(url: str) -> RedisUrl:
         raise _refused("scheme", f"is none of {', '.join(_SCHEMES)}")
     scheme, authority, path, query, fragment = found.groups()
     userinfo, at, hosts = authority.rpartition("@")
-    has_sentinels, is_socket = scheme.endswith("+sentinel"), scheme == "unix"
-    addresses = _no_addresses(hosts) if is_socket else _addresses(hosts, has_sentinels=has_sentinels)
+    has_sentinels, is_cluster, is_socket = scheme.endswith("+sentinel"), scheme.endswith("+cluster"), scheme == "unix"
+    addresses = (
+        _no_addresses(hosts)
+        if is_socket
+        else _addresses(
+            hosts, default_port=_SENTINEL_PORT if has_sentinels else _PORT, takes_several=has_sentinels or is_cluster
+        )
+    )
     if fragment:
         raise _refused("fragment", "there is none; a # in a password is written %23")
     options = _options(query, scheme=scheme)
@@ -102,6 +127,7 @@ def parse_redis_url(url: str) -> RedisUrl:
         sentinel_login=_sentinel_login(options),
         database=_database(options.get("db", "") if is_socket else database),
         tls=_tls(options) if scheme.startswith("rediss") else None,
+        slot=_slot(_HOME) if is_cluster else None,
     )
 
 
@@ -109,11 +135,15 @@ def _refused(part: str, trouble: str) -> Refused:
     return Refused(f"Redis URL: {part}: {trouble}")
 
 
-def _addresses(hosts: str, *, has_sentinels: bool) -> tuple[Address, ...]:
+def _slot(tag: str) -> int:
+    return binascii.crc_hqx(tag.encode(), 0) % _SLOTS  # CRC-16/XMODEM, as the cluster specification says
+
+
+def _addresses(hosts: str, *, default_port: int, takes_several: bool) -> tuple[Address, ...]:
     names = hosts.split(",")
-    if len(names) > 1 and not has_sentinels:
-        raise _refused("host", "several are for Sentinels: redis+sentinel://")
-    return tuple(_address(name, _SENTINEL_PORT if has_sentinels else _PORT) for name in names)
+    if len(names) > 1 and not takes_several:
+        raise _refused("host", "several are for Sentinels or a cluster: redis+sentinel://, redis+cluster://")
+    return tuple(_address(name, default_port) for name in names)
 
 
 def _address(name: str, default_port: int) -> Address:
