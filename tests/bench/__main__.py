@@ -14,6 +14,7 @@ import uvloop
 from rich.console import Console
 
 from bench.control import measure_control_plane
+from bench.durability import measure_durability
 from bench.effort import FULL, QUICK, Effort
 from bench.figures import Section
 from bench.memory import measure_memory
@@ -21,6 +22,7 @@ from bench.pickup import measure_pickup
 from bench.processes import LOAD_CORE, PartFailedError, pin
 from bench.receiver import measure_receivers
 from bench.report import build_markdown, build_report, print_report, write_json
+from bench.sharing import measure_sharing
 from bench.throughput import measure_throughput
 from support.api_server import is_built
 
@@ -28,7 +30,9 @@ SECTIONS: Final = {
     "receiver": measure_receivers,
     "pickup": measure_pickup,
     "throughput": measure_throughput,
+    "sharing": measure_sharing,
     "memory": measure_memory,
+    "durability": measure_durability,
     "control": measure_control_plane,
 }
 _TABLE_WIDTH: Final = 120  # also where no terminal tells one

@@ -4,6 +4,8 @@ What a section measures is what stands in Redis, and what Redis spends; the way 
 process, so that thousands are there within seconds.
 """
 
+import functools
+import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,11 +17,11 @@ from redis.asyncio import Redis
 from bench.deliveries import render
 from bench.peers import eventroute
 from bench.processes import PartFailedError
-from eventroute.ids import RoutePath
+from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt
 from eventroute.prompt import prepare as prepare_plan
-from eventroute.queue import Admissions, Admitted, Candidate, Lease, Limits, Retention, Upkeep, Work
+from eventroute.queue import Admissions, Admitted, Candidate, Lease, Limits, New, Retention, Upkeep, Work
 from eventroute.route_table import ModelCall
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkCaller, LinkedRedis, RedisLink
@@ -27,7 +29,7 @@ from eventroute.runtime.scripts import ClientCaller
 from eventroute.schemes import Events, Request, read
 from eventroute.secret import Secret
 from eventroute_receiver.intake import Intake
-from eventroute_receiver.routes import prepare
+from eventroute_receiver.routes import Hook, prepare
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, Settled
 from eventroute_worker.history import History
@@ -51,11 +53,16 @@ class Backlog:
         self.work = Work(ClientCaller(self.redis))
         self.upkeep = Upkeep(self.redis, ClientCaller(self.redis))
         self._admissions = Admissions(LinkCaller(link), limits=Limits(10_000_000, 0))
+        self._numbers = itertools.count()
 
-    async def fill(self, numbers: range, *, path: RoutePath = eventroute.ROUTE, claimed_s: int | None = None) -> None:
-        """Queue the deliveries of these numbers; `claimed_s` is the lifetime of claims, if not the provider's own."""
-        for first in numbers[::_BATCH]:
-            taken = [one for number in numbers[first - numbers[0] :][:_BATCH] for one in intake(number, path)]
+    async def fill(
+        self, count: int, *, path: RoutePath = eventroute.ROUTE, claimed_s: int | None = None
+    ) -> list[DeliveryId]:
+        """Queue so many new deliveries; `claimed_s` is the lifetime of claims, if not the provider's own."""
+        queued: list[DeliveryId] = []
+        while len(queued) < count:
+            numbers = itertools.islice(self._numbers, min(_BATCH, count - len(queued)))
+            taken = [one for number in numbers for one in intake(number, path)]
             if claimed_s is not None:
                 taken = [
                     one._replace(claims=[claim._replace(lifetime_s=claimed_s) for claim in one.claims]) for one in taken
@@ -63,6 +70,8 @@ class Backlog:
             said = await self._admissions.admit(path, taken, rate=None, traceparent=TRACEPARENT)
             if not isinstance(said, Admitted):
                 raise PartFailedError(f"a delivery was not admitted: {said}")
+            queued += [fate.delivery for fate in said.fates if isinstance(fate, New)]
+        return queued
 
     async def lease(self, count: int, *, lease_ms: int = 600_000) -> list[Lease]:
         """Lease as many as there are, at most `count`, as one worker."""
@@ -101,7 +110,7 @@ class Backlog:
 
     async def used_bytes(self) -> int:
         """Ask Redis how much memory it uses."""
-        return (await self.upkeep.memory())[0]
+        return (await self.upkeep.memory(eventroute.GROUP))[0]
 
     async def spent_us(self, command: str) -> tuple[int, float]:
         """Ask Redis how often it has carried out a command, and how many microseconds all of that took."""
@@ -122,11 +131,16 @@ def intake(number: int, path: RoutePath = eventroute.ROUTE) -> Sequence[Candidat
     """Make of a delivery what the receiver makes of it."""
     head, _, body = render(number).request.partition(b"\r\n\r\n")
     headers = [(name, value) for name, _, value in (line.partition(b": ") for line in head.split(b"\r\n")[1:])]
-    hook = prepare(eventroute.receiver_route(path))
+    hook = _hook(path)
     request = Request(method="POST", url=None, headers=headers, body=body)
     found = read(hook.route.scheme, request, decode=False)
     assert isinstance(found, Events)
     return Intake(hook, request, received_ms=time.time_ns() // 1_000_000, key_index=0).judge(found.items).kept
+
+
+@functools.cache
+def _hook(path: RoutePath) -> Hook:
+    return prepare(eventroute.receiver_route(path))
 
 
 class Table:

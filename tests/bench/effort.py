@@ -30,6 +30,11 @@ class Effort(NamedTuple):
     day_s: int
     """How long a day of that takes."""
 
+    running: int
+    """Deliveries that run while others are leased."""
+    flood: int
+    """Deliveries of one route, beside which another one's are picked up."""
+
 
 FULL: Final = Effort(
     rounds=5,
@@ -43,6 +48,8 @@ FULL: Final = Effort(
     weighed=4_000,
     shrunk=64,
     day_s=8,
+    running=10_000,
+    flood=100_000,
 )
 QUICK: Final = Effort(
     rounds=1,
@@ -56,4 +63,6 @@ QUICK: Final = Effort(
     weighed=300,
     shrunk=1024,
     day_s=1,
+    running=200,
+    flood=300,
 )

@@ -118,7 +118,7 @@ async def _stand(queue: Backlog, *, shrunk: int, day_s: int) -> _Stood:
         for first in range(0, _DAYS * count, _BATCH):
             await asyncio.sleep(began + first * day_s / count - time.monotonic())
             try:
-                await queue.fill(range(first, first + _BATCH), claimed_s=_CLAIMED_DAYS * day_s)
+                await queue.fill(_BATCH, claimed_s=_CLAIMED_DAYS * day_s)
                 accepted += _BATCH
             except RedisAway:
                 refused += _BATCH
@@ -129,7 +129,7 @@ async def _stand(queue: Backlog, *, shrunk: int, day_s: int) -> _Stood:
 
 
 async def _weigh(queue: Backlog, count: int) -> Phases:
-    await queue.fill(range(1))  # scripts, keys of the route
+    await queue.fill(1)  # scripts, keys of the route
     await queue.finish(1)
     await _relieve(queue, "bodies", "answers", "records")
     empty = await queue.used_bytes()
@@ -137,7 +137,7 @@ async def _weigh(queue: Backlog, count: int) -> Phases:
     async def each() -> float:
         return (await queue.used_bytes() - empty) / count
 
-    await queue.fill(range(1, count + 1))
+    await queue.fill(count)
     queued = await each()
     await queue.finish(count)
     with_body = await each()

@@ -8,10 +8,11 @@ from typing import Literal, NamedTuple
 from bench.peers import stamps
 from bench.processes import free_port
 
-Job = Literal["claude", "sleep", "nothing"]
-"""What a worker's job does: ask Claude, sleep for 50 ms, or nothing."""
+Job = Literal["claude", "sleep", "long", "nothing"]
+"""What a worker's job does: ask Claude, sleep for 50 ms or for half a second, or nothing."""
 
 JOB_SLEEP_S = 0.05
+JOB_LONG_S = 0.5
 
 
 class Command(NamedTuple):

@@ -39,7 +39,7 @@ class Stack:
 
     name: str
     receiver: Callable[[Site], Command]
-    worker: Callable[[Site, Job], Command] | None = None
+    worker: Callable[[Site, Job, int], Command] | None = None
     queue: Callable[[Redis], Awaitable[int]] | None = None
     """Counts the jobs that are not done; None where nothing is queued."""
     prepare: Callable[[Site], Awaitable[None]] | None = None
@@ -69,10 +69,12 @@ async def receiving(stack: Stack, site: Site, *, cores: Cores = SERVER_CORE) -> 
 
 
 @asynccontextmanager
-async def working(stack: Stack, site: Site, job: Job, *, cores: Cores = SERVER_CORE) -> AsyncIterator[Part]:
+async def working(
+    stack: Stack, site: Site, job: Job, *, cores: Cores = SERVER_CORE, slots: int = SLOTS
+) -> AsyncIterator[Part]:
     """Run a stack's worker."""
     assert stack.worker is not None
-    command = stack.worker(site, job)
+    command = stack.worker(site, job, slots)
     name = f"worker of {stack.name}"
     async with running(name, command.argv, cores=cores, folder=site.folder, environ=command.environ) as part:
         yield part
@@ -108,14 +110,14 @@ def _constant(site: Site) -> Command:
     return Command(python("bench.peers.constant", str(site.port)), site.environ)
 
 
-def _rq_worker(site: Site, _job: Job) -> Command:
+def _rq_worker(site: Site, _job: Job, _slots: int) -> Command:
     return Command(python("bench.peers.rq_worker"), site.environ)
 
 
-def _arq_worker(*options: str) -> Callable[[Site, Job], Command]:
-    def command(site: Site, job: Job) -> Command:
+def _arq_worker(*options: str) -> Callable[[Site, Job, int], Command]:
+    def command(site: Site, job: Job, slots: int) -> Command:
         program = ["bench.peers.arq_claude"] if job == "claude" else ["bench.peers.arq_worker", job]
-        return Command(python(*program, str(SLOTS), *options), site.environ)
+        return Command(python(*program, str(slots), *options), site.environ)
 
     return command
 
@@ -128,8 +130,8 @@ async def _arq_queued(redis: Redis) -> int:
     return int(await redis.zcard("arq:queue"))
 
 
-def _eventroute_worker(site: Site, job: Job) -> Command:
-    return eventroute.worker(site, job, slots=SLOTS)
+def _eventroute_worker(site: Site, job: Job, slots: int) -> Command:
+    return eventroute.worker(site, job, slots=slots)
 
 
 FASTAPI_RQ: Final = Stack(

@@ -10,7 +10,7 @@ import sys
 import uvloop
 
 from bench.peers.stamps import ENDED, STARTED, Stamps
-from bench.site import JOB_SLEEP_S
+from bench.site import JOB_LONG_S, JOB_SLEEP_S
 from eventroute.outcome import RunOutcome
 from eventroute.queue import Work
 from eventroute.runtime import background
@@ -32,6 +32,12 @@ async def sleep(attempt: Attempt) -> End:
     return _done(attempt)
 
 
+async def long(attempt: Attempt) -> End:
+    stamps.add(STARTED, attempt.delivery)
+    await asyncio.sleep(JOB_LONG_S)
+    return _done(attempt)
+
+
 async def nothing(attempt: Attempt) -> End:
     stamps.add(STARTED, attempt.delivery)
     return _done(attempt)
@@ -42,7 +48,7 @@ def _done(attempt: Attempt) -> End:
     return Settled(outcome=RunOutcome.SUCCEEDED)
 
 
-HANDLERS = {"sleep": sleep, "nothing": nothing}
+HANDLERS = {"sleep": sleep, "long": long, "nothing": nothing}
 
 
 async def serve(job: str, slots: int) -> None:
