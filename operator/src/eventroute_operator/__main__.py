@@ -14,10 +14,13 @@ from lightkube import AsyncClient
 from lightkube.core.exceptions import ConfigError
 
 from eventroute.errors import Refused
+from eventroute.queue import Group, Upkeep
 from eventroute.runtime import background
+from eventroute.runtime.link import LinkedRedis, open_link
 from eventroute.runtime.probe_port import serving
 from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import ClientCaller
 from eventroute.sealed import SealKey
 from eventroute_operator import metrics
 from eventroute_operator.announce import Announcer, announcements
@@ -57,7 +60,10 @@ async def serve(settings: OperatorSettings) -> None:
             announcer.announce(told)
 
     writer = StatusWriter(api.write_status, written=written)
-    async with connect(settings.redis_url.get_secret_value()) as redis:
+    url = settings.redis_url.get_secret_value()
+    link = open_link(url, groups=settings.groups)
+    shared = LinkedRedis(link)
+    async with connect(url) as redis:
         tables = Tables(
             redis,
             receiver_key=SealKey.from_text(settings.receiver_table_key.get_secret_value()),
@@ -71,7 +77,8 @@ async def serve(settings: OperatorSettings) -> None:
             writer=writer,
             hooks_url=settings.hooks_url,
             status_interval_s=settings.status_interval_s,
-            groups=settings.groups,
+            upkeep=Upkeep(shared, ClientCaller(shared)),
+            groups=[Group(number) for number in range(settings.groups)],
         )
         resync = Resync(cluster, reconciler, api, settings)
         watches = Watches(lambda: call_soon(resync.soon))
@@ -83,7 +90,7 @@ async def serve(settings: OperatorSettings) -> None:
 
         async with (
             serving(build_probes(reconciler, watches), host=settings.probe_host, port=settings.probe_port) as port,
-            background.running(resync.run, reconciler.run, writer.run, announcer.run),
+            background.running(link.run, resync.run, reconciler.run, writer.run, announcer.run),
         ):
             _log.info("operator_started", probe_port=port, namespaces=list(settings.namespaces) or "all")
             # kopf looks only once which resources there are: begin when ours is.

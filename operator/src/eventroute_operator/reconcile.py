@@ -8,7 +8,7 @@ one with most routes deleted.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -22,7 +22,7 @@ from eventroute.errors import EventRouteError
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.queue import Group, Upkeep
 from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
-from eventroute.runtime.scripts import ClientCaller, RedisAway, RedisForbids
+from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tables import heartbeats
 from eventroute_operator import metrics
@@ -74,7 +74,8 @@ class Reconciler:
         writer: StatusWriter,
         hooks_url: str | None,
         status_interval_s: float,
-        groups: int = 1,
+        upkeep: Upkeep,
+        groups: Sequence[Group] = (Group(0),),
     ) -> None:
         """Take the collaborators; `run` does the work once `synced` is set."""
         self.synced = asyncio.Event()
@@ -102,8 +103,8 @@ class Reconciler:
         self._look_s = _IDLE_S
         self._stats: dict[str, RouteStats] = {}
         self._stats_due = 0.0
-        self._upkeep = Upkeep(redis, ClientCaller(redis))
-        self._groups = [Group(number) for number in range(groups)]
+        self._upkeep = upkeep
+        self._groups = groups
         self._obstacles: Mapping[RoutePath, Obstacle] | None = None
 
     def resync(self) -> None:

@@ -131,14 +131,16 @@ def test_workers_scale_by_the_load_that_receivers_tell() -> None:
     assert found["metadata"] == {
         "url": "http://ev-eventroute-receiver-probes.er.svc:8081/load",
         "valueLocation": "load",
-        "targetValue": "14",
+        "targetValue": "10",
         "activationTargetValue": "0",
     }
 
 
-@pytest.mark.parametrize(("jobs", "target", "expected"), [(1, 0, "1"), (20, 0, "14"), (100, 0, "70"), (20, 3, "3")])
-def test_a_workers_share_is_seven_tenths_of_its_slots_unless_said(jobs: int, target: int, expected: str) -> None:
-    values = {"worker": {"maxJobs": jobs}, "autoscaling": {"mode": "keda", "worker": {"target": target}}}
+@pytest.mark.parametrize(("calls", "target", "expected"), [(1, 0, "2"), (5, 0, "10"), (50, 0, "100"), (5, 3, "3")])
+def test_a_workers_share_is_what_it_asks_about_and_as_much_that_waits_unless_said(
+    calls: int, target: int, expected: str
+) -> None:
+    values = {"worker": {"concurrentCalls": calls}, "autoscaling": {"mode": "keda", "worker": {"target": target}}}
     assert trigger(values)["metadata"]["targetValue"] == expected
 
 

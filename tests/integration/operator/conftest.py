@@ -11,8 +11,10 @@ from eventroute import keys
 from eventroute.crd.objects import ObjectKey
 from eventroute.errors import RetryLater
 from eventroute.ids import RoutePath
+from eventroute.queue import Upkeep
 from eventroute.route_table import RECEIVER, Plane
 from eventroute.runtime.background import running
+from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_operator.api import Api, Forbidden
@@ -73,6 +75,7 @@ class Control:
         self.reconciler = Reconciler(
             self.cluster,
             redis=self.redis,
+            upkeep=Upkeep(self.redis, ClientCaller(self.redis)),
             api=self.api,
             tables=tables,
             writer=self.writer,

@@ -72,7 +72,7 @@ class QueueWorker(Worker):
         work     the calls to the queue
         tally    counts the ends
         slots    how many deliveries may wait for their handler to free their slot
-        begun    how many may be under way in all, those included; None = as many as `slots`
+        begun    how many may be under way in all, those included, at least twice as many; None = just that
         grace_s  how long running attempts may take to finish after `stop`; the rest goes back into the queue
         waiting_at  a client for each group of the queue, to wait for work there; None = one group, at `redis`
         signals  stop on SIGTERM and SIGINT; off when the worker is a guest in another program's loop
@@ -155,7 +155,8 @@ class QueueWorker(Worker):
         """Fill the free slots, then wait until it is worth looking again."""
         self._changed.clear()
         # Ends are recorded outside the slots, but not without bound: a slow Redis gets no more deliveries from us.
-        free = min(self._slots - len(self._in_slots), 2 * self.max_jobs - len(self.tasks))
+        in_hand = max(self.max_jobs, 2 * self._slots)
+        free = min(self._slots - len(self._in_slots), in_hand - len(self.tasks))
         if self._runs_alone() or free <= 0:
             await self._first_of(asyncio.sleep(_LOOK_S), self._changed.wait())
             return
