@@ -54,7 +54,7 @@ async def measure_sharing(effort: Effort, folder: Path) -> Section:
             f"lease: one delivery per call, {_LEASES} calls; Redis' own account of its time",
             f"pick-up: {effort.deliveries} single deliveries after random pauses; one worker with 20 slots",
             "held and waiting: of one other route, jobs of 50 ms",
-            f"two workers: both idle, {_SLOTS} slots each, {_SHARED} deliveries of {JOB_LONG_S:g} s at once; 1 s is ideal",
+            f"two workers: idle, {_SLOTS} slots each, {_SHARED} deliveries of {JOB_LONG_S:g} s at once; 1 s is ideal",
         ],
         columns=[_PICKUP, _TAIL, _LEASE, _SPLIT],
         rows=[
