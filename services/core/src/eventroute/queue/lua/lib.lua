@@ -25,9 +25,11 @@ local function parked(cause) return P .. 'parked:' .. cause end
 
 local function wake(count)
   for _ = 1, math.min(count, WAKE_TOKENS) do
-    redis.call('LPUSH', WAKE, '1')
+    if redis.call('LPUSH', WAKE, '1') > WAKE_TOKENS then
+      redis.call('LTRIM', WAKE, 0, WAKE_TOKENS - 1)
+      return
+    end
   end
-  redis.call('LTRIM', WAKE, 0, WAKE_TOKENS - 1)
 end
 
 -- A route with ready deliveries takes its turn, the last one; unless it is held.
