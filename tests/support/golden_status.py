@@ -24,6 +24,7 @@ from support.cluster_objects import TRIAGE, cluster_with, config_map_body, route
 FOLDER = Path(__file__).parent.parent / "golden" / "status"
 NOW = datetime(2026, 1, 31, 12, 0, 0, 999_000, UTC)
 SERVED = Fleet(Serving(7), Serving(7))
+TROUBLED = Serving(7, redis=frozenset({"maxmemory-policy is volatile-lru"}))
 NO_STATS = RouteStats(receipts={}, runs={}, last=None, secrets={})
 BUSY = RouteStats(
     receipts={"queued": 12, "duplicate": 3, "filtered": 2, "suspended": 1, "unauthenticated": 4, "rate_limited": 5},
@@ -84,6 +85,7 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "no-workers": lambda: status(fleet=Fleet(Serving(7), Serving())),
     "unreadable": lambda: status(fleet=Fleet(Serving(7, frozenset({RoutePath("team-a/triage")})), Serving(7))),
     "redis-away": lambda: status(fleet=SERVED._replace(is_away=True), before=_earlier()),
+    "redis-troubled": lambda: status(fleet=Fleet(TROUBLED, TROUBLED), before=_earlier()),
     "key-refused": lambda: status(
         obstacles={RoutePath("team-a/triage"): Obstacle(StatusReason.KEY_REFUSED, "Claude's API refuses the key: 401")},
         before=_earlier(),

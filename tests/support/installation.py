@@ -73,9 +73,10 @@ class Program:
 class Receiver(Program):
     """A receiver, with what its probes say."""
 
-    def __init__(self, name: str, wiring: Wiring, folder: Path) -> None:
+    def __init__(self, name: str, wiring: Wiring, folder: Path, settings: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "eventroute_receiver"]
-        super().__init__(name, command, wiring.receiver(os.environ), port=wiring.receiver_port, log=folder)
+        environ = {**wiring.receiver(os.environ), **settings}
+        super().__init__(name, command, environ, port=wiring.receiver_port, log=folder)
         self.hooks_url = wiring.hooks_url
         self._probe_url = f"http://127.0.0.1:{wiring.receiver_probe_port}"
 
@@ -94,12 +95,15 @@ class Receiver(Program):
 class Installation:
     """The programs, and what tests ask of Redis and of the simulator."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, redis_url: str | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._settings = settings or {}
         self._folder = folder
         self._open = contextlib.ExitStack()
         redis_port, claude_port = free_port(), free_port()
         self._wiring = Wiring(
-            redis_url=f"redis://127.0.0.1:{redis_port}/0",
+            redis_url=redis_url or f"redis://127.0.0.1:{redis_port}/0",
             receiver_port=0,
             receiver_probe_port=0,
             worker_probe_port=0,
@@ -116,11 +120,12 @@ class Installation:
             Program("simulator", [sys.executable, "-m", *claude], os.environ, port=claude_port, log=folder)
         )
         self.redis: Redis = connect(self._wiring.redis_url)
+        self._has_own_redis = redis_url is None
 
     async def start(self) -> None:
-        """Start Redis and the simulator."""
-        for program in (self.valkey.start(), self._claude.start()):
-            await program.until_listening()
+        """Start the simulator, and Redis unless there is one already."""
+        for program in (self.valkey, self._claude) if self._has_own_redis else (self._claude,):
+            await program.start().until_listening()
 
     def close(self) -> None:
         """End everything that was started."""
@@ -129,20 +134,24 @@ class Installation:
     def receiver(self, name: str) -> Receiver:
         """Make a receiver; the test starts it."""
         ports = {"receiver_port": free_port(), "receiver_probe_port": free_port()}
-        return self._owned(Receiver(name, self._with(**ports), self._folder))
+        return self._owned(Receiver(name, self._with(**ports), self._folder, self._settings))
 
     def worker(self, name: str) -> Program:
         """Make a worker; the test starts it."""
         port = free_port()
-        environ = self._with(worker_probe_port=port).worker(os.environ)
+        environ = {**self._with(worker_probe_port=port).worker(os.environ), **self._settings}
         command = [sys.executable, "-m", "eventroute_worker"]
         return self._owned(Program(name, command, environ, port=port, log=self._folder))
 
     async def publish(self, receiver: ReceiverRoute, worker: WorkerRoute) -> None:
         """Serve one route."""
+        await self.publish_all([receiver], [worker])
+
+    async def publish_all(self, receivers: Sequence[ReceiverRoute], workers: Sequence[WorkerRoute]) -> None:
+        """Serve these routes."""
         keys = [SealKey.from_text(text) for text in (self._wiring.worker_key, self._wiring.receiver_key)]
-        await publish(self.redis, WORKER, {worker.path: worker}, keys[0])
-        await publish(self.redis, RECEIVER, {receiver.path: receiver}, keys[1])
+        await publish(self.redis, WORKER, {route.path: route for route in workers}, keys[0])
+        await publish(self.redis, RECEIVER, {route.path: route for route in receivers}, keys[1])
 
     async def script(self, *faults: Fault) -> None:
         """Let these faults happen to the next calls of Claude."""
@@ -167,9 +176,15 @@ class Installation:
 
 
 @contextlib.asynccontextmanager
-async def installation(folder: Path) -> AsyncIterator[Installation]:
-    """Run Redis and the simulator while the block runs, and whatever else the test starts."""
-    running = Installation(folder)
+async def installation(
+    folder: Path, *, redis_url: str | None = None, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Installation]:
+    """Run Redis and the simulator while the block runs, and whatever else the test starts.
+
+    redis_url  a Redis that is there already
+    settings   further variables of receivers and workers
+    """
+    running = Installation(folder, redis_url=redis_url, settings=settings)
     try:
         await running.start()
         async with running.redis:

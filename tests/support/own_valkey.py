@@ -16,7 +16,8 @@ class OwnValkey:
 
     def __init__(self, processes: Processes, folder: Path) -> None:
         self._processes = processes
-        self._folder = folder
+        self.folder = folder
+        """Where it writes."""
         self._port = free_port()
         self._process = self._started()
 
@@ -44,9 +45,7 @@ class OwnValkey:
             self._process.send_signal(signal.SIGCONT)
 
     def _started(self) -> Popen[bytes]:
-        process = self._processes.start(
-            "valkey", server_command(self._port, self._folder, append_only=True), os.environ
-        )
+        process = self._processes.start("valkey", server_command(self._port, self.folder, append_only=True), os.environ)
         self._processes.wait_listening("valkey", self._port, timeout_s=10)
         return process
 

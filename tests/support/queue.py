@@ -3,10 +3,12 @@
 from redis.asyncio import Redis
 
 from eventroute.delivery import Delivery
-from eventroute.ids import DeliveryId
+from eventroute.ids import DeliveryId, RoutePath
+from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Admissions, Candidate, Group, Lease, Limits, Upkeep, Work
 from eventroute.runtime.scripts import ClientCaller
-from support.runs import sample_delivery
+from eventroute_worker.attempt import DEFAULT_RETENTION
+from support.runs import PATH, sample_delivery
 
 GROUP = Group(0)
 
@@ -50,3 +52,32 @@ async def state(redis: Redis, delivery: DeliveryId) -> str:
     if not await redis.exists(GROUP.delivery(delivery)):
         return "gone"
     return str((await fields(redis, delivery)).get("state", "ready"))
+
+
+async def ready(redis: Redis) -> list[DeliveryId]:
+    """List what is ready, of all routes, in the order of acceptance."""
+    found: list[tuple[bytes, float]] = []
+    for name in await redis.keys(GROUP.ready(RoutePath("*"))):
+        found += await redis.zrange(name, 0, -1, withscores=True)
+    return [DeliveryId(member.decode()) for member, _ in sorted(found, key=lambda pair: pair[1])]
+
+
+async def letters(redis: Redis, path: RoutePath = PATH) -> list[DeliveryId]:
+    """List the dead letters of a route, the oldest first."""
+    return [DeliveryId(member.decode()) for member in await redis.zrange(GROUP.dead(path), 0, -1)]
+
+
+async def bury(redis: Redis, delivery: DeliveryId, *, reason: DeadReason = DeadReason.ATTEMPTS) -> None:
+    """Let a worker take the delivery, which is next, and give it up."""
+    taken = await lease(redis)
+    assert taken.delivery == delivery
+    await end(redis, taken, outcome=RunOutcome.DEAD, reason=reason)
+
+
+async def end(
+    redis: Redis, taken: Lease, *, outcome: RunOutcome = RunOutcome.SUCCEEDED, reason: DeadReason | None = None
+) -> None:
+    """End a delivery as a worker does."""
+    await work_on(redis).settle(
+        taken, outcome=outcome, reason=reason or "", detail="as told", retention=DEFAULT_RETENTION, fields={}
+    )

@@ -13,7 +13,6 @@ from subprocess import Popen
 import httpx
 from redis.asyncio import Redis
 
-from eventroute import keys
 from eventroute.ids import DeliveryId
 from eventroute.route_table import RECEIVER, ReceiverRoute
 from eventroute.runtime.tables import heartbeats, publish
@@ -21,6 +20,7 @@ from eventroute.sealed import SealKey
 from eventroute_cli.local.environment import Wiring
 from eventroute_cli.local.processes import Processes, free_port
 from eventroute_receiver.settings import ReceiverSettings
+from support.queue import ready
 from support.receipts import exposed_receipts
 from support.waiting import until
 
@@ -116,5 +116,5 @@ class OnTheWire:
             return exposed_receipts((await client.get("/metrics")).text)
 
     async def queued(self) -> list[DeliveryId]:
-        """List the ids of all queued deliveries, oldest first."""
-        return [DeliveryId(member.decode()) for member in await self.redis.zrange(keys.QUEUE, 0, -1)]
+        """List what is ready, of all routes, in the order of acceptance."""
+        return await ready(self.redis)

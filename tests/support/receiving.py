@@ -12,15 +12,15 @@ import msgspec
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from eventroute import keys
 from eventroute.delivery import Delivery, decode_delivery
-from eventroute.ids import DeliveryId
+from eventroute.ids import DeliveryId, RoutePath, route_path
 from eventroute.route_table import RECEIVER, ReceiverRoute
 from eventroute.runtime.tables import publish
 from eventroute.schemes import SCHEMES, Request, sign
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_receiver.app import Receiver, build_receiver
 from eventroute_receiver.settings import ReceiverSettings
+from support.queue import GROUP, letters, ready
 from support.sample_routes import SECRET
 from support.waiting import until
 
@@ -49,12 +49,18 @@ class Receiving:
         )
 
     async def queued(self) -> list[DeliveryId]:
-        """List the ids of all queued deliveries, oldest first."""
-        return [DeliveryId(member.decode()) for member in await self.redis.zrange(keys.QUEUE, 0, -1)]
+        """List what is ready, of all routes, in the order of acceptance."""
+        return await ready(self.redis)
+
+    async def letters(self, name: str = "triage") -> list[DeliveryId]:
+        """List the dead letters of a route of namespace `team-a`, the oldest first."""
+        return await letters(self.redis, route_path("team-a", name))
 
     async def delivery(self, delivery_id: str) -> Delivery:
-        """Read one delivery record."""
-        return decode_delivery(await self.redis.get(keys.delivery(DeliveryId(delivery_id))))
+        """Read one delivery as a worker does."""
+        name = DeliveryId(delivery_id)
+        body, path, at = await self.redis.hmget(GROUP.delivery(name), "body", "path", "at")
+        return decode_delivery(body, id=name, route=RoutePath(path.decode()), received_ms=int(at))
 
 
 @contextlib.asynccontextmanager

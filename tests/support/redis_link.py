@@ -1,12 +1,12 @@
-"""The receiver's connection on its own, and servers that answer it as a test says."""
+"""A program's own connection, and servers that answer it as a test says."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import hiredis
-from eventroute_receiver.link import RedisLink
 
+from eventroute.runtime.link import RedisLink
 from eventroute_cli.local.processes import free_port
 
 Reply = Callable[[list[bytes]], bytes]
@@ -31,7 +31,8 @@ class Scripted:
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
         self.commands: list[list[bytes]] = []
-        self.connections = 0
+        self.talks: list[list[list[bytes]]] = []
+        """The commands of each connection, in the order in which they came."""
         self.port = free_port()
 
     @contextlib.asynccontextmanager
@@ -42,18 +43,24 @@ class Scripted:
             yield self
 
     @property
+    def connections(self) -> int:
+        """How many there were so far."""
+        return len(self.talks)
+
+    @property
     def url(self) -> str:
         """Its address."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        commands = hiredis.Reader()
+        commands, talk = hiredis.Reader(), list[list[bytes]]()
+        self.talks.append(talk)
         with contextlib.closing(writer):
             while data := await reader.read(65536):
                 commands.feed(data)
                 while (command := commands.gets()) is not False:
                     self.commands.append(command)
+                    talk.append(command)
                     reply = self.reply(command)
                     writer.write(reply)
                     if not reply:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from eventroute.ids import RouteUid, route_path
-from eventroute.route_table import LogSink, ModelCall, PromptRule, ReceiverRoute, RetryRule, WorkerRoute
+from eventroute.route_table import LogSink, ModelCall, PromptRule, ReceiverRoute, RetentionRule, RetryRule, WorkerRoute
 from eventroute.schemes import SCHEMES
 from eventroute.secret import Secret
 
@@ -40,7 +40,8 @@ def worker_route(*, name: str = "triage", **changes: Any) -> WorkerRoute:
         "entity": None,
         "history": None,
         "retry": RetryRule(attempts=8, deadline_s=86_400),
-        "sinks": (LogSink(),),
+        "retention": RetentionRule(),
+        "sinks": (LogSink(name="log"),),
         "api_key": None,
     }
     return WorkerRoute(**{**fields, **changes})

@@ -27,13 +27,15 @@ class Serving(NamedTuple):
     """Routes that one of them cannot read."""
     heard: float = 0.0
     """When some were last heard of, monotonic seconds."""
+    redis: frozenset[str] = frozenset()
+    """What one of them finds wrong with Redis."""
 
     def after(self, beats: Sequence[Heartbeat], now: float) -> "Serving":
         """Take the plane's heartbeats. Cold processes serve nobody yet, and so do not count."""
         versions = [beat.version for beat in beats if beat.version is not None]
         if versions:
             broken = frozenset(path for beat in beats for path in beat.broken)
-            return Serving(min(versions), broken, now)
+            return Serving(min(versions), broken, now, frozenset(words for beat in beats for words in beat.redis))
         return self if now - self.heard < SILENCE_S else Serving()
 
 
@@ -63,6 +65,11 @@ def workers_have(published: Published, fleet: Fleet) -> bool:
     """Tell whether every live worker runs the route as published. No worker is no failure: it may be scaled to zero."""
     oldest = fleet.workers.oldest
     return published.worker is not None and (oldest is None or oldest >= published.worker)
+
+
+def redis_troubles(fleet: Fleet) -> str:
+    """Say what is wrong with Redis, each thing once; empty when nothing is."""
+    return "; ".join(sorted(fleet.receivers.redis | fleet.workers.redis))
 
 
 def programming(path: RoutePath, published: Published, fleet: Fleet) -> StatusReason:

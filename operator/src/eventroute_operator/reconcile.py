@@ -64,7 +64,7 @@ class _Told(NamedTuple):
 class Reconciler:
     """Brings the tables and the statuses to where the cluster says that they should be."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators, all but one by name
         self,
         cluster: Cluster,
         *,

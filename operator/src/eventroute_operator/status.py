@@ -27,7 +27,7 @@ from eventroute.crd.status import (
 from eventroute.ids import RoutePath, route_path
 from eventroute.outcome import Receipt, RunOutcome
 from eventroute.runtime.stats import RouteStats
-from eventroute_operator.fleet import Fleet, Published, programming, receivers_have, workers_have
+from eventroute_operator.fleet import Fleet, Published, programming, receivers_have, redis_troubles, workers_have
 from eventroute_operator.judge import Judged
 from eventroute_operator.obstacles import Obstacle
 from eventroute_operator.scaling import Scaling
@@ -159,7 +159,9 @@ def _programming(facts: Facts) -> tuple[_Status, str, str]:
     judged = facts.judged
     if not judged.is_served:
         return _of_reason(StatusReason.NOT_SERVED)
-    return _of_reason(programming(route_path(*judged.route.key), facts.published, facts.fleet))
+    reason = programming(route_path(*judged.route.key), facts.published, facts.fleet)
+    troubles = redis_troubles(facts.fleet)
+    return _of_reason(reason, f"{REASONS[reason].meaning} Redis: {troubles}" if troubles else "")
 
 
 def _working(facts: Facts, before: Mapping[str, StatusCondition]) -> tuple[_Status, str, str] | None:

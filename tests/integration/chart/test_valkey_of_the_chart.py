@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
@@ -73,5 +74,6 @@ def test_what_is_acknowledged_is_on_disk_within_a_second_and_nothing_is_evicted(
         if line and not line.startswith("#")
     )
     assert settings["appendonly"] == "yes"
-    assert settings["appendfsync"] == "everysec"
+    values = yaml.safe_load((FILES.parent / "values.yaml").read_text(encoding="utf-8"))
+    assert values["valkey"]["persistence"]["fsync"] == "everysec"
     assert settings["maxmemory-policy"] == "noeviction"

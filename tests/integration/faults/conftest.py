@@ -24,7 +24,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Installation]:
     work = worker_route(
         prompts=(prompt,),
         retry=RetryRule(attempts=20, deadline_s=600),
-        sinks=tuple(StreamSink(name=name, max_entries=100_000) for name in (RESULTS, SECOND)),
+        sinks=tuple(StreamSink(name=name, stream=name, max_entries=100_000) for name in (RESULTS, SECOND)),
     )
     async with installation(tmp_path) as running:
         await running.publish(receiver_route(), work)

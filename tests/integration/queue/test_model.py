@@ -426,15 +426,20 @@ async def _as_coroutine(awaitable: Awaitable[Value]) -> Value:
     return await awaitable
 
 
-def test_whatever_happens_every_delivery_is_in_one_place_and_obeys_one_lease(valkey_url: str) -> None:
-    Queue.redis_url = valkey_url
+def drive(redis_url: str, *, examples: int) -> None:
+    """Run the machine against a Redis, the same way each time."""
+    Queue.redis_url = redis_url
     run_state_machine_as_test(
         Queue,
         settings=settings(
-            max_examples=60,
+            max_examples=examples,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_whatever_happens_every_delivery_is_in_one_place_and_obeys_one_lease(valkey_url: str) -> None:
+    drive(valkey_url, examples=60)

@@ -3,21 +3,27 @@
 import msgspec
 from redis.asyncio import Redis
 
-from eventroute import keys
-from eventroute.delivery import JOB_FUNCTION
+from eventroute.ids import DeliveryId, RoutePath
+from support.queue import GROUP
 from support.receiving import Receiving, opened, pull_request, signed
 from support.sample_routes import receiver_route
 
+TRIAGE = RoutePath("team-a/triage")
 
-async def test_an_accepted_delivery_is_queued_with_its_record_its_job_and_a_wake_up(receiver: Receiving) -> None:
+
+async def test_an_accepted_delivery_is_queued_counted_and_wakes_a_worker(receiver: Receiving) -> None:
     await receiver.serve(receiver_route())
     answer = await receiver.post(opened())
     assert answer.status_code == 200
     (queued,) = await receiver.queued()
     assert answer.json() == {"status": "queued", "delivery": queued}
-    job = msgspec.json.decode(await receiver.redis.get(keys.job(queued)))
-    assert (job["f"], job["a"][0], job["k"], job["t"]) == (JOB_FUNCTION, queued, {}, None)
-    assert await receiver.redis.llen(keys.WAKE) == 1
+    stored = await receiver.redis.hgetall(GROUP.delivery(queued))
+    assert stored.keys() == {b"body", b"path", b"seq", b"at"}
+    counts = {b"depth": b"1", b"bytes": b"%d" % len(stored[b"body"])}
+    assert await receiver.redis.hgetall(GROUP.usage) == {**counts, b"seq": b"1"}
+    assert await receiver.redis.hgetall(GROUP.route(TRIAGE)) == counts
+    assert await receiver.redis.zrange(GROUP.rotation, 0, -1) == [TRIAGE.encode()]
+    assert await receiver.redis.llen(GROUP.wake) == 1
 
 
 async def test_the_record_holds_the_payload_as_it_was_sent(receiver: Receiving) -> None:
@@ -35,7 +41,7 @@ async def test_the_record_holds_no_signature_and_no_credentials(receiver: Receiv
     request = opened()
     request.headers = [*request.headers, (b"authorization", b"Bearer hidden"), (b"cookie", b"hidden")]
     answer = await receiver.post(request)
-    stored = await receiver.redis.get(keys.delivery(answer.json()["delivery"]))
+    stored = b"".join((await receiver.redis.hgetall(GROUP.delivery(answer.json()["delivery"]))).values())
     assert b"hidden" not in stored
     assert b"sha256=" not in stored
     assert (await receiver.delivery(answer.json()["delivery"])).headers["x-github-event"] == "pull_request"
@@ -43,9 +49,9 @@ async def test_the_record_holds_no_signature_and_no_credentials(receiver: Receiv
 
 async def test_nothing_that_is_queued_expires_before_it_was_worked_on(receiver: Receiving) -> None:
     await receiver.serve(receiver_route())
-    delivery = (await receiver.post(opened())).json()["delivery"]
-    assert await receiver.redis.ttl(keys.delivery(delivery)) == -1
-    assert await receiver.redis.ttl(keys.job(delivery)) == -1
+    delivery = DeliveryId((await receiver.post(opened())).json()["delivery"])
+    for name in (GROUP.delivery(delivery), GROUP.ready(TRIAGE), GROUP.rotation, GROUP.usage, GROUP.route(TRIAGE)):
+        assert await receiver.redis.ttl(name) == -1
 
 
 async def test_the_previous_secret_is_accepted_and_its_index_recorded(receiver: Receiving) -> None:
@@ -82,7 +88,7 @@ async def test_a_batch_becomes_one_delivery_per_item(receiver: Receiving) -> Non
     assert answer.status_code == 200
     assert len(await receiver.queued()) == 100
     assert {item["status"] for item in answer.json()["deliveries"]} == {"queued"}
-    assert await receiver.redis.llen(keys.WAKE) == keys.WAKE_TOKENS
+    assert await receiver.redis.llen(GROUP.wake) == 64
 
 
 HUBSPOT_URL = "https://hooks.example.com/hooks/team-a/triage"

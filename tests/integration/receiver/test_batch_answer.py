@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from eventroute import keys
 from eventroute.schemes import Request
+from support.queue import GROUP
 from support.receipts import receipts
 from support.receiving import Receiving, signed
 from support.sample_routes import receiver_route
@@ -75,7 +75,7 @@ async def test_an_item_that_stands_twice_in_a_batch_is_a_repeat_of_itself(served
     first, second = answer.json()["deliveries"]
     assert (first["status"], second["status"]) == ("queued", "duplicate")
     assert second["delivery"] == first["delivery"]
-    assert await served.redis.llen(keys.WAKE) == 1
+    assert await served.redis.llen(GROUP.wake) == 1
 
 
 async def test_an_empty_batch_is_success_and_starts_nothing(served: Receiving) -> None:

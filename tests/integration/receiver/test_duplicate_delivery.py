@@ -5,15 +5,18 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from eventroute import keys
-from eventroute.ids import DeliveryId
+from eventroute.ids import ClaimId, DeliveryId
+from eventroute.queue import Admitted, Candidate, Limits, New
 from eventroute.schemes import Event, Mark, Request
-from eventroute_receiver.admit import Admission, Admitted, Candidate
+from eventroute_receiver.admit import Admission
 from eventroute_receiver.intake import Intake
 from eventroute_receiver.routes import prepare
+from support.queue import GROUP, end, lease, state
 from support.receipts import receipts
 from support.receiving import Receiving, opened, pull_request, signed
 from support.sample_routes import receiver_route
+
+CLAIMS = GROUP.claim(ClaimId("*"))
 
 
 async def test_fifty_copies_at_once_make_one_job_and_all_hear_of_the_same_delivery(receiver: Receiving) -> None:
@@ -23,31 +26,31 @@ async def test_fifty_copies_at_once_make_one_job_and_all_hear_of_the_same_delive
     (queued,) = await receiver.queued()
     assert {answer.json()["delivery"] for answer in answers} == {queued}
     assert receipts() - before == {("team-a/triage", "queued", ""): 1, ("team-a/triage", "duplicate", ""): 49}
-    assert await receiver.redis.llen(keys.WAKE) == 1
+    assert await receiver.redis.llen(GROUP.wake) == 1
 
 
-async def test_a_repeat_after_the_claim_has_expired_is_still_a_repeat_while_the_job_is_queued(
+async def test_once_the_claim_has_expired_the_event_is_a_new_one_that_runs_beside_the_first(
     receiver: Receiving,
 ) -> None:
     await receiver.serve(receiver_route())
-    first = await receiver.post(opened())
-    await forget_claims(receiver.redis)
-    assert (await receiver.post(opened())).json() == {**first.json(), "status": "duplicate"}
-
-
-async def test_a_repeat_after_the_claim_has_expired_and_the_work_is_done_is_a_new_event(receiver: Receiving) -> None:
-    await receiver.serve(receiver_route())
     first = DeliveryId((await receiver.post(opened())).json()["delivery"])
+    await end(receiver.redis, await lease(receiver.redis))
     await forget_claims(receiver.redis)
-    await receiver.redis.delete(keys.job(first))
-    assert (await receiver.post(opened())).json()["status"] == "queued"
+    second = (await receiver.post(opened())).json()
+    assert second["status"] == "queued"
+    assert second["delivery"] != first
+    assert await state(receiver.redis, first) == "settled"
+    assert await receiver.queued() == [second["delivery"]]
 
 
-async def test_a_repeat_after_the_work_is_done_is_a_repeat_as_long_as_the_claim_lives(receiver: Receiving) -> None:
+async def test_while_it_runs_and_when_it_is_done_a_repeat_is_one_as_long_as_the_claim_lives(
+    receiver: Receiving,
+) -> None:
     await receiver.serve(receiver_route())
-    first = DeliveryId((await receiver.post(opened())).json()["delivery"])
-    await receiver.redis.delete(keys.job(first))
-    await receiver.redis.zrem(keys.QUEUE, first)
+    first = (await receiver.post(opened())).json()["delivery"]
+    running = await lease(receiver.redis)
+    assert (await receiver.post(opened())).json() == {"status": "duplicate", "delivery": first}
+    await end(receiver.redis, running)
     assert (await receiver.post(opened())).json() == {"status": "duplicate", "delivery": first}
     assert await receiver.queued() == []
 
@@ -56,7 +59,7 @@ async def test_claims_live_as_long_as_the_provider_may_send_again(receiver: Rece
     scheme = receiver_route().scheme
     await receiver.serve(receiver_route())
     await receiver.post(opened())
-    claims = await receiver.redis.keys("eventroute:claim:*")
+    claims = await receiver.redis.keys(CLAIMS)
     assert claims
     for claim in claims:
         assert scheme.dedup_ttl_s - 5 <= await receiver.redis.ttl(claim) <= scheme.dedup_ttl_s
@@ -91,7 +94,7 @@ async def test_a_route_that_was_deleted_and_made_anew_remembers_nothing(receiver
     assert (await receiver.post(opened())).json()["status"] == "queued"
 
 
-WEIRD_IDS = ["evt:1:2", "evt_*", "evt_[a-z]?", "evt\n1", "evt\r\nDEL eventroute:queue", "é漢🙂", "a" * 10_240, " x "]
+WEIRD_IDS = ["evt:1:2", "evt_*", "evt_[a-z]?", "evt\n1", "evt\r\nDEL er:{g0}:usage", "é漢🙂", "a" * 10_240, " x "]
 
 
 def event(delivery: object, number: int = 1) -> Request:
@@ -131,7 +134,7 @@ async def test_a_copy_without_an_id_is_a_repeat_for_ten_minutes(receiver: Receiv
     await receiver.serve(receiver_route(provider))
     first = (await receiver.post(signed(provider, pull_request()))).json()
     assert (await receiver.post(signed(provider, pull_request()))).json() == {**first, "status": "duplicate"}
-    (claim,) = await receiver.redis.keys("eventroute:claim:*")
+    (claim,) = await receiver.redis.keys(CLAIMS)
     assert 595 <= await receiver.redis.ttl(claim) <= 600
     assert (await receiver.post(signed(provider, pull_request(2)))).json()["status"] == "queued"
 
@@ -158,14 +161,14 @@ async def test_each_claim_of_a_delivery_lives_as_long_as_it_says(receiver: Recei
     )
     (candidate,) = taken.kept
     assert isinstance(candidate, Candidate)
-    admission = Admission(receiver.receiver.link, max_queue_depth=10)
-    assert await admission.admit(route, [candidate], traceparent="") == Admitted([None])
-    long, short = [await receiver.redis.ttl(keys.claim(claim.id)) for claim in candidate.claims]
+    admission = Admission(receiver.receiver.link, limits=Limits(10, 0))
+    assert await admission.admit(route, [candidate], traceparent="") == Admitted([New(candidate.delivery.id)])
+    long, short = [await receiver.redis.ttl(GROUP.claim(claim.id)) for claim in candidate.claims]
     assert 995 <= long <= 1000
     assert 45 <= short <= 50
 
 
 async def forget_claims(redis: Redis) -> None:
-    claims = await redis.keys("eventroute:claim:*")
+    claims = await redis.keys(CLAIMS)
     assert claims
     await redis.delete(*claims)

@@ -6,9 +6,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from eventroute import keys
 from support.probes import probing
-from support.queue import admit_job
+from support.queue import GROUP, admit_job, lease, upkeep_of, work_on
 from support.receiver_process import OnTheWire
 from support.receiving import Receiving, opened
 from support.sample_routes import receiver_route
@@ -69,25 +68,33 @@ async def load(receiver: Receiving) -> dict[str, int]:
 
 
 async def test_an_empty_queue_is_no_load(receiver: Receiving) -> None:
-    assert await load(receiver) == {"load": 0, "deferred": 0}
+    assert await load(receiver) == {"load": 0, "deferred": 0, "held": 0}
 
 
 async def test_load_counts_what_is_due_or_running_and_not_what_waits_for_its_time(
     receiver: Receiving, redis: Redis
 ) -> None:
+    for number in range(9):
+        await admit_job(redis, f"d-{number}")
+    for _ in range(5):
+        await work_on(redis).put_back(await lease(redis), pause_ms=60_000, counts=False)
+    await lease(redis)
+    assert await load(receiver) == {"load": 4, "deferred": 5, "held": 0}
+
+
+async def test_what_a_held_route_has_is_told_apart_and_asks_for_no_worker(receiver: Receiving, redis: Redis) -> None:
+    await receiver.serve(receiver_route(), receiver_route(name="held"))
+    await upkeep_of(redis).hold(GROUP, receiver_route(name="held").path, "deleted")
+    await receiver.post(opened())
     for number in range(3):
-        await admit_job(redis, f"due-{number}")
-    running = await admit_job(redis, "running", due_in_s=-30)
-    await redis.set(keys.lease(running), "a-worker", px=15_000)
-    for number in range(5):
-        await admit_job(redis, f"retried-{number}", due_in_s=60)
-    assert await load(receiver) == {"load": 4, "deferred": 5}
+        await receiver.post(opened(number), name="held")
+    assert await load(receiver) == {"load": 1, "deferred": 0, "held": 3}
 
 
 async def test_a_delivery_that_was_just_accepted_is_load(receiver: Receiving) -> None:
     await receiver.serve(receiver_route())
     await receiver.post(opened())
-    assert await load(receiver) == {"load": 1, "deferred": 0}
+    assert await load(receiver) == {"load": 1, "deferred": 0, "held": 0}
 
 
 async def test_reading_the_load_writes_nothing(receiver: Receiving, redis: Redis) -> None:

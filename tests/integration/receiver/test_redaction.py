@@ -24,7 +24,7 @@ async def _everything(redis: Redis) -> bytes:
 async def test_named_values_are_replaced_before_the_event_is_kept(receiver: Receiving) -> None:
     await receiver.serve(receiver_route(redact=RULE, filter='payload.pull_request.title == "Change 1"'))
     request = opened()
-    request.headers.append((b"x-tenant", b"acme-inc"))
+    request.headers = [*request.headers, (b"x-tenant", b"acme-inc")]
     answer = await receiver.post(request)
     assert answer.json()["status"] == "queued"
     delivery = await receiver.delivery(answer.json()["delivery"])

@@ -8,6 +8,7 @@ import httpx
 from redis.asyncio import Redis
 
 from eventroute.sealed import SealKey, new_key_text
+from support.queue import ready
 from support.raw_http import exchange, whole
 from support.receiver_process import OnTheWire, ReceiverProcess, receiver_process
 from support.receiving import opened
@@ -66,7 +67,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_queued_twice(
                 receivers[index] = replacement
                 await asyncio.to_thread(old.process.wait, 10)
             await sending
-    queued = [member.decode() for member in await redis.zrange("eventroute:queue", 0, -1)]
+    queued = await ready(redis)
     assert len(provider.acknowledged) == EVENTS
     assert sorted(provider.acknowledged.values()) == sorted(queued)
     assert provider.repeats > 0  # the restarts were felt

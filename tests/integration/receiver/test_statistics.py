@@ -6,13 +6,13 @@ from typing import Any
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
-from eventroute import keys
 from eventroute.outcome import Receipt
 from eventroute.route_table import RateLimit
 from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tracing import parse_traceparent
 from eventroute.schemes import Request
 from eventroute.secret import Secret
+from support.queue import GROUP
 from support.receiving import Receiving, opened, receiving, signed
 from support.sample_routes import SECRET, receiver_route
 
@@ -42,16 +42,16 @@ async def test_the_last_accepted_delivery_is_told(receiver: Receiving) -> None:
     assert before_ms <= last.time_ms <= time.time_ns() // 1_000_000
 
 
-async def test_its_trace_is_the_one_that_travels_in_the_job(redis: Redis, valkey_url: str) -> None:
+async def test_its_trace_is_the_one_that_travels_in_the_delivery(redis: Redis, valkey_url: str) -> None:
     async with receiving(valkey_url, redis) as receiver:
         receiver.receiver.hooks.webhooks._tracer = TracerProvider().get_tracer("test")
         await receiver.serve(receiver_route())
         await receiver.post(opened())
         last = (await _stats(receiver)).last
         assert last is not None
-        [job] = [await redis.get(keys.job(name)) for name in await receiver.queued()]
+        [trace] = [await redis.hget(GROUP.delivery(name), "trace") for name in await receiver.queued()]
     assert len(last.trace_id) == 32
-    assert last.trace_id in job.decode()
+    assert last.trace_id in trace.decode()
     assert parse_traceparent(f"00-{last.trace_id}-{'1' * 16}-01") is not None
 
 

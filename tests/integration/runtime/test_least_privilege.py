@@ -1,10 +1,8 @@
 """Each program under its own Redis user: all that it does is allowed, and what is not its business is refused."""
 
-import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -13,31 +11,36 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from eventroute import keys
 from eventroute.acl import rules
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
-from eventroute.outcome import RunOutcome
+from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.queue import Load, Trouble
+from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
 from eventroute.runtime import background
+from eventroute.runtime.link import LinkedRedis
 from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, read_stats
 from eventroute.runtime.tables import RouteTable, heartbeats, publish, table_version
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_worker.answer import Passing
-from eventroute_worker.attempt import Later
-from eventroute_worker.sweeper import Sweeper
 from support.acl_users import AclUsers, acl_users
 from support.probes import probing
-from support.queue import admit, admit_job
+from support.queue import GROUP, admit, admit_job, bury, end, lease, letters, state, upkeep_of, work_on
 from support.receiving import opened, receiving, signed
-from support.runs import HISTORY, FakeClaude, FakeRoutes, build_runner, results, sample_delivery
+from support.redis_link import linked
+from support.runs import HISTORY, PATH, FakeClaude, FakeRoutes, build_runner, results, sample_delivery
 from support.runs import worker_route as runnable_route
 from support.sample_routes import receiver_route, worker_route
 from support.waiting import until
-from support.worker import Recorder, running, until_empty
+from support.worker import running, until_empty
 
 pytestmark = pytest.mark.real
 
 KEY = SealKey.from_text(new_key_text())
 ROUTE = RouteUid("uid-triage")
 ONE = DeliveryId("d-1")
+TRACEPARENT = f"00-{'1' * 32}-{'2' * 16}-01"
+TROUBLE = Trouble(reason="billing", detail="no credit", key_id="own", model="")
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +67,21 @@ async def allowed(server: AclUsers, admin: Redis, user: str) -> AsyncIterator[Re
     assert refusals == []
 
 
-async def test_a_receiver_admits_repeats_buries_and_counts(server: AclUsers, admin: Redis) -> None:
+async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: AclUsers, admin: Redis) -> None:
     limited = receiver_route(rate_limit=RateLimit(per_second=100.0, burst=100))
     async with allowed(server, admin, "receiver") as redis, receiving(server.url("receiver"), admin) as receiver:
         await receiver.serve(limited)
-        assert (await receiver.post(opened())).json()["status"] == "queued"
+        first = (await receiver.post(opened())).json()
+        assert first["status"] == "queued"
         assert (await receiver.post(opened())).json()["status"] == "duplicate"
         assert (await receiver.post(signed("github", b"{", event="push", delivery="gh-2"))).status_code == 422
+        await bury(admin, first["delivery"])
+        assert (await receiver.post(opened())).json() == {**first, "status": "redelivered"}
+        await upkeep_of(admin).hold(GROUP, limited.path, "deleted")
+        assert (await receiver.post(opened(3))).json()["status"] == "queued"
+        await upkeep_of(admin).release(GROUP, [limited.path])
         async with probing(receiver) as probes:
-            assert (await probes.get("/load")).json() == {"load": 1, "deferred": 0}
+            assert (await probes.get("/load")).json() == {"load": 2, "deferred": 0, "held": 0}
         assert [beat.version for beat in await heartbeats(admin, RECEIVER)] == [receiver.receiver.table.version]
         tally = Tally()
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
@@ -80,41 +89,131 @@ async def test_a_receiver_admits_repeats_buries_and_counts(server: AclUsers, adm
         await tally.flush(redis)
 
 
-async def test_a_worker_runs_a_delivery_to_its_end(server: AclUsers, admin: Redis) -> None:
+@contextlib.asynccontextmanager
+async def linked_as(server: AclUsers, user: str) -> AsyncIterator[LinkedRedis]:
+    """Sign in as a user on the connections that a program's tasks share."""
+    async with linked(server.url(user)) as link:
+        assert await link.until_up(10)
+        yield LinkedRedis(link)
+
+
+async def test_a_worker_runs_deliveries_to_their_end(server: AclUsers, admin: Redis) -> None:
     route = runnable_route(entity="payload.number", history=HISTORY)
     claude = FakeClaude(Passing(detail="overloaded", after_s=0.01))
     tally = Tally()
-    async with allowed(server, admin, "worker") as redis:
-        runner = build_runner(redis, claude=claude, routes=FakeRoutes(route))
+    async with allowed(server, admin, "worker") as redis, linked_as(server, "worker") as shared:
+        runner = build_runner(shared, claude=claude, routes=FakeRoutes(route))
         async with running(redis, runner):
             for number in range(2):
                 await admit(admin, sample_delivery(f"d-{number}"))
                 await until_empty(admin)
+            await admit(admin, sample_delivery("d-unknown", route=RoutePath("team-a/deleted")))
+
+            async def is_held() -> bool:
+                return bool(await admin.hexists(GROUP.held, "team-a/deleted"))
+
+            await until(is_held)
         tally.add_run(ROUTE, RunOutcome.SUCCEEDED, ONE, trace_id="")
         await tally.flush(redis)
     assert len(await results(admin)) == 2
-    assert len([key async for key in admin.scan_iter("eventroute:history:*")]) == 1
+    assert len(await admin.keys(GROUP.history("*"))) == 1
     assert await admin.exists(keys.stats(ROUTE))
 
 
-async def test_a_worker_keeps_leases_gives_jobs_back_and_sweeps(server: AclUsers, admin: Redis) -> None:
-    async def slow(_: Any) -> Later:
-        await asyncio.sleep(0.4)
-        return Later(delay_s=60)
-
+async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Redis) -> None:
+    for number in range(5):
+        await admit_job(admin, f"d-{number}", traceparent=TRACEPARENT)
     async with allowed(server, admin, "worker") as redis:
-        async with running(redis, slow, lease_s=0.3):
-            await admit_job(admin, "d-slow")
+        work, upkeep = work_on(redis), upkeep_of(redis)
+        taken = [await lease(redis) for _ in range(5)]
+        for each in taken:
+            await work.begin(each, traceparent=TRACEPARENT)
+            await work.asking(each)
+        await work.put_back(taken[0], pause_ms=60_000, counts=False, error="overloaded")
+        await work.put_back(taken[1], pause_ms=0, counts=True)
+        for each in taken[2:4]:
+            await work.park(each, TROUBLE, has_asked=True)
+        assert await work.renew(GROUP, taken, lease_ms=15_000) == [each.delivery for each in taken[:4]]
+        await end(redis, taken[4], outcome=RunOutcome.DEAD, reason=DeadReason.ATTEMPTS)
+        [standing] = await upkeep.standing(GROUP)
+        assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
+        assert await upkeep.probe(GROUP, TROUBLE.cause, every_ms=0)
+        assert await upkeep.unpark(GROUP, TROUBLE.cause, count=100) == 0
+        assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, held=0)
+    assert await letters(admin) == [taken[4].delivery]
 
-            async def is_put_back() -> bool:
-                due = await admin.zrangebyscore(keys.QUEUE, 0, "+inf", withscores=True)
-                return not await admin.exists(keys.lease(DeliveryId("d-slow"))) and bool(due) and due[0][1] > 2e12 / 2
 
-            await until(is_put_back)
-        await admin.zadd(keys.QUEUE, {"d-orphan": 9e12, "no id \xff".encode("latin-1"): 1})
-        await Sweeper(redis).sweep()
-        async with running(redis, Recorder()):
-            await until(lambda: admin.exists(keys.DEAD))
+async def test_a_worker_takes_over_what_was_cut_short_and_runs_suspects_alone(server: AclUsers, admin: Redis) -> None:
+    await admit_job(admin, "d-1")
+    async with allowed(server, admin, "worker") as redis:
+        work = work_on(redis)
+        first = await lease(redis, worker="killed", lease_ms=1)
+        await work.begin(first, traceparent="")
+        await admin.zadd(GROUP.running, {first.delivery: 1})
+        again = await lease(redis, worker="other")
+        assert (again.delivery, again.alone) == (first.delivery, True)
+        assert await work.renew(GROUP, [again], lease_ms=15_000) == []
+        await end(redis, again)
+    assert await state(admin, first.delivery) == "settled"
+
+
+async def test_a_worker_keeps_the_queue_in_order(server: AclUsers, admin: Redis) -> None:
+    long_ago = 1
+    for name in ("d-done", "d-dead", "d-large", "d-left"):
+        await admit_job(admin, name)
+    await end(admin, await lease(admin))
+    for _ in range(2):
+        await end(admin, await lease(admin), outcome=RunOutcome.DEAD, reason=DeadReason.SINK)
+    async with allowed(server, admin, "worker") as redis:
+        upkeep = upkeep_of(redis)
+        await admin.zadd(GROUP.dead(PATH), {"d-dead": long_ago})
+        for kind in ("bodies", "answers", "records"):
+            if kind == "bodies":
+                assert await upkeep.relieve(GROUP, PATH, kind, older_ms=0, count=10) == 1
+            await admin.zadd(GROUP.finished(kind, PATH), {"d-done": long_ago}, xx=True)
+            assert await upkeep.keep(GROUP, worker="w", for_ms=5000, cursor=0, routes=10, count=10) is not None
+        assert await admin.hget(GROUP.route(PATH), "dead_bytes") is not None
+        await admin.hset(GROUP.route(PATH), "dead_bytes", 10**9)
+        await upkeep.keep(GROUP, worker="w", for_ms=5000, cursor=0, routes=10, count=10)
+        assert await upkeep.keep(GROUP, worker="another", for_ms=1, cursor=0, routes=1, count=1) is None
+        assert await upkeep.hold(GROUP, PATH, "deleted", "gone")
+        assert await upkeep.forsake(GROUP, PATH, after_ms=0, count=10) == 1
+        assert await upkeep.forsake(GROUP, PATH, after_ms=0, count=10) == 0
+        assert await upkeep.held(GROUP) == {}
+        await upkeep.hold(GROUP, PATH, "deleted")
+        await admit_job(admin, "d-more")
+        assert await upkeep.release(GROUP, [PATH]) == 1
+        assert await upkeep.routes(GROUP) == [PATH]
+        assert (await upkeep.memory(GROUP))[0] > 0
+    assert [await state(admin, DeliveryId(name)) for name in ("d-done", "d-dead", "d-large")] == ["gone"] * 3
+    assert await letters(admin) == ["d-left"]
+
+
+@pytest.mark.parametrize("mode", ["resume", "whole", "sinks"])
+async def test_what_has_ended_runs_again_or_is_discarded_with_a_workers_rights(
+    server: AclUsers, admin: Redis, mode: str
+) -> None:
+    for name in ("d-done", "d-dead", "d-discarded"):
+        await admit_job(admin, name)
+    done = await lease(admin)
+    await work_on(admin).save(done, b"an answer")
+    await work_on(admin).mark_sink(done, "results")
+    await end(admin, done)
+    for _ in range(2):
+        await end(admin, await lease(admin), outcome=RunOutcome.DEAD, reason=DeadReason.SINK)
+    async with allowed(server, admin, "worker") as redis:
+        call = ClientCaller(redis)
+        assert await call(DISCARD, GROUP.prefix, ["d-discarded"]) == [b"ok"]
+        assert await call(REPLAY, GROUP.prefix, [mode, "d-done"]) == [b"ok"]
+        assert await call(REPLAY, GROUP.prefix, [mode, "d-dead"]) == [b"no_answer" if mode == "sinks" else b"ok"]
+
+
+async def test_a_reader_takes_answers_as_they_come(server: AclUsers, admin: Redis) -> None:
+    stream = GROUP.stream("team-a", "results")
+    await admin.xadd(stream, {"text": "x"})
+    async with allowed(server, admin, "reader") as redis:
+        assert await redis.xlen(stream) == 1
+        assert len(await redis.xread({stream: 0})) == len(await redis.xrevrange(stream)) == 1
 
 
 def _has(table: RouteTable[WorkerRoute], path: RoutePath) -> bool:
@@ -151,34 +250,29 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
         assert (await read_stats(redis, [ROUTE]))[0].secrets == {"hook/secret": 7}
 
 
-@pytest.mark.parametrize("members", [0, 3])
-async def test_keda_counts_the_queue_also_when_it_is_empty(server: AclUsers, admin: Redis, members: int) -> None:
-    count = """
-        local kind = redis.call('type', KEYS[1]).ok
-        return kind == 'zset' and redis.call('zcard', KEYS[1]) or redis.call('llen', KEYS[1])
-    """
-    if members:
-        await admin.zadd(keys.QUEUE, {f"d-{number}": number for number in range(members)})
-    async with allowed(server, admin, "keda") as redis:
-        assert await redis.eval(count, 1, keys.QUEUE) == members
-
-
 CONTENTS: dict[str, tuple[str, ...]] = {
-    "a delivery": ("GET", keys.delivery(ONE)),
-    "a run": ("HGETALL", keys.run(ONE)),
-    "a history": ("LRANGE", keys.history("uid", "e"), "0", "-1"),
-    "answers in a stream": ("XRANGE", keys.stream("team-a", "results"), "-", "+"),
-    "a job": ("GET", keys.job(ONE)),
+    "a delivery": ("HGET", GROUP.delivery(ONE), "body"),
+    "an answer": ("HMGET", GROUP.delivery(ONE), "answer"),
+    "a record": ("HGETALL", GROUP.delivery(ONE)),
+    "what waits": ("ZRANGE", GROUP.ready(PATH), "0", "-1"),
+    "dead letters": ("ZRANGE", GROUP.dead(PATH), "0", "-1"),
+    "which routes there are": ("SMEMBERS", GROUP.routes),
+    "what is wrong with keys": ("HGETALL", GROUP.causes),
+    "a history": ("ZREVRANGEBYSCORE", GROUP.history("route/team-a/triage:e"), "+inf", "-inf"),
+    "answers in a stream": ("XRANGE", GROUP.stream("team-a", "results"), "-", "+"),
     "the receivers' table": ("HSCAN", keys.table(RECEIVER.name), "0"),
     "the workers' table": ("HSCAN", keys.table(WORKER.name), "0"),
 }
 READABLE = {
     "receiver": {"the receivers' table"},
-    "worker": {"a delivery", "a run", "a history", "a job", "the workers' table"},
-    "operator": {"the receivers' table", "the workers' table"},
-    "keda": set[str](),
+    "worker": CONTENTS.keys() - {"answers in a stream", "the receivers' table"},
+    "operator": {"what is wrong with keys", "the receivers' table", "the workers' table"},
     "reader": {"answers in a stream"},
 }
+
+
+def test_every_user_is_looked_at() -> None:
+    assert READABLE.keys() == rules().keys()
 
 
 @pytest.mark.parametrize("user", READABLE)
@@ -186,29 +280,45 @@ READABLE = {
 async def test_a_user_reads_what_it_needs_and_nothing_else(
     server: AclUsers, admin: Redis, user: str, what: str
 ) -> None:
-    refused = user not in READABLE or what not in READABLE[user]
+    refused = what not in READABLE[user]
     async with connect(server.url(user)) as redis:
         with pytest.raises(NoPermissionError) if refused else contextlib.nullcontext():
             await redis.execute_command(*CONTENTS[what])
-        if refused and user != "reader":  # nor by a script (which that one may not run at all)
-            for declared in (0, 1):
+        if refused:  # nor by a script, be it one that declares the key, none, or what all scripts of the queue declare
+            for declared in ([], [CONTENTS[what][1]], [GROUP.prefix]):
                 with pytest.raises(ResponseError, match="o permissions"):
                     await _by_script(redis, declared, *CONTENTS[what])
     assert bool(await admin.execute_command("ACL LOG")) == refused
 
 
-async def _by_script(redis: Redis, declared: int, command: str, key: str, *more: str) -> None:
-    words = ", ".join(repr(word) for word in (command, key, *more))
-    await redis.eval(f"return redis.call({words})", declared, *[key] * declared)
+async def _by_script(redis: Redis, declared: list[str], *command: str) -> None:
+    words = ", ".join(repr(word) for word in command)
+    await redis.eval(f"return redis.call({words})", len(declared), *declared)
 
+
+DELIVERY = GROUP.delivery(ONE)
+CLAIM = GROUP.claim(ClaimId("c"))
 
 OTHER_WAYS: dict[str, tuple[str, ...]] = {
-    "read while writing": ("SET", keys.delivery(ONE), "x", "GET"),
-    "copy": ("COPY", keys.delivery(ONE), keys.claim(ClaimId("c"))),
-    "rename": ("RENAME", keys.delivery(ONE), keys.claim(ClaimId("c"))),
-    "dump": ("DUMP", keys.delivery(ONE)),
+    "read while writing": ("SET", DELIVERY, "x", "GET"),
+    "read and remove": ("HGETDEL", DELIVERY, "FIELDS", "1", "body"),
+    "read and let live": ("HGETEX", DELIVERY, "FIELDS", "1", "body"),
+    "read its values": ("HVALS", DELIVERY),
+    "look for it": ("HSCAN", DELIVERY, "0"),
+    "pick from it": ("HRANDFIELD", DELIVERY, "1", "WITHVALUES"),
+    "sort by it": ("SORT", GROUP.ready(PATH), "BY", "nosort", "GET", f"{GROUP.prefix}d:*->body"),
+    "copy": ("COPY", DELIVERY, CLAIM),
+    "rename": ("RENAME", DELIVERY, CLAIM),
+    "dump": ("DUMP", DELIVERY),
+    "take work": ("ZPOPMIN", GROUP.ready(PATH)),
+    "say that it is done": ("ZADD", GROUP.finished("records", PATH), "1", ONE),
+    "take a worker's lease": ("ZREM", GROUP.running, ONE),
+    "let a route go": ("HDEL", GROUP.held, PATH),
+    "change a stream": ("XADD", GROUP.stream("team-a", "results"), "*", "a", "b"),
+    "change a history": ("ZADD", GROUP.history("x"), "1", "x"),
     "move a table": ("RENAME", keys.table(RECEIVER.name), keys.stats(ROUTE)),
     "list all keys": ("KEYS", "*"),
+    "list them slowly": ("SCAN", "0"),
     "empty the database": ("FLUSHALL",),
     "reconfigure": ("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"),
     "change users": ("ACL", "SETUSER", "receiver", "+@all"),
@@ -224,15 +334,35 @@ OTHER_WAYS: dict[str, tuple[str, ...]] = {
     "announce a table": ("PUBLISH", keys.table_changed(RECEIVER.name), "x"),
     "hear everything": ("PSUBSCRIBE", "*"),
 }
+UNKNOWN = {"read and remove", "read and let live"}  # to servers that have no such commands yet
 
 
 @pytest.mark.parametrize("what", OTHER_WAYS)
 async def test_a_receiver_that_was_taken_over_finds_no_way_around(server: AclUsers, admin: Redis, what: str) -> None:
-    await admin.set(keys.delivery(ONE), "somebody's payload")
+    await admin.hset(DELIVERY, "body", "somebody's payload")
+    await admin.zadd(GROUP.ready(PATH), {ONE: 1})
     async with connect(server.url("receiver")) as redis:
+        with pytest.raises(ResponseError) as error:
+            await redis.execute_command(*OTHER_WAYS[what])
+        assert isinstance(error.value, NoPermissionError) or (what in UNKNOWN and "unknown command" in str(error.value))
+        for declared in ([], [GROUP.prefix]):
+            with pytest.raises(ResponseError, match=r"o permissions|[Uu]nknown|not allowed from script"):
+                await _by_script(redis, declared, *OTHER_WAYS[what])
+    assert await admin.hget(DELIVERY, "body") == b"somebody's payload"
+    assert await admin.zrange(GROUP.ready(PATH), 0, -1) == [ONE.encode()]
+
+
+async def test_of_a_delivery_a_receiver_learns_no_more_than_its_length(server: AclUsers, admin: Redis) -> None:
+    await admin.hset(DELIVERY, "body", "somebody's payload")
+    async with allowed(server, admin, "receiver") as redis:
+        assert await redis.hstrlen(DELIVERY, "body") == 18
+
+
+@pytest.mark.parametrize("what", ["sort by it", "list all keys", "empty the database", "reconfigure", "change users"])
+async def test_nor_does_a_worker(server: AclUsers, admin: Redis, what: str) -> None:
+    async with connect(server.url("worker")) as redis:
         with pytest.raises(NoPermissionError):
             await redis.execute_command(*OTHER_WAYS[what])
-    assert await admin.get(keys.delivery(ONE)) == b"somebody's payload"
 
 
 async def test_a_programs_password_is_needed(server: AclUsers) -> None:

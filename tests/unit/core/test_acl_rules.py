@@ -1,4 +1,4 @@
-"""Access rules: every command of the programs' scripts is granted, and nothing is granted by the dozen."""
+"""Access rules: every command of the programs' scripts is granted, none that no program calls, none by the dozen."""
 
 import re
 from importlib.resources import files
@@ -7,22 +7,60 @@ import pytest
 
 from eventroute.acl import rules
 
-RUNTIME = files("eventroute.runtime")
-FOLLOWING = [RUNTIME / "beat.lua", RUNTIME / "stats.lua"]
-SCRIPTS = {
-    "receiver": [*files("eventroute_receiver").iterdir(), *FOLLOWING],
-    "worker": [*files("eventroute_worker").joinpath("lua").iterdir(), *FOLLOWING],
-    "operator": [RUNTIME / "publish.lua"],
+QUEUE = files("eventroute.queue").joinpath("lua")
+NAMES = {script.name.removesuffix(".lua") for script in QUEUE.iterdir()} - {"lib"}
+RECEIVERS = {"admit", "load"}
+SCRIPTS = {"receiver": RECEIVERS, "worker": NAMES - {"admit"}}
+DIRECT = {
+    "receiver": "ping select role cluster|slots client|setinfo time info wait subscribe eval evalsha hget hmget hscan",
+    "worker": "ping select role cluster|slots client|setinfo time info subscribe eval evalsha hget hmget hscan "
+    "blpop hgetall smembers zcard zrevrangebyscore",
 }
+"""What the programs call themselves, without a script."""
+
+
+def text(name: str) -> str:
+    return QUEUE.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
+
+def called(name: str) -> set[str]:
+    """Find the commands that a script calls, itself and by what it shares with others."""
+    parts = re.split(r"^local function (\w+)", text("lib"), flags=re.MULTILINE)
+    shared = dict(zip(parts[1::2], parts[2::2], strict=True))
+    source, read = parts[0] + text(name), set[str]()
+    while found := {name for name in shared.keys() - read if re.search(rf"\b{name}\(", source)}:
+        read |= found
+        source += "".join(shared[name] for name in found)
+    return {command.lower() for command in re.findall(r"redis\.p?call\('(\w+)'", source)}
+
+
+def of_runtime(*names: str) -> set[str]:
+    source = "".join(files("eventroute.runtime").joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
+    return {command.lower() for command in re.findall(r"redis\.call\('(\w+)'", source)}
+
+
+def granted(user: str) -> set[str]:
+    return set(re.findall(r"\+([\w|]+)", rules()[user]))
 
 
 @pytest.mark.parametrize("user", SCRIPTS)
-def test_every_command_of_a_programs_scripts_is_granted_to_it(user: str) -> None:
-    texts = [script.read_text(encoding="utf-8") for script in SCRIPTS[user] if script.name.endswith(".lua")]
-    called = set(re.findall(r"(?:redis\.p?call|value)\('([A-Z]+)'", "".join(texts)))
-    granted = set(re.findall(r"\+(\w+)", rules()[user]))
-    assert len(called) >= 4
-    assert {command.lower() for command in called} <= granted
+def test_every_command_of_a_programs_scripts_is_granted_to_it_and_no_other(user: str) -> None:
+    wanted = set[str]().union(of_runtime("beat", "stats"), *map(called, SCRIPTS[user]))
+    assert len(wanted) >= 15
+    assert wanted <= granted(user)
+    assert granted(user) - wanted - set(DIRECT[user].split()) == set()
+
+
+def test_every_command_of_a_publication_is_granted_to_the_operator() -> None:
+    assert of_runtime("publish") <= granted("operator")
+
+
+def test_what_a_receiver_writes_of_a_delivery_it_cannot_read() -> None:
+    of_deliveries = [grant for grant in re.findall(r"\(([^)]*)\)", rules()["receiver"]) if ":d:*" in grant]
+    assert sorted(of_deliveries) == [
+        "%R~er:{g*}:d:* +hstrlen",
+        "%W~er:{g*}:d:* +hset +hdel +pexpire +persist",
+    ]
 
 
 @pytest.mark.parametrize("user", rules())

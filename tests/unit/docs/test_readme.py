@@ -66,7 +66,7 @@ def test_linked_and_named_files_exist(document: str) -> None:
 
 def test_every_redis_key_is_in_the_tables() -> None:
     core = ROOT / "services/core/src/eventroute"
-    others = re.findall(r'f?"(eventroute:[^"]+)"', (core / "keys.py").read_text(encoding="utf-8"))
+    others = re.findall(r'f"\{_HOME\}([^"]+)"', (core / "keys.py").read_text(encoding="utf-8"))
     queues = re.findall(r'f"\{self\.prefix\}([^"]+)"', (core / "queue/keys.py").read_text(encoding="utf-8"))
     names = {re.sub(r":?\{.*", "", name) for name in (*others, *queues)} - {""} | {"bodies", "answers", "records"}
     assert len(names) > 20

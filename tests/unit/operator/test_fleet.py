@@ -5,7 +5,7 @@ import pytest
 from eventroute.crd.status import StatusReason
 from eventroute.ids import RoutePath
 from eventroute.runtime.tables import Heartbeat
-from eventroute_operator.fleet import SILENCE_S, Fleet, Published, Serving, programming
+from eventroute_operator.fleet import SILENCE_S, Fleet, Published, Serving, programming, redis_troubles
 
 PATH = RoutePath("team-a/triage")
 BROKEN = Serving(9, frozenset({PATH}))
@@ -47,6 +47,13 @@ def test_a_process_without_a_table_serves_nobody_and_does_not_count() -> None:
     cold = Heartbeat(version=None, broken=[])
     assert Serving().after([cold, Heartbeat(version=9, broken=[])], 1.0).oldest == 9
     assert Serving().after([cold], 100.0).oldest is None
+
+
+def test_what_is_wrong_with_redis_is_told_once_whoever_finds_it_and_how_many() -> None:
+    beats = [Heartbeat(version=9, broken=[], redis=told) for told in (["b", "a"], ["a"], [])]
+    receivers, workers = Serving().after(beats, 1.0), Serving().after(beats[1:], 1.0)
+    assert redis_troubles(Fleet(receivers, workers)) == "a; b"
+    assert redis_troubles(Fleet(receivers.after(beats[2:], 2.0), workers.after(beats[2:], 2.0))) == ""
 
 
 def test_a_short_silence_is_not_an_absence() -> None:

@@ -9,6 +9,7 @@ access, whatever the script does) and by each command that they call.
 Whoever deploys Redis prefixes the rules with what only the installation knows: `user <name> on >password <rules>`.
 """
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from eventroute import keys
@@ -43,12 +44,35 @@ class _Grant(NamedTuple):
 
 def rules() -> dict[str, str]:
     """Map each user to its rules, without state and password: they start from a user who may do nothing."""
-    return {
-        "receiver": _rendered(f"{_CONNECTION} +time {_follow(RECEIVER.name)}", _RECEIVER),
-        "worker": _rendered(f"{_CONNECTION} +time +info {_follow(WORKER.name)}", _WORKER),
-        "operator": _rendered(f"{_CONNECTION} {_PUBLISHING}", _OPERATOR),
-        "reader": _rendered(_CONNECTION, _READER),
-    }
+    return {user: _rendered(f"{_CONNECTION} {keyless}".strip(), grants) for user, (keyless, grants) in _USERS.items()}
+
+
+def needs(user: str, *, groups: int = 1) -> Iterator[tuple[str, list[str]]]:
+    """Name all that a program has to be allowed, each with a command that Redis can be asked about.
+
+    Rules may have been written for fewer groups than there are by now: of each key, the first and the last are named.
+    """
+    keyless, grants = _USERS[user]
+    rules = keyless.split()
+    channels = [rule[1:] for rule in rules if rule.startswith("&")]
+    for command in (rule[1:] for rule in rules if rule.startswith("+")):
+        if command in {"subscribe", "publish"}:
+            yield from ((f"+{command} &{channel}", [command, channel]) for channel in channels)
+        else:
+            yield f"+{command}", [command]
+    for commands, patterns in grants:
+        for pattern in patterns:
+            names = {pattern.partition("~")[2].replace("g*", f"g{number}") for number in (0, groups - 1)}
+            for command in commands.replace("+", "").split():
+                for name in sorted(names):
+                    yield f"+{command} {pattern}", _command(command, name.replace("*", "x"))
+
+
+def _command(name: str, key: str) -> list[str]:
+    """Write a command as far as Redis has to read it to find its keys."""
+    if name in {"eval", "evalsha"}:
+        return [name, "", "1", key]
+    return [name, key, "0"] if name == "blpop" else [name, key]
 
 
 def _rendered(keyless: str, grants: tuple[_Grant, ...]) -> str:
@@ -85,6 +109,7 @@ _RECEIVER: Final = (
     _SCRIPTS,
     _Grant("+get +set", _all(_CLAIM)),
     _Grant("+hset +hdel +pexpire +persist", (f"%W~{_DELIVERY}",)),
+    _Grant("+hstrlen", (f"%R~{_DELIVERY}",)),  # how long a dead letter is that runs again, not what it says
     _Grant("+hmget +hget +hset +hincrby", _all(_ALL.usage, _ROUTE)),
     _Grant("+sadd", (f"%W~{_ALL.routes}",)),
     _Grant("+zadd", (f"%W~{_READY}",)),
@@ -128,3 +153,11 @@ _OPERATOR: Final = (
 
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
 _READER: Final = (_Grant("+xlen +xrange +xrevrange +xread", (f"%R~{_STREAM}",)),)
+
+_USERS: Final[dict[str, tuple[str, tuple[_Grant, ...]]]] = {
+    "receiver": (f"+time +info +wait {_follow(RECEIVER.name)}", _RECEIVER),
+    "worker": (f"+time +info {_follow(WORKER.name)}", _WORKER),
+    "operator": (_PUBLISHING, _OPERATOR),
+    "reader": ("", _READER),
+}
+"""What each may do without keys, beside connecting, and what with which."""

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from litestar import Litestar
 
-from eventroute.queue import Limits
+from eventroute.acl import needs
+from eventroute.queue import Group, Limits
 from eventroute.route_table import RECEIVER
 from eventroute.runtime import background, tracing
 from eventroute.runtime.link import Link, open_link
 from eventroute.runtime.redis import connect
+from eventroute.runtime.redis_check import RedisCheck
 from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
@@ -43,10 +45,11 @@ class Receiver:
 def build_receiver(settings: ReceiverSettings) -> Receiver:
     """Put a receiver together; nothing connects before the lifespan of `hooks` begins."""
     url = settings.redis_url.get_secret_value()
-    link, redis = open_link(url, groups=settings.groups), connect(url)
+    link, redis = open_link(url, groups=settings.groups, replicas=settings.replicas), connect(url)
     key = SealKey.from_text(settings.table_key.get_secret_value())
     process_id = f"{socket.gethostname()}-{os.getpid()}"
-    table = RouteTable(redis, RECEIVER, key, process_id=process_id, prepare=prepare)
+    check = RedisCheck(redis, prefix=Group(0).prefix, rights=needs("receiver", groups=settings.groups))
+    table = RouteTable(redis, RECEIVER, key, process_id=process_id, prepare=prepare, troubles=check.troubles)
     tally = Tally()
     limits = Limits(settings.max_queue_depth, settings.max_queue_bytes)
     admission = Admission(link, limits=limits, groups=settings.groups)
@@ -54,9 +57,9 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
 
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncIterator[None]:
-        """Keep the connection and the route table up, and the routes' statistics written."""
+        """Keep the connection and the route table up, the routes' statistics written, and an eye on Redis."""
         try:
-            async with background.running(link.run, table.run), writing(tally, redis):
+            async with background.running(link.run, table.run, check.run), writing(tally, redis):
                 yield
         finally:
             await redis.aclose()

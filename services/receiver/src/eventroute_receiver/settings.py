@@ -26,6 +26,8 @@ class ReceiverSettings(Settings):
     """Deliveries queued above which senders are told to come back; one route may hold as much as is left free."""
     max_queue_bytes: int = Field(default=0, ge=0)
     """The same in bytes of deliveries; 0 = any. Redis needs some 600 bytes more for each delivery."""
+    replicas: int = Field(default=0, ge=0, le=10)
+    """How many replicas must have a delivery before it is acknowledged; 0 = the primary's word is enough."""
     groups: int = Field(default=1, ge=1, le=1024)
     """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
     read_deadline_s: float = Field(default=10.0, gt=0)

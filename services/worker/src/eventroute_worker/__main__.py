@@ -9,6 +9,7 @@ import structlog
 import uvloop
 
 from eventroute import prompt
+from eventroute.acl import needs
 from eventroute.queue import Group, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
@@ -16,6 +17,7 @@ from eventroute.runtime.link import LinkedRedis, open_link
 from eventroute.runtime.probe_port import serving
 from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
+from eventroute.runtime.redis_check import RedisCheck
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
@@ -61,6 +63,7 @@ async def serve(settings: WorkerSettings) -> None:
         if settings.redis_spans:
             redis_spans.instrument(told)
         work, upkeep = Work(ClientCaller(told), looking=ClientCaller(quiet)), Upkeep(quiet, ClientCaller(quiet))
+        check = RedisCheck(redis, prefix=groups[0].prefix, rights=needs("worker", groups=settings.groups))
         routes = RouteTable(
             redis,
             WORKER,
@@ -68,6 +71,7 @@ async def serve(settings: WorkerSettings) -> None:
             process_id=uuid.uuid4().hex,
             prepare=prompt.prepare,
             on_change=lambda _: keeper.wake(),
+            troubles=check.troubles,
         )
         troubles, tally = Troubles(), Tally()
         runner = Runner(
@@ -101,7 +105,7 @@ async def serve(settings: WorkerSettings) -> None:
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:
             _log.info("worker_started", probe_port=port, slots=settings.max_jobs)
-            async with background.running(link.run, routes.run, keeper.run), writing(tally, redis):
+            async with background.running(link.run, routes.run, keeper.run, check.run), writing(tally, redis):
                 await link.until_up(_CONNECT_S)
                 await worker.async_run()
     _log.info("worker_stopped")

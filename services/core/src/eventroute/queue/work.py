@@ -55,6 +55,8 @@ class Begun(NamedTuple):
     """Including this one."""
     fields: Mapping[bytes, bytes]
     """The delivery's hash as it was."""
+    released_ms: int = 0
+    """When its route was last released from being held; 0 when it never was."""
 
     @property
     def body(self) -> bytes | None:
@@ -83,8 +85,8 @@ class Begun(NamedTuple):
 
     @property
     def since_ms(self) -> int:
-        """From when its deadline counts: acceptance, or the last replay."""
-        return self._number(b"since") or self.accepted_ms
+        """From when its deadline counts: acceptance, the last replay, or the end of what it was held for."""
+        return max(self.accepted_ms, self._number(b"since"), self.released_ms)
 
     @property
     def saved_ms(self) -> int:
@@ -179,11 +181,13 @@ class Work:
 
     async def begin(self, lease: Lease, *, traceparent: str) -> Begun:
         """Begin an attempt, and read everything that it needs."""
-        found = await self._call(scripts.BEGIN, lease.group.prefix, [lease.delivery, lease.fence, traceparent])
+        found = await self._call(
+            scripts.BEGIN, lease.group.prefix, [lease.delivery, lease.fence, traceparent, lease.path]
+        )
         if found is None:
             raise LeaseLost(f"delivery {lease.delivery}: the lease was lost before the attempt began")
-        now, attempts, *flat = found
-        return Begun(int(now), attempts, dict(zip(flat[::2], flat[1::2], strict=True)))
+        now, attempts, released, *flat = found
+        return Begun(int(now), attempts, dict(zip(flat[::2], flat[1::2], strict=True)), int(released or 0))
 
     async def note(self, lease: Lease, **fields: Argument) -> None:
         """Write fields of the record."""

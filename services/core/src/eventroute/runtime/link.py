@@ -5,6 +5,8 @@ knows nothing but requests and replies. It never repeats a command: a reply that
 and whoever asked decides; a receiver's sender hears 503, and its retry meets the dedup claim if the command had been
 carried out.
 
+Where it is asked for, each write ends with a WAIT, and its replies count once so many replicas have what it wrote.
+
 Large commands take a second connection, so that one that needs seconds on a slow network delays no other; and the
 deadline of a reply grows with what was sent before it.
 """
@@ -32,6 +34,9 @@ from eventroute.runtime.tls import tls_context
 _REPLY_S: Final = 0.8
 """How long Redis may take for an answer; the sender is to hear 503 within a second, the look at the clock included."""
 
+_REPLICAS_S: Final = 0.5
+"""How long replicas may take for what was written: within the time for a reply."""
+
 _BYTES_PER_S: Final = 5_000_000
 """What a slow network to Redis still carries: 24 MB get five seconds, half of the patience of most senders."""
 
@@ -55,13 +60,14 @@ class LinkLostError(Exception):
 class RedisLink:
     """Two connections that keep themselves open: one for ordinary commands, one for large ones."""
 
-    def __init__(self, url: str, *, tag: str = "g0") -> None:
+    def __init__(self, url: str, *, tag: str = "g0", replicas: int = 0) -> None:
         """Take a URL as `eventroute.runtime.redis_url` describes it, refused when it is wrong; `run` connects.
 
-        tag  in a cluster, the hash tag of the keys that the commands are about
+        tag       in a cluster, the hash tag of the keys that the commands are about
+        replicas  how many of them must have a write before its reply counts
         """
         self._url = parse_redis_url(url).at(tag)
-        self._ordinary, self._large = _Line(self._url), _Line(self._url)
+        self._ordinary, self._large = _Line(self._url, replicas), _Line(self._url, replicas)
 
     @property
     def where(self) -> dict[str, Any]:
@@ -101,9 +107,10 @@ class RedisLink:
 class GroupLinks:
     """A link to each server of a cluster that has a group of keys; to whoever uses it, one link."""
 
-    def __init__(self, url: str, *, groups: int) -> None:
+    def __init__(self, url: str, *, groups: int, replicas: int = 0) -> None:
         """Take a URL of a cluster, and into how many groups the keys are split: `{g0}`, `{g1}`, …."""
-        self._links = {f"g{number}": RedisLink(url, tag=f"g{number}") for number in range(groups)}
+        tags = [f"g{number}" for number in range(groups)]
+        self._links = {tag: RedisLink(url, tag=tag, replicas=replicas) for tag in tags}
 
     @property
     def where(self) -> dict[str, Any]:
@@ -133,9 +140,9 @@ class GroupLinks:
 Link = RedisLink | GroupLinks
 
 
-def open_link(url: str, *, groups: int = 1) -> Link:
+def open_link(url: str, *, groups: int = 1, replicas: int = 0) -> Link:
     """Make a link to where the groups are; `run` connects."""
-    return GroupLinks(url, groups=groups) if groups > 1 else RedisLink(url)
+    return GroupLinks(url, groups=groups, replicas=replicas) if groups > 1 else RedisLink(url, replicas=replicas)
 
 
 class LinkCaller:
@@ -189,8 +196,9 @@ def _pack(*command: Argument) -> bytes:
 class _Line:
     """A connection that keeps itself open."""
 
-    def __init__(self, url: RedisUrl) -> None:
+    def __init__(self, url: RedisUrl, replicas: int) -> None:
         self.wire: _Wire | None = None
+        self._replicas = replicas
         self.is_open = asyncio.Event()
         self._url = url
 
@@ -232,6 +240,7 @@ class _Line:
             _, wire = await loop.create_connection(lambda: _Wire(lost), host, port, ssl=secure)
         try:
             await self._introduce(wire)
+            wire.wait_for(self._replicas)
         except BaseException:
             wire.close()
             raise
@@ -267,7 +276,9 @@ class _Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._lost = lost
         self._reader = hiredis.Reader()
-        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[tuple[float, asyncio.Future[Any] | None]] = deque()
+        self._replicas = 0
+        self._unconfirmed: list[tuple[asyncio.Future[Any], Any]] = []
         self._carried = 0.0
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
@@ -275,12 +286,31 @@ class _Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
+    def wait_for(self, replicas: int) -> None:
+        """From now on, let replies count once so many replicas have what was written."""
+        self._replicas = replicas
+
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             _, future = self._waiting.popleft()
-            if future.done():
-                continue  # its request was cancelled meanwhile
+            if future is None:  # the end of a write
+                self._release(reply)
+            elif self._replicas and not isinstance(reply, hiredis.ReplyError):
+                self._unconfirmed.append((future, reply))
+            else:
+                self._answer(future, reply)
+
+    def _release(self, reply: Any) -> None:
+        """Hand out the replies of a write, if enough replicas have it."""
+        unconfirmed, self._unconfirmed = self._unconfirmed, []
+        enough = isinstance(reply, int) and reply >= self._replicas
+        too_few = hiredis.ReplyError(f"NOREPLICAS {reply} of {self._replicas} replicas have it")
+        for future, held in unconfirmed:
+            self._answer(future, held if enough else too_few)
+
+    def _answer(self, future: asyncio.Future[Any], reply: Any) -> None:
+        if not future.done():  # else its request was cancelled meanwhile
             if isinstance(reply, hiredis.ReplyError):
                 future.set_exception(reply)
                 if str(reply).startswith(_ELSEWHERE):
@@ -290,10 +320,11 @@ class _Wire(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._transport = None
-        for _, future in self._waiting:
-            if not future.done():
+        for future in (*(each for _, each in self._waiting), *(each for each, _ in self._unconfirmed)):
+            if future is not None and not future.done():
                 future.set_exception(LinkLostError("connection lost"))
         self._waiting.clear()
+        self._unconfirmed.clear()
         if not self._lost.done():
             self._lost.set_result(None)
 
@@ -322,5 +353,8 @@ class _Wire(asyncio.Protocol):
 
     def _flush(self) -> None:
         if self._transport is not None:
+            if self._replicas:
+                self._unsent.append(_pack("WAIT", self._replicas, int(_REPLICAS_S * 1000)))
+                self._waiting.append((self._carried + _REPLY_S, None))
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()

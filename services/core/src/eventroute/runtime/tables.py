@@ -21,7 +21,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 import structlog
@@ -79,6 +79,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """The table version that it serves; None while it is cold."""
     broken: list[RoutePath]
     """Published routes that it cannot read."""
+    redis: Annotated[list[Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=8)] = []
+    """What is wrong with Redis, for people."""
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -248,12 +250,14 @@ class RouteTable(Generic[Route]):
         process_id: str,
         prepare: Callable[[Entry], Route],
         on_change: Callable[[Collection[RoutePath]], None] = lambda _: None,
+        troubles: Callable[[], list[str]] = list,
     ) -> None:
         """Start cold; `refresh` or `run` fill the table.
 
         prepare    turns an entry into what the program works with; an entry that it refuses is `broken`, the others
                    serve
         on_change  told which routes came, went or changed, once per change of the table and after all are in service
+        troubles   what is wrong with Redis, to be told with each heartbeat
         """
         self.version: int | None = None
         """The version served; None while cold."""
@@ -263,6 +267,7 @@ class RouteTable(Generic[Route]):
         self._key = key
         self._process_id = process_id
         self._prepare: Callable[[Any], Route] = prepare
+        self._troubles = troubles
         self._on_change = on_change
         self._routes: dict[RoutePath, Route] = {}
         self._broken: set[RoutePath] = set()
@@ -333,7 +338,8 @@ class RouteTable(Generic[Route]):
 
     async def _beat(self) -> int | None:
         """Say what is served; returns the version that stands in Redis."""
-        plane, state = self._plane.name, Heartbeat(version=self.version, broken=sorted(self._broken))
+        plane = self._plane.name
+        state = Heartbeat(version=self.version, broken=sorted(self._broken), redis=self._troubles())
         names = [keys.process(plane, self._process_id), keys.processes(plane)]
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.eval(_BEAT, len(names), *names, msgspec.json.encode(state), self._process_id, HEARTBEAT_LIFETIME_S)

@@ -112,10 +112,10 @@ for _, item in ipairs(fresh) do
   end
   if item.again then
     redis.call('ZREM', dead(path), item.id)
-    redis.call('HINCRBY', route(path), 'dead_bytes', -#item.body)
+    redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', key, 'body'))
     redis.call('PERSIST', key)
     redis.call('HDEL', key, 'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'due', 'stage')
-    redis.call('HSET', key, 'since', now)
+    redis.call('HSET', key, 'since', now, 'saved', now) -- both deadlines count anew; it may not look for an answer
   end
   redis.call('HSET', key, 'body', item.body, 'path', path, 'seq', seq, 'at', now, unpack(trace))
   if item.reason == '' then

@@ -15,7 +15,7 @@ for _, id in ipairs(ids) do
   local of = redis.call('HMGET', delivery(id), 'path', 'seq')
   if of[1] then
     redis.call('HDEL', delivery(id), 'state', 'cause')
-    redis.call('HSET', delivery(id), 'due', now, unpack(is_probe and {'probe', '1'} or {}))
+    redis.call('HSET', delivery(id), 'due', now, 'since', now, unpack(is_probe and {'probe', '1'} or {}))
     redis.call('HINCRBY', P .. 'parked_of:' .. cause, of[1], -1)
     make_ready(of[1], id, of[2])
   end
