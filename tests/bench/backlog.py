@@ -4,6 +4,7 @@ What a section measures is what stands in Redis, and what Redis spends; the way 
 process, so that thousands are there within seconds.
 """
 
+import asyncio
 import functools
 import itertools
 import time
@@ -38,10 +39,12 @@ from eventroute_worker.sinks import Sinks
 from eventroute_worker.troubles import Troubles
 
 TRACEPARENT: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+SAMPLED: Final = TRACEPARENT[:-1] + "1"
 
 _BATCH: Final = 100  # deliveries per call of the admission script
 _LEASED: Final = 100  # per call of the lease script
 _CONNECT_S: Final = 5.0
+_READY_S: Final = 30.0
 _ANSWER: Final = "The storefront tries a payment again when the card's issuer does not answer. " * 10
 
 
@@ -56,7 +59,12 @@ class Backlog:
         self._numbers = itertools.count()
 
     async def fill(
-        self, count: int, *, path: RoutePath = eventroute.ROUTE, claimed_s: int | None = None
+        self,
+        count: int,
+        *,
+        path: RoutePath = eventroute.ROUTE,
+        claimed_s: int | None = None,
+        traceparent: str = TRACEPARENT,
     ) -> list[DeliveryId]:
         """Queue so many new deliveries; `claimed_s` is the lifetime of claims, if not the provider's own."""
         queued: list[DeliveryId] = []
@@ -67,7 +75,7 @@ class Backlog:
                 taken = [
                     one._replace(claims=[claim._replace(lifetime_s=claimed_s) for claim in one.claims]) for one in taken
                 ]
-            said = await self._admissions.admit(path, taken, rate=None, traceparent=TRACEPARENT)
+            said = await self._admissions.admit(path, taken, rate=None, traceparent=traceparent)
             if not isinstance(said, Admitted):
                 raise PartFailedError(f"a delivery was not admitted: {said}")
             queued += [fate.delivery for fate in said.fates if isinstance(fate, New)]
@@ -107,6 +115,14 @@ class Backlog:
                 lease, outcome=end.outcome, reason="", detail=end.detail, retention=end.retention, fields=end.fields
             )
         return len(leases)
+
+    async def until_waited_for(self, clients: int) -> None:
+        """Wait until so many workers wait for something to do."""
+        give_up = time.monotonic() + _READY_S
+        while int((await self.redis.info("clients"))["blocked_clients"]) < clients:
+            if time.monotonic() > give_up:
+                raise PartFailedError("a worker did not start")
+            await asyncio.sleep(0.05)
 
     async def used_bytes(self) -> int:
         """Ask Redis how much memory it uses."""

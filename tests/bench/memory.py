@@ -6,13 +6,10 @@ what a steady rate fills for ever. Room for an hour of deliveries, while Claude 
 """
 
 import asyncio
-import logging
 import time
 from pathlib import Path
 from typing import Final, NamedTuple
 from unittest.mock import patch
-
-import structlog
 
 from bench.backlog import Backlog, Table, backlog
 from bench.effort import Effort
@@ -71,14 +68,10 @@ class _Stood(NamedTuple):
 
 async def measure_memory(effort: Effort, folder: Path) -> Section:
     """Weigh `effort.weighed` deliveries, and let as many come as are wanted, into a small memory in a short time."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # a line per run
-    try:
-        async with valkey(folder) as store, backlog(store.url) as queue:
-            phases = await _weigh(queue, effort.weighed)
-        async with valkey(folder) as store, backlog(store.url) as queue:
-            stood = await _stand(queue, shrunk=effort.shrunk, day_s=effort.day_s)
-    finally:
-        structlog.reset_defaults()
+    async with valkey(folder) as store, backlog(store.url) as queue:
+        phases = await _weigh(queue, effort.weighed)
+    async with valkey(folder) as store, backlog(store.url) as queue:
+        stood = await _stand(queue, shrunk=effort.shrunk, day_s=effort.day_s)
     names = ("queued", "ended, with its body", "ended, with its answer", "ended, its record", "its claims alone")
     return Section(
         title="Memory of Redis: a delivery through its life",

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -28,9 +28,6 @@ IS_PINNED: Final = len(ALL_CORES) > 1
 SERVER_CORE: Final = frozenset(sorted(ALL_CORES)[:1])
 LOAD_CORE: Final = frozenset(sorted(ALL_CORES)[1:2])
 """Of the load generator (this process), of Valkey and of the Claude stub: none of them is what is measured."""
-
-Fsync = Literal["everysec", "always"]
-"""When an append-only file is written through to the disk."""
 
 _STOP_S = 15.0
 
@@ -115,21 +112,22 @@ class Valkey:
 
     url: str
     part: Part
+    port: int
 
 
 @asynccontextmanager
-async def valkey(folder: Path, *, fsync: Fsync | None = None) -> AsyncIterator[Valkey]:
-    """Run an empty Valkey on the load generator's core, without persistence unless it is to write to a file."""
+async def valkey(folder: Path, *options: str) -> AsyncIterator[Valkey]:
+    """Run an empty Valkey on the load generator's core, without persistence unless options say otherwise."""
     port = free_port()
     command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--appenddirname", f"appended-{port}"]
     command += ["--save", "", "--maxmemory-policy", "noeviction"]
     command += ["--hash-max-listpack-value", "4096"]  # as the chart has it
-    command += ["--appendonly", "yes", "--appendfsync", fsync] if fsync else ["--appendonly", "no"]
+    command += ["--appendonly", "no", *options]
     async with running("valkey", command, cores=LOAD_CORE, folder=folder) as part:
         url = f"redis://127.0.0.1:{port}/0"
         await _answering(url, part)
-        yield Valkey(url, part)
+        yield Valkey(url, part, port)
 
 
 async def _answering(url: str, part: Part) -> None:

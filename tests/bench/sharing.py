@@ -128,20 +128,11 @@ async def _split(folder: Path) -> float:
         site = Site(folder=folder, redis_url=store.url, claude_url="http://127.0.0.1:9")
         for _ in range(2):
             await up.enter_async_context(working(EVENTROUTE, site, "long", cores=ALL_CORES, slots=_SLOTS))
-        await _until_looking(queue)
+        await queue.until_waited_for(2)
         began_ns = time.monotonic_ns()
         deliveries = await queue.fill(_SHARED)
         ended = await _stamped(site, stamps.ENDED, deliveries)
     return (max(ended.values()) - began_ns) / 1e9
-
-
-async def _until_looking(queue: Backlog) -> None:
-    """Wait until both workers wait for something to do."""
-    give_up = time.monotonic() + _LIMIT_S
-    while int((await queue.redis.info("clients"))["blocked_clients"]) < 2:
-        if time.monotonic() > give_up:
-            raise PartFailedError("two workers did not start")
-        await asyncio.sleep(0.05)
 
 
 async def _stamped(site: Site, what: str, deliveries: Sequence[str] | dict[str, int]) -> dict[str, int]:

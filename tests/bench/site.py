@@ -1,6 +1,7 @@
 """Where a stack runs: a Valkey of its own, a port, and a file for its worker's stamps."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -30,6 +31,8 @@ class Site:
     redis_url: str
     claude_url: str
     """Of the stub that also stands for the trace collector."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of EventRoute's programs, over those that every measurement has."""
     port: int = field(default_factory=free_port)
     """Of the receiver."""
 

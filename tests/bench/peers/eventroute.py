@@ -97,6 +97,7 @@ def receiver(site: Site) -> Command:
         "EVENTROUTE_RECEIVER_REDIS_URL": site.redis_url,
         "EVENTROUTE_RECEIVER_TABLE_KEY": _TABLE_KEY,
         **traced(site),
+        **site.settings,
     }
     return Command(python("eventroute_receiver"), environ)
 
@@ -113,6 +114,7 @@ def worker(site: Site, job: Job, *, slots: int) -> Command:
         "EVENTROUTE_WORKER_PROBE_PORT": str(free_port()),
         **traced(site),
         **site.environ,
+        **site.settings,
     }
     program = (
         ["bench.peers.eventroute_claude"] if job == "claude" else ["bench.peers.eventroute_worker", job, str(slots)]
