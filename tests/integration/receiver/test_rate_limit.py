@@ -14,6 +14,7 @@ from support.receipts import receipts
 from support.receiving import Receiving, opened, signed
 from support.runs import PATH, sample_delivery
 from support.sample_routes import receiver_route
+from support.waiting import until
 
 URL = "https://hooks.example.com/hooks/team-a/triage"
 
@@ -194,3 +195,14 @@ def batch(numbers: range) -> Request:
         for n in numbers
     ]
     return signed("hubspot", items, url=URL)
+
+
+async def test_a_clock_that_was_set_back_does_not_keep_the_bucket_empty(redis: Redis) -> None:
+    await bucket(redis, tokens=0, age_ms=-SOON_MS)
+    rate = RateLimit(per_second=1000, burst=1)
+    assert isinstance(await ask(redis, rate), Limited)
+
+    async def is_admitted() -> bool:
+        return isinstance(await ask(redis, rate), Admitted)
+
+    await until(is_admitted)

@@ -92,6 +92,9 @@ if rate > 0 then
   -- A batch larger than the bucket takes all of it: it could never be admitted otherwise.
   local cost = math.min(burst, #fresh)
   if tokens < cost then
+    if (tonumber(own[4]) or 0) > now then -- a failover set the clock back: count from here, or nothing is ever filled
+      redis.call('HSET', route(path), 'filled', now)
+    end
     return {'limited', math.ceil((cost - tokens) * 1000 / rate)}
   end
   filled = {'tokens', tokens - cost, 'filled', now}
