@@ -33,6 +33,8 @@ acceptance), `at` (when), `since` (when it was replayed or unparked last: its de
 short), `due`, `cause`, `probe`, `alone`; of the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done),
 `remembered`, `last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`,
 `finished`, `about`.
+When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
+has of its end, `trace` and `answer` are left; of which the last two go next.
 """
 
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
