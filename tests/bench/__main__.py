@@ -5,21 +5,27 @@ lost or ran twice.
 """
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
+import structlog
 import uvloop
 from rich.console import Console
 
 from bench.control import measure_control_plane
+from bench.durability import measure_durability
 from bench.effort import FULL, QUICK, Effort
 from bench.figures import Section
+from bench.memory import measure_memory
 from bench.pickup import measure_pickup
 from bench.processes import LOAD_CORE, PartFailedError, pin
 from bench.receiver import measure_receivers
 from bench.report import build_markdown, build_report, print_report, write_json
+from bench.sharing import measure_sharing
+from bench.spans import measure_spans
 from bench.throughput import measure_throughput
 from support.api_server import is_built
 
@@ -27,6 +33,10 @@ SECTIONS: Final = {
     "receiver": measure_receivers,
     "pickup": measure_pickup,
     "throughput": measure_throughput,
+    "sharing": measure_sharing,
+    "spans": measure_spans,
+    "memory": measure_memory,
+    "durability": measure_durability,
     "control": measure_control_plane,
 }
 _TABLE_WIDTH: Final = 120  # also where no terminal tells one
@@ -57,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.write and (options.quick or options.only != list(SECTIONS)):
         parser.error(f"{RESULTS.name} holds whole runs only")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     pin(0, LOAD_CORE)
     console = Console()
     console.width = max(console.width, _TABLE_WIDTH)

@@ -23,8 +23,46 @@ class Effort(NamedTuple):
     routes: int
     """How many are many, for the control plane."""
 
+    weighed: int
+    """Deliveries whose memory is weighed: enough that the tables which name them are as full as on average."""
+    shrunk: int
+    """Of the memory that a steady rate fills: by what it is divided."""
+    day_s: int
+    """How long a day of that takes."""
+
+    running: int
+    """Deliveries that run while others are leased."""
+    flood: int
+    """Deliveries of one route, beside which another one's are picked up."""
+
 
 FULL: Final = Effort(
-    rounds=5, warm_up=500, requests=20_000, deliveries=200, jobs=1_000, job_rounds=3, changes=40, routes=1_000
+    rounds=5,
+    warm_up=500,
+    requests=20_000,
+    deliveries=200,
+    jobs=1_000,
+    job_rounds=3,
+    changes=40,
+    routes=1_000,
+    weighed=4_000,
+    shrunk=64,
+    day_s=8,
+    running=10_000,
+    flood=100_000,
 )
-QUICK: Final = Effort(rounds=1, warm_up=20, requests=500, deliveries=5, jobs=40, job_rounds=1, changes=2, routes=10)
+QUICK: Final = Effort(
+    rounds=1,
+    warm_up=20,
+    requests=500,
+    deliveries=5,
+    jobs=40,
+    job_rounds=1,
+    changes=2,
+    routes=10,
+    weighed=300,
+    shrunk=1024,
+    day_s=1,
+    running=200,
+    flood=300,
+)

@@ -112,18 +112,22 @@ class Valkey:
 
     url: str
     part: Part
+    port: int
 
 
 @asynccontextmanager
-async def valkey(folder: Path) -> AsyncIterator[Valkey]:
-    """Run an empty Valkey without persistence on the load generator's core."""
+async def valkey(folder: Path, *options: str) -> AsyncIterator[Valkey]:
+    """Run an empty Valkey on the load generator's core, without persistence unless options say otherwise."""
     port = free_port()
     command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
-    command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
+    command += ["--appenddirname", f"appended-{port}"]
+    command += ["--save", "", "--maxmemory-policy", "noeviction"]
+    command += ["--hash-max-listpack-value", "4096"]  # as the chart has it
+    command += ["--appendonly", "no", *options]
     async with running("valkey", command, cores=LOAD_CORE, folder=folder) as part:
         url = f"redis://127.0.0.1:{port}/0"
         await _answering(url, part)
-        yield Valkey(url, part)
+        yield Valkey(url, part, port)
 
 
 async def _answering(url: str, part: Part) -> None:

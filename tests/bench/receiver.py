@@ -79,7 +79,7 @@ async def measure_receivers(effort: Effort, folder: Path) -> Section:
         ],
         columns=_COLUMNS,
         rows=[_row(stack, runs[stack]) for stack in STACKS],
-        goals=[_goal(runs, FASTAPI_RQ, 8), _goal(runs, LITESTAR_ARQ, 6), _goal(runs, BARE_ASGI, 0.6)],
+        goals=[_goal(runs, FASTAPI_RQ, 5.5), _goal(runs, LITESTAR_ARQ, 3.6), _goal(runs, BARE_DURABLE, 0.6)],
         faults=[fault for stack in STACKS for run in runs[stack] for fault in run.faults],
         doubts=[doubt for stack in STACKS if stack not in _WAITING for doubt in _doubts(stack, runs[stack])],
     )

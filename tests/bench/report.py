@@ -103,7 +103,8 @@ def build_markdown(report: Report) -> str:
         ]
         lines += [_line(row.name, *(_cell(row.values[column]) for column in section.columns)) for row in section.rows]
         lines += ["", *(f"- {condition}" for condition in section.conditions)]
-        lines += ["", _line("Goal", "Wanted", "Measured", "Verdict"), _line(*["---"] * 4)]
+        if section.goals:
+            lines += ["", _line("Goal", "Wanted", "Measured", "Verdict"), _line(*["---"] * 4)]
         lines += [
             _line(goal.text, _wanted(goal), f"{_cell(goal.measured)} {goal.unit}", _word(goal))
             for goal in section.goals

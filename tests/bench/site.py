@@ -1,6 +1,7 @@
 """Where a stack runs: a Valkey of its own, a port, and a file for its worker's stamps."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -8,10 +9,11 @@ from typing import Literal, NamedTuple
 from bench.peers import stamps
 from bench.processes import free_port
 
-Job = Literal["claude", "sleep", "nothing"]
-"""What a worker's job does: ask Claude, sleep for 50 ms, or nothing."""
+Job = Literal["claude", "sleep", "long", "nothing"]
+"""What a worker's job does: ask Claude, sleep for 50 ms or for half a second, or nothing."""
 
 JOB_SLEEP_S = 0.05
+JOB_LONG_S = 0.5
 
 
 class Command(NamedTuple):
@@ -29,6 +31,8 @@ class Site:
     redis_url: str
     claude_url: str
     """Of the stub that also stands for the trace collector."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of EventRoute's programs, over those that every measurement has."""
     port: int = field(default_factory=free_port)
     """Of the receiver."""
 

@@ -39,9 +39,9 @@ class Stack:
 
     name: str
     receiver: Callable[[Site], Command]
-    worker: Callable[[Site, Job], Command] | None = None
-    queue: str | None = None
-    """Redis key of the jobs that are not done; None where nothing is queued."""
+    worker: Callable[[Site, Job, int], Command] | None = None
+    queue: Callable[[Redis], Awaitable[int]] | None = None
+    """Counts the jobs that are not done; None where nothing is queued."""
     prepare: Callable[[Site], Awaitable[None]] | None = None
     """What the stack needs in Redis before it starts."""
     poll_s: float = 0.0
@@ -53,8 +53,7 @@ class Stack:
 async def queued(stack: Stack, redis: Redis) -> int:
     """Count the jobs of a stack that are not done."""
     assert stack.queue is not None
-    kind = await redis.type(stack.queue)
-    return int(await (redis.llen(stack.queue) if kind == b"list" else redis.zcard(stack.queue)))
+    return await stack.queue(redis)
 
 
 @asynccontextmanager
@@ -70,10 +69,12 @@ async def receiving(stack: Stack, site: Site, *, cores: Cores = SERVER_CORE) -> 
 
 
 @asynccontextmanager
-async def working(stack: Stack, site: Site, job: Job, *, cores: Cores = SERVER_CORE) -> AsyncIterator[Part]:
+async def working(
+    stack: Stack, site: Site, job: Job, *, cores: Cores = SERVER_CORE, slots: int = SLOTS
+) -> AsyncIterator[Part]:
     """Run a stack's worker."""
     assert stack.worker is not None
-    command = stack.worker(site, job)
+    command = stack.worker(site, job, slots)
     name = f"worker of {stack.name}"
     async with running(name, command.argv, cores=cores, folder=site.folder, environ=command.environ) as part:
         yield part
@@ -109,34 +110,42 @@ def _constant(site: Site) -> Command:
     return Command(python("bench.peers.constant", str(site.port)), site.environ)
 
 
-def _rq_worker(site: Site, _job: Job) -> Command:
+def _rq_worker(site: Site, _job: Job, _slots: int) -> Command:
     return Command(python("bench.peers.rq_worker"), site.environ)
 
 
-def _arq_worker(*options: str) -> Callable[[Site, Job], Command]:
-    def command(site: Site, job: Job) -> Command:
+def _arq_worker(*options: str) -> Callable[[Site, Job, int], Command]:
+    def command(site: Site, job: Job, slots: int) -> Command:
         program = ["bench.peers.arq_claude"] if job == "claude" else ["bench.peers.arq_worker", job]
-        return Command(python(*program, str(SLOTS), *options), site.environ)
+        return Command(python(*program, str(slots), *options), site.environ)
 
     return command
 
 
-def _eventroute_worker(site: Site, job: Job) -> Command:
-    return eventroute.worker(site, job, slots=SLOTS)
+async def _rq_queued(redis: Redis) -> int:
+    return int(await redis.llen("rq:queue:default"))
+
+
+async def _arq_queued(redis: Redis) -> int:
+    return int(await redis.zcard("arq:queue"))
+
+
+def _eventroute_worker(site: Site, job: Job, slots: int) -> Command:
+    return eventroute.worker(site, job, slots=slots)
 
 
 FASTAPI_RQ: Final = Stack(
     name="FastAPI + RQ",
     receiver=_uvicorn("fastapi_rq"),
     worker=_rq_worker,
-    queue="rq:queue:default",
+    queue=_rq_queued,
     is_slow=True,
 )
 LITESTAR_ARQ: Final = Stack(
     name="Litestar + arq",
     receiver=_uvicorn("litestar_arq"),
     worker=_arq_worker(),
-    queue="arq:queue",
+    queue=_arq_queued,
     poll_s=0.5,
     is_slow=True,
 )
@@ -144,7 +153,7 @@ LITESTAR_ARQ_TUNED: Final = Stack(
     name="Litestar + arq, tuned",
     receiver=_uvicorn("litestar_arq"),
     worker=_arq_worker("tuned"),
-    queue="arq:queue",
+    queue=_arq_queued,
     poll_s=0.01,
     is_slow=True,
 )
@@ -152,11 +161,11 @@ EVENTROUTE: Final = Stack(
     name="EventRoute",
     receiver=eventroute.receiver,
     worker=_eventroute_worker,
-    queue=eventroute.QUEUE,
+    queue=eventroute.queued,
     prepare=eventroute.publish_route,
 )
 BARE_DURABLE: Final = Stack(
-    name="bare ASGI + EventRoute's script and spans", receiver=_bare_durable, queue=eventroute.QUEUE
+    name="bare ASGI + EventRoute's script and spans", receiver=_bare_durable, queue=eventroute.queued
 )
 BARE_ASGI: Final = Stack(name="bare ASGI, no Redis", receiver=_uvicorn("bare_asgi"))
 CONSTANT: Final = Stack(name="load generator's ceiling", receiver=_constant)

@@ -15,19 +15,34 @@ BARE_DURABLE, BARE, CEILING = (
     "bare ASGI, no Redis",
     "load generator's ceiling",
 )
+SHARING = [
+    "lease, nothing running",
+    "lease, 200 running",
+    "pick-up, nothing else queued",
+    "pick-up, 300 held",
+    "pick-up, 300 waiting",
+    "two workers",
+]
+SPANS = [f"{traced} traced, {spans} Redis" for traced in ("a tenth", "all") for spans in ("without", "with")]
+PHASES = ["queued", "ended, with its body", "ended, with its answer", "ended, its record", "its claims alone"]
+DURABILITY = ["no file", "fsync each second", "fsync before each answer", "a replica has it, no file"]
 
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("section", "rows"),
+    ("section", "rows", "goals"),
     [
-        ("receiver", [FASTAPI, LITESTAR, OURS, BARE_DURABLE, BARE, CEILING]),
-        ("pickup", [FASTAPI, LITESTAR, TUNED, OURS]),
-        ("throughput", [LITESTAR, TUNED, OURS]),
+        ("receiver", [FASTAPI, LITESTAR, OURS, BARE_DURABLE, BARE, CEILING], 3),
+        ("pickup", [FASTAPI, LITESTAR, TUNED, OURS], 3),
+        ("throughput", [LITESTAR, TUNED, OURS], 3),
+        ("sharing", SHARING, 4),
+        ("spans", SPANS, 0),
+        ("memory", PHASES, 3),
+        ("durability", DURABILITY, 0),
     ],
 )
 def test_a_quick_run_measures_every_stack_without_losing_or_doubling_a_job(
-    section: str, rows: list[str], tmp_path: Path
+    section: str, rows: list[str], goals: int, tmp_path: Path
 ) -> None:
     figures = tmp_path / "figures.json"
     run = subprocess.run(
@@ -40,7 +55,7 @@ def test_a_quick_run_measures_every_stack_without_losing_or_doubling_a_job(
     assert run.returncode == 0, run.stdout + run.stderr
     (measured,) = json.loads(figures.read_text())["sections"]
     assert [row["name"] for row in measured["rows"]] == rows
-    assert len(measured["goals"]) == 3
+    assert len(measured["goals"]) == goals
     for goal in measured["goals"]:
         verdict = "reached" if goal["is_reached"] else "NOT REACHED"
         assert f"{verdict:<11} {goal['text']}" in run.stdout

@@ -13,12 +13,12 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from eventroute import keys
 from eventroute.ids import DeliveryId
 from eventroute_cli.simulator.journal import Entry
 from eventroute_worker.answer import decode_answer
 from support.burst import Burst
 from support.installation import Installation
+from support.queue import GROUP, dead_letters, depth
 from support.waiting import until
 
 RESULTS: Final = "results"
@@ -43,7 +43,7 @@ class Account:
     calls: dict[DeliveryId, list[Entry]]
     """All calls of Claude for a delivery, in order."""
     left: list[str]
-    """Jobs, leases and tries that should be gone, and dead letters that should not be."""
+    """What should be gone from the queue's sets, and dead letters that should not be."""
 
     def repeated(self) -> dict[DeliveryId, list[Entry]]:
         """Find the deliveries that Claude answered more than once, and the calls whose answers were not saved."""
@@ -61,11 +61,11 @@ async def settled(installation: Installation, burst: Burst) -> Account:
     redis = installation.redis
 
     async def is_empty() -> bool:
-        return not await redis.exists(keys.QUEUE)
+        return await redis.exists(GROUP.usage) > 0 and await depth(redis) == 0
 
     await until(is_empty, timeout_s=_SETTLED_S)
-    runs = [DeliveryId(name) for name in await _names(redis, keys.run(DeliveryId("*")))]
-    records = {name: await redis.hgetall(keys.run(name)) for name in runs}
+    runs = [DeliveryId(name) for name in await _names(redis, GROUP.delivery(DeliveryId("*")))]
+    records = {name: await redis.hgetall(GROUP.delivery(name)) for name in runs}
     calls = await installation.calls()
     assert len(calls) < _JOURNAL_ENTRIES
     by_delivery: dict[DeliveryId, list[Entry]] = defaultdict(list)
@@ -77,7 +77,7 @@ async def settled(installation: Installation, burst: Burst) -> Account:
         saved={name: _call_of(record[b"answer"]) for name, record in records.items() if b"answer" in record},
         streamed={stream: await _streamed(redis, stream) for stream in (RESULTS, SECOND)},
         calls=by_delivery,
-        left=[*await _names(redis, "arq:*", whole=True), *map(bytes.decode, await redis.zrange(keys.DEAD, 0, -1))],
+        left=[*await _queued(redis), *await dead_letters(redis)],
     )
 
 
@@ -99,7 +99,7 @@ def _differing(found: Mapping[DeliveryId, object], due: Mapping[DeliveryId, obje
 
 
 async def _streamed(redis: Redis, stream: str) -> Counter[DeliveryId]:
-    entries = await redis.xrange(keys.stream("team-a", stream))
+    entries = await redis.xrange(GROUP.stream("team-a", stream))
     return Counter(DeliveryId(fields[b"delivery"].decode()) for _, fields in entries)
 
 
@@ -107,6 +107,11 @@ def _call_of(answer: bytes) -> str:
     return decode_answer(answer).message_id.replace("msg_", "req_")
 
 
-async def _names(redis: Redis, pattern: str, *, whole: bool = False) -> list[str]:
-    prefix = "" if whole else pattern.removesuffix("*")
+async def _queued(redis: Redis) -> list[str]:
+    sets = (GROUP.running, GROUP.later, GROUP.suspects, GROUP.rotation)
+    return [f"{key} {name.decode()}" for key in sets for name in await redis.zrange(key, 0, -1)]
+
+
+async def _names(redis: Redis, pattern: str) -> list[str]:
+    prefix = pattern.removesuffix("*")
     return [name.decode().removeprefix(prefix) async for name in redis.scan_iter(match=pattern, count=1000)]

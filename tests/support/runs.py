@@ -12,13 +12,14 @@ from eventroute.delivery import Delivery
 from eventroute.ids import DeliveryId, RoutePath, RouteUid, route_path
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt, prepare
-from eventroute.queue import Group, Upkeep, Work
+from eventroute.queue import Group, Retention, Upkeep, Work
 from eventroute.route_table import HistoryRule, ModelCall, PromptRule, RetentionRule, RetryRule, StreamSink, WorkerRoute
-from eventroute.runtime.scripts import ClientCaller
+from eventroute.runtime.scripts import Caller, ClientCaller
 from eventroute.secret import Secret
 from eventroute_worker.answer import Answer, Reply, Usage
+from eventroute_worker.attempt import DEFAULT_RETENTION
 from eventroute_worker.history import History
-from eventroute_worker.run import Runner
+from eventroute_worker.run import Asks, Runner
 from eventroute_worker.sinks import Sinks
 from eventroute_worker.troubles import Troubles
 
@@ -135,14 +136,17 @@ class FakeRoutes:
 def build_runner(
     redis: Redis,
     *,
-    claude: FakeClaude | None = None,
+    claude: Asks | None = None,
     routes: FakeRoutes | None = None,
     troubles: Troubles | None = None,
+    call: Caller | None = None,
+    retention: Retention = DEFAULT_RETENTION,
 ) -> Runner:
-    """Build a runner on a real Redis."""
-    call = ClientCaller(redis)
+    """Build a runner on a real Redis; `call` is how it calls scripts."""
+    call = call or ClientCaller(redis)
     work = Work(call)
     return Runner(
+        retention=retention,
         work=work,
         holds=Upkeep(redis, call),
         routes=routes or FakeRoutes(worker_route()),

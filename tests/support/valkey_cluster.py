@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -53,7 +54,7 @@ class ValkeyCluster:
             async with self.server(port) as primary:
                 await primary.execute_command("CLUSTER", "ADDSLOTSRANGE", low, high)
         for number, port in enumerate(self.ports[PRIMARIES:]):
-            await until(lambda port=port, number=number: self._knows(port, ids[number]), timeout_s=_START_S)
+            await until(functools.partial(self._knows, port, ids[number]), timeout_s=_START_S)
             async with self.server(port) as replica:
                 await replica.execute_command("CLUSTER", "REPLICATE", ids[number])
         await until(self.is_whole, timeout_s=_START_S)

@@ -2,40 +2,50 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
+from eventroute.queue import Group, Work
+from eventroute.runtime import background
 from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
+from eventroute_worker.keeper import Keeper
+from eventroute_worker.troubles import Troubles
 from eventroute_worker.worker import QueueWorker
-from support.queue import GROUP, fields, work_on
+from support.queue import GROUP, fields, upkeep_of, work_on
+from support.runs import FakeRoutes, worker_route
 from support.waiting import until
 
 DONE = Settled(outcome=RunOutcome.SUCCEEDED)
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913  each test names the one thing that it varies
     redis: Redis,
     handler: Handler,
     *,
     tally: Tally | None = None,
     slots: int = 5,
+    begun: int | None = None,
     grace_s: float = 0,
     lease_s: float = 15,
+    work: Work | None = None,
+    groups: Sequence[Group] = (GROUP,),
 ) -> AsyncIterator[QueueWorker]:
     """Run a worker; leaving the block stops it."""
     worker = QueueWorker(
         redis,
-        work_on(redis),
+        work or work_on(redis),
         handler,
         tally=tally or Tally(),
         slots=slots,
+        begun=begun,
         grace_s=grace_s,
         lease_s=lease_s,
+        waiting_at=dict.fromkeys(groups, redis),
         signals=False,
     )
     task = asyncio.create_task(worker.async_run())
@@ -44,6 +54,28 @@ async def running(
     finally:
         worker.stop()
         await task
+
+
+@contextlib.asynccontextmanager
+async def keeping(
+    redis: Redis,
+    *,
+    troubles: Troubles | None = None,
+    routes: FakeRoutes | None = None,
+    keys: Collection[str] = ("own",),
+    groups: Sequence[Group] = (GROUP,),
+) -> AsyncIterator[Keeper]:
+    """Keep the queue in order while the block runs; `keys` are those in use, and may change."""
+    keeper = Keeper(
+        upkeep_of(redis),
+        worker="keeper",
+        groups=groups,
+        routes=routes or FakeRoutes(worker_route()),
+        troubles=troubles or Troubles(),
+        keys_in_use=lambda: keys,
+    )
+    async with background.running(keeper.run):
+        yield keeper
 
 
 async def until_empty(redis: Redis, *, timeout_s: float = 5) -> None:

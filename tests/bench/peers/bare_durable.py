@@ -11,21 +11,21 @@ import os
 from typing import Any
 
 from bench.deliveries import SECRET
-from eventroute import keys
-from eventroute.ids import ClaimId, DeliveryId, RouteUid
+from bench.peers.eventroute import GROUP, ROUTE
+from eventroute.queue.scripts import ADMIT
 from eventroute.runtime import tracing
+from eventroute.runtime.link import LinkCaller, RedisLink
+from eventroute.runtime.scripts import Argument
 from eventroute_receiver import spans
-from eventroute_receiver.link import RedisLink
-from eventroute_receiver.script import Script
 
-_DEDUP_MS = 86_400_000
+_CLAIMED_MS = 4 * 86_400_000
 _DEPTH = 1_000_000
 _HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"19")]
 _ACCEPTED = b'{"status":"queued"}'
-_ADMIT = Script("admit")
 tracing.setup("bare")
 _tracer = tracing.tracer()
 _link = RedisLink(os.environ["REDIS_URL"])
+_call = LinkCaller(_link)
 _background: set[asyncio.Task[None]] = set()
 
 
@@ -47,19 +47,10 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
         return
-    number = headers[b"x-github-delivery"].decode()
-    delivery, claim = DeliveryId(number), ClaimId(number)
-    names = [
-        keys.QUEUE,
-        keys.WAKE,
-        keys.bucket(RouteUid("bench")),
-        keys.delivery(delivery),
-        keys.job(delivery),
-        keys.claim(claim),
-    ]
+    number = headers[b"x-github-delivery"]
     sent = spans.start_send(_tracer, span, count=1)
-    job = tracing.traceparent(sent)
-    await _ADMIT.call(_link, names, [_DEPTH, 0, 0, keys.WAKE_TOKENS, delivery, body, job, 1, _DEDUP_MS])
+    limits: list[Argument] = [ROUTE, _DEPTH, 0, 0, 0, tracing.traceparent(sent)]
+    await _call(ADMIT, GROUP.prefix, [*limits, number, body, "", "", 1, number, _CLAIMED_MS])
     if sent is not span:
         sent.end()
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})

@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 from bench.deliveries import SECRET
 from bench.processes import free_port, python
 from bench.site import Command, Job, Site
-from eventroute import keys
-from eventroute.ids import RouteUid, route_path
+from eventroute.ids import RoutePath, RouteUid, route_path
+from eventroute.queue import Group
 from eventroute.route_table import (
     RECEIVER,
     WORKER,
@@ -16,6 +16,7 @@ from eventroute.route_table import (
     ModelCall,
     PromptRule,
     ReceiverRoute,
+    RetentionRule,
     RetryRule,
     WorkerRoute,
 )
@@ -24,19 +25,19 @@ from eventroute.schemes import SCHEMES
 from eventroute.sealed import SealKey, new_key_text
 from eventroute.secret import Secret
 
-QUEUE: Final = keys.QUEUE
+GROUP: Final = Group(0)
+UID: Final = RouteUid("0b0c7c1e-6f5a-4f0e-9b1a-5d1c2b3a4f5e")
+ROUTE: Final = route_path("bench", "github")
 
 _TABLE_KEY: Final = new_key_text()
-_UID: Final = RouteUid("0b0c7c1e-6f5a-4f0e-9b1a-5d1c2b3a4f5e")
-_ROUTE: Final = route_path("bench", "github")
 _TRACED: Final = "0.1"  # of all requests
 
 
-async def publish_route(site: Site) -> None:
-    """Put the route into both tables, as the operator does."""
-    receiver_route = ReceiverRoute(
-        uid=_UID,
-        path=_ROUTE,
+def receiver_route(path: RoutePath = ROUTE) -> ReceiverRoute:
+    """Say what a receiver knows of a route."""
+    return ReceiverRoute(
+        uid=UID,
+        path=path,
         generation=1,
         scheme=SCHEMES["github"],
         secrets=(Secret(SECRET.encode()),),
@@ -47,6 +48,10 @@ async def publish_route(site: Site) -> None:
         max_body_bytes=1 << 20,
         rate_limit=None,
     )
+
+
+def worker_route(path: RoutePath = ROUTE) -> WorkerRoute:
+    """Say what a worker knows of a route."""
     model = ModelCall(name="claude-haiku-5-5", max_tokens=1024, timeout_s=120)
     prompt = PromptRule(
         events=("*",),
@@ -55,22 +60,32 @@ async def publish_route(site: Site) -> None:
         system="Analyze this event and summarize what happened.",
         user=None,
     )
-    worker_route = WorkerRoute(
-        uid=_UID,
-        path=_ROUTE,
+    return WorkerRoute(
+        uid=UID,
+        path=path,
         generation=1,
         provider="github",
         prompts=(prompt,),
         entity=None,
         history=None,
         retry=RetryRule(attempts=8, deadline_s=86_400),
-        sinks=(LogSink(),),
+        retention=RetentionRule(),
+        sinks=(LogSink(name="log"),),
         api_key=None,
     )
+
+
+async def publish_route(site: Site) -> None:
+    """Put the route into both tables, as the operator does."""
     key = SealKey.from_text(_TABLE_KEY)
     async with Redis.from_url(site.redis_url) as redis:
-        await publish(redis, RECEIVER, {_ROUTE: receiver_route}, key)
-        await publish(redis, WORKER, {_ROUTE: worker_route}, key)
+        await publish(redis, RECEIVER, {ROUTE: receiver_route()}, key)
+        await publish(redis, WORKER, {ROUTE: worker_route()}, key)
+
+
+async def queued(redis: Redis) -> int:
+    """Count the deliveries that have not ended."""
+    return int(await redis.hget(GROUP.usage, "depth") or 0)
 
 
 def receiver(site: Site) -> Command:
@@ -82,6 +97,7 @@ def receiver(site: Site) -> Command:
         "EVENTROUTE_RECEIVER_REDIS_URL": site.redis_url,
         "EVENTROUTE_RECEIVER_TABLE_KEY": _TABLE_KEY,
         **traced(site),
+        **site.settings,
     }
     return Command(python("eventroute_receiver"), environ)
 
@@ -94,9 +110,11 @@ def worker(site: Site, job: Job, *, slots: int) -> Command:
         "EVENTROUTE_WORKER_ANTHROPIC_API_KEY": "sk-ant-bench",
         "EVENTROUTE_WORKER_ANTHROPIC_BASE_URL": site.claude_url,
         "EVENTROUTE_WORKER_MAX_JOBS": str(slots),
+        "EVENTROUTE_WORKER_CONCURRENT_CALLS": str(slots),
         "EVENTROUTE_WORKER_PROBE_PORT": str(free_port()),
         **traced(site),
         **site.environ,
+        **site.settings,
     }
     program = (
         ["bench.peers.eventroute_claude"] if job == "claude" else ["bench.peers.eventroute_worker", job, str(slots)]

@@ -11,10 +11,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from eventroute import keys
 from eventroute.runtime.redis import connect, find_primary
 from eventroute.runtime.redis_url import Address, parse_redis_url
 from eventroute_cli.local.processes import free_port
+from support.queue import dead_letters
 from support.receiving import Receiving, opened, receiving
 from support.redis_link import Scripted, linked, naming
 from support.runs import FakeRoutes, build_runner, results
@@ -72,7 +72,7 @@ async def assert_each_ran_once(redis: Redis, count: int) -> None:
     await until_empty(redis, timeout_s=FAILOVER_S)
     entries = await results(redis)
     assert len({entry["delivery"] for entry in entries}) == len(entries) == count
-    assert not await redis.exists(keys.DEAD)
+    assert await dead_letters(redis) == []
 
 
 async def test_a_killed_primary_costs_503s_and_no_delivery(group: Sentinels) -> None:

@@ -4,11 +4,10 @@ from signal import SIGTERM
 
 import pytest
 
-from eventroute import keys
-from eventroute.ids import DeliveryId
 from support.account import discrepancies, settled
 from support.burst import Burst
 from support.installation import Installation
+from support.queue import GROUP, depth
 
 pytestmark = pytest.mark.real
 
@@ -21,8 +20,8 @@ async def test_it_leaves_the_rest_to_others_at_once_and_repeats_no_call(site: In
     async with burst.sending():
         await burst.until_acknowledged(200)
         assert await stopped.end(SIGTERM) == 0
-        assert await site.redis.exists(keys.QUEUE), "there was nothing left to hand over"
-        assert [name async for name in site.redis.scan_iter(match=keys.lease(DeliveryId("*")))] == []
+        assert await depth(site.redis), "there was nothing left to hand over"
+        assert not await site.redis.exists(GROUP.running)
         site.worker("other").start()
     account = await settled(site, burst)
     assert discrepancies(account, burst) == []

@@ -1,5 +1,6 @@
 """`eventroute dev` serves a directory of manifests, and serves it again after each change."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -89,7 +90,7 @@ def test_a_receipt_and_its_answer_are_shown_as_lines(site: Site) -> None:
     assert site.post("triage") == 200
     site.running.until_said("[simulated]")
     feed = [line for line in site.running.output().splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
-    assert re.search(r"team-a/triage  queued  \d+\.\d ms$", feed[0])
+    assert re.search(r"team-a/triage  pull_request.opened  queued  dev-1  \d+\.\d ms$", feed[0])
     assert re.search(r"team-a/triage  pull_request.opened  succeeded  d-\w+  \[simulated\]", feed[1])
     assert len(feed) == 2
 
@@ -168,3 +169,69 @@ def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
     ended, left = run("dev", "-f", str(tmp_path / "rutes"), folder=tmp_path)
     assert f"no such file or directory: {tmp_path / 'rutes'}" in ended.output
     assert (ended.code, left) == (2, [])
+
+
+CAUSES = """\
+apiVersion: eventroute.dev/v1alpha1
+kind: EventRoute
+metadata: {name: causes, namespace: team-a}
+spec:
+  provider: custom
+  custom: {kind: token, signature: "header:x-token", id: ["header:x-id"], event: ["body:type"]}
+  secretRefs: [{name: hook, key: secret}]
+  filter: payload.type != "unwanted"
+  entity: payload.who.id
+  prompts:
+    - {events: [condition.false], when: payload.n == 1, system: A.}
+    - {events: [condition.fails], when: payload.gone == 1, system: B.}
+    - {events: [render], system: C., user: "{{ payload.type | truncate: payload.n }}"}
+    - {events: [missing], system: D., user: "{{ payload.sendr.login }}"}
+"""
+
+
+def test_the_line_of_a_run_says_why(site: Site) -> None:
+    (site.folder / "causes.yaml").write_text(CAUSES)
+    site.running.until_said("serving 2 of 2 routes")
+    url = f"http://127.0.0.1:{site.port}/hooks/team-a/causes"
+    for position, event in enumerate(
+        ("unknown", "condition.false", "condition.fails", "render", "missing", "unwanted")
+    ):
+        headers = {"x-token": OLD, "x-id": f"c-{position}"}
+        body = {"type": event, "n": "x" if event == "render" else 2}
+        assert httpx.post(url, json=body, headers=headers).status_code == 200
+    output = site.running.output
+    for said in (
+        r"unknown  discarded  no_prompt; entity: missing_field  d-\w+$",
+        r"condition\.false  discarded  no_prompt; prompts\[0\]\.when is false; entity: missing_field  d-\w+$",
+        r"condition\.fails  discarded  no_prompt; prompts\[1\]\.when: missing_field; entity: missing_field  d-\w+$",
+        r"render  dead  render  prompts\[2\]\.user: truncate expected an integer, found str; .*  d-\w+$",
+        r"missing  succeeded  entity: missing_field; missing in the event: payload\.sendr\.login  d-\w+  ",
+        r"unwanted  filtered  c-5  \d",
+    ):
+        site.running.until(lambda said=said: bool(re.search(said, output(), re.MULTILINE)))  # type: ignore[misc]
+
+
+def test_an_event_without_an_id_is_told_of_once(site: Site) -> None:
+    (site.folder / "causes.yaml").write_text(CAUSES)
+    site.running.until_said("serving 2 of 2 routes")
+    for number in range(2):
+        body = {"type": "unknown", "n": number}
+        url = f"http://127.0.0.1:{site.port}/hooks/team-a/causes"
+        assert httpx.post(url, json=body, headers={"x-token": OLD}).status_code == 200
+    site.running.until_said("discarded", times=2)
+    assert site.running.output().count("the event has no id: spec.custom.id (header:x-id) finds nothing in it.") == 1
+
+
+def test_it_names_its_addresses_and_is_found_by_other_commands(site: Site) -> None:
+    site.running.until_said("in another terminal")
+    for address in re.findall(r"(http://\S+/(?:metrics|simulator/requests))", site.running.output()):
+        assert httpx.get(address).status_code == 200
+    assert site.post("triage") == 200
+    site.running.until_said("[simulated]")
+    same = {"TMPDIR": str(site.folder.parent / "tmp")}
+    listed, _ = run("runs", "list", "-o", "json", folder=site.folder.parent / "look", **same)
+    (line,) = json.loads(listed.output)
+    assert (line["outcome"], line["provider_id"]) == ("succeeded", "dev-1")
+    story, _ = run("explain", "dev-1", folder=site.folder.parent / "explain", **same)
+    assert "(its id there: dev-1)" in " ".join(story.output.split())
+    assert "as succeeded: claude-" in " ".join(story.output.split())

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute import keys
+from eventroute.queue import Group
 from support.command import command, run
 
 pytestmark = pytest.mark.real
@@ -66,7 +67,7 @@ async def test_a_redis_of_the_users_is_used_and_left_as_it_was_found(
         assert running.end().code == 130
         assert running.left_behind() == []
     assert await _tables(redis) == []
-    assert not await redis.exists(keys.QUEUE)
+    assert int(await redis.hget(Group(0).usage, "depth") or 0) == 0
 
 
 async def test_a_redis_with_an_installations_route_table_is_not_touched(

@@ -59,6 +59,7 @@ TROUBLES = [
     Trouble(reason="not_found", detail="404", key_id="k", model="m"),
 ]
 LONG_MS = 600_000
+_ENDED = frozenset({"settled", "dead", "gone"})
 
 
 @dataclass
@@ -417,9 +418,6 @@ class Queue(RuleBasedStateMachine):
         return [
             name for name in names if self.run(self.redis.zscore(GROUP.ready(self.known[name].path), name)) is not None
         ]
-
-
-_ENDED = frozenset({"settled", "dead", "gone"})
 
 
 async def _as_coroutine(awaitable: Awaitable[Value]) -> Value:

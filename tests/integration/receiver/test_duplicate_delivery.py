@@ -11,7 +11,7 @@ from eventroute.schemes import Event, Mark, Request
 from eventroute_receiver.admit import Admission
 from eventroute_receiver.intake import Intake
 from eventroute_receiver.routes import prepare
-from support.queue import GROUP, end, lease, state
+from support.queue import GROUP, lease, settle, state
 from support.receipts import receipts
 from support.receiving import Receiving, opened, pull_request, signed
 from support.sample_routes import receiver_route
@@ -34,7 +34,7 @@ async def test_once_the_claim_has_expired_the_event_is_a_new_one_that_runs_besid
 ) -> None:
     await receiver.serve(receiver_route())
     first = DeliveryId((await receiver.post(opened())).json()["delivery"])
-    await end(receiver.redis, await lease(receiver.redis))
+    await settle(receiver.redis, await lease(receiver.redis))
     await forget_claims(receiver.redis)
     second = (await receiver.post(opened())).json()
     assert second["status"] == "queued"
@@ -50,7 +50,7 @@ async def test_while_it_runs_and_when_it_is_done_a_repeat_is_one_as_long_as_the_
     first = (await receiver.post(opened())).json()["delivery"]
     running = await lease(receiver.redis)
     assert (await receiver.post(opened())).json() == {"status": "duplicate", "delivery": first}
-    await end(receiver.redis, running)
+    await settle(receiver.redis, running)
     assert (await receiver.post(opened())).json() == {"status": "duplicate", "delivery": first}
     assert await receiver.queued() == []
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from eventroute.ids import RoutePath
 from eventroute.schemes import Request
-from support.queue import GROUP, admit_job, bury, end, lease
+from support.queue import GROUP, admit_job, bury, lease, settle
 from support.receipts import receipts
 from support.receiving import Receiving, opened, pull_request, receiving, signed
 from support.sample_routes import receiver_route
@@ -87,7 +87,7 @@ async def test_what_was_refused_is_admitted_as_new_when_there_is_room(small: Rec
         await small.post(opened(number), "one")
     taken = await lease(small.redis)
     assert (await small.post(opened(3), "one")).status_code == 503  # what runs has not left the queue
-    await end(small.redis, taken)
+    await settle(small.redis, taken)
     assert (await small.post(opened(3), "one")).json()["status"] == "queued"
 
 
@@ -115,7 +115,7 @@ async def test_a_dead_letter_runs_again_only_if_there_is_room(small: Receiving) 
         assert (await small.post(opened(number), "one")).status_code == 200  # dead letters take no room
     assert (await small.post(opened(1), "one")).status_code == 503
     assert await small.letters("one") == [letter]
-    await end(small.redis, await lease(small.redis))
+    await settle(small.redis, await lease(small.redis))
     assert (await small.post(opened(1), "one")).json() == {"status": "redelivered", "delivery": letter}
 
 

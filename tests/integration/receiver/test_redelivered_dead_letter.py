@@ -6,12 +6,12 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath
-from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.outcome import DeadReason
 from eventroute.route_table import RateLimit
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.runtime.stats import read_stats
 from eventroute.schemes import Request
-from support.queue import GROUP, bury, end, fields, lease, upkeep_of, work_on
+from support.queue import GROUP, bury, fields, lease, settle, upkeep_of, work_on
 from support.receipts import receipts
 from support.receiving import Receiving, opened, signed
 from support.sample_routes import receiver_route
@@ -75,7 +75,7 @@ async def test_nothing_of_its_end_is_left_and_its_attempts_and_deadlines_count_a
     assert (await work.begin(taken, traceparent="")).attempts == 1
     await work.save(taken, b"an answer")
     await work.mark_sink(taken, "results")
-    await end(receiver.redis, taken, reason=DeadReason.SINK, outcome=RunOutcome.DEAD)
+    await settle(receiver.redis, taken, "dead", DeadReason.SINK)
     long_ago = {"at": 1, "since": 1, "saved": 1}
     await receiver.redis.hset(GROUP.delivery(delivery), mapping=long_ago)
     await receiver.post(opened())
@@ -97,7 +97,7 @@ async def test_while_it_waits_runs_or_has_succeeded_another_copy_is_a_duplicate(
     assert (await receiver.post(opened())).json() == duplicate
     taken = await lease(receiver.redis)
     assert (await receiver.post(opened())).json() == duplicate
-    await end(receiver.redis, taken)
+    await settle(receiver.redis, taken)
     assert (await receiver.post(opened())).json() == duplicate
     assert await usage(receiver.redis) == {"depth": 0, "bytes": 0, "dead_bytes": 0}
 

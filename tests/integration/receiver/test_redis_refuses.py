@@ -12,7 +12,7 @@ from eventroute.outcome import Unavailable
 from eventroute.queue import Candidate, Limits
 from eventroute_receiver.admit import Admission, NotNow
 from support.own_valkey import OwnValkey
-from support.queue import GROUP, end, lease
+from support.queue import GROUP, lease, settle
 from support.receipts import receipts
 from support.receiving import Receiving, opened
 from support.redis_link import Scripted, linked
@@ -94,7 +94,7 @@ async def accepted(receiver: Receiving) -> None:
     assert answer["status"] == "queued"
     taken = await lease(receiver.redis)
     assert taken.delivery == answer["delivery"]
-    await end(receiver.redis, taken)
+    await settle(receiver.redis, taken)
 
 
 async def test_with_too_few_replicas_nothing_is_claimed_and_the_event_is_accepted_afterwards(

@@ -25,7 +25,7 @@ from eventroute.sealed import SealKey, new_key_text
 from eventroute_worker.answer import Passing
 from support.acl_users import AclUsers, acl_users
 from support.probes import probing
-from support.queue import GROUP, admit, admit_job, bury, end, lease, letters, state, upkeep_of, work_on
+from support.queue import GROUP, admit, admit_job, bury, lease, letters, settle, state, upkeep_of, work_on
 from support.receiving import opened, receiving, signed
 from support.redis_link import linked
 from support.runs import HISTORY, PATH, FakeClaude, FakeRoutes, build_runner, results, sample_delivery
@@ -134,7 +134,7 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         for each in taken[2:4]:
             await work.park(each, TROUBLE, has_asked=True)
         assert await work.renew(GROUP, taken, lease_ms=15_000) == [each.delivery for each in taken[:4]]
-        await end(redis, taken[4], outcome=RunOutcome.DEAD, reason=DeadReason.ATTEMPTS)
+        await settle(redis, taken[4], "dead", DeadReason.ATTEMPTS)
         [standing] = await upkeep.standing(GROUP)
         assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
         assert await upkeep.probe(GROUP, TROUBLE.cause, every_ms=0)
@@ -153,7 +153,7 @@ async def test_a_worker_takes_over_what_was_cut_short_and_runs_suspects_alone(se
         again = await lease(redis, worker="other")
         assert (again.delivery, again.alone) == (first.delivery, True)
         assert await work.renew(GROUP, [again], lease_ms=15_000) == []
-        await end(redis, again)
+        await settle(redis, again)
     assert await state(admin, first.delivery) == "settled"
 
 
@@ -161,9 +161,9 @@ async def test_a_worker_keeps_the_queue_in_order(server: AclUsers, admin: Redis)
     long_ago = 1
     for name in ("d-done", "d-dead", "d-large", "d-left"):
         await admit_job(admin, name)
-    await end(admin, await lease(admin))
+    await settle(admin, await lease(admin))
     for _ in range(2):
-        await end(admin, await lease(admin), outcome=RunOutcome.DEAD, reason=DeadReason.SINK)
+        await settle(admin, await lease(admin), "dead", DeadReason.SINK)
     async with allowed(server, admin, "worker") as redis:
         upkeep = upkeep_of(redis)
         await admin.zadd(GROUP.dead(PATH), {"d-dead": long_ago})
@@ -198,9 +198,9 @@ async def test_what_has_ended_runs_again_or_is_discarded_with_a_workers_rights(
     done = await lease(admin)
     await work_on(admin).save(done, b"an answer")
     await work_on(admin).mark_sink(done, "results")
-    await end(admin, done)
+    await settle(admin, done)
     for _ in range(2):
-        await end(admin, await lease(admin), outcome=RunOutcome.DEAD, reason=DeadReason.SINK)
+        await settle(admin, await lease(admin), "dead", DeadReason.SINK)
     async with allowed(server, admin, "worker") as redis:
         call = ClientCaller(redis)
         assert await call(DISCARD, GROUP.prefix, ["d-discarded"]) == [b"ok"]
@@ -268,6 +268,7 @@ READABLE = {
     "worker": CONTENTS.keys() - {"answers in a stream", "the receivers' table"},
     "operator": {"what is wrong with keys", "the receivers' table", "the workers' table"},
     "reader": {"answers in a stream"},
+    "desk": CONTENTS.keys() - {"a history", "answers in a stream", "the receivers' table", "the workers' table"},
 }
 
 

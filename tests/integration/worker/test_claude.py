@@ -42,11 +42,10 @@ async def claude(simulator: Served) -> AsyncIterator[Claude]:
         yield client
 
 
-def _claude(simulator: Served, *, key: str = DEFAULT_KEY, calls: int = 5, propagate: bool = False) -> Claude:
+def _claude(simulator: Served, *, key: str = DEFAULT_KEY, propagate: bool = False) -> Claude:
     return Claude(
         api_key=Secret(key.encode()) if key else None,
         base_url=simulator.url,
-        concurrent_calls=calls,
         propagate_trace=propagate,
         prices=Prices.load(),
     )
@@ -228,7 +227,6 @@ async def test_nobody_listening_is_a_passing_trouble() -> None:
     async with Claude(
         api_key=Secret(b"k"),
         base_url="http://127.0.0.1:9",
-        concurrent_calls=1,
         propagate_trace=False,
         prices=Prices.load(),
     ) as claude:
@@ -247,7 +245,6 @@ async def test_a_connection_that_takes_too_long_passes_also_where_the_call_may_t
             async with Claude(
                 api_key=Secret(b"k"),
                 base_url=f"http://127.0.0.1:{address[1]}",
-                concurrent_calls=1,
                 propagate_trace=False,
                 prices=Prices.load(),
             ) as claude:
@@ -279,7 +276,6 @@ async def test_a_key_that_was_refused_is_replaced_by_its_file_without_a_restart(
     async with Claude(
         api_key=Secret(b"sk-ant-wrong"),
         base_url=simulator.url,
-        concurrent_calls=5,
         propagate_trace=False,
         prices=Prices.load(),
         key_file=file,
@@ -301,7 +297,6 @@ async def test_a_client_in_use_is_not_closed_however_long_its_call_takes(simulat
     async with Claude(
         api_key=Secret(DEFAULT_KEY.encode()),
         base_url=simulator.url,
-        concurrent_calls=5,
         propagate_trace=False,
         prices=Prices.load(),
         idle_s=0,
@@ -310,16 +305,6 @@ async def test_a_client_in_use_is_not_closed_however_long_its_call_takes(simulat
         await asyncio.sleep(0.1)
         assert isinstance(await claude.ask(CALL, PROMPT, api_key=Secret(b"sk-ant-wrong")), Standing)
         assert isinstance(await slow, Answer)
-
-
-async def test_no_more_calls_run_at_once_than_the_setting_says(simulator: Served) -> None:
-    simulator.simulator.faults.clear()
-    simulator.simulator.faults.add([Fault(kind=FaultKind.END_TURN, times=6, delay_s=0.1)])
-    started = time.monotonic()
-    async with _claude(simulator, calls=2) as claude:
-        replies = await asyncio.gather(*(claude.ask(CALL, PROMPT, api_key=None) for _ in range(6)))
-    assert all(isinstance(reply, Answer) for reply in replies)
-    assert time.monotonic() - started >= 0.3
 
 
 async def test_no_trace_context_leaves_the_installation_unless_told(claude: Claude, simulator: Served) -> None:
@@ -344,9 +329,7 @@ async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
     short = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=0.4)
     async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server, asyncio.timeout(5):
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with Claude(
-            api_key=Secret(b"k"), base_url=url, concurrent_calls=1, propagate_trace=False, prices=Prices.load()
-        ) as claude:
+        async with Claude(api_key=Secret(b"k"), base_url=url, propagate_trace=False, prices=Prices.load()) as claude:
             reply = await claude.ask(short, PROMPT, api_key=None)
         await ended.wait()
     assert isinstance(reply, Failed)

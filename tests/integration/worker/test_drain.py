@@ -1,19 +1,20 @@
-"""Leaving: no new jobs, time to finish for running ones, and the rest back in the queue without a mark against it."""
+"""Leaving: no new deliveries, time to finish for running ones, and the rest back in the queue without a mark."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from eventroute import keys
+from eventroute.queue import Taken, Work
 from eventroute_worker.attempt import Attempt, End
-from support.queue import admit_job
+from support.queue import admit_job, fields, state, work_on
 from support.worker import DONE, Recorder, Stuck, record, running, until_empty
 
 pytestmark = pytest.mark.real
 
 
-async def test_a_running_job_finishes_within_the_grace_period(redis: Redis) -> None:
+async def test_a_running_delivery_finishes_within_the_grace_period(redis: Redis) -> None:
     started = asyncio.Event()
 
     async def slow(_: Attempt) -> End:
@@ -27,7 +28,7 @@ async def test_a_running_job_finishes_within_the_grace_period(redis: Redis) -> N
     assert (await record(redis, name))["outcome"] == "succeeded"
 
 
-async def test_no_job_is_picked_up_after_the_stop(redis: Redis) -> None:
+async def test_nothing_is_leased_after_the_stop(redis: Redis) -> None:
     handler = Stuck()
     await admit_job(redis, "d-1")
     async with running(redis, handler, grace_s=0.3) as worker:
@@ -37,15 +38,24 @@ async def test_no_job_is_picked_up_after_the_stop(redis: Redis) -> None:
     assert [attempt.delivery for attempt in handler.attempts] == ["d-1"]
 
 
-async def test_what_does_not_finish_in_time_is_run_by_another_worker_at_once(redis: Redis) -> None:
-    stuck, next_one = Stuck(), Recorder()
+async def test_what_does_not_finish_in_time_is_run_by_another_worker_at_once_and_at_no_cost(redis: Redis) -> None:
+    next_one, started = Recorder(), asyncio.Event()
     name = await admit_job(redis, "d-1")
+
+    async def stuck(attempt: Attempt) -> End:
+        await work_on(redis).begin(attempt.lease, traceparent="")
+        started.set()
+        await asyncio.Event().wait()
+        return DONE
+
     async with running(redis, stuck, grace_s=0.05):
-        await stuck.started.wait()
-    assert not await redis.exists(keys.lease(name))
+        await started.wait()
+        assert (await fields(redis, name))["attempts"] == "1"
+    assert await state(redis, name) == "ready"
+    assert (await fields(redis, name))["attempts"] == "0"
     async with running(redis, next_one):
-        await until_empty(redis, timeout_s=1)
-    assert [attempt.number for attempt in next_one.attempts] == [1]
+        await until_empty(redis, timeout_s=2)
+    assert [attempt.delivery for attempt in next_one.attempts] == [name]
 
 
 async def test_a_second_stop_does_not_wait(redis: Redis) -> None:
@@ -54,3 +64,28 @@ async def test_a_second_stop_does_not_wait(redis: Redis) -> None:
     async with asyncio.timeout(5), running(redis, handler, grace_s=60) as worker:
         await handler.started.wait()
         worker.stop()
+
+
+async def test_what_was_leased_and_has_not_begun_when_the_stop_comes_is_given_back_at_once(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [await admit_job(redis, f"d-{number}") for number in range(3)]
+    handler = Recorder()
+    original = Work.lease
+    async with asyncio.timeout(5), running(redis, handler, grace_s=60) as worker:
+        leased: list[Taken] = []
+
+        async def stopped_meanwhile(self: Work, *args: Any, **kwargs: Any) -> Taken:
+            taken = await original(self, *args, **kwargs)
+            leased.append(taken)
+            worker.stop()
+            return taken
+
+        monkeypatch.setattr(Work, "lease", stopped_meanwhile)
+        while not leased:
+            await asyncio.sleep(0.01)
+    assert [each.delivery for each in leased[0].leases] == names
+    assert handler.attempts == []
+    assert [await state(redis, name) for name in names] == ["ready"] * 3
+    for name in names:
+        assert "attempts" not in await fields(redis, name)

@@ -1,76 +1,66 @@
-"""Each way in which stock arq drops a job without a word ends as a dead letter with its reason."""
+"""Whatever is wrong with a delivery or with its attempt, it ends as a dead letter with its reason, and alone."""
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
-from eventroute import keys
-from eventroute.ids import DeliveryId
+from eventroute.runtime.scripts import RedisAway
 from eventroute_worker.attempt import Attempt, End, Handler
-from support.queue import admit_job
+from support.queue import GROUP, admit, admit_job, dead_letters, depth, fields
+from support.runs import build_runner, sample_delivery
 from support.worker import DONE, Recorder, record, running, until_empty
 
 pytestmark = pytest.mark.real
 
-NAME = DeliveryId("d-1")
+NAME = sample_delivery().id
 
 
 async def _dead_reason(redis: Redis, handler: Handler | None = None) -> tuple[str, str]:
-    """Work the queue off; a healthy job behind the sick one shows that the worker has survived it."""
+    """Work the queue off; a healthy delivery behind the sick one shows that the worker has survived it."""
     behind = await admit_job(redis, "d-healthy")
-    async with running(redis, handler or Recorder(), slots=1):
+    async with running(redis, handler or build_runner(redis), slots=1):
         await until_empty(redis)
     assert (await record(redis, behind))["outcome"] == "succeeded"
-    assert await redis.zrange(keys.DEAD, 0, -1) == [NAME.encode()]
-    assert [key async for key in redis.scan_iter("arq:*")] == []
+    assert await dead_letters(redis) == [NAME]
     found = await record(redis, NAME)
     assert found["outcome"] == "dead"
     return found["reason"], found["detail"]
 
 
-async def test_a_missing_job(redis: Redis) -> None:
-    await redis.zadd(keys.QUEUE, {NAME: 1})
-    assert await _dead_reason(redis) == ("decode", "the job is missing")
+async def test_a_delivery_without_a_body(redis: Redis) -> None:
+    await admit(redis, sample_delivery())
+    await redis.hdel(GROUP.delivery(NAME), "body")
+    assert await _dead_reason(redis) == ("decode", "the delivery is missing")
 
 
-@pytest.mark.parametrize(
-    "job",
-    [
-        b"\x80\x04K*.",  # a pickle: arq's own default
-        b"",
-        b"[" * 100_000,
-        b"{}",
-        b'{"t":null,"f":"run","a":[],"k":{},"et":0}',
-        b'{"t":null,"f":"run","a":["d-1",7],"k":{},"et":0}',
-        b'{"t":null,"f":"run","a":["d-1","\xff"],"k":{},"et":0}',
-    ],
-)
-async def test_an_undecodable_job(redis: Redis, job: bytes) -> None:
+async def test_a_delivery_of_which_only_the_place_is_left(redis: Redis) -> None:
+    await admit(redis, sample_delivery())
+    await redis.delete(GROUP.delivery(NAME))
+    assert await _dead_reason(redis) == ("decode", "the delivery is missing")
+    assert await redis.pttl(GROUP.delivery(NAME)) > 0
+
+
+@pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"\x80\x04K*.", b"[" * 100_000, b'{"route_uid":7}'])
+async def test_an_unreadable_delivery(redis: Redis, stored: bytes) -> None:
+    await admit(redis, sample_delivery())
+    await redis.hset(GROUP.delivery(NAME), "body", stored)
+    behind = await admit_job(redis, "d-healthy")
+    async with running(redis, build_runner(redis), slots=1):
+        await until_empty(redis)
+    assert await dead_letters(redis) == [NAME]
+    assert await redis.hget(GROUP.delivery(NAME), "reason") == b"decode"
+    assert (await record(redis, behind))["outcome"] == "succeeded"
+
+
+async def test_a_delivery_under_a_key_of_another_type_costs_nobody_else(redis: Redis) -> None:
     await admit_job(redis, NAME)
-    await redis.set(keys.job(NAME), job)
-    reason, detail = await _dead_reason(redis)
-    assert reason == "decode"
-    assert detail.startswith("the job is unreadable: ")
-
-
-async def test_an_unknown_function(redis: Redis) -> None:
-    await redis.set(keys.job(NAME), b'{"t":null,"f":"other","a":["d-1",""],"k":{},"et":0}')
-    await redis.zadd(keys.QUEUE, {NAME: 1})
-    assert await _dead_reason(redis) == ("decode", "the job names an unknown function")
-
-
-async def test_a_count_of_tries_that_is_no_number(redis: Redis) -> None:
-    await admit_job(redis, NAME)
-    await redis.set(keys.tries(NAME), "many")
-    assert await _dead_reason(redis) == ("decode", "the count of tries is not a number")
-
-
-@pytest.mark.parametrize("key", [keys.job(NAME), keys.tries(NAME)])
-async def test_a_key_of_another_type(redis: Redis, key: str) -> None:
-    await admit_job(redis, NAME)
-    await redis.delete(key)
-    await redis.lpush(key, "x")
-    assert (await _dead_reason(redis))[0] == "decode"
+    behind = await admit_job(redis, "d-healthy")
+    await redis.delete(GROUP.delivery(NAME))
+    await redis.lpush(GROUP.delivery(NAME), "x")
+    handler = Recorder()
+    async with running(redis, handler):
+        while not handler.attempts or await depth(redis) > 1:
+            await redis.lpush(GROUP.wake, "1")
+    assert [attempt.delivery for attempt in handler.attempts] == [behind]
 
 
 @pytest.mark.parametrize("error", [ValueError("secret text"), RecursionError(), ExceptionGroup("x", [KeyError("x")])])
@@ -86,35 +76,18 @@ async def test_an_exception_of_the_handler(redis: Redis, error: Exception) -> No
     assert "secret" not in detail
 
 
-async def test_any_number_of_tries_is_the_handlers_to_judge(redis: Redis) -> None:
-    await admit_job(redis, NAME)
-    await redis.set(keys.tries(NAME), 1_000_000)
-    handler = Recorder()
-    async with running(redis, handler):
-        await until_empty(redis)
-    assert [attempt.number for attempt in handler.attempts] == [1_000_001]
-
-
 async def test_a_handler_without_redis_is_tried_again_and_it_does_not_count(redis: Redis) -> None:
     attempts: list[int] = []
 
     async def handler(attempt: Attempt) -> End:
-        attempts.append(attempt.number)
+        attempts.append(attempt.lease.fence)
         if len(attempts) == 1:
-            raise RedisConnectionError
+            raise RedisAway("LOADING", "LOADING reads its data")
         return DONE
 
     await admit_job(redis, NAME)
     async with running(redis, handler):
         await until_empty(redis)
-    assert attempts == [1, 1]
-    assert not await redis.exists(keys.DEAD)
-
-
-async def test_a_member_that_cannot_be_a_delivery_is_removed(redis: Redis) -> None:
-    await redis.zadd(keys.QUEUE, {b"\xff\xfe": 1})
-    name = await admit_job(redis, "d-healthy")
-    handler = Recorder()
-    async with running(redis, handler):
-        await until_empty(redis)
-    assert [attempt.delivery for attempt in handler.attempts] == [name]
+    assert attempts == [1, 2]
+    assert await dead_letters(redis) == []
+    assert "attempts" not in await fields(redis, NAME)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from eventroute import keys
 from eventroute.ids import DeliveryId
 from eventroute.route_table import WORKER, WorkerRoute
 from eventroute.runtime.redis import connect
@@ -18,7 +17,7 @@ from eventroute.sealed import SealKey, new_key_text
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.server import Served, serving
 from support.own_valkey import own_valkey
-from support.queue import admit
+from support.queue import GROUP, admit, dead_letters, depth, fields, state
 from support.runs import HISTORY, results, sample_delivery, worker_route
 from support.waiting import until
 from support.worker import record, until_empty
@@ -51,18 +50,18 @@ async def _admit_burst(redis: Redis) -> None:
 
 
 async def _settled(redis: Redis) -> int:
-    return BURST - int(await redis.zcard(keys.QUEUE))
+    return BURST - await depth(redis)
 
 
 async def _check_burst(redis: Redis, claude: Served) -> None:
     """Nothing is lost, nothing is twice in the sink, and no saved answer was asked for again."""
     await until_empty(redis, timeout_s=60)
-    assert not await redis.exists(keys.DEAD)
+    assert await dead_letters(redis) == []
     entries = await results(redis)
     assert sorted(entry["delivery"] for entry in entries) == sorted(f"d-{number}" for number in range(BURST))
     texts = [entry["text"] for entry in entries]
     assert all(text.startswith("[simulated]") for text in texts)
-    assert [key async for key in redis.scan_iter("arq:*")] == []
+    assert await redis.exists(GROUP.running, GROUP.later, GROUP.rotation, GROUP.suspects) == 0
     asked = len(claude.simulator.journal.entries())
     in_flight = 20  # those that Claude was working on, or whose answer was on its way, when the process ended
     assert BURST <= asked <= BURST + in_flight
@@ -89,11 +88,10 @@ async def test_a_worker_without_a_table_is_not_ready_and_keeps_its_deliveries(re
     await admit(redis, sample_delivery())
 
     async def was_put_back() -> bool:
-        score = await redis.zscore(keys.QUEUE, "d-1")
-        return score is not None and score > sample_delivery().received_ms
+        return await state(redis, DeliveryId("d-1")) == "later"
 
     await until(was_put_back)
-    assert await redis.get(keys.tries(DeliveryId("d-1"))) == b"0"
+    assert "attempts" not in await fields(redis, DeliveryId("d-1"))
 
 
 async def test_sigterm_lets_running_deliveries_finish(redis: Redis, fleet: WorkerFleet, claude: Served) -> None:
@@ -117,8 +115,8 @@ async def test_what_does_not_finish_within_the_grace_period_is_free_for_the_next
     await until(lambda: claude.simulator.faults.pending() == [])
     worker.terminate()
     assert worker.wait() == 0
-    assert not await redis.exists(keys.lease(DeliveryId("d-1")))
-    assert await redis.get(keys.tries(DeliveryId("d-1"))) == b"0"
+    assert await state(redis, DeliveryId("d-1")) == "ready"
+    assert (await fields(redis, DeliveryId("d-1")))["attempts"] == "0"
 
 
 @pytest.mark.parametrize("missing", ["REDIS_URL", "TABLE_KEY"])
@@ -146,7 +144,7 @@ async def test_a_worker_killed_in_a_burst_loses_and_repeats_nothing(
 
     await until(is_midway, timeout_s=30)
     first.kill()
-    assert await redis.zcard(keys.QUEUE) > 0
+    assert await depth(redis) > 0
     fleet.start()
     await _check_burst(redis, claude)
 

@@ -1,15 +1,14 @@
-"""Redis goes away and comes back: the worker stays, and no job is lost or run twice."""
+"""Redis goes away and comes back: the worker stays, and no delivery is lost or run twice."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from eventroute import keys
 from eventroute.runtime.redis import connect
 from eventroute_cli.local.processes import free_port
 from eventroute_worker.attempt import Attempt, End
-from support.queue import admit_job
+from support.queue import GROUP, admit_job
 from support.valkey import valkey_server
 from support.worker import DONE, Recorder, record, running, until_empty
 
@@ -31,7 +30,7 @@ async def test_an_idle_worker_comes_back(tmp_path: Path) -> None:
     assert [attempt.delivery for attempt in handler.attempts] == ["d-0", "d-1"]
 
 
-async def test_a_job_that_ends_while_redis_is_away_is_settled_when_it_is_back(tmp_path: Path) -> None:
+async def test_a_delivery_that_ends_while_redis_is_away_is_settled_when_it_is_back(tmp_path: Path) -> None:
     port = free_port()
     client = connect(f"redis://127.0.0.1:{port}/0")
     started, finish = asyncio.Event(), asyncio.Event()
@@ -52,6 +51,6 @@ async def test_a_job_that_ends_while_redis_is_away_is_settled_when_it_is_back(tm
         with valkey_server(tmp_path, port=port, append_only=True):
             await until_empty(client)
             assert (await record(client, name))["outcome"] == "succeeded"
-            assert await client.exists(keys.lease(name)) == 0
+            assert await client.exists(GROUP.running) == 0
             await client.aclose()
     assert len(attempts) == 1

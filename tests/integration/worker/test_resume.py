@@ -3,45 +3,49 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
-from eventroute_worker import record
+from eventroute.queue import Begun, LeaseLost, Work
 from eventroute_worker.attempt import Attempt, Settled
 from eventroute_worker.history import History
-from eventroute_worker.record import Begun, Records
 from eventroute_worker.sinks import Sinks
-from support.queue import admit
-from support.runs import (
-    HISTORY,
-    STREAM,
-    FakeClaude,
-    FakeRoutes,
-    answer,
-    build_runner,
-    results,
-    sample_delivery,
-    worker_route,
-)
-from support.worker import running, until_empty
+from support.queue import GROUP, admit, lease, lease_again, settle
+from support.runs import HISTORY, STREAM, FakeClaude, FakeRoutes, build_runner, results, sample_delivery, worker_route
 
 pytestmark = pytest.mark.real
 
 STEPS = [
-    (Records, "begin", 1),
+    (Work, "begin", 1),
     (History, "recall", 1),
-    (Records, "save_answer", 1),
+    (Work, "asking", 1),
+    (Work, "save", 1),
     (Sinks, "send", 1),
+    (Work, "add_to_stream", 2),
     (Sinks, "send", 2),
     (History, "remember", 1),
 ]
 """Every step of a run that touches Redis, and which of its calls is cut short."""
 
+SECOND = msgspec.structs.replace(STREAM, name="again")
+NAME = DeliveryId("d-1")
+
 
 class Killed(BaseException):
     """What a killed process looks like from inside: nothing is cleaned up."""
+
+
+def _routes() -> FakeRoutes:
+    return FakeRoutes(worker_route(entity="payload.number", history=HISTORY, sinks=(STREAM, SECOND)))
+
+
+async def _assert_told_once(redis: Redis) -> None:
+    assert [entry["idempotency_key"] for entry in await results(redis)] == ["d-1:results", "d-1:again"]
+    [history] = [key async for key in redis.scan_iter(GROUP.history("*"))]
+    assert await redis.zcard(history) == 1
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -64,67 +68,36 @@ async def test_a_run_that_was_cut_short_is_finished_by_the_next_attempt(
 
     monkeypatch.setattr(owner, step, cut_short)
     claude = FakeClaude()
-    two_sinks = (STREAM, STREAM)
-    routes = FakeRoutes(worker_route(entity="payload.number", history=HISTORY, sinks=two_sinks))
     await admit(redis, sample_delivery())
-    runner = build_runner(redis, claude=claude, routes=routes)
+    runner = build_runner(redis, claude=claude, routes=_routes())
     with pytest.raises(Killed):
-        await runner(Attempt(DeliveryId("d-1"), "", 1))
-    end = await runner(Attempt(DeliveryId("d-1"), "", 2))
+        await runner(Attempt(await lease(redis)))
+    end = await runner(Attempt(await lease_again(redis, NAME)))
 
     assert isinstance(end, Settled)
     assert end.outcome is RunOutcome.SUCCEEDED
-    answer_was_lost = (step, when) == ("save_answer", "before")
+    answer_was_lost = (step, when) == ("save", "before")
     assert len(claude.asked) == (2 if answer_was_lost else 1)
-    assert [entry["idempotency_key"] for entry in await results(redis)] == ["d-1:0", "d-1:1"]
-    [history] = [key async for key in redis.scan_iter("eventroute:history:*")]
-    assert await redis.llen(history) == 1
-
-
-async def test_when_two_workers_have_asked_the_answer_that_was_saved_first_counts(redis: Redis) -> None:
-    records = Records(redis)
-    kept = [await records.save_answer(DeliveryId("d-1"), answer(text)) for text in ("first", "second")]
-    assert [found.text for found in kept] == ["first", "first"]
-
-
-async def test_an_answer_is_kept_while_redis_is_away(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "_SAVE_PAUSE_S", 0.01)
-    claude = FakeClaude()
-    runner = build_runner(redis, claude=claude)
-    await admit(redis, sample_delivery())
-    original = runner._records._save_answer
-    failures = [ConnectionResetError(), TimeoutError()]
-
-    async def flaky(*args: Any) -> Any:
-        if failures:
-            raise failures.pop()
-        return await original(*args)
-
-    monkeypatch.setattr(runner._records, "_save_answer", flaky)
-    async with running(redis, runner):
-        await until_empty(redis)
-    assert failures == []
-    assert len(claude.asked) == 1
-    assert len(await results(redis)) == 1
+    await _assert_told_once(redis)
 
 
 async def test_a_worker_that_stood_still_past_its_lease_does_nothing_twice(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    routes = FakeRoutes(worker_route(entity="payload.number", history=HISTORY, sinks=(STREAM, STREAM)))
     claude = FakeClaude()
-    delivery = sample_delivery()
-    await admit(redis, delivery)
-    suspended, other = (build_runner(redis, claude=claude, routes=routes) for _ in range(2))
-    begun = await suspended._records.begin(delivery.id, traceparent="")
-    await other(Attempt(delivery.id, "", 2))
+    await admit(redis, sample_delivery())
+    suspended, other = (build_runner(redis, claude=claude, routes=_routes()) for _ in range(2))
+    first = await lease(redis)
+    begun = await suspended._queue.begin(first, traceparent="")
+    second = await lease_again(redis, NAME)
+    await other(Attempt(second))
+    await settle(redis, second)
 
     async def goes_on(*_: Any, **__: Any) -> Begun:
         return begun  # with what it had read before it was suspended
 
-    monkeypatch.setattr(suspended._records, "begin", goes_on)
-    end = await suspended(Attempt(delivery.id, "", 1))
-    assert isinstance(end, Settled)
-    assert [entry["text"] for entry in await results(redis)] == ["Answer 1.", "Answer 1."]
-    [history] = [key async for key in redis.scan_iter("eventroute:history:*")]
-    assert await redis.llen(history) == 1
+    monkeypatch.setattr(suspended._queue, "begin", goes_on)
+    with pytest.raises(LeaseLost):
+        await suspended(Attempt(first))
+    assert len(claude.asked) == 1
+    await _assert_told_once(redis)

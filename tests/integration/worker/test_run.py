@@ -1,23 +1,24 @@
 """A delivery's way to its outcome: what Claude is asked, what the answer becomes, and how runs end without one."""
 
-import time
-from typing import Any
+import re
+from typing import Any, cast
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from eventroute import keys
 from eventroute.delivery import Delivery
-from eventroute.ids import DeliveryId, RouteUid
+from eventroute.ids import DeliveryId, RouteUid, route_path
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.route_table import LogSink, ModelCall, RetryRule
+from eventroute.queue import Trouble
+from eventroute.route_table import LogSink, ModelCall, RetryRule, StreamSink
 from eventroute.secret import Secret
-from eventroute_worker.answer import Failed, GivenUp, Passing, Standing, Usage, decode_answer
-from eventroute_worker.attempt import Attempt, End, Later, Settled
-from support.queue import admit
+from eventroute_worker.answer import Failed, GivenUp, Passing, Standing, Usage, decode_answer, encode_answer
+from eventroute_worker.attempt import Attempt, End, Later, Parked, Settled
+from support.queue import GROUP, admit, fields, lease, lease_again, state
 from support.runs import (
     HISTORY,
+    PATH,
     STREAM,
     FakeClaude,
     FakeRoutes,
@@ -32,7 +33,7 @@ from support.worker import running, until_empty
 
 pytestmark = pytest.mark.real
 
-ATTEMPT = Attempt(DeliveryId("d-1"), "", 1)
+NAME = DeliveryId("d-1")
 
 
 async def _run(
@@ -43,9 +44,16 @@ async def _run(
     delivery: Delivery | None = None,
     number: int = 1,
 ) -> End:
+    """Admit a delivery unless it is queued, and run its attempt of this number."""
     delivery = delivery or sample_delivery()
-    await admit(redis, delivery)
-    return await build_runner(redis, claude=claude, routes=routes)(Attempt(delivery.id, "", number))
+    if await state(redis, delivery.id) == "gone":
+        await admit(redis, delivery)
+        taken = await lease(redis)
+    else:
+        taken = await lease_again(redis, delivery.id)
+    if number > 1:
+        await redis.hset(GROUP.delivery(delivery.id), "attempts", number - 1)
+    return await build_runner(redis, claude=claude, routes=routes)(Attempt(taken))
 
 
 def _dead(end: End) -> tuple[DeadReason | None, str]:
@@ -65,22 +73,25 @@ async def test_an_answer_is_saved_and_sent_to_the_sinks(redis: Redis) -> None:
     assert _settled(end) == (RunOutcome.SUCCEEDED, "")
     assert len(claude.asked) == 1
     assert '{"number":7}' in claude.asked[0].user
-    saved = await redis.hget(keys.run(DeliveryId("d-1")), "answer")
+    saved = await redis.hget(GROUP.delivery(NAME), "answer")
     assert saved is not None
     assert decode_answer(saved).text == "Answer 1."
     assert decode_answer(saved).usage == Usage(input=10, output=5)
     [entry] = await results(redis)
     assert entry["text"] == "Answer 1."
-    assert entry["idempotency_key"] == "d-1:0"
+    assert entry["idempotency_key"] == "d-1:results"
     assert entry["cost_usd"] == "0.000035"
 
 
 async def test_the_record_says_what_the_run_was_about(redis: Redis) -> None:
     end = await _run(redis, routes=FakeRoutes(worker_route(prompts=(prompt_rule(user="{{ payload.gone }}"),))))
     assert isinstance(end, Settled)
-    assert end.fields["route"] == "team-a/triage"
-    assert end.fields["event"] == "pull_request.opened"
-    assert end.fields["missing_fields"] == "payload.gone"
+    about = msgspec.json.decode(cast("bytes", end.fields["about"]))
+    assert (about["provider"], about["event"], about["provider_id"]) == ("github", "pull_request.opened", "p-1")
+    assert (about["model"], about["input_tokens"], about["output_tokens"]) == ("claude-haiku-5-5", 10, 5)
+    assert about["cost_usd"] == "0.000035"
+    assert about["missing_fields"] == ["payload.gone"]
+    assert "entity" not in about
 
 
 @pytest.mark.parametrize(
@@ -110,21 +121,27 @@ async def test_the_routes_own_key_is_used(redis: Redis) -> None:
 # --- routes ---
 
 
-async def test_a_route_that_is_gone_discards_its_deliveries(redis: Redis) -> None:
+async def test_a_route_that_is_gone_is_held_with_what_waits(redis: Redis) -> None:
     routes = FakeRoutes()
-    assert _settled(await _run(redis, routes=routes)) == (RunOutcome.DISCARDED, "route_deleted")
+    assert await _run(redis, routes=routes) == Later(delay_s=0, counts=False)
     assert routes.refreshed == 1
+    held = msgspec.json.decode(await redis.hget(GROUP.held, PATH))
+    assert held["reason"] == "deleted"
+    assert "attempts" not in await fields(redis, NAME)
 
 
-async def test_a_route_made_anew_does_not_take_its_predecessors_deliveries(redis: Redis) -> None:
+async def test_a_route_that_cannot_be_read_is_held_until_it_can(redis: Redis) -> None:
+    broken = FakeRoutes()
+    broken.broken.add(PATH)
+    assert await _run(redis, routes=broken) == Later(delay_s=0, counts=False)
+    assert msgspec.json.decode(await redis.hget(GROUP.held, PATH))["reason"] == "withheld"
+
+
+async def test_a_route_made_anew_takes_over_its_predecessors_deliveries(redis: Redis) -> None:
     routes = FakeRoutes(worker_route(uid=RouteUid("uid-new")))
-    assert _settled(await _run(redis, routes=routes)) == (RunOutcome.DISCARDED, "route_deleted")
-
-
-async def test_a_delivery_of_a_route_made_anew_is_not_taken_for_one_of_the_old_route(redis: Redis) -> None:
-    routes = FakeRoutes(worker_route(uid=RouteUid("uid-old"), generation=9))
-    routes.after_refresh = [worker_route()]
-    assert _settled(await _run(redis, routes=routes))[0] is RunOutcome.SUCCEEDED
+    end = await _run(redis, routes=routes)
+    assert isinstance(end, Settled)
+    assert (end.outcome, end.route) == (RunOutcome.SUCCEEDED, "uid-new")
 
 
 async def test_a_newer_generation_is_read_once_before_the_run(redis: Redis) -> None:
@@ -142,19 +159,13 @@ async def test_a_known_generation_reads_nothing(redis: Redis) -> None:
     assert routes.refreshed == 0
 
 
-async def test_a_cold_table_and_an_unreadable_route_are_waited_for(redis: Redis) -> None:
-    broken = FakeRoutes()
-    broken.broken.add(sample_delivery().route)
-    for routes in (FakeRoutes(version=None), broken):
-        end = await _run(redis, routes=routes)
-        assert isinstance(end, Later)
-        assert not end.counts
-
-
-async def test_an_unreadable_route_is_not_waited_for_without_end(redis: Redis) -> None:
-    received_ms = time.time_ns() // 1_000_000 - 86_401_000
-    end = await _run(redis, routes=FakeRoutes(version=None), delivery=sample_delivery(received_ms=received_ms))
-    assert _dead(end)[0] is DeadReason.DEADLINE
+async def test_a_cold_table_is_waited_for_at_no_cost(redis: Redis) -> None:
+    end = await _run(redis, routes=FakeRoutes(version=None))
+    assert isinstance(end, Later)
+    assert not end.counts
+    assert end.delay_s > 0
+    assert not await redis.exists(GROUP.held)
+    assert "attempts" not in await fields(redis, NAME)
 
 
 # --- prompts ---
@@ -176,17 +187,34 @@ async def test_a_template_that_fails_is_a_dead_letter(redis: Redis) -> None:
     assert _dead(end)[0] is DeadReason.RENDER
 
 
+async def test_the_entity_is_there_for_the_template_and_in_the_record(redis: Redis) -> None:
+    claude = FakeClaude()
+    rule = prompt_rule(user="about {{ entity }} in {{ route.name }}")
+    routes = FakeRoutes(worker_route(entity="'the ' + payload.who", prompts=(rule,)))
+    end = await _run(redis, claude=claude, routes=routes, delivery=sample_delivery(payload=b'{"who":"boss"}'))
+    assert re.search(r"about <(data-\w+)>the boss</\1> in triage$", claude.asked[0].user)
+    assert claude.asked[0].system.startswith("Summarize.")
+    assert isinstance(end, Settled)
+    assert msgspec.json.decode(cast("bytes", end.fields["about"]))["entity"] == "the boss"
+
+
 # --- what is missing or unreadable ---
 
 
 async def test_a_missing_delivery_is_a_dead_letter(redis: Redis) -> None:
-    assert _dead(await build_runner(redis)(ATTEMPT)) == (DeadReason.DECODE, "the delivery is missing")
+    await admit(redis, sample_delivery())
+    await redis.hdel(GROUP.delivery(NAME), "body")
+    assert _dead(await build_runner(redis)(Attempt(await lease(redis)))) == (
+        DeadReason.DECODE,
+        "the delivery is missing",
+    )
 
 
-@pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"[" * 100_000, b'{"id":7}'])
+@pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"[" * 100_000, b'{"route_uid":7}'])
 async def test_an_unreadable_delivery_is_a_dead_letter(redis: Redis, stored: bytes) -> None:
-    await redis.set(keys.delivery(ATTEMPT.delivery), stored)
-    reason, detail = _dead(await build_runner(redis)(ATTEMPT))
+    await admit(redis, sample_delivery())
+    await redis.hset(GROUP.delivery(NAME), "body", stored)
+    reason, detail = _dead(await build_runner(redis)(Attempt(await lease(redis))))
     assert reason is DeadReason.DECODE
     assert detail.startswith("the delivery is unreadable")
 
@@ -224,23 +252,24 @@ async def test_a_passing_trouble_is_tried_later(redis: Redis) -> None:
     assert isinstance(end, Later)
     assert not end.counts
     assert 0 <= end.delay_s <= 1
-    assert await redis.hget(keys.run(ATTEMPT.delivery), "last_error") == b"529 overloaded"
+    assert end.detail == "529 overloaded"
 
 
 async def test_a_failed_attempt_is_repeated_and_counts(redis: Redis) -> None:
     end = await _run(redis, claude=FakeClaude(Failed(detail="no answer within 5 s", timed_out=True)))
     assert isinstance(end, Later)
     assert end.counts
-    assert await redis.hget(keys.run(ATTEMPT.delivery), "last_error") == b"no answer within 5 s"
+    assert end.detail == "no answer within 5 s"
 
 
-@pytest.mark.parametrize("number", [1, 3])
-async def test_what_stands_in_the_way_is_waited_for_without_costing_an_attempt(redis: Redis, number: int) -> None:
-    for reply in (Standing(reason=DeadReason.BILLING, detail="402", whole_key=True), Passing(detail="529", after_s=60)):
-        end = await _run(redis, claude=FakeClaude(reply), number=number)
-        assert isinstance(end, Later)
-        assert not end.counts
-        assert 60 <= end.delay_s <= 64
+@pytest.mark.parametrize(("whole_key", "model"), [(True, ""), (False, "claude-haiku-5-5")])
+async def test_a_standing_trouble_parks_the_delivery_whatever_attempt_it_is(
+    redis: Redis, *, whole_key: bool, model: str
+) -> None:
+    reply = Standing(reason=DeadReason.BILLING, detail="402", whole_key=whole_key)
+    end = await _run(redis, claude=FakeClaude(reply), number=3)
+    trouble = Trouble(reason="billing", detail="402", key_id="own", model=model)
+    assert end == Parked(trouble=trouble, has_asked=True)
 
 
 async def test_the_wait_that_the_api_asks_for_is_obeyed(redis: Redis) -> None:
@@ -263,8 +292,10 @@ async def test_a_wait_beyond_the_deadline_is_not_begun(redis: Redis, after_s: fl
 
 async def test_nothing_is_asked_after_the_deadline(redis: Redis) -> None:
     claude = FakeClaude()
-    late = sample_delivery(received_ms=time.time_ns() // 1_000_000 - 3_601_000)
-    assert _dead(await _run(redis, claude=claude, delivery=late))[0] is DeadReason.DEADLINE
+    await admit(redis, sample_delivery())
+    await redis.hincrby(GROUP.delivery(NAME), "at", -3_601_000)
+    end = await build_runner(redis, claude=claude)(Attempt(await lease(redis)))
+    assert _dead(end)[0] is DeadReason.DEADLINE
     assert claude.asked == []
 
 
@@ -280,7 +311,7 @@ async def test_a_delivery_that_keeps_killing_its_worker_is_given_up(redis: Redis
 
 
 async def test_a_failing_sink_is_tried_again_without_asking_again(redis: Redis) -> None:
-    key = keys.stream("team-a", "results")
+    key = GROUP.stream("team-a", "results")
     await redis.set(key, "no stream")
     claude = FakeClaude()
     assert isinstance(await _run(redis, claude=claude), Later)
@@ -291,46 +322,32 @@ async def test_a_failing_sink_is_tried_again_without_asking_again(redis: Redis) 
 
 
 async def test_a_failing_sink_keeps_the_answer_from_no_other_and_from_none_twice(redis: Redis) -> None:
-    await redis.set(keys.stream("team-a", "bad"), "no stream")
-    routes = FakeRoutes(worker_route(sinks=(msgspec.structs.replace(STREAM, name="bad"), STREAM)))
-    for number in (1, 2):
-        assert isinstance(await _run(redis, routes=routes, number=number), Later)
-    reason, detail = _dead(await _run(redis, routes=routes, number=3))
-    assert reason is DeadReason.SINK
-    assert "sinks[0]: stream team-a/bad" in detail
-    assert [entry["idempotency_key"] for entry in await results(redis)] == ["d-1:1"]
+    await redis.set(GROUP.stream("team-a", "bad"), "no stream")
+    routes = FakeRoutes(worker_route(sinks=(StreamSink(name="broken", stream="bad", max_entries=9), STREAM)))
+    for _ in range(3):
+        end = await _run(redis, routes=routes)
+        assert isinstance(end, Later)
+        assert not end.counts
+        assert end.detail.startswith("sink broken: stream team-a/bad: WRONGTYPE")
+    assert [entry["idempotency_key"] for entry in await results(redis)] == ["d-1:results"]
 
 
 async def test_an_answer_is_delivered_even_after_the_last_attempt_was_cut_short(redis: Redis) -> None:
-    await redis.hset(keys.run(ATTEMPT.delivery), "answer", msgspec.json.encode(answer()))
-    assert _settled(await _run(redis, number=4))[0] is RunOutcome.SUCCEEDED
+    await admit(redis, sample_delivery())
+    await redis.hset(GROUP.delivery(NAME), "answer", encode_answer(answer()))
+    await redis.hset(GROUP.delivery(NAME), "attempts", 3)
+    assert _settled(await build_runner(redis)(Attempt(await lease(redis))))[0] is RunOutcome.SUCCEEDED
     assert _dead(await _run(redis, number=12))[0] is DeadReason.ATTEMPTS
 
 
 async def test_a_log_sink_writes_one_line(redis: Redis, capsys: pytest.CaptureFixture[str]) -> None:
-    routes = FakeRoutes(worker_route(sinks=(LogSink(),)))
-    for number in (1, 2):
-        await _run(redis, routes=routes, number=number)
+    routes = FakeRoutes(worker_route(sinks=(LogSink(name="log"),)))
+    for _ in range(2):
+        await _run(redis, routes=routes)
     lines = [line for line in capsys.readouterr().out.splitlines() if "idempotency_key" in line]
     assert len(lines) == 1
     assert "Answer 1." in lines[0]
-
-
-async def test_a_delivery_that_comes_again_after_it_was_settled_is_not_paid_for_again(redis: Redis) -> None:
-    claude = FakeClaude()
-    for _ in range(2):
-        assert _settled(await _run(redis, claude=claude))[0] is RunOutcome.SUCCEEDED
-        await redis.pexpire(keys.run(ATTEMPT.delivery), 60_000)
-    assert len(claude.asked) == 1
-    assert len(await results(redis)) == 1
-
-
-async def test_a_record_that_is_in_use_again_does_not_expire(redis: Redis) -> None:
-    await redis.hset(keys.run(ATTEMPT.delivery), mapping={"outcome": "dead", "last_error": "402"})
-    await redis.pexpire(keys.run(ATTEMPT.delivery), 60_000)
-    await _run(redis, claude=FakeClaude(Failed(detail="x")))
-    assert await redis.pttl(keys.run(ATTEMPT.delivery)) == -1
-    assert await redis.hget(keys.run(ATTEMPT.delivery), "outcome") is None
+    assert "d-1:log" in lines[0]
 
 
 # --- history ---
@@ -354,20 +371,24 @@ async def test_a_history_is_bounded_and_expires(redis: Redis) -> None:
     claude = FakeClaude(*[answer("x" * 2000) for _ in range(5)])
     for number in range(5):
         await _run(redis, claude=claude, routes=routes, delivery=sample_delivery(f"d-{number}", payload=b'{"who":1}'))
-    [key] = [key async for key in redis.scan_iter("eventroute:history:*")]
-    assert await redis.llen(key) == HISTORY.keep
-    assert 0 < await redis.ttl(key) <= HISTORY.ttl_s
-    assert len(await redis.lindex(key, 0)) < 700
+    [key] = [key async for key in redis.scan_iter(GROUP.history("*"))]
+    assert await redis.zcard(key) == HISTORY.keep
+    assert HISTORY.ttl_s - 60 < await redis.ttl(key) <= HISTORY.ttl_s
+    assert all(len(entry) < 700 for entry in await redis.zrange(key, 0, -1))
 
 
 async def test_histories_of_namespaces_and_routes_are_apart(redis: Redis) -> None:
     shared = msgspec.structs.replace(HISTORY, scope="namespace")
-    for uid, rule in (("uid-1", HISTORY), ("uid-2", HISTORY), ("uid-3", shared), ("uid-4", shared)):
-        routes = FakeRoutes(worker_route(uid=RouteUid(uid), entity="payload.who", history=rule))
-        delivery = sample_delivery(f"d-{uid}", route_uid=RouteUid(uid), payload=b'{"who":"ada:*"}')
-        await _run(redis, routes=routes, delivery=delivery)
-    lengths = {key.decode().split(":")[2]: await redis.llen(key) async for key in redis.scan_iter("*:history:*")}
-    assert lengths == {"uid-1": 1, "uid-2": 1, "ns/team-a": 2}
+    for name, rule in (("one", HISTORY), ("two", HISTORY), ("three", shared), ("four", shared)):
+        path = route_path("team-a", name)
+        routes = FakeRoutes(worker_route(path=path, entity="payload.who", history=rule))
+        await _run(redis, routes=routes, delivery=sample_delivery(f"d-{name}", route=path, payload=b'{"who":"ada:*"}'))
+    scopes = {
+        key.decode().partition(":history:")[2].rpartition(":")[0]: key
+        async for key in redis.scan_iter(GROUP.history("*"))
+    }
+    lengths = {scope: await redis.zcard(key) for scope, key in scopes.items()}
+    assert lengths == {"route/team-a/one": 1, "route/team-a/two": 1, "ns/team-a": 2}
 
 
 @pytest.mark.parametrize("payload", [b"{}", b'{"who":null}', b'{"who":""}', b'{"who":{"a":1}}'])
@@ -375,7 +396,7 @@ async def test_an_event_about_nobody_is_answered_without_history(redis: Redis, p
     routes = FakeRoutes(worker_route(entity="payload.who", history=HISTORY))
     end = await _run(redis, routes=routes, delivery=sample_delivery(payload=payload))
     assert _settled(end)[0] is RunOutcome.SUCCEEDED
-    assert [key async for key in redis.scan_iter("*:history:*")] == []
+    assert [key async for key in redis.scan_iter(GROUP.history("*"))] == []
 
 
 async def test_a_rule_may_keep_a_history_without_telling_it(redis: Redis) -> None:

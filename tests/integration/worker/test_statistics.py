@@ -6,14 +6,13 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
-from eventroute import keys
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import RouteStats, Tally, read_stats
 from eventroute_worker.answer import GivenUp, Passing
 from eventroute_worker.attempt import Attempt, End, Handler, Later
-from support.queue import admit, admit_job
-from support.runs import FakeClaude, FakeRoutes, build_runner, sample_delivery
+from support.queue import admit, admit_job, lease_again, run_out
+from support.runs import FakeClaude, FakeRoutes, build_runner, prompt_rule, sample_delivery, worker_route
 from support.worker import DONE, Recorder, running, until_empty
 
 pytestmark = pytest.mark.real
@@ -48,9 +47,9 @@ async def test_an_answered_delivery_is_counted_and_told_with_its_trace(
     ("claude", "routes", "outcome"),
     [
         (FakeClaude(GivenUp(reason=DeadReason.BILLING, detail="402")), None, RunOutcome.DEAD),
-        (FakeClaude(), FakeRoutes(), RunOutcome.DISCARDED),
+        (FakeClaude(), FakeRoutes(worker_route(prompts=(prompt_rule(events=("push",)),))), RunOutcome.DISCARDED),
     ],
-    ids=["dead", "route-deleted"],
+    ids=["dead", "discarded"],
 )
 async def test_other_ends_are_counted_as_what_they_are(
     redis: Redis, claude: FakeClaude, routes: FakeRoutes | None, outcome: RunOutcome
@@ -69,14 +68,15 @@ async def test_an_end_that_another_worker_has_written_is_not_counted_here(redis:
     name = await admit_job(redis, "d-1")
 
     async def overtaken(attempt: Attempt) -> End:
-        if attempt.number == 1:
-            await redis.set(keys.lease(name), "another worker", px=200)
+        if attempt.lease.fence == 1:
+            await lease_again(redis, name)
+            await run_out(redis, name)
             return replace(DONE, route=ROUTE)
         return replace(DONE, outcome=RunOutcome.REFUSED, route=ROUTE)
 
     assert (await _stats(redis, overtaken)).runs == {"refused": 1}
 
 
-async def test_a_job_whose_delivery_is_gone_belongs_to_no_route(redis: Redis) -> None:
+async def test_a_delivery_that_could_not_be_read_belongs_to_no_route(redis: Redis) -> None:
     await admit_job(redis, "d-1")
     assert (await _stats(redis, Recorder(Later(delay_s=0), DONE))).runs == {}

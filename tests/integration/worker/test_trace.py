@@ -21,7 +21,7 @@ from eventroute_worker.answer import Passing
 from eventroute_worker.attempt import Attempt
 from eventroute_worker.claude import Claude
 from eventroute_worker.pricing import Prices
-from support.queue import admit, admit_job
+from support.queue import GROUP, admit, admit_job, lease, lease_again
 from support.runs import FakeClaude, build_runner, results, sample_delivery
 from support.worker import Recorder, running, until_empty
 
@@ -53,8 +53,9 @@ async def test_each_attempt_is_a_child_of_the_receipt_and_linked_to_the_one_befo
 ) -> None:
     runner = build_runner(redis, claude=FakeClaude(*[Passing(detail="529", after_s=0)] * 2))
     await admit(redis, sample_delivery(), traceparent=RECEIPT)
-    for number in (1, 2, 3):
-        await runner(Attempt(DeliveryId("d-1"), RECEIPT, number))
+    await runner(Attempt(await lease(redis)))
+    for _ in range(2):
+        await runner(Attempt(await lease_again(redis, DeliveryId("d-1"))))
     attempts = _named(exporter, "process eventroute")
     assert [span.kind for span in attempts] == [SpanKind.CONSUMER] * 3
     assert [(span.attributes or {})["eventroute.attempt"] for span in attempts] == [1, 2, 3]
@@ -69,8 +70,8 @@ async def test_each_attempt_is_a_child_of_the_receipt_and_linked_to_the_one_befo
 async def test_the_sink_is_below_the_attempt_and_its_entry_holds_the_trace_id(
     redis: Redis, exporter: InMemorySpanExporter
 ) -> None:
-    await admit(redis, sample_delivery())
-    await build_runner(redis)(Attempt(DeliveryId("d-1"), RECEIPT, 1))
+    await admit(redis, sample_delivery(), traceparent=RECEIPT)
+    await build_runner(redis)(Attempt(await lease(redis)))
     [attempt], [sink] = _named(exporter, "process eventroute"), _named(exporter, "sink stream")
     assert sink.parent is not None
     assert attempt.context is not None
@@ -81,11 +82,13 @@ async def test_the_sink_is_below_the_attempt_and_its_entry_holds_the_trace_id(
 
 async def test_an_attempt_says_how_it_ended(redis: Redis, exporter: InMemorySpanExporter) -> None:
     await admit(redis, sample_delivery())
-    await build_runner(redis)(Attempt(DeliveryId("d-1"), RECEIPT, 1))
-    await build_runner(redis)(Attempt(DeliveryId("d-none"), RECEIPT, 1))
-    good, bad = (dict(span.attributes or {}) for span in _named(exporter, "process eventroute"))
+    await build_runner(redis)(Attempt(await lease(redis)))
+    bad = await admit(redis, sample_delivery("d-2"))
+    await redis.hset(GROUP.delivery(bad), "body", "{}")
+    await build_runner(redis)(Attempt(await lease(redis)))
+    good, dead = (dict(span.attributes or {}) for span in _named(exporter, "process eventroute"))
     assert good["eventroute.outcome"] == "succeeded"
-    assert (bad["eventroute.outcome"], bad["eventroute.reason"]) == ("dead", "decode")
+    assert (dead["eventroute.outcome"], dead["eventroute.reason"]) == ("dead", "decode")
 
 
 async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMemorySpanExporter) -> None:
@@ -95,7 +98,6 @@ async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMe
         async with Claude(
             api_key=Secret(DEFAULT_KEY.encode()),
             base_url=served.url,
-            concurrent_calls=1,
             propagate_trace=True,
             prices=Prices.load(),
         ) as claude:
@@ -118,10 +120,11 @@ async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMe
 
 async def test_no_payload_prompt_or_answer_is_in_any_span(redis: Redis, exporter: InMemorySpanExporter) -> None:
     await admit(redis, sample_delivery(payload=b'{"title":"hush-payload"}'))
-    await redis.set("eventroute:stream:team-a:results", "hush-stream")
-    for number in (1, 2):
-        await build_runner(redis)(Attempt(DeliveryId("d-1"), RECEIPT, number))
-        await redis.delete("eventroute:stream:team-a:results")
+    stream = GROUP.stream("team-a", "results")
+    await redis.set(stream, "hush-stream")
+    await build_runner(redis)(Attempt(await lease(redis)))
+    await redis.delete(stream)
+    await build_runner(redis)(Attempt(await lease_again(redis, DeliveryId("d-1"))))
     spans = exporter.get_finished_spans()
     assert len(spans) == 4
     for text in ("hush", "Answer 1.", "Summarize."):
@@ -138,7 +141,7 @@ async def test_an_error_that_quotes_the_payload_leaves_only_its_type_in_the_span
     monkeypatch.setattr(runner._sinks._stream, "send", fails)
     await admit(redis, sample_delivery())
     with pytest.raises(ValueError, match="hush"):
-        await runner(Attempt(DeliveryId("d-1"), RECEIPT, 1))
+        await runner(Attempt(await lease(redis)))
     spans = exporter.get_finished_spans()
     assert [(span.attributes or {})["error.type"] for span in spans] == ["ValueError"] * 2
     assert "hush" not in _values(spans)

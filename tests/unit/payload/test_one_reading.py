@@ -70,7 +70,8 @@ def received(body: bytes) -> bytes | Unparsable:
 def worked_on(payload: bytes) -> PromptEvent:
     """Take a payload through Redis, as a worker reads it."""
     stored = encode_delivery(event({}).delivery).replace(b'"payload":{}', b'"payload":' + payload)
-    return PromptEvent(decode_delivery(stored))
+    known = event({}).delivery
+    return PromptEvent(decode_delivery(stored, id=known.id, route=known.route, received_ms=known.received_ms))
 
 
 @pytest.mark.parametrize(("body", "value"), READ.values(), ids=READ)

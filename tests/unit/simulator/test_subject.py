@@ -8,7 +8,7 @@ import pytest
 from eventroute.delivery import Delivery
 from eventroute.ids import DeliveryId, RoutePath, RouteUid
 from eventroute.prompt import Event, HistoryEntry, prepare
-from eventroute.route_table import ModelCall, PromptRule, RetryRule, WorkerRoute
+from eventroute.route_table import ModelCall, PromptRule, RetentionRule, RetryRule, WorkerRoute
 from eventroute_cli.simulator.answer import compose, read_subject
 from eventroute_cli.simulator.request import MessagesRequest, parse_request
 
@@ -38,6 +38,7 @@ def asked(user: str | None, *, payload: Any = None, history: int = 0) -> Message
         entity=None,
         history=None,
         retry=RetryRule(attempts=8, deadline_s=86_400),
+        retention=RetentionRule(),
         sinks=(),
         api_key=None,
     )

@@ -11,6 +11,8 @@ from rich.console import Console
 from eventroute.errors import EventRouteError
 from eventroute_cli.capture import capture
 from eventroute_cli.demo.command import demo
+from eventroute_cli.desk import dead, runs
+from eventroute_cli.desk.explain import explain
 from eventroute_cli.dev import dev
 from eventroute_cli.lint import lint
 from eventroute_cli.replay import replay
@@ -38,6 +40,9 @@ app.command()(replay)
 app.command()(send)
 app.command()(simulator)
 app.command("verify")(verify_command)
+app.add_typer(runs.app, name="runs")
+app.add_typer(dead.app, name="dead")
+app.command()(explain)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,8 +11,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from eventroute.compile import CUSTOM
 from eventroute.errors import Refused, RetryLater
-from eventroute.ids import DeliveryId
+from eventroute.ids import DeliveryId, RoutePath
+from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
 from eventroute_cli.findings import Examined, examine
 from eventroute_cli.lint import show_findings, summary
@@ -79,12 +81,13 @@ def dev(
                 stack.publish(first.compiled)
                 stack.wait_ready()
             _show_routes(first, stack, console)
+            _show_addresses(stack, console)
             _serve(stack, changes, look, console, served=first)
 
 
 def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console: Console, *, served: Examined) -> None:
     """Publish after each change, and tell what happens, until interrupted."""
-    feed = _Feed(stack, console)
+    feed = _Feed(stack, served, console)
     again = time.monotonic() + _AGAIN_S
     while True:
         time.sleep(_LOOK_S)
@@ -103,6 +106,7 @@ def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console
         else:
             served = examined
             stack.publish(served.compiled)
+            feed.routes = served.compiled.receiver
             _show_routes(examined, stack, console)
 
 
@@ -113,22 +117,70 @@ def _show_routes(examined: Examined, stack: Stack, console: Console) -> None:
         console.print(f"  {route.scheme.name:20} {stack.wiring.hooks_url}/{path}", markup=False)
 
 
+def _show_addresses(stack: Stack, console: Console) -> None:
+    """Name what else is to be seen: prompts as the simulator got them, figures, commands that look into runs."""
+    wiring = stack.wiring
+    if stack.simulator_port:
+        console.print(f"  prompts as they were sent:  http://127.0.0.1:{stack.simulator_port}/simulator/requests")
+    console.print(f"  metrics of the receiver:    {wiring.receiver_probe_url}/metrics")
+    console.print(f"  metrics of the worker:      {wiring.worker_probe_url}/metrics")
+    console.print(
+        "  in another terminal:        eventroute runs list, eventroute explain DELIVERY, eventroute dead list"
+    )
+
+
 class _Feed:
     """Tells of receipts and runs by the spans that the programs export: nothing happens without one."""
 
-    def __init__(self, stack: Stack, console: Console) -> None:
+    def __init__(self, stack: Stack, examined: Examined, console: Console) -> None:
+        self.routes: Mapping[RoutePath, ReceiverRoute] = examined.compiled.receiver
         self._stack = stack
         self._console = console
         self._position = 0
+        self._without_id: set[RoutePath] = set()
 
     def show_new(self) -> None:
         """Print a line for each receipt and each attempt since the last call."""
         spans, self._position = self._stack.collector.since(self._position)
-        for span in spans:
+        for span in sorted(spans, key=lambda span: span.start_ns):  # programs export each in its own time
             if span.kind == "SERVER":
-                self._line(span, f"{span.duration_ms:.1f} ms")
+                self._receipt(span)
             elif span.kind == "CONSUMER":
-                self._line(span, self._answer(span))
+                self._run(span)
+
+    def _receipt(self, span: CollectedSpan) -> None:
+        facts = span.attributes
+        count = int(facts.get(tracing.EVENT_COUNT, 1))
+        said = [
+            str(facts.get(tracing.EVENT_ID, "")),
+            f"{count} events" if count > 1 else "",
+            f"{span.duration_ms:.1f} ms",
+        ]
+        self._line(span, "  ".join(filter(None, said)))
+        if tracing.EVENT_COUNT in facts and tracing.EVENT_ID not in facts:
+            self._tell_of_no_id(RoutePath(str(facts.get(tracing.ROUTE, ""))))
+
+    def _tell_of_no_id(self, path: RoutePath) -> None:
+        """Say once per route that its events have no id where the route says where to find one."""
+        route = self.routes.get(path)
+        if route is None or not route.scheme.id or path in self._without_id:
+            return
+        self._without_id.add(path)
+        field = "spec.custom.id" if route.scheme.name == CUSTOM else f"an id of {route.scheme.name}"
+        self._console.print(
+            f"  {path}: the event has no id: {field} ({', '.join(route.scheme.id)}) finds nothing in it. "
+            "Without one, a repetition is known by its bytes at most, and may run twice.",
+            style="yellow",
+        )
+
+    def _run(self, span: CollectedSpan) -> None:
+        delivery = DeliveryId(str(span.attributes.get(tracing.MESSAGING_MESSAGE_ID, "")))
+        run = self._stack.read_run(delivery)
+        # What an attempt says of itself counts for its line; the record is that of the last one.
+        own = str(span.attributes.get(tracing.DETAIL, ""))
+        said = "; ".join(filter(None, dict.fromkeys((own, *run.remarks))))
+        text = " ".join(run.answer.text.split()) if run.answer else ""
+        self._line(span, "  ".join(filter(None, (said, delivery, text[:_ANSWER_CHARS]))))
 
     def _line(self, span: CollectedSpan, rest: str) -> None:
         facts = span.attributes
@@ -137,9 +189,3 @@ class _Feed:
         words = [str(where), *(str(facts.get(key, "")) for key in (tracing.EVENT, tracing.OUTCOME, tracing.REASON))]
         line = Text(f"{clock}  " + "  ".join(word for word in words if word), "red" if span.failed else "")
         self._console.print(line.append(f"  {rest}", "dim"))
-
-    def _answer(self, span: CollectedSpan) -> str:
-        delivery = DeliveryId(str(span.attributes.get(tracing.MESSAGING_MESSAGE_ID, "")))
-        run = self._stack.read_run(delivery)
-        text = " ".join(run.answer.text.split()) if run.answer else ""
-        return f"{delivery}  {text[:_ANSWER_CHARS]}"

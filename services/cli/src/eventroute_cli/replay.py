@@ -30,7 +30,7 @@ def replay(
     provider: Annotated[str, typer.Option(help="Provider of fixtures that name none, or another than theirs.")] = "",
     public_url: Annotated[str, typer.Option(help="The route's publicURL, for providers that sign it.")] = "",
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Give each a new delivery id; without it a second replay is a duplicate.")
+        bool, typer.Option("--fresh", help="Make each a new event; without it a second replay is a duplicate.")
     ] = False,
     output: OutputOption = "text",
 ) -> None:
@@ -65,11 +65,11 @@ def resign(entry: Recorded, scheme: Scheme, *, secret: bytes, url: str, now: flo
     """Sign a recorded request as if it were sent now.
 
     url    the public URL, for providers that sign it; the recorded one is only where it once went
-    fresh  with a new delivery id
+    fresh  as another event: with a new delivery id, and bytes that were never sent before
     """
     kept = tuple((name, value) for name, value in entry.headers if name.lower() not in _HOP_HEADERS)
     request = replace(entry, headers=kept, url=url if needs_public_url(scheme) else None).request()
-    return sign(scheme, request, secret=secret, now=now, delivery=_new_id() if fresh else "")
+    return sign(scheme, request, secret=secret, now=now, delivery=_new_id() if fresh else "", distinct=fresh)
 
 
 def _new_id() -> str:

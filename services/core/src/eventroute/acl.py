@@ -2,7 +2,10 @@
 
 The receiver faces the internet: it adds deliveries and reads none back, neither its own nor what became of them. The
 worker cannot read the receivers' table, where the webhook secrets are; the operator cannot read deliveries, answers or
-histories. All rules are for Redis 7 or Valkey, whose selectors tie commands to keys: within one pair of parentheses
+histories. People at the `desk` (`eventroute runs`, `dead`, `explain`) read deliveries with their answers, replay and
+discard what has ended; they admit nothing, take no lease, and see no table.
+
+All rules are for Redis 7 or Valkey, whose selectors tie commands to keys: within one pair of parentheses
 every key of a command must match. Scripts are bound twice, by the keys they declare (which need read *and* write
 access, whatever the script does) and by each command that they call.
 
@@ -103,7 +106,8 @@ _PUBLISHING: Final = f"+time +publish &{keys.table_changed(RECEIVER.name)} &{key
 # Every script declares its group's prefix, which is no key, and is bound by the commands that it then calls.
 _SCRIPTS: Final = _Grant("+eval +evalsha", _all(_ALL.prefix))
 
-# What the queue's scripts do, in the order of `queue/lua`. A receiver writes deliveries and reads none.
+# What the queue's scripts do, in the order of `queue/lua`. A receiver writes deliveries and reads none: it sees
+# how long a dead letter is, and whether it has an answer.
 _RECEIVER: Final = (
     *_served(RECEIVER.name),
     _SCRIPTS,
@@ -139,7 +143,7 @@ _WORKER: Final = (
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
     _Grant("+sscan +smembers", (f"%R~{_ALL.routes}",)),
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
-    _Grant("+zrevrangebyscore +zadd +zremrangebyrank +expire", _all(_HISTORY)),
+    _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),
     _Grant("+xadd", (f"%W~{_STREAM}",)),
 )
 
@@ -154,10 +158,33 @@ _OPERATOR: Final = (
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
 _READER: Final = (_Grant("+xlen +xrange +xrevrange +xread", (f"%R~{_STREAM}",)),)
 
+_SETS: Final = (_READY, _DEAD, *_FINISHED, _PARKED, _ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects)
+
+# For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `glance` and `load`.
+_DESK: Final = (
+    _SCRIPTS,
+    _Grant(
+        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hdel +hincrby +persist +unlink",
+        _all(_DELIVERY),
+    ),
+    _Grant("+hget +hmget +hincrby", _all(_ALL.usage, _ROUTE)),
+    _Grant(
+        "+zcard +zcount +zscore +zrange +zrevrangebyscore",
+        tuple(f"%R~{name}" for name in _SETS),
+    ),
+    _Grant("+zadd", (f"%W~{_READY}", f"%W~{_ALL.rotation}")),
+    _Grant("+zrem", (f"%W~{_DEAD}", *(f"%W~{name}" for name in _FINISHED))),
+    _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
+    _Grant("+smembers", (f"%R~{_ALL.routes}",)),
+    _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
+    _Grant("+hgetall", (f"%R~{_STATS}",)),
+)
+
 _USERS: Final[dict[str, tuple[str, tuple[_Grant, ...]]]] = {
     "receiver": (f"+time +info +wait {_follow(RECEIVER.name)}", _RECEIVER),
     "worker": (f"+time +info {_follow(WORKER.name)}", _WORKER),
     "operator": (_PUBLISHING, _OPERATOR),
     "reader": ("", _READER),
+    "desk": ("+time", _DESK),
 }
 """What each may do without keys, beside connecting, and what with which."""

@@ -33,21 +33,26 @@ class Match(NamedTuple):
     """Position in `prompts`, from 0; None when no prompt applies."""
     errors: tuple[tuple[int, EvaluationError], ...] = ()
     """Prompts whose `when` could not be evaluated, which counts as not matching."""
+    unmet: tuple[int, ...] = ()
+    """Where no prompt applies: those that are for the event, and whose `when` is false."""
 
 
 def first_match(rules: Sequence[Rule], variables: Mapping[str, Any]) -> Match:
     """Find the first rule whose pattern and condition hold for `variables["event"]` and the rest."""
     event = variables["event"]
     errors: list[tuple[int, EvaluationError]] = []
+    unmet: list[int] = []
     for index, rule in enumerate(rules):
         if not any(accepts(pattern, event) for pattern in rule.events):
             continue
         truth = rule.when.test(variables) if rule.when else Truth(holds=True)
         if truth.error:
             errors.append((index, truth.error))
-        if truth.holds:
+        elif truth.holds:
             return Match(index, tuple(errors))
-    return Match(None, tuple(errors))
+        else:
+            unmet.append(index)
+    return Match(None, tuple(errors), tuple(unmet))
 
 
 def accepts(pattern: str, event: str) -> bool:

@@ -3,7 +3,9 @@
 An arriving request ends in exactly one `Receipt`; an accepted delivery ends in exactly one `RunOutcome`.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 
 class Receipt(StrEnum):
@@ -82,3 +84,31 @@ class DeadReason(StrEnum):
     ROUTE_DELETED = "route_deleted"
     FILTER = "filter"
     INTERNAL = "internal"
+
+
+WHAT_TO_DO: Final[Mapping[DeadReason, str]] = {
+    DeadReason.TIMEOUT: "Raise the prompt's `model.timeout` or ask for less, then replay.",
+    DeadReason.INVALID_REQUEST: "Mend what the API's message says of the prompt or the model's settings, then replay.",
+    DeadReason.AUTHENTICATION: "Give the route, or the workers, a valid API key, then replay.",
+    DeadReason.PERMISSION: "Let the key's workspace use this model, or name another model, then replay.",
+    DeadReason.NOT_FOUND: "Name a model in the prompt that exists and that the key may use, then replay.",
+    DeadReason.TOO_LARGE: "Name fewer fields of the payload in the prompt's `user` template, then replay.",
+    DeadReason.CONTEXT_WINDOW: "Shorten the prompt or its history, or name a model with more room, then replay.",
+    DeadReason.BILLING: "Mend the account's billing or its credit, then replay.",
+    DeadReason.BUDGET: "Raise the account's spend limit or wait for its next period, then replay.",
+    DeadReason.DEADLINE: "See that what it waited for is over, or raise the route's `retry.deadline`, then replay.",
+    DeadReason.ATTEMPTS: "Read what the last attempt said, and replay once that is mended; raise `retry.attempts` only "
+    "where trying more often would help.",
+    DeadReason.RENDER: "Mend the prompt's `user` template (`eventroute lint` judges it), apply the route, then replay.",
+    DeadReason.SINK: "Mend the sink that the detail names, then replay: the saved answer is not paid for again.",
+    DeadReason.DECODE: "Nobody can read what was stored, so a replay ends alike: let the provider send it again, and "
+    "discard this one.",
+    DeadReason.UNPARSABLE: "The sender sent what is no JSON object or form of its provider: look at its body, mend the "
+    "sender, let it send again, and discard this one.",
+    DeadReason.ROUTE_DELETED: "Create the route again and replay, or discard it.",
+    DeadReason.FILTER: "Mend the route's `filter` so that it can judge such events, apply it, then replay: a replay "
+    "takes the event as passed.",
+    DeadReason.INTERNAL: "This is a fault of EventRoute: replay once, and report it with what the worker logged of the "
+    "delivery if it comes back.",
+}
+"""What people do about each dead letter: for the command, and for the pages."""

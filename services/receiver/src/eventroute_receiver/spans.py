@@ -3,17 +3,20 @@
 Made by hand: a general ASGI instrumentation makes three spans per request and costs more than the whole receipt.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 from eventroute.runtime import tracing
+from eventroute.schemes import Event
 from eventroute_receiver.answer import Answer
 from eventroute_receiver.routes import Hook
 
 _NO_PARENT: Final = Context()
 _SERVER_ERROR: Final = 500
+_MAX_ID_CHARS: Final = 200
 _MAX_PATH_CHARS: Final = 200  # longer than any route; a path without a route is whatever somebody sent
 
 
@@ -27,6 +30,18 @@ def start_receipt(tracer: Tracer, headers: list[tuple[bytes, bytes]]) -> Span:
         if theirs and theirs[-1]:
             span.add_link(theirs[-1])
     return span
+
+
+def note_events(span: Span, events: Sequence[Event]) -> None:
+    """Name what a verified request is about: its first event, by type and the sender's id, and how many there are.
+
+    No id attribute where the event has none: then only equal bytes, and for minutes only, count as the same event.
+    """
+    if span.is_recording():
+        first = events[0]
+        span.set_attributes({tracing.EVENT: first.type, tracing.EVENT_COUNT: len(events)})
+        if first.id:
+            span.set_attribute(tracing.EVENT_ID, first.id[:_MAX_ID_CHARS])
 
 
 def start_send(tracer: Tracer, receipt: Span, *, count: int) -> Span:

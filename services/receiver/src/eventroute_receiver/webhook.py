@@ -130,6 +130,8 @@ class Webhooks:
         received_ms = int(now * 1000)
         self._note_match(hook.route, verdict.key_index, time_ms=received_ms)
         intake = Intake(hook, request, received_ms=received_ms, key_index=verdict.key_index)
+        if isinstance(found, Events):
+            spans.note_events(span, found.items)
         match found:
             case Handshake() as wanted:
                 return answer.handshake(wanted.status, wanted.headers, wanted.body)

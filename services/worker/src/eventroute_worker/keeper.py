@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from eventroute.ids import RoutePath
-from eventroute.queue import Group, Upkeep
+from eventroute.queue import Group, Trouble, Upkeep
 from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
@@ -104,20 +104,22 @@ class Keeper:
 
     async def look(self) -> None:
         """Look at every group once, and tell what waits in those that this worker keeps."""
-        held_routes: Counter[str] = Counter()
-        parked: Counter[str] = Counter()
+        mended = self._troubles.take_mended()
+        stored: list[Trouble] = []
+        held_by, parked_by = Counter[str](), Counter[str]()
         for group in self._groups:
             held = await self._upkeep.held(group)
             await self.release(group, list(held))
             standing = await self._upkeep.standing(group)
-            await self._unpark(group, standing)
+            stored += await self._unpark(group, standing, mended)
             if await self._keep(group):
                 await self._keep_what_waits(group, held, standing)
-                held_routes.update(why.reason for why in held.values())
+                held_by.update(why.reason for why in held.values())
                 for trouble, waiting, _ in standing:
-                    parked[trouble.reason] += waiting
-        metrics.tell(metrics.HELD_ROUTES, held_routes)
-        metrics.tell(metrics.PARKED, parked)
+                    parked_by[trouble.reason] += waiting
+        self._troubles.read(stored)
+        metrics.tell(metrics.HELD_ROUTES, held_by)
+        metrics.tell(metrics.PARKED, parked_by)
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
         """Let go of held routes that can be served by now."""
@@ -125,16 +127,19 @@ class Keeper:
         if await self._upkeep.release(group, served):
             _log.info("routes_released", routes=served)
 
-    async def _unpark(self, group: Group, standing: Sequence[Standing]) -> None:
-        mended, keys = self._troubles.take_mended(), self._keys_in_use()
+    async def _unpark(self, group: Group, standing: Sequence[Standing], mended: Collection[str]) -> list[Trouble]:
+        """Let go of what waits for a mended trouble; returns the troubles that still stand."""
+        keys = self._keys_in_use()
+        stand: list[Trouble] = []
         is_warm = self._routes.version is not None  # a cold process knows of no route's key
         for trouble, _, _ in standing:
             if trouble.cause in mended or (is_warm and trouble.key_id not in keys):
                 _log.info("trouble_mended", cause=trouble.cause, reason=trouble.reason)
                 while await self._upkeep.unpark(group, trouble.cause, count=_UNPARKED):
                     pass
-                mended.add(trouble.cause)
-        self._troubles.read(each.trouble for each in standing if each.trouble.cause not in mended)
+            else:
+                stand.append(trouble)
+        return stand
 
     async def _keep(self, group: Group) -> bool:
         """Shed what is over; returns whether this worker is the keeper."""

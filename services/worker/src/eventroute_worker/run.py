@@ -22,6 +22,7 @@ from eventroute.delivery import Delivery, decode_delivery
 from eventroute.errors import Refused
 from eventroute.expression import Text
 from eventroute.ids import RoutePath
+from eventroute.match import Match
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Event, Plan, Prompt
 from eventroute.queue import Begun, Group, Retention, Trouble, Work
@@ -229,8 +230,7 @@ class Runner:
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
         match = work.plan.match(work.event)
         if match.position is None:
-            failed = "".join(f"; prompts[{position}].when: {error}" for position, error in match.errors)
-            self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=f"no_prompt{failed}"))
+            self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
         call = route.prompts[match.position].model
         key_id = self._claude.key_id(route.api_key)
         if not begun.is_probe and (trouble := self._troubles.standing(key_id, call.name)):
@@ -281,7 +281,8 @@ class Runner:
         result = Result(work.delivery, answer, tracing.trace_id(span), work.attempt.lease)
         failures = [said for sink in self._missing(work) if (said := await self._failure(sink, result))]
         if failures:
-            since_ms = work.begun.saved_ms or work.begun.now_ms
+            # A dead letter that runs again with its answer has the whole deadline once more.
+            since_ms = max(work.begun.saved_ms or work.begun.now_ms, work.begun.since_ms)
             self._wait(work, "; ".join(failures), since_ms=since_ms, reason=DeadReason.SINK)
 
     @staticmethod
@@ -377,6 +378,14 @@ def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None 
             "missing_fields": list(answer.missing_fields),
         }
     return {"about": msgspec.json.encode({name: value for name, value in about.items() if value})}
+
+
+def _no_prompt(match: Match) -> str:
+    """Say why no prompt applies: none is for the event, or the conditions of those that are did not hold or failed."""
+    failed = {position: f"prompts[{position}].when: {error}" for position, error in match.errors}
+    unmet = {position: f"prompts[{position}].when is false" for position in match.unmet}
+    said = [text for _, text in sorted({**failed, **unmet}.items())]
+    return "; ".join(["no_prompt", *said])
 
 
 def _remark(answer: Answer) -> str:

@@ -12,7 +12,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from signal import Signals
 from typing import Any, Final, assert_never, cast
 
@@ -20,16 +20,16 @@ import structlog
 from arq.connections import ArqRedis
 from arq.worker import Worker, func
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Group, Lease, LeaseLost, Work
 from eventroute.runtime import background
-from eventroute.runtime.scripts import RedisAway, RedisForbids, told
+from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import Tally
 from eventroute_worker import metrics
 from eventroute_worker.attempt import Attempt, End, Handler, Later, Parked, Settled, dead
+from eventroute_worker.bell import Bell
 
 LEASE_S: Final = 15.0
 """What a killed worker had runs elsewhere after so long; a loop may stand still for so long before others take over."""
@@ -107,6 +107,7 @@ class QueueWorker(Worker):
         self._seen: dict[RoutePath, float] = {}
         self._drains = False
         self._changed = asyncio.Event()
+        self._rung = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -115,7 +116,7 @@ class QueueWorker(Worker):
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
-        self._changed.set()
+        self._ring()
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
         """Stop, as arq calls it on a signal."""
@@ -132,13 +133,12 @@ class QueueWorker(Worker):
 
     async def _take_deliveries(self) -> None:
         pause_s = 0.0
-        # A blocking read holds up other commands: it takes a connection of its own.
-        waiting = {group: redis.client() for group, redis in self._waiting_at.items()}
+        bells = [Bell(redis, group, ring=self._ring) for group, redis in self._waiting_at.items()]
         try:
             while not self._stopping.is_set():
                 self.last_turn = time.monotonic()
                 try:
-                    await self._turn(waiting)
+                    await self._turn(bells)
                     if pause_s:
                         _log.info("redis_back")
                     pause_s = 0.0
@@ -148,54 +148,58 @@ class QueueWorker(Worker):
                     pause_s = min(max(pause_s * 2, _RECONNECT_S[0]), _RECONNECT_S[1])
                     await self._first_of(asyncio.sleep(pause_s), self._stopping.wait())
         finally:
-            for client in waiting.values():
-                await client.aclose()
+            for bell in bells:
+                await bell.close()
 
-    async def _turn(self, waiting: dict[Group, Redis]) -> None:
+    async def _turn(self, bells: Sequence[Bell]) -> None:
         """Fill the free slots, then wait until it is worth looking again."""
         self._changed.clear()
+        self._rung.clear()
         # Ends are recorded outside the slots, but not without bound: a slow Redis gets no more deliveries from us.
         in_hand = max(self.max_jobs, 2 * self._slots)
         free = min(self._slots - len(self._in_slots), in_hand - len(self.tasks))
         if self._runs_alone() or free <= 0:
-            await self._first_of(asyncio.sleep(_LOOK_S), self._changed.wait())
+            for bell in bells:
+                bell.hush()
+            await _wait(self._changed, _LOOK_S)
             return
-        wait_s = _LOOK_S
+        wait_s, has_more, self._drains = _LOOK_S, False, False
+        self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
         for group in self._groups:
+            crowded, room = self._shares()
+            wanted = min(free, room)
             taken = await self._work.lease(
                 group,
                 worker=self.id,
                 lease_ms=int(self._lease_s * 1000),
-                wanted=free,
+                wanted=wanted,
                 busy=len(self.tasks),
-                crowded=self._crowded(),
+                crowded=crowded,
             )
-            self._drains = taken.drain
+            self._drains = self._drains or taken.drain
             for lease in taken.leases:
                 metrics.PICKUP.observe(max(taken.now_ms - lease.ready_ms, 0) / 1000)
                 await self._start(lease)
             free -= len(taken.leases)
             if free <= 0 or self._runs_alone():
                 return
+            has_more = has_more or len(taken.leases) == wanted
             if taken.next_ms is not None:
                 wait_s = min(wait_s, (taken.next_ms - taken.now_ms) / 1000)
-        self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
-        if self._stopping.is_set():
+        if has_more or self._stopping.is_set():
             return
         # What is ready now wakes us, be it from the receiver or put back by a worker; what is due later is waited for.
-        timeout_s = max(wait_s, 0.001)
-        woken = (
-            [self._changed.wait(), asyncio.sleep(timeout_s)]
-            if self._drains
-            else [self._woken(client, group, timeout_s) for group, client in waiting.items()]
-        )
-        await self._first_of(*woken, self._stopping.wait(), *([self._changed.wait()] if self._crowded() else []))
+        for bell in bells:
+            if self._drains:
+                bell.hush()
+            else:
+                bell.listen()
+        # That something has ended changes what can be taken only where somebody waits for just that.
+        await _wait(self._changed if self._drains or self._shares()[0] else self._rung, max(wait_s, 0.001))
 
-    async def _woken(self, client: Redis, group: Group, timeout_s: float) -> None:
-        try:
-            await client.blpop([group.wake], timeout=timeout_s)
-        except (RedisError, OSError) as error:
-            raise told(error) from error
+    def _ring(self) -> None:
+        self._rung.set()
+        self._changed.set()
 
     async def _first_of(self, *waiting: Awaitable[Any]) -> None:
         """Wait until one of these is over, and end the others; raises what the first one raised."""
@@ -205,24 +209,25 @@ class QueueWorker(Worker):
         finally:
             for task in tasks:
                 task.cancel()
-        while pending := [task for task in tasks if not task.done()]:
-            # Before Python 3.12 `wait_for`, of which redis-py is made, may swallow a cancellation.
-            await asyncio.wait(pending, timeout=0.01)
-            for task in pending:
-                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for task in tasks:
             if not task.cancelled():
                 task.result()
 
-    def _crowded(self) -> list[RoutePath]:
-        """Name the routes that may have no further slot, so that one whose calls hang leaves room for others."""
+    def _shares(self) -> tuple[list[RoutePath], int]:
+        """Leave room for others beside a route whose calls hang or that has very many.
+
+        returns  the routes that may have no further slot, and how many any other one may still have
+        """
         now = time.monotonic()
         self._seen |= dict.fromkeys(self._in_slots.values(), now)
         self._seen = {path: at for path, at in self._seen.items() if now - at < _OTHERS_S}
         if len(self._seen) < 2 or self._slots < 2:  # noqa: PLR2004 - alone, or nothing to share
-            return []
+            return [], self._slots
         most = self._slots - max(self._slots // _SHARE, 1)
-        return [path for path, count in Counter(self._in_slots.values()).items() if count >= most]
+        counts = Counter(self._in_slots.values())
+        crowded = [path for path, count in counts.items() if count >= most]
+        return crowded, most - max((count for count in counts.values() if count < most), default=0)
 
     def _runs_alone(self) -> bool:
         return any(lease.alone for lease in self._leases.values())
@@ -239,6 +244,7 @@ class QueueWorker(Worker):
                 await self._work.put_back(lease, pause_ms=_STALE_MS if is_stale else 0, counts=False)
             return
         self._leases[name], self._in_slots[name] = lease, lease.path
+        self._seen[lease.path] = time.monotonic()  # here, as it may be over before the next look
         self.tasks[name] = self.job_tasks[name] = task = self.loop.create_task(self._run(lease))
         metrics.IN_FLIGHT.inc()
         task.add_done_callback(lambda _: self._ended(name))
@@ -368,3 +374,10 @@ class QueueWorker(Worker):
             for task in self.job_tasks.values():
                 task.cancel()
             await asyncio.wait(self.tasks.values(), timeout=0.1)
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait for an event, or until it is time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

@@ -42,7 +42,8 @@ def demo(
     with ending_on_signals(console) as interruption:
         from eventroute_cli.local.stack import StackOptions, claude_key, running_stack
 
-        options = StackOptions(real_claude_key=claude_key(os.environ) if real else None, receiver_port=port)
+        key = claude_key(os.environ) if real else None
+        options = StackOptions(real_claude_key=key, receiver_port=port, command="demo")
         claude = "asking Claude itself" if real else "a Claude simulator"
         console.print(f"[bold]EventRoute demo[/]: Redis, receiver, worker, {claude}")
         with running_stack(options, os.environ, progress, interruption.heed) as stack:

@@ -16,10 +16,11 @@ from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.errors import GaveUp
 from eventroute.ids import RoutePath, route_path
+from eventroute.queue import Desk, Group
 from eventroute.runtime.redis import connect
 from eventroute.schemes import KeyPair
 from eventroute.secret import Secret
-from eventroute_cli.demo.scenario import Row, Sender, new_secrets, play
+from eventroute_cli.demo.scenario import REPLAYED, Row, Sender, new_secrets, play, with_mistake
 from eventroute_cli.demo.show import build_live, build_table, total_cost
 from eventroute_cli.local.stack import Stack
 from eventroute_cli.local.trace_view import build_tree
@@ -40,7 +41,7 @@ def perform(console: Console, stack: Stack, *, is_real: bool, serve: bool, start
     routes = load_routes()
     secrets = new_secrets(routes)
     with console.status("starting"):
-        stack.publish(compile_for_demo(routes, secrets))
+        stack.publish(compile_for_demo(with_mistake(routes), secrets))
         stack.wait_ready()
     console.print(f"Ready after {time.monotonic() - started:.1f} s; webhooks go to {stack.wiring.hooks_url}\n")
     rows = asyncio.run(_play(console, stack, routes, secrets))
@@ -95,6 +96,8 @@ async def _play(
                 routes={route_path(route.metadata.namespace, route.metadata.name): route for route in routes},
                 secrets=secrets,
                 rows=rows,
+                desk=Desk({Group(0): redis}),
+                mend=lambda: asyncio.to_thread(stack.publish, compile_for_demo(routes, secrets)),
             )
             await client.get(f"{stack.wiring.receiver_probe_url}/livez")  # the client's first request takes long
             await _watched(stack, play(sender))
@@ -135,9 +138,14 @@ def _explain(console: Console, stack: Stack, rows: Sequence[Row], *, is_real: bo
     odd = [row.title for row in rows if not row.is_as_expected]
     if odd:
         raise GaveUp(f"not as expected: {', '.join(odd)}")
+    events = [row for row in rows if row.expected != REPLAYED]
+    console.print(
+        "\nThe order became a dead letter, as the template for it failed; it was kept, the template mended, and the "
+        "order replayed. [bold]eventroute dead list[/], [bold]explain[/] and [bold]dead replay[/] do the same."
+    )
     money = "what these answers cost" if is_real else "what these answers would have cost"
     console.print(
-        f"\n{len(rows)} events, each ended as it should; USD {total_cost(rows):.5f} is {money}.\n"
+        f"\n{len(events)} events, each ended as it should; USD {total_cost(rows):.5f} is {money}.\n"
         "Next: write a route of your own and run [bold]eventroute dev -f DIR[/], or send more with "
         "[bold]eventroute demo --serve[/] and [bold]eventroute send[/]."
     )

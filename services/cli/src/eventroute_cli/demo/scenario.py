@@ -1,8 +1,11 @@
-"""What the demo sends: ordinary events of five providers, and the three things that must not start anything."""
+"""What the demo sends: ordinary events of five providers, and the three things that must not start anything.
+
+One event meets a template that fails, and becomes a dead letter: the template is mended, and the event replayed.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +17,9 @@ from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.errors import GaveUp
 from eventroute.ids import DeliveryId, RoutePath, route_path
 from eventroute.outcome import Receipt, RunOutcome
+from eventroute.queue import Desk
+from eventroute.route_table import WORKER
+from eventroute.runtime.tables import heartbeats, table_version
 from eventroute.schemes import SCHEMES, KeyPair, Request, generate_secret, sign
 from eventroute_cli.local.runs import RunView, read_run
 from eventroute_cli.samples import build_request, load_sample
@@ -22,6 +28,13 @@ _ANSWER_S: Final = 60.0  # Claude itself may take that long
 _LOOK_S: Final = 0.02
 _CUSTOMER: Final = "cus_NffrFeUfNV2Hib"  # one customer for all payments, so that there is a history
 _BATCH: Final = 3
+_SERVED_S: Final = 10.0  # workers hear of a change within milliseconds
+
+REPLAYED: Final = "replayed"
+"""Stands for a receipt where somebody runs a dead letter again."""
+
+_MISTAKE: Final = "{{ payload.name | truncate: payload.name }}"
+"""A number is wanted where a text stands: it shows when the first order comes."""
 
 
 @dataclass(eq=False)
@@ -30,7 +43,9 @@ class Row:
 
     title: str
     route: RoutePath
-    expected: Receipt
+    expected: str
+    """A `Receipt`, or `REPLAYED`."""
+    ending: RunOutcome = RunOutcome.SUCCEEDED
     receipt: str = ""
     delivery: DeliveryId | None = None
     ack_ms: float | None = None
@@ -41,9 +56,12 @@ class Row:
         """Whether it was answered, and ended, as it should."""
         if self.receipt != self.expected:
             return False
-        return self.expected is not Receipt.QUEUED or (
-            self.run is not None and self.run.outcome == RunOutcome.SUCCEEDED
-        )
+        return not self.runs or (self.run is not None and self.run.outcome == self.ending)
+
+    @property
+    def runs(self) -> bool:
+        """Whether something was started that ends by itself."""
+        return self.receipt in {Receipt.QUEUED, REPLAYED}
 
 
 @dataclass
@@ -57,10 +75,15 @@ class Sender:
     secrets: Mapping[RoutePath, KeyPair]
     rows: list[Row]
     """Every event so far, for whoever draws them meanwhile."""
+    desk: Desk
+    mend: Callable[[], Awaitable[None]]
+    """Publishes the routes without the mistake."""
 
-    def row(self, title: str, route: RoutePath, expected: Receipt = Receipt.QUEUED) -> Row:
+    def row(
+        self, title: str, route: RoutePath, expected: str = Receipt.QUEUED, ending: RunOutcome = RunOutcome.SUCCEEDED
+    ) -> Row:
         """Begin a line of the table."""
-        row = Row(title, route, expected)
+        row = Row(title, route, expected, ending)
         self.rows.append(row)
         return row
 
@@ -89,7 +112,7 @@ class Sender:
 
     async def settle(self, row: Row) -> None:
         """Follow a queued delivery to the end of its run."""
-        if row.receipt != Receipt.QUEUED or row.delivery is None:
+        if not row.runs or row.delivery is None:
             return
         deadline = time.monotonic() + _ANSWER_S
         while row.run is None or not row.run.outcome:
@@ -102,6 +125,33 @@ class Sender:
         """Send an event and follow it to its answer."""
         await self.post([row], request)
         await self.settle(row)
+
+    async def replay(self, row: Row, letter: Row) -> None:
+        """Run a dead letter again and follow it to its answer."""
+        row.delivery = letter.delivery
+        if letter.delivery is not None and (await self.desk.replay([letter.delivery]))[letter.delivery] == "ok":
+            row.receipt = REPLAYED
+        await self.settle(row)
+
+    async def until_served(self) -> None:
+        """Wait until every worker serves what was published last."""
+        deadline = time.monotonic() + _SERVED_S
+        while time.monotonic() < deadline:
+            version = await table_version(self.redis, WORKER)
+            if all(beat.version == version for beat in await heartbeats(self.redis, WORKER)):
+                return
+            await asyncio.sleep(_LOOK_S)
+
+
+def with_mistake(routes: Sequence[EventRoute]) -> list[EventRoute]:
+    """Put a mistake into the template for orders that only an event can find."""
+    return [_mistaken(route) if route.spec.provider == "shopify" else route for route in routes]
+
+
+def _mistaken(route: EventRoute) -> EventRoute:
+    first, *others = route.spec.prompts
+    wrong = first.model_copy(update={"user": f"{_MISTAKE}\n{first.user}"})
+    return route.model_copy(update={"spec": route.spec.model_copy(update={"prompts": [wrong, *others]})})
 
 
 def _told(response: httpx.Response) -> list[dict[str, str]]:
@@ -175,4 +225,9 @@ async def _contacts(sender: Sender, route: RoutePath) -> None:
 
 
 async def _order(sender: Sender, route: RoutePath) -> None:
-    await sender.deliver(sender.row("Shopify orders/create", route), sender.signed(route, "orders/create"))
+    letter = sender.row("Shopify orders/create", route, ending=RunOutcome.DEAD)
+    again = sender.row("its template mended, replayed", route, REPLAYED)
+    await sender.deliver(letter, sender.signed(route, "orders/create"))
+    await sender.mend()
+    await sender.until_served()
+    await sender.replay(again, letter)

@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from eventroute.outcome import Receipt
-from eventroute_cli.demo.scenario import Row
+from eventroute_cli.demo.scenario import REPLAYED, Row
 from eventroute_cli.local.collector import Collector
 from eventroute_cli.local.trace_view import ms_to_claude
 
 _COLOURS: Final = {
     "queued": "yellow",
+    "replayed": "yellow",
     "succeeded": "green",
     "duplicate": "cyan",
     "handshake": "cyan",
@@ -63,11 +64,13 @@ def _line(event: str, outcome: Text | str, *figures: str, style: str = "") -> Ta
 def _cells(row: Row, collector: Collector) -> tuple[str, Text, str, str, str]:
     run = row.run
     answer = run.answer if run else None
-    to_claude = ms_to_claude(collector.spans(run.trace_id)) if run and run.trace_id else None
+    # A replay goes on in the same trace, long after its receipt.
+    is_measured = run and run.trace_id and answer and row.receipt == Receipt.QUEUED
+    to_claude = ms_to_claude(collector.spans(run.trace_id)) if run and is_measured else None
     outcome = (run.outcome if run else "") or row.receipt
     return (
         row.title,
-        Text(outcome, _COLOURS.get(outcome, "red")),
+        Text(" ".join(filter(None, (outcome, run.reason if run else ""))), _COLOURS.get(outcome, "red")),
         "" if row.ack_ms is None else f"{row.ack_ms:.1f}",
         "" if to_claude is None else f"{to_claude:.1f}",
         "" if answer is None or answer.cost_usd is None else f"{answer.cost_usd:.5f}",
@@ -75,10 +78,11 @@ def _cells(row: Row, collector: Collector) -> tuple[str, Text, str, str, str]:
 
 
 def _answer(row: Row, console: Console) -> Text:
-    known = "  as before" if row.receipt == Receipt.DUPLICATE else ""
+    known = "  as before" if row.receipt in {Receipt.DUPLICATE, REPLAYED} else ""
     text = Text(f"{row.delivery}{known}", "dim")
-    if row.run and row.run.answer:
-        answer = Text(" ".join(row.run.answer.text.split()), "italic")
+    said = row.run.answer.text if row.run and row.run.answer else row.run.detail if row.run else ""
+    if said:
+        answer = Text(" ".join(said.split()), "italic")
         width = console.width - _INDENT
         wrapped = list(answer.wrap(console, width))
         if len(wrapped) > _ANSWER_LINES:

@@ -33,6 +33,11 @@ class Wiring:
         """Where the receiver tells of itself."""
         return f"http://127.0.0.1:{self.receiver_probe_port}"
 
+    @property
+    def worker_probe_url(self) -> str:
+        """Where the worker tells of itself."""
+        return f"http://127.0.0.1:{self.worker_probe_port}"
+
     def receiver(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Build the receiver's environment; it holds no Claude key."""
         return {

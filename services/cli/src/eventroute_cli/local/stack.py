@@ -8,6 +8,7 @@ taken: the command compiles and publishes the route table itself.
 
 import asyncio
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ from eventroute_cli.local.environment import Wiring
 from eventroute_cli.local.processes import Processes, free_port
 from eventroute_cli.local.redis_server import configured_url, server_command
 from eventroute_cli.local.runs import RunView, read_run
+from eventroute_cli.local.whereabouts import LocalRun, announced
 from eventroute_cli.simulator.api import DEFAULT_KEY
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class StackOptions:
     receiver_port: int | None = None
     """None = any free port."""
     log_level: str = "INFO"
+    command: str = "dev"
+    """Whose run it is, for other commands of the same user."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,9 @@ def running_stack(
             _start_simulator(processes, simulator_port, options, environ)
         processes.start("worker", [sys.executable, "-m", "eventroute_worker"], wiring.worker(environ))
         processes.start("receiver", [sys.executable, "-m", "eventroute_receiver"], wiring.receiver(environ))
-        yield Stack(wiring, collector, processes, simulator_port)
+        run = LocalRun(command=options.command, pid=os.getpid(), redis_url=wiring.redis_url, hooks_url=wiring.hooks_url)
+        with announced(run):
+            yield Stack(wiring, collector, processes, simulator_port)
 
 
 def claude_key(environ: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from eventroute.crd.definition import COLUMNS, NAME, build_schema
 from eventroute.crd.duration import PATTERN
 from eventroute.crd.rules import KEYWORD
 from eventroute.crd.status import CONDITIONS, REASONS, ConditionType
+from eventroute.outcome import WHAT_TO_DO
 
 _HEAD: Final = f"""\
 # EventRoute, eventroute.dev/v1alpha1
@@ -42,6 +43,16 @@ Each has `observedGeneration`; `lastTransitionTime` moves only when the status f
 
 """
 
+_DEAD_LETTERS: Final = """
+## Dead letters
+
+A delivery that was given up is kept for 30 days, with its reason. `eventroute dead list` shows them, `eventroute
+explain ID` tells the story of one, `eventroute dead replay` runs them again and `eventroute dead discard` removes them.
+
+| reason | what to do |
+|---|---|
+"""
+
 _FIELDS_HEAD: Final = "| field | type | default | meaning |\n|---|---|---|---|\n"
 _REASONS_HEAD: Final = "| status | reason | meaning | what to do |\n|---|---|---|---|\n"
 
@@ -66,6 +77,8 @@ def build_reference() -> str:
             _CONDITIONS,
             *(f"- `{condition}`: {CONDITIONS[condition]}\n" for condition in ConditionType),
             *map(_reasons, ConditionType),
+            _DEAD_LETTERS,
+            *(f"| `{reason}` | {_cell(advice)} |\n" for reason, advice in WHAT_TO_DO.items()),
         ]
     )
 

@@ -344,8 +344,8 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "Dead": ReasonPage(
         "False",
         _LAST,
-        "The delivery was given up; the workers' logs name it with the reason.",
-        "Mend what its reason says, and run it again: `eventroute dead replay`, or let the provider send again.",
+        "The delivery was given up, and is kept as a dead letter.",
+        "`eventroute explain ID` says why and what to do; once that is mended, `eventroute dead replay ID`.",
     ),
 }
 """Every reason of every condition, in the order of the conditions."""

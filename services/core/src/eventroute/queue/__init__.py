@@ -33,11 +33,14 @@ acceptance), `at` (when), `since` (when it was replayed or unparked last: its de
 short), `due`, `cause`, `probe`, `alone`; of the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done),
 `remembered`, `last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`,
 `finished`, `about`.
+When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
+has of its end, `trace` and `answer` are left; of which the last two go next.
 """
 
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
+from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
 from eventroute.queue.keys import Group, group_of
-from eventroute.queue.upkeep import Upkeep
+from eventroute.queue.upkeep import Held, Standing, Upkeep
 from eventroute.queue.work import Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
 
 __all__ = [
@@ -46,20 +49,31 @@ __all__ = [
     "Again",
     "Begun",
     "Candidate",
+    "Desk",
     "Fate",
+    "Found",
     "Full",
     "Group",
+    "Held",
+    "KeptAnswer",
     "Lease",
     "LeaseLost",
     "Limited",
     "Limits",
+    "Line",
+    "Listing",
     "Load",
+    "Mode",
     "New",
     "Repeat",
     "Retention",
+    "Situation",
+    "Standing",
+    "State",
     "Taken",
     "Trouble",
     "Upkeep",
+    "Wanted",
     "Work",
     "group_of",
 ]

@@ -7,6 +7,7 @@ of groups, which is 1 unless the installation is larger than one server.
 The scripts build the same names (`lua/lib.lua`); a test holds the two against each other.
 """
 
+import functools
 import zlib
 from dataclasses import dataclass
 from typing import Final
@@ -98,7 +99,7 @@ class Group:
         return f"{self.prefix}d:{delivery}"
 
     def claim(self, claim: ClaimId) -> str:
-        """STRING, the id of the delivery that took the claim. Receiver writes; lives as the claim says."""
+        """STRING, the id of the delivery that took the claim, packed. Receiver writes; lives as the claim says."""
         return f"{self.prefix}c:{claim}"
 
     def route(self, path: RoutePath) -> str:
@@ -134,6 +135,7 @@ class Group:
         return f"{self.prefix}stream:{namespace}/{name}"
 
 
+@functools.lru_cache(maxsize=65_536)
 def group_of(path: RoutePath, groups: int) -> Group:
     """Find the group of a route, which is that of its namespace."""
     namespace, _, _ = path.partition("/")

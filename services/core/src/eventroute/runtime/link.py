@@ -179,7 +179,7 @@ class LinkedRedis(redis.asyncio.Redis):  # type: ignore[misc] # redis-py's types
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command; returns what redis-py makes of the reply, raises its errors."""
         try:
-            reply = await self._link.call(*args)
+            reply = await self._link.call(*args[0].split(" "), *args[1:])  # redis-py names some by two words
         except LinkLostError as error:
             raise redis.exceptions.ConnectionError(str(error)) from error
         except hiredis.ReplyError as error:

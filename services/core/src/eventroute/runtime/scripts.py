@@ -9,6 +9,7 @@ out as one of two errors, told apart by the first word of what Redis said and ne
 """
 
 import hashlib
+import re
 from collections.abc import Awaitable, Sequence
 from importlib.resources import files
 from typing import Any, Final, Protocol
@@ -48,6 +49,11 @@ NOT_NOW: Final = frozenset(
     }
 )
 """First words of errors that end by themselves, or by what an operator does for Redis, not for us."""
+
+_PART: Final = re.compile(r"^(?=local )", re.MULTILINE)
+_DECLARED: Final = re.compile(r"local (?:function (?=\w))?(\w+(?:, \w+)*)")
+_COMMENT: Final = re.compile(r"--.*")
+_NAME: Final = re.compile(r"\w+")
 
 LOST: Final = "LOST"
 """Stands for a first word where no reply came."""
@@ -92,8 +98,24 @@ class Script:
         first, _, rest = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8").partition("\n")
         library = folder.joinpath(f"{shared}.lua").read_text(encoding="utf-8") if shared else ""
         self.name = name
-        self.source = f"{first}\n{library}{rest}".encode()
+        self.source = f"{first}\n{_needed(library, rest)}{rest}".encode()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+def _needed(library: str, script: str) -> str:
+    """Take of a library what a script uses, itself or through what it uses: every call would make all of it anew.
+
+    Each top-level `local` of the library is a part, and uses only parts before it.
+    """
+    kept: list[str] = []
+    used = set(_NAME.findall(_COMMENT.sub("", script)))
+    for part in reversed(_PART.split(library)):
+        declared = _DECLARED.match(part)
+        if declared and used.isdisjoint(_NAME.findall(declared[1])):
+            continue
+        kept.append(part)
+        used.update(_NAME.findall(_COMMENT.sub("", part)))
+    return "".join(reversed(kept))
 
 
 class Caller(Protocol):

@@ -40,6 +40,8 @@ ERROR_TYPE: Final = "error.type"
 ROUTE: Final = "eventroute.route"
 PROVIDER: Final = "eventroute.provider"
 EVENT: Final = "eventroute.event"
+EVENT_ID: Final = "eventroute.event.id"
+EVENT_COUNT: Final = "eventroute.event.count"
 OUTCOME: Final = "eventroute.outcome"
 REASON: Final = "eventroute.reason"
 DETAIL: Final = "eventroute.detail"
@@ -103,14 +105,13 @@ def traceparent(span: Span) -> str:
     context = span.get_span_context()
     if not context.is_valid:
         return ""
-    flags = int(context.trace_flags)
-    return f"00-{trace.format_trace_id(context.trace_id)}-{trace.format_span_id(context.span_id)}-{flags:02x}"
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
 
 def trace_id(span: Span) -> str:
     """Write the id of a span's trace, 32 hex digits; empty when there is no trace."""
     context = span.get_span_context()
-    return trace.format_trace_id(context.trace_id) if context.is_valid else ""
+    return f"{context.trace_id:032x}" if context.is_valid else ""
 
 
 def parse_traceparent(header: str) -> SpanContext | None:

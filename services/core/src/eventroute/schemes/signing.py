@@ -36,6 +36,9 @@ from eventroute.schemes.source import Source, alternatives
 from eventroute.schemes.verify import encode
 
 _SECRET_BYTES: Final = 32
+_BLANKS: Final = " \t\r\n"
+_BLANK_COUNT: Final = 40  # 80 random bits
+_OWN_FIELD: Final = "eventroute_replay"
 
 
 class KeyPair(NamedTuple):
@@ -63,7 +66,14 @@ def generate_secret(scheme: Scheme) -> KeyPair:
 
 
 def sign(
-    scheme: Scheme, request: Request, *, secret: bytes, now: float, event: str = "", delivery: str = ""
+    scheme: Scheme,
+    request: Request,
+    *,
+    secret: bytes,
+    now: float,
+    event: str = "",
+    delivery: str = "",
+    distinct: bool = False,
 ) -> Request:
     """Return the request as its provider would have sent it.
 
@@ -72,6 +82,8 @@ def sign(
     now       Unix time in seconds, for the timestamp
     event     event type to put where the row reads it; empty = leave what is there
     delivery  delivery id, the same; an id that stands in a header is made up when there is none
+    distinct  with a body whose bytes nobody has sent before and that says the same: where an id is not signed, or there
+              is none, equal bytes count as a repetition
     raises    `errors.Refused` when the secret cannot sign, or the body is not one that the scheme could sign
     """
     draft = _Draft(scheme, request)
@@ -79,6 +91,8 @@ def sign(
     draft.place_delivery(delivery)
     draft.place_signed_values()
     draft.place_timestamp(now)
+    if distinct:
+        draft.make_distinct()
     if "twilio-body" in scheme.signed:
         draft.place_body_hash()
     match scheme.kind:
@@ -139,6 +153,19 @@ class _Draft:
             self._headers[self._signature_header()] = self._stamp
         else:
             self._put(scheme.timestamp, text)
+
+    def make_distinct(self) -> None:
+        """Add blanks to JSON, which mean nothing, and to a form a field of our own."""
+        if not self._body:
+            return  # empty bodies never count as repetitions of each other
+        blanks = "".join(secrets.choice(_BLANKS) for _ in range(_BLANK_COUNT))
+        if media_type(self._headers) != "form":
+            self._body += blanks.encode()
+        elif self._wraps_json():
+            fields = [(name, text + blanks if name == "payload" else text) for name, text in self._fields()]
+            self._body = urlencode(fields).encode()
+        else:
+            self._body += b"&" + urlencode({_OWN_FIELD: _made_up_id()}).encode()
 
     def place_body_hash(self) -> None:
         if media_type(self._headers) != "form" and self._url is not None:

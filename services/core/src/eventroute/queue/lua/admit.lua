@@ -13,6 +13,22 @@
 -- A route may hold as much as is left free: a single flood takes half of the queue, two take a third each, and a route
 -- with nothing queued finds room whoever floods.
 
+-- Claims are most of what Redis holds: an id of the usual form stands in them as its 14 bytes, not as text.
+local function claimed(id)
+  if #id ~= 30 or not string.find(id, '^d%-[0-9a-f]+$') then
+    return id
+  end
+  return '\0' .. struct.pack('>I4I4I4I2', tonumber(string.sub(id, 3, 10), 16), tonumber(string.sub(id, 11, 18), 16),
+    tonumber(string.sub(id, 19, 26), 16), tonumber(string.sub(id, 27, 30), 16))
+end
+
+local function claimant(value)
+  if value and string.byte(value) == 0 then
+    return string.format('d-%08x%08x%08x%04x', struct.unpack('>I4I4I4I2', string.sub(value, 2)))
+  end
+  return value
+end
+
 local path, max_depth, max_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local rate, burst = tonumber(ARGV[4]), tonumber(ARGV[5])
 
@@ -27,7 +43,7 @@ while arg <= #ARGV do
   for i = 1, count do
     local claim, lifetime = P .. 'c:' .. ARGV[arg + 3 + 2 * i], ARGV[arg + 4 + 2 * i]
     item.claims[i] = {claim, lifetime}
-    first = first or taken[claim] or redis.call('GET', claim)
+    first = first or taken[claim] or claimant(redis.call('GET', claim))
   end
   if first and item.reason == '' and not revived[first] and redis.call('ZSCORE', dead(path), first) then
     revived[first] = true
@@ -93,8 +109,9 @@ redis.call('HSET', route(path), 'depth', own_depth + work, 'bytes', own_size + b
 for _, item in ipairs(fresh) do
   seq = seq + 1
   local key = delivery(item.id)
+  local own = #item.claims > 0 and claimed(item.id)
   for _, claim in ipairs(item.claims) do
-    redis.call('SET', claim[1], item.id, 'PX', claim[2])
+    redis.call('SET', claim[1], own, 'PX', claim[2])
   end
   if item.again then
     redis.call('ZREM', dead(path), item.id)

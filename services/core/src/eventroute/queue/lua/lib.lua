@@ -25,9 +25,11 @@ local function parked(cause) return P .. 'parked:' .. cause end
 
 local function wake(count)
   for _ = 1, math.min(count, WAKE_TOKENS) do
-    redis.call('LPUSH', WAKE, '1')
+    if redis.call('LPUSH', WAKE, '1') > WAKE_TOKENS then
+      redis.call('LTRIM', WAKE, 0, WAKE_TOKENS - 1)
+      return
+    end
   end
-  redis.call('LTRIM', WAKE, 0, WAKE_TOKENS - 1)
 end
 
 -- A route with ready deliveries takes its turn, the last one; unless it is held.
@@ -91,25 +93,48 @@ end
 local function bury(path, id, reason, detail)
   redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
   redis.call('PEXPIRE', delivery(id), DEAD_MS + DAY_MS) -- the keeper comes first, and takes it off the account
-  redis.call('ZADD', dead(path), now, id)
-  redis.call('HINCRBY', route(path), 'dead_bytes', redis.call('HSTRLEN', delivery(id), 'body'))
+  if redis.call('ZADD', dead(path), now, id) == 1 then
+    redis.call('HINCRBY', route(path), 'dead_bytes', redis.call('HSTRLEN', delivery(id), 'body'))
+  end
+end
+
+-- What is left of a delivery is written anew: Redis leaves a hash that was large once in its larger form for ever.
+local function reduce(id, fields, lifetime_ms)
+  local key = delivery(id)
+  local values, left = redis.call('HMGET', key, unpack(fields)), {}
+  for i, field in ipairs(fields) do
+    if values[i] and values[i] ~= '' then
+      left[#left + 1] = field
+      left[#left + 1] = values[i]
+    end
+  end
+  redis.call('UNLINK', key)
+  if #left > 0 then
+    redis.call('HSET', key, unpack(left))
+    redis.call('PEXPIRE', key, lifetime_ms)
+  end
 end
 
 -- What is finished sheds its body, then its answer, then its record; each delivery stands in one of three sets by the
--- time of its end. `upto` is the end before which a phase is over.
+-- time of its end. `upto` is the end before which a phase is over. What only another run needs goes with the body.
 local function shed(path, kind, upto, count)
   local ids = redis.call('ZRANGEBYSCORE', finished(kind, path), '-inf', upto, 'WITHSCORES', 'LIMIT', 0, count)
+  if #ids == 0 then
+    return 0
+  end
+  local kept = {'path', 'state', 'at', 'since', 'attempts', 'replays', 'outcome', 'detail', 'finished', 'about'}
+  if kind == 'bodies' then
+    kept[11], kept[12] = 'trace', 'answer'
+  end
+  local keep_ms = tonumber(redis.call('HGET', route(path), 'keep_records')) or 0
   for i = 1, #ids, 2 do
     local id, time = ids[i], ids[i + 1]
     redis.call('ZREM', finished(kind, path), id)
-    if kind == 'bodies' then
-      redis.call('HDEL', delivery(id), 'body')
-      redis.call('ZADD', finished('answers', path), time, id)
-    elseif kind == 'answers' then
-      redis.call('HDEL', delivery(id), 'answer')
-      redis.call('ZADD', finished('records', path), time, id)
-    else
+    if kind == 'records' then
       redis.call('UNLINK', delivery(id))
+    else
+      reduce(id, kept, math.max(time + keep_ms - now, 1))
+      redis.call('ZADD', finished(kind == 'bodies' and 'answers' or 'records', path), time, id)
     end
   end
   return #ids / 2

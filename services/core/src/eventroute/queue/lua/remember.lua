@@ -10,6 +10,7 @@ if not holds(ARGV[1], ARGV[2]) then
 end
 local key, history = delivery(ARGV[1]), P .. 'history:' .. ARGV[3]
 if redis.call('HEXISTS', key, 'remembered') == 0 then
+  redis.call('ZREMRANGEBYSCORE', history, ARGV[4], ARGV[4]) -- what it concluded before it was replayed as a whole
   redis.call('ZADD', history, ARGV[4], ARGV[5])
   redis.call('ZREMRANGEBYRANK', history, 0, -1 - tonumber(ARGV[6]))
   redis.call('EXPIRE', history, ARGV[7])

@@ -7,17 +7,14 @@
 
 local lost = {}
 for i = 2, #ARGV, 2 do
-  if holds(ARGV[i], ARGV[i + 1]) then
-    redis.call('ZADD', RUNNING, 'XX', now + tonumber(ARGV[1]), ARGV[i])
-  else
-    lost[#lost + 1] = ARGV[i]
-  end
-end
-if redis.call('EXISTS', SOLO) == 1 then
-  for i = 2, #ARGV, 2 do
-    if redis.call('HEXISTS', delivery(ARGV[i]), 'alone') == 1 then
+  local id = ARGV[i]
+  if holds(id, ARGV[i + 1]) then
+    redis.call('ZADD', RUNNING, 'XX', now + tonumber(ARGV[1]), id)
+    if redis.call('HEXISTS', delivery(id), 'alone') == 1 then
       redis.call('PEXPIRE', SOLO, ARGV[1])
     end
+  else
+    lost[#lost + 1] = id
   end
 end
 return lost

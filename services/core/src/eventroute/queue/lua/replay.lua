@@ -40,9 +40,6 @@ for i = 2, #ARGV do
     redis.call('HDEL', key, unpack(gone))
     redis.call('PERSIST', key)
     redis.call('HSET', key, 'since', now, 'due', now)
-    if mode ~= 'whole' and redis.call('HEXISTS', key, 'answer') == 1 then
-      redis.call('HSET', key, 'saved', now) -- the sinks' deadline counts anew too
-    end
     redis.call('HINCRBY', key, 'replays', 1)
     charge(path, 1, size)
     make_ready(path, id, of[3])

@@ -11,21 +11,27 @@ local id, key, path = ARGV[1], delivery(ARGV[1]), ARGV[3]
 if not holds(id, ARGV[2]) then
   return 0
 end
-end_lease(id)
-charge(path, -1, -redis.call('HSTRLEN', key, 'body'))
-redis.call('HDEL', key, 'stage', 'due', 'waits', 'cuts')
-if #ARGV > 9 then
-  redis.call('HSET', key, unpack(ARGV, 10))
-end
+-- An error does not undo what came before it. So what may be done twice comes first, and the lease is given up only then:
+-- whoever could not end the delivery still has it, and tries again.
+local size = redis.call('HSTRLEN', key, 'body')
 if ARGV[4] == 'dead' then
+  redis.call('HDEL', key, 'stage', 'due', 'waits', 'cuts')
+  if #ARGV > 9 then
+    redis.call('HSET', key, unpack(ARGV, 10))
+  end
   bury(path, id, ARGV[5], ARGV[6])
-  bound_dead(path)
-  return 1
+else
+  redis.call('HDEL', key, 'stage', 'due', 'waits', 'cuts', 'last_error', 'reason')
+  redis.call('HSET', key, 'state', 'settled', 'outcome', ARGV[4], 'detail', ARGV[6], 'finished', now, unpack(ARGV, 10))
+  redis.call('HSET', route(path), 'keep_bodies', ARGV[7], 'keep_answers', ARGV[8], 'keep_records', ARGV[9])
+  redis.call('ZADD', finished('bodies', path), now, id)
+  redis.call('PEXPIRE', key, math.max(tonumber(ARGV[9]), 1))
 end
-redis.call('HDEL', key, 'last_error', 'reason')
-redis.call('HSET', key, 'state', 'settled', 'outcome', ARGV[4], 'detail', ARGV[6], 'finished', now)
-redis.call('HSET', route(path), 'keep_bodies', ARGV[7], 'keep_answers', ARGV[8], 'keep_records', ARGV[9])
-redis.call('PEXPIRE', key, ARGV[9])
-redis.call('ZADD', finished('bodies', path), now, id)
-shed_due(path, SHED)
+charge(path, -1, -size)
+end_lease(id)
+if ARGV[4] == 'dead' then
+  bound_dead(path)
+else
+  shed_due(path, SHED)
+end
 return 1

@@ -1,0 +1,220 @@
+"""What happened to a delivery, in one paragraph of plain English: pure, from what the desk has found."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
+from eventroute.queue import Found, Held, Line, Situation, State
+
+_DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
+_IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
+_THEN_REPLAY: Final = ", then replay."
+
+_HOLDS: Final = {
+    "withheld": (
+        "cannot be served as it is written: a Secret or ConfigMap is missing, or its spec is wrong",
+        "`kubectl describe er {name} -n {namespace}` says what is wrong; once it is mended, all goes on by itself",
+    ),
+    "deleted": (
+        "was deleted",
+        "create it again within ten minutes and what waits goes on by itself; after that a replay brings it back",
+    ),
+}
+"""Reason of a held route → what that is, and what to do."""
+
+
+def tell(found: Found, situation: Situation, *, now_ms: int) -> str:
+    """Write the paragraph.
+
+    now_ms  Unix milliseconds, by Redis' clock
+    """
+    return " ".join(_sentences(found, situation, now_ms))
+
+
+def advice(reason: str) -> str:
+    """Say what to do about a dead letter; empty for a reason of another version."""
+    return WHAT_TO_DO[DeadReason(reason)] if reason in {*DeadReason} else ""
+
+
+def clock(ms: int) -> str:
+    """Write a time for people: local, to the second."""
+    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(ms: int) -> str:
+    """Write a duration for people, by its largest unit or two."""
+    seconds = max(ms, 0) / 1000
+    if seconds < 1:
+        return f"{max(ms, 0)} ms"
+    if seconds < 120:  # noqa: PLR2004 - up to two of a unit the smaller one tells more
+        return f"{seconds:.3g} s"
+    minutes = seconds / 60
+    if minutes < 120:  # noqa: PLR2004
+        return f"{minutes:.0f} min"
+    hours = minutes / 60
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"  # noqa: PLR2004
+
+
+def times(count: int) -> str:
+    """Write how often."""
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
+    line = found.line
+    yield _receipt(line, now_ms)
+    if line.replays:
+        yield f"It was replayed {times(line.replays)}."
+    yield from _standing(found, situation, now_ms)
+    hold = situation.hold(line.route)
+    if hold and not line.has_ended and line.state is not State.READY:
+        yield _hold(line, hold)
+    if found.is_unreadable:
+        yield "What is stored of it cannot be read by this version."
+
+
+def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
+    line = found.line
+    match line.state:
+        case State.READY:
+            yield from _ready(line, situation.hold(line.route), now_ms)
+        case State.RUNNING:
+            yield _running(found)
+        case State.LATER:
+            yield f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
+        case State.HELD:
+            yield from _held(line, situation)
+        case State.SUSPECT:
+            yield (
+                f"{times(max(found.cuts, 1)).capitalize()} its worker ended in the middle of an attempt, perhaps "
+                "because of it: it waits for a worker to be idle, and then runs alone."
+            )
+        case State.SETTLED:
+            yield from _settled(found)
+        case State.DEAD:
+            yield from _dead(found)
+
+
+def _receipt(line: Line, now_ms: int) -> str:
+    what = f"`{line.event}`" if line.event else "an event without a name"
+    sender = f" of {line.provider}" if line.provider else ""
+    theirs = f" (its id there: {line.provider_id})" if line.provider_id else " (without an id of its own)"
+    whom = f", about {line.entity}" if line.entity else ""
+    ago = span(now_ms - line.received_ms)
+    return (
+        f"Delivery {line.id} is {what}{sender}{theirs}{whom}, "
+        f"which route {line.route} received at {clock(line.received_ms)}, {ago} ago."
+    )
+
+
+def _ready(line: Line, hold: Held | None, now_ms: int) -> Iterator[str]:
+    is_new = not line.attempts and not line.waits
+    yield f"It was not tried {'since' if line.replays else 'yet'}." if is_new else f"{_tried(line)}."
+    if hold:
+        yield f"It waits for its route. {_hold(line, hold)}"
+        return
+    since = max(line.due_ms, line.since_ms, line.received_ms)
+    yield f"It is ready since {clock(since)} and waits for a free worker."
+    if now_ms - since > _IDLE_MS:
+        yield (
+            f"That is {span(now_ms - since)}: either much was received before it, or no worker runs; "
+            "`eventroute runs list` shows what runs."
+        )
+
+
+def _running(found: Found) -> str:
+    attempt = f"A worker is at it, attempt {max(found.line.attempts, 1)}:"
+    if found.answer:
+        done = f", {', '.join(found.sinks_done)} done" if found.sinks_done else ""
+        return f"{attempt} the answer is there and goes to the sinks{done}."
+    return f"{attempt} {'it asks Claude' if found.stage == 'asking' else 'it prepares the prompt'}."
+
+
+def _held(line: Line, situation: Situation) -> Iterator[str]:
+    standing = situation.trouble(line.cause)
+    if standing is None:
+        yield f"{_tried(line)}, and waited for a trouble that is mended by now: it goes on within seconds."
+        return
+    trouble = standing.trouble
+    whose = f"of model {trouble.model}" if trouble.model else "of the API key as a whole"
+    others = f", as do {standing.waiting - 1} others" if standing.waiting > 1 else ""
+    yield (
+        f"{_tried(line)}, and waits{others} because of a "
+        f"standing trouble {whose}, {trouble.reason}: {trouble.detail.rstrip('.')}."
+    )
+    if told := advice(trouble.reason):
+        yield f"{told.removesuffix(_THEN_REPLAY)}; it then goes on by itself, and waiting costs it no attempt."
+
+
+def _settled(found: Found) -> Iterator[str]:
+    line, answer = found.line, found.answer
+    took = span(line.ended_ms - max(line.since_ms, line.received_ms))
+    model = f"{line.model} answered" if line.model else "Claude answered"
+    cost = f" for USD {line.cost_usd}" if line.cost_usd else ""
+    at = f"{_tried(line)}, and ended at {clock(line.ended_ms)}, after {took}, as {line.outcome}:"
+    match line.outcome:
+        case RunOutcome.SUCCEEDED:
+            sinks = f"; {', '.join(found.sinks_done)} {'has' if len(found.sinks_done) == 1 else 'have'} the answer"
+            yield f"{at} {model}{cost}{sinks if found.sinks_done else ''}."
+        case RunOutcome.REFUSED:
+            yield f"{at} {model}{cost}, and declined ({line.detail}). No sink was told. Look at prompt and payload."
+        case RunOutcome.TRUNCATED:
+            yield f"{at} {model}{cost}, up to `maxTokens`; sinks have what there is. Raise the limit or ask for less."
+        case _:
+            yield f"{at} {discarded(line.detail)}"
+    if line.entity_error:
+        yield f"The route's `entity` failed ({line.entity_error}), so that no history was told or kept."
+    if missing := line.missing_fields or (answer.missing_fields if answer else ()):
+        yield f"The event lacked what the prompt's template names: {', '.join(missing)}."
+    if found.delivery is None and not found.is_unreadable:
+        yield "Its payload is not kept any more, so that it cannot be replayed."
+
+
+def discarded(detail: str) -> str:
+    """Say why there was nothing to do: no prompt for the event, conditions that are false, or that failed."""
+    _, _, conditions = detail.partition("; ")
+    if not conditions:
+        return "no prompt of the route is for this event, so nothing was asked. Add one if that is wrong."
+    if ".when: " in conditions:
+        return (
+            f"a prompt's condition could not be judged, which counts as false ({conditions}), and no other prompt was "
+            "for it. Mend the condition if that is wrong; `has(…)` asks for a field that may be missing."
+        )
+    return f"the prompts for this event have conditions that did not hold ({conditions}), so nothing was asked."
+
+
+def _dead(found: Found) -> Iterator[str]:
+    line = found.line
+    yield (f"{_tried(line)}, and became a dead letter at {clock(line.ended_ms)}: {line.reason}{_because(line.detail)}.")
+    if line.last_error and line.last_error not in line.detail:
+        yield f"Before that it had met: {line.last_error.rstrip('.')}."
+    if found.answer:
+        yield "Its answer is saved, and a replay does not pay for it again."
+    if told := advice(line.reason):
+        yield told
+    yield (
+        f"To replay: `eventroute dead replay {line.id}`; to drop it: `eventroute dead discard {line.id}`; it is kept "
+        f"until {clock(line.ended_ms + _DEAD_MS)}."
+    )
+
+
+def _hold(line: Line, hold: Held) -> str:
+    namespace, _, name = line.route.partition("/")
+    what, todo = _HOLDS.get(hold.reason, (f"is held ({hold.reason})", "see the workers' logs"))
+    more = f" ({hold.detail})" if hold.detail else ""
+    return (
+        f"The route takes no turns since {clock(hold.since)}, as it {what}{more}: "
+        f"{todo.format(namespace=namespace, name=name)}."
+    )
+
+
+def _tried(line: Line) -> str:
+    if not line.attempts and not line.waits:
+        return "It was not asked about"
+    tried = f"It was tried {times(line.attempts)}" if line.attempts else "It has used no attempt"
+    return tried + (f" and waited {times(line.waits)} for passing troubles" if line.waits else "")
+
+
+def _because(why: str) -> str:
+    return f": {why.rstrip('.')}" if why else ""

@@ -1,0 +1,152 @@
+"""`eventroute runs`, `dead` and `explain` as people run them, under the desk's Redis user."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from eventroute.ids import route_path
+from eventroute.outcome import DeadReason, RunOutcome
+from support.acl_users import AclUsers
+from support.command import Ended, command, run
+from support.letters import bury, dead, end
+from support.queue import GROUP, admit
+from support.runs import sample_delivery
+
+pytestmark = pytest.mark.real
+
+
+class Typist:
+    """Types commands."""
+
+    def __init__(self, server: AclUsers, folder: Path) -> None:
+        self.url = server.url("desk")
+        self._folder = folder
+        self._count = 0
+
+    def __call__(self, *words: str) -> Ended:
+        ended, left = run(*words, folder=self.place(), REDIS_URL=self.url)
+        assert left == []
+        return ended
+
+    def place(self) -> Path:
+        """A folder of its own for each command."""
+        self._count += 1
+        return self._folder / str(self._count)
+
+
+@pytest.fixture
+def typed(server: AclUsers, redis: Redis, tmp_path: Path) -> Typist:
+    return Typist(server, tmp_path)
+
+
+async def test_dead_letters_are_listed_shown_and_explained(redis: Redis, typed: Typist) -> None:
+    about = {"about": msgspec.json.encode({"event": "issues.opened", "provider": "github", "provider_id": "gh-7"})}
+    await end(redis, sample_delivery("d-1"), detail="prompts[0].user: unknown filter", fields=about)
+    await end(redis, sample_delivery("d-2"), outcome=RunOutcome.SUCCEEDED)
+    listed = typed("dead", "list")
+    assert listed.code == 0
+    header, line = listed.output.splitlines()
+    assert header.split() == ["time", "state", "route", "event", "delivery", "what"]
+    assert " ".join(line.split()[2:]) == ("dead render team-a/triage issues.opened d-1 prompts[0].user: unknown filter")
+    assert [each["id"] for each in json.loads(typed("runs", "list", "-o", "json").output)] == ["d-2", "d-1"]
+    shown = json.loads(typed("dead", "show", "d-1", "-o", "json").output)
+    assert (shown["payload"], shown["provider_id"]) == ({"number": 7}, "gh-7")
+    assert "payload\n{" in typed("runs", "show", "d-1").output
+    for name in ("d-1", "gh-7"):
+        story = " ".join(typed("explain", name).output.split())
+        assert "became a dead letter" in story
+        assert "eventroute dead replay d-1" in story
+
+
+async def test_what_is_not_there_is_exit_code_1(redis: Redis, typed: Typist) -> None:
+    for words in (
+        ("explain", "d-9"),
+        ("runs", "show", "d-9"),
+        ("dead", "replay", "d-9"),
+        ("dead", "discard", "d-9", "-y"),
+    ):
+        ended = typed(*words)
+        assert ended.code == 1, ended.output
+        assert "d-9: n" in ended.output
+    assert typed("dead", "list").output.startswith("no dead letters like that")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("dead", "replay"), "Name deliveries by their ids, or give --all"),
+        (("dead", "replay", "d-1", "--all"), "Name deliveries by their ids, or give --all"),
+        (("dead", "replay", "d-1", "--whole", "--sinks-only"), "give one of them"),
+        (("dead", "replay", "d-1", "--reason", "sink"), "filters choose among --all"),
+        (("dead", "list", "--reason", "rendr"), 'did you mean "render"?'),
+        (("runs", "list", "--state", "asleep"), "it is none of ready, running"),
+        (("runs", "list", "--since", "yesterday"), "write 30m, 2h or 7d"),
+        (("runs", "list", "--redis-url", "redis://x", "-n", "y"), "give one of them"),
+        (("runs", "list", "--redis-url", "redis://127.0.0.1:1"), "error:"),
+    ],
+)
+def test_what_cannot_be_meant_is_exit_code_2(typed: Typist, words: tuple[str, ...], said: str) -> None:
+    ended = typed(*words)
+    assert ended.code == 2, ended.output
+    assert said in ended.output
+    assert "Traceback" not in ended.output
+
+
+async def test_many_are_not_changed_without_a_yes_nor_by_a_dry_run(redis: Redis, typed: Typist) -> None:
+    await bury(redis, 30)
+    for words in (("replay", "--all"), ("discard", "d-1"), ("discard", "--all")):
+        ended = typed("dead", *words)
+        assert ended.code == 2
+        assert "--yes" in ended.output
+    for words in (("replay", "--all"), ("discard", "--all")):
+        ended = typed("dead", *words, "--dry-run")
+        assert ended.code == 0
+        assert "would be" in ended.output
+        assert "30 dead letters: 30 filter" in ended.output
+    assert await dead(redis) == 30
+
+
+async def test_filters_choose_what_is_replayed_and_discarded(redis: Redis, typed: Typist) -> None:
+    await bury(redis, 30)
+    await bury(redis, 3, prefix="d-b-", path=route_path("team-b", "x"))
+    await end(redis, sample_delivery("d-render"))
+    replayed = typed("dead", "replay", "--all", "--reason", "render")
+    assert (replayed.code, replayed.output) == (0, "1 of 1 replayed\n")
+    assert await redis.zcard(GROUP.ready(route_path("team-a", "triage"))) == 1
+    said = json.loads(typed("dead", "discard", "--all", "--route", "team-b", "--yes", "-o", "json").output)
+    assert (len(said["discarded"]), said["refused"]) == (3, {})
+    assert await dead(redis) == 30
+
+
+async def test_many_are_replayed_at_a_pace(redis: Redis, typed: Typist) -> None:
+    await bury(redis, 40)
+    ended = typed("dead", "replay", "--all", "--yes", "--per-second", "40")
+    assert (ended.code, ended.output) == (0, "40 of 40 replayed\n")
+
+
+async def test_ends_are_followed(redis: Redis, typed: Typist) -> None:
+    await end(redis, sample_delivery("d-old"))
+    with command("runs", "tail", "-o", "json", folder=typed.place(), REDIS_URL=typed.url) as running:
+        await asyncio.sleep(2.5)
+        await end(redis, sample_delivery("d-new"), reason=DeadReason.SINK)
+        running.until_said("\n")
+        line = json.loads(running.output())
+    assert (line["id"], line["reason"]) == ("d-new", "sink")
+
+
+async def test_without_a_word_of_where_it_says_where_one_could_look(tmp_path: Path) -> None:
+    ended, _ = run("runs", "list", folder=tmp_path)
+    assert ended.code == 2
+    assert "-n eventroute" in ended.output
+
+
+async def test_a_waiting_delivery_is_explained(redis: Redis, typed: Typist) -> None:
+    await admit(redis, sample_delivery("d-1"))
+    await redis.hset(GROUP.held, "team-a/triage", '{"reason":"withheld","detail":"","since":1}')
+    story = " ".join(typed("explain", "d-1").output.split())
+    assert "cannot be served as it is written" in story
+    assert "kubectl describe er triage -n team-a" in story

@@ -1,0 +1,108 @@
+"""Deliveries that wait until a key or a model is mended: at no cost, one probe at a time, and back in their order."""
+
+import pytest
+from redis.asyncio import Redis
+
+from eventroute.ids import RoutePath, route_path
+from eventroute.queue import Lease, Trouble
+from support.queue import GROUP, admit, depth, fields, lease, lease_all, state, upkeep_of, work_on
+from support.runs import PATH, sample_delivery
+
+pytestmark = pytest.mark.real
+
+KEY = Trouble(reason="billing", detail="402", key_id="own", model="")
+MODEL = Trouble(reason="not_found", detail="404", key_id="own", model="claude-gone")
+
+
+async def _parked(
+    redis: Redis, name: str, trouble: Trouble = KEY, *, has_asked: bool = False, path: RoutePath = PATH
+) -> Lease:
+    await admit(redis, sample_delivery(name, route=path))
+    taken = await lease(redis)
+    await work_on(redis).begin(taken, traceparent="")
+    await work_on(redis).park(taken, trouble, has_asked=has_asked)
+    return taken
+
+
+def test_a_cause_names_the_key_and_the_model_if_only_that_is_concerned() -> None:
+    assert (KEY.cause, MODEL.cause) == ("own:*", "own:claude-gone")
+
+
+async def test_what_is_parked_has_lost_no_attempt_and_is_not_leased(redis: Redis) -> None:
+    taken = await _parked(redis, "d-1")
+    found = await fields(redis, taken.delivery)
+    assert (found["state"], found["cause"], found["attempts"], found["last_error"]) == ("held", "own:*", "0", "402")
+    assert await lease_all(redis) == []
+    load = await upkeep_of(redis).load(GROUP)
+    assert (load.ready, load.running, load.later, load.held, await depth(redis)) == (0, 0, 0, 1, 1)
+
+
+async def test_the_queue_tells_what_stands_and_what_waits_for_it(redis: Redis) -> None:
+    other = route_path("team-b", "other")
+    await _parked(redis, "d-1")
+    await _parked(redis, "d-2", path=other)
+    await _parked(redis, "d-3")
+    await _parked(redis, "d-4", MODEL)
+    standing = {each.trouble: each for each in await upkeep_of(redis).standing(GROUP)}
+    assert standing.keys() == {KEY, MODEL}
+    assert (standing[KEY].waiting, standing[KEY].by_route) == (3, {PATH: 2, other: 1})
+    assert standing[MODEL].waiting == 1
+
+
+async def test_what_is_mended_comes_back_in_its_order_and_leaves_nothing_behind(redis: Redis) -> None:
+    for number in range(5):
+        await admit(redis, sample_delivery(f"d-{number}"))
+    leases = [await lease(redis) for _ in range(5)]
+    for taken in (leases[3], leases[0], leases[4], leases[2], leases[1]):
+        await work_on(redis).park(taken, KEY, has_asked=True)
+    assert await upkeep_of(redis).unpark(GROUP, KEY.cause, count=2) == 3
+    assert await upkeep_of(redis).unpark(GROUP, KEY.cause, count=200) == 0
+    assert [each.delivery for each in await lease_all(redis)] == [f"d-{number}" for number in range(5)]
+    assert await upkeep_of(redis).standing(GROUP) == []
+    left = (GROUP.causes, GROUP.probed, GROUP.parked(KEY.cause), GROUP.parked_of(KEY.cause))
+    assert await redis.exists(*left) == 0
+
+
+async def test_other_causes_stay_parked(redis: Redis) -> None:
+    await _parked(redis, "d-1")
+    waits = await _parked(redis, "d-2", MODEL)
+    assert await upkeep_of(redis).unpark(GROUP, KEY.cause, count=200) == 0
+    assert await state(redis, waits.delivery) == "held"
+    assert [each.trouble for each in await upkeep_of(redis).standing(GROUP)] == [MODEL]
+
+
+async def test_one_goes_as_a_probe_and_no_other_before_the_pause_is_over(redis: Redis) -> None:
+    for number in range(3):
+        await _parked(redis, f"d-{number}")
+    upkeep = upkeep_of(redis)
+    assert await upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
+    assert not await upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
+    [probe] = await lease_all(redis)
+    assert probe.delivery == "d-0"
+    assert (await work_on(redis).begin(probe, traceparent="")).is_probe
+    await redis.hincrby(GROUP.probed, KEY.cause, -60_001)
+    assert await upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
+    assert [each.delivery for each in await lease_all(redis)] == ["d-1"]
+
+
+async def test_a_probe_is_one_for_its_next_attempt_only(redis: Redis) -> None:
+    await _parked(redis, "d-1")
+    await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
+    probe = await lease(redis)
+    assert (await work_on(redis).begin(probe, traceparent="")).is_probe
+    await work_on(redis).put_back(probe, pause_ms=0, counts=False)
+    assert not (await work_on(redis).begin(await lease(redis), traceparent="")).is_probe
+
+
+async def test_a_delivery_that_has_just_met_the_trouble_was_a_probe_itself(redis: Redis) -> None:
+    await _parked(redis, "d-1", has_asked=True)
+    assert not await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=60_000)
+
+
+async def test_a_route_that_is_held_meanwhile_stays_so(redis: Redis) -> None:
+    await _parked(redis, "d-1")
+    await upkeep_of(redis).hold(GROUP, PATH, "withheld")
+    assert await upkeep_of(redis).unpark(GROUP, KEY.cause, count=10) == 0
+    assert await lease_all(redis) == []
+    await upkeep_of(redis).release(GROUP, [PATH])
+    assert [each.delivery for each in await lease_all(redis)] == ["d-1"]

@@ -1,0 +1,155 @@
+"""What `explain` says of a delivery in each state, and that every dead letter has something to do about it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from eventroute.ids import DeliveryId, RoutePath
+from eventroute.outcome import WHAT_TO_DO, DeadReason
+from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Trouble
+from eventroute_cli.desk.story import advice, discarded, span, tell
+
+PATH = RoutePath("team-a/triage")
+NOW = 1_800_000_000_000
+QUIET = Situation({}, [])
+TROUBLE = Trouble(reason="billing", detail="no credit", key_id="own", model="")
+STANDING = Situation({}, [Standing(TROUBLE, 7, {PATH: 7})])
+
+
+def found(
+    *, answer: KeptAnswer | None = None, sinks: Sequence[str] = (), stage: str = "", cuts: int = 0, **line: Any
+) -> Found:
+    fields: dict[str, Any] = {
+        "id": DeliveryId("d-1"),
+        "route": PATH,
+        "state": State.READY,
+        "provider": "github",
+        "event": "issues.opened",
+        "provider_id": "gh-1",
+        "received_ms": NOW - 10_000,
+        "attempts": 1,
+    }
+    return Found(Line(**{**fields, **line}), Group(0), None, False, answer, sinks, stage, cuts, "")  # noqa: FBT003
+
+
+def held(reason: str) -> Situation:
+    return Situation({PATH: Held(reason, "", NOW)}, [])
+
+
+STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
+    "who, what, when": (
+        found(entity="7"),
+        QUIET,
+        ("`issues.opened` of github (its id there: gh-1), about 7,", "route team-a/triage received", "10 s ago"),
+    ),
+    "ready": (found(attempts=0), QUIET, ("not tried yet", "waits for a free worker")),
+    "ready for long": (found(received_ms=NOW - 600_000), QUIET, ("That is 10 min", "no worker runs")),
+    "its route is withheld": (
+        found(),
+        held("withheld"),
+        ("waits for its route", "kubectl describe er triage -n team-a"),
+    ),
+    "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
+    "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "asking": (found(state=State.RUNNING, stage="asking"), QUIET, ("attempt 1", "asks Claude")),
+    "telling sinks": (
+        found(state=State.RUNNING, answer=KeptAnswer(), sinks=["log"]),
+        QUIET,
+        ("goes to the sinks, log done",),
+    ),
+    "later": (
+        found(state=State.LATER, attempts=0, waits=2, last_error="529 overloaded", due_ms=NOW + 5000),
+        QUIET,
+        ("used no attempt and waited twice for passing troubles", "to be tried again: 529 overloaded."),
+    ),
+    "parked": (
+        found(state=State.HELD, cause="own:*"),
+        STANDING,
+        ("as do 6 others", "billing: no credit", "Mend the account's billing or its credit; it then goes on by itself"),
+    ),
+    "parked for what is mended": (found(state=State.HELD, cause="own:*"), QUIET, ("goes on within seconds",)),
+    "suspect": (found(state=State.SUSPECT, cuts=2), QUIET, ("Twice its worker ended", "runs alone")),
+    "succeeded": (
+        found(
+            state=State.SETTLED,
+            outcome="succeeded",
+            model="claude-haiku-5-5",
+            cost_usd="0.002",
+            ended_ms=NOW,
+            entity_error="missing_field",
+            missing_fields=("payload.x",),
+            sinks=["log", "stream-a"],
+        ),
+        QUIET,
+        (
+            "after 10 s, as succeeded: claude-haiku-5-5 answered for USD 0.002; log, stream-a have the answer.",
+            "`entity` failed (missing_field)",
+            "template names: payload.x.",
+            "payload is not kept any more",
+        ),
+    ),
+    "refused": (found(state=State.SETTLED, outcome="refused", ended_ms=NOW), QUIET, ("declined", "Look at prompt")),
+    "truncated": (found(state=State.SETTLED, outcome="truncated", ended_ms=NOW), QUIET, ("Raise the limit",)),
+    "discarded": (
+        found(state=State.SETTLED, outcome="discarded", detail="no_prompt", ended_ms=NOW),
+        QUIET,
+        ("no prompt of the route is for this event",),
+    ),
+    "dead": (
+        found(state=State.DEAD, reason="sink", detail="sink log: full", ended_ms=NOW, answer=KeptAnswer(), replays=1),
+        QUIET,
+        (
+            "replayed once",
+            "became a dead letter at",
+            ": sink: sink log: full.",
+            "does not pay for it again",
+            WHAT_TO_DO[DeadReason.SINK],
+            "`eventroute dead replay d-1`",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STORIES)
+def test_the_story_says(case: str) -> None:
+    what, situation, said = STORIES[case]
+    story = tell(what, situation, now_ms=NOW)
+    for words in said:
+        assert words in story
+    assert "\n" not in story
+    assert story.endswith((".", "`."))
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_a_story_also_with_nothing_known(state: State) -> None:
+    bare = Line(id=DeliveryId("d-1"), route=PATH, state=state)
+    assert tell(Found(bare, Group(0), None, True, None, (), "", 0, ""), held("withheld"), now_ms=NOW)  # noqa: FBT003
+
+
+def test_the_three_causes_of_discarded_differ() -> None:
+    causes = ("no_prompt", "no_prompt; prompts[0].when is false", "no_prompt; prompts[1].when: missing_field")
+    said = [discarded(detail) for detail in causes]
+    assert len(set(said)) == 3
+    assert "prompts[0].when is false" in said[1]
+    assert "prompts[1].when: missing_field" in said[2]
+
+
+@pytest.mark.parametrize("reason", DeadReason)
+def test_every_dead_letter_has_something_to_do_about_it(reason: DeadReason) -> None:
+    assert advice(reason).endswith(".")
+    assert len(advice(reason)) > 40
+
+
+def test_the_table_has_no_others_and_an_unknown_reason_has_none() -> None:
+    assert set(WHAT_TO_DO) == set(DeadReason)
+    assert advice("of another version") == ""
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"),
+    [(-5, "0 ms"), (3, "3 ms"), (1500, "1.5 s"), (119_000, "119 s"), (600_000, "10 min"), (3 * 3_600_000, "3 h")],
+)
+def test_durations_are_told_by_their_largest_unit(ms: int, said: str) -> None:
+    assert span(ms) == said
+    assert span(5 * 86_400_000) == "5 days"
