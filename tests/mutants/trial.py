@@ -188,6 +188,7 @@ def _trial(tree: Path, tests: Sequence[str], log: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.chdir(tree)
+    sys.dont_write_bytecode = False  # whatever the developer is used to: the copy is compiled once
     sources = [str(tree / source) for source in _SOURCES]
     sys.path[:0] = sources
     os.environ["PYTHONPATH"] = os.pathsep.join(sources)  # for the programs that tests start
