@@ -28,7 +28,8 @@ async def since(redis: Redis, told: str | float | None, *, ahead_ms: int = 0) ->
 
 
 async def is_left(redis: Redis, key: str, wanted_ms: int) -> bool:
-    return -SLACK_MS < await redis.pttl(key) - wanted_ms <= 0
+    left = int(await redis.pttl(key))
+    return -SLACK_MS < left - wanted_ms <= 0
 
 
 async def settle(redis: Redis, outcome: str) -> DeliveryId:
