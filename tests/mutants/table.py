@@ -66,6 +66,7 @@ PARTS: Final = (
     Part(
         (f"{_CORE}runtime/link.py", f"{_CORE}runtime/scripts.py"),
         (
+            "tests/unit/core/test_group_links.py",
             f"{_RECEIPTS}test_redis_*.py",
             f"{_RECEIPTS}test_slow_network.py",
             f"{_RUNTIME}test_redis_*.py",
