@@ -67,6 +67,7 @@ PARTS: Final = (
         (f"{_CORE}runtime/link.py", f"{_CORE}runtime/scripts.py"),
         (
             "tests/unit/core/test_group_links.py",
+            f"{_RECEIPTS}test_link_told.py",
             f"{_RECEIPTS}test_redis_*.py",
             f"{_RECEIPTS}test_slow_network.py",
             f"{_RUNTIME}test_redis_*.py",
