@@ -81,7 +81,7 @@ async def test_an_answer_that_no_sink_would_take_is_not_paid_for_again(redis: Re
     async with running(redis, build_runner(redis, claude=claude, routes=routes)):
         while not await redis.zcard(GROUP.later):
             await asyncio.sleep(0.01)
-    await redis.hset(GROUP.delivery(ONE), "saved", 1)  # an hour ago and more
+    await redis.hset(GROUP.delivery(ONE), mapping={"at": 1, "saved": 1})  # an hour ago and more
     await redis.zadd(GROUP.later, {ONE: 1})
     await run_with(redis, claude)
     assert (await fields(redis, ONE))["reason"] == DeadReason.SINK

@@ -213,7 +213,9 @@ class Queue(RuleBasedStateMachine):
     @rule(data=st.data(), answer=st.binary(min_size=1, max_size=4))
     def save(self, data: st.DataObject, answer: bytes) -> None:
         held, known = self._any(data)
-        if self._accepted(held, lambda: self.work.save(held.lease, answer)) is not None:
+        is_kept = known.lease == held.lease and known.place not in _ENDED  # nobody has taken it since
+        self._accepted(held, lambda: self.work.save(held.lease, answer))
+        if is_kept:
             known.answer = answer
 
     @precondition(lambda self: self.held)

@@ -65,8 +65,8 @@ def test_the_programs_default_ports_are_those_that_the_chart_names() -> None:
 
 
 def test_alerts_name_metrics_that_exist() -> None:
-    for program in ("receiver", "worker"):
-        importlib.import_module(f"eventroute_{program}.metrics")
+    for module in ("eventroute_receiver.metrics", "eventroute_worker.metrics", "eventroute.runtime.redis_check"):
+        importlib.import_module(module)
     known = {family.name for family in REGISTRY.collect()}
     text = (TEMPLATES / "monitoring/prometheusrule.yaml").read_text(encoding="utf-8")
     named = set(re.findall(r"eventroute_\w+", text))

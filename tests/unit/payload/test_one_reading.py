@@ -159,7 +159,7 @@ def test_no_body_takes_long(body: bytes) -> None:
     started = time.process_time()
     open_json(body)
     read_json(body)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 20  # linear work takes a second at most, quadratic work hours
 
 
 JSON = st.recursive(

@@ -138,7 +138,7 @@ _WORKER: Final = (
         "+zadd +zrem +zcard +zscore +zrange +zrangebyscore +zcount",
         _all(_ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects),
     ),
-    _Grant("+get +set +del +exists +pexpire", _all(_ALL.solo, _ALL.keeper)),
+    _Grant("+get +set +del +pexpire", _all(_ALL.solo, _ALL.keeper)),
     _Grant("+hget +hgetall +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
     _Grant("+sscan +smembers", (f"%R~{_ALL.routes}",)),

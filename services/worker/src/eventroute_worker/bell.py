@@ -49,6 +49,8 @@ class Bell:
         while self._reading is not None and not self._reading.done():
             self._reading.cancel()
             await asyncio.wait([self._reading], timeout=0.01)
+        if self._reading is not None and not self._reading.cancelled():
+            self._reading.exception()  # nobody is left to hear it
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()
 

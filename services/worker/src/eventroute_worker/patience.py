@@ -1,4 +1,4 @@
-"""Waiting for a Redis that is away, for what is too dear to lose."""
+"""Waiting for a Redis that is away, and for nothing else, with what is too dear to lose."""
 
 import asyncio
 import time
@@ -12,7 +12,21 @@ _PAUSE_S: Final = 0.5
 
 
 async def patiently(call: Callable[[], Awaitable[None]]) -> None:
-    """Call until Redis takes it; raises `RedisAway` when it stays away."""
+    """Call until Redis takes it; a cancellation comes after that. Raises `RedisAway` when Redis stays away."""
+    calling = asyncio.ensure_future(_calling(call))
+    is_cancelled = False
+    while not calling.done():
+        try:
+            await asyncio.wait({calling})
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if is_cancelled:
+        calling.exception()  # nobody is left to hear it
+        raise asyncio.CancelledError
+    calling.result()
+
+
+async def _calling(call: Callable[[], Awaitable[None]]) -> None:
     give_up = time.monotonic() + _PATIENCE_S
     while True:
         try:

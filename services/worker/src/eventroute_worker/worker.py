@@ -106,6 +106,7 @@ class QueueWorker(Worker):
         self._in_slots: dict[str, RoutePath] = {}
         self._seen: dict[RoutePath, float] = {}
         self._drains = False
+        self._renewed = time.monotonic()
         self._changed = asyncio.Event()
         self._rung = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -163,6 +164,14 @@ class QueueWorker(Worker):
                 bell.hush()
             await _wait(self._changed, _LOOK_S)
             return
+        if self._leases and time.monotonic() - self._renewed > self._lease_s / 2:
+            await self._renew()  # Redis was away: before a look finds that our own leases have run out
+        wait_s = await self._take(free)
+        if wait_s and not self._stopping.is_set():
+            await self._idle(bells, wait_s)
+
+    async def _take(self, free: int) -> float:
+        """Lease deliveries for the free slots; returns how long it is of no use to look again, in seconds."""
         wait_s, has_more, self._drains = _LOOK_S, False, False
         self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
         for group in self._groups:
@@ -182,20 +191,21 @@ class QueueWorker(Worker):
                 await self._start(lease)
             free -= len(taken.leases)
             if free <= 0 or self._runs_alone():
-                return
+                return 0
             has_more = has_more or len(taken.leases) == wanted
             if taken.next_ms is not None:
                 wait_s = min(wait_s, (taken.next_ms - taken.now_ms) / 1000)
-        if has_more or self._stopping.is_set():
-            return
-        # What is ready now wakes us, be it from the receiver or put back by a worker; what is due later is waited for.
+        return 0 if has_more else max(wait_s, 0.001)
+
+    async def _idle(self, bells: Sequence[Bell], wait_s: float) -> None:
+        """Wait until something is ready, be it from the receiver or put back by a worker, or may be due."""
         for bell in bells:
             if self._drains:
                 bell.hush()
             else:
                 bell.listen()
         # That something has ended changes what can be taken only where somebody waits for just that.
-        await _wait(self._changed if self._drains or self._shares()[0] else self._rung, max(wait_s, 0.001))
+        await _wait(self._changed if self._drains or self._shares()[0] else self._rung, wait_s)
 
     def _ring(self) -> None:
         self._rung.set()
@@ -343,18 +353,22 @@ class QueueWorker(Worker):
     # --- keeping and giving up deliveries ---
 
     async def _renew_leases(self) -> None:
-        """Renew all leases in one round trip, three times in the life of each; give up what others took."""
+        """Renew all leases three times in the life of each."""
         while True:
             await asyncio.sleep(self._lease_s / 3)
-            for group in {lease.group for lease in self._leases.values()}:
-                own = [lease for lease in self._leases.values() if lease.group == group]
-                try:
-                    lost = await self._work.renew(group, own, lease_ms=int(self._lease_s * 1000))
-                except (RedisAway, RedisForbids) as error:
-                    _log.warning("leases_not_renewed", running=len(own), error=str(error))
-                    continue
-                fences = {lease.delivery: lease.fence for lease in own}
-                self._give_up({name: fences[name] for name in lost})
+            try:
+                await self._renew()
+            except (RedisAway, RedisForbids) as error:
+                _log.warning("leases_not_renewed", running=len(self._leases), error=str(error))
+
+    async def _renew(self) -> None:
+        """Renew all leases, in one round trip per group; give up what others took."""
+        for group in {lease.group for lease in self._leases.values()}:
+            own = [lease for lease in self._leases.values() if lease.group == group]
+            lost = await self._work.renew(group, own, lease_ms=int(self._lease_s * 1000))
+            fences = {lease.delivery: lease.fence for lease in own}
+            self._give_up({name: fences[name] for name in lost})
+        self._renewed = time.monotonic()
 
     def _give_up(self, lost: dict[DeliveryId, int]) -> None:
         for name, fence in lost.items():

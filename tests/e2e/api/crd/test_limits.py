@@ -46,7 +46,12 @@ SPEC: dict[str, Any] = {
     "entity": CEL,
     "history": {"scope": "namespace", "keep": 1000, "inject": 100, "ttl": "8760h"},
     "retry": {"attempts": 20, "deadline": "168h"},
-    "sinks": [{"log": {}}, *[{"stream": {"name": "s" * 63, "maxEntries": 1_000_000}}] * 7],
+    "sinks": [
+        {"name": "n" * 63, "log": {}},
+        *({"name": f"{n}" * 63, "stream": {"name": "s" * 63, "maxEntries": 1_000_000}} for n in range(7)),
+    ],
+    "redact": {"headers": ["h" * 128] * 16, "payload": ["p" * 256] * 32},
+    "retention": {"payload": "720h", "answer": "720h", "record": "8760h"},
 }
 
 

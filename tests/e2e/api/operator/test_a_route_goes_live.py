@@ -20,6 +20,7 @@ async def test_an_applied_route_takes_deliveries_and_says_that_it_is_ready(team:
         "SecretsResolved",
         "PromptsValid",
         "Programmed",
+        "Working",
         "ScalingReady",
         "Ready",
     ]

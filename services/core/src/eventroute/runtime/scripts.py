@@ -44,6 +44,7 @@ NOT_NOW: Final = frozenset(
         "MOVED",  # the same; the client layer has looked up where to
         "ASK",
         "OOM",  # full
+        "UNBLOCKED",  # a blocking read on a server that has been demoted
         "UNKILLABLE",
         "FAILOVER",
     }
