@@ -68,6 +68,7 @@ PARTS: Final = (
         (
             "tests/unit/core/test_group_links.py",
             f"{_RECEIPTS}test_link_told.py",
+            f"{_RECEIPTS}test_replicas_confirm.py",
             f"{_RECEIPTS}test_redis_*.py",
             f"{_RECEIPTS}test_slow_network.py",
             f"{_RUNTIME}test_redis_*.py",
