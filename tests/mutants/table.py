@@ -84,6 +84,7 @@ PARTS: Final = (
             f"{_RUNS}test_history_order.py",
             f"{_RUNS}test_resume.py",
             f"{_RUNS}test_kept_for.py",
+            f"{_RUNS}test_attempt_span.py",
             f"{_RUNS}test_trace.py",
             f"{_RUNS}test_[!cp]*.py",
             f"{_RUNS}test_pa*.py",
