@@ -62,7 +62,8 @@ PARTS: Final = (
         (f"{_CORE}queue/lua/admit.lua", f"{_CORE}queue/admission.py"),
         (*_OF_ADMISSION, f"{_QUEUE}test_[!mo]*.py", f"{_QUEUE}test_*.py"),
     ),
-    Part((f"{_CORE}queue/lua/[!a]*.lua", f"{_CORE}queue/work.py", f"{_CORE}queue/upkeep.py"), _OF_THE_QUEUE),
+    Part((f"{_CORE}queue/lua/glance.lua",), ("tests/integration/desk/test_*.py",)),
+    Part((f"{_CORE}queue/lua/[!ag]*.lua", f"{_CORE}queue/work.py", f"{_CORE}queue/upkeep.py"), _OF_THE_QUEUE),
     Part(
         (f"{_CORE}runtime/link.py", f"{_CORE}runtime/scripts.py"),
         (

@@ -82,3 +82,11 @@ async def test_the_keeper_lets_the_oldest_dead_letters_of_receivers_make_room(re
     left = await redis.zrange(GROUP.dead(PATH), 0, -1)
     assert (len(left), left[0], left[-1]) == (10_000, b"older-2", b"d-1")
     assert await redis.hget(GROUP.route(PATH), "dead_dropped") == b"2"
+
+
+async def test_the_trace_of_an_attempt_stays_when_the_next_one_has_none(redis: Redis) -> None:
+    await admit_job(redis, "d-1")
+    for traceparent, before in (("00-trace", ""), ("", "00-trace"), ("", "00-trace")):
+        taken = await lease(redis)
+        assert (await work_on(redis).begin(taken, traceparent=traceparent)).last_traceparent == before
+        await work_on(redis).put_back(taken, pause_ms=0, counts=True)
