@@ -9,7 +9,7 @@ from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import API_VERSION, EventRoute
 from eventroute.crd.validate import Mistake, parse_route
 from eventroute.delivery import Delivery
-from eventroute.ids import DeliveryId, RoutePath, RouteUid
+from eventroute.ids import DeliveryId, RoutePath
 from eventroute.prompt import Event, Plan, prepare
 from eventroute.secret import Secret
 
@@ -58,7 +58,6 @@ def event(payload: object, *, name: str = "issues.opened", headers: dict[str, st
         Delivery(
             id=DeliveryId("d-aaaaaaaaaaaaaaaaaaaaaaaaaa"),
             route=RoutePath("team-a/triage"),
-            route_uid=RouteUid("uid"),
             generation=1,
             provider="github",
             event=name,

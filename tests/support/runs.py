@@ -63,7 +63,6 @@ def sample_delivery(name: str = "d-1", *, payload: bytes = b'{"number":7}', **ch
     fields: dict[str, Any] = {
         "id": DeliveryId(name),
         "route": PATH,
-        "route_uid": RouteUid("uid-triage"),
         "generation": 1,
         "provider": "github",
         "event": "pull_request.opened",

@@ -39,7 +39,7 @@ async def test_a_delivery_of_which_only_the_place_is_left(redis: Redis) -> None:
     assert await redis.pttl(GROUP.delivery(NAME)) > 0
 
 
-@pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"\x80\x04K*.", b"[" * 100_000, b'{"route_uid":7}'])
+@pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"\x80\x04K*.", b"[" * 100_000, b'{"provider":7}'])
 async def test_an_unreadable_delivery(redis: Redis, stored: bytes) -> None:
     await admit(redis, sample_delivery())
     await redis.hset(GROUP.delivery(NAME), "body", stored)

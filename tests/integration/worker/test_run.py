@@ -210,7 +210,7 @@ async def test_a_missing_delivery_is_a_dead_letter(redis: Redis) -> None:
     )
 
 
-@pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"[" * 100_000, b'{"route_uid":7}'])
+@pytest.mark.parametrize("stored", [b"", b"{}", b"\xff", b"[" * 100_000, b'{"provider":7}'])
 async def test_an_unreadable_delivery_is_a_dead_letter(redis: Redis, stored: bytes) -> None:
     await admit(redis, sample_delivery())
     await redis.hset(GROUP.delivery(NAME), "body", stored)

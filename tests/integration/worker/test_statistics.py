@@ -6,6 +6,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
+from eventroute.ids import RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import RouteStats, Tally, read_stats
@@ -17,7 +18,7 @@ from support.worker import DONE, Recorder, running, until_empty
 
 pytestmark = pytest.mark.real
 
-ROUTE = sample_delivery().route_uid
+ROUTE = RouteUid("uid-triage")
 RECEIPT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 

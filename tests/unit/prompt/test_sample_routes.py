@@ -11,7 +11,7 @@ from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.delivery import Delivery
 from eventroute.expression import compile_expression
-from eventroute.ids import DeliveryId, RoutePath, RouteUid
+from eventroute.ids import DeliveryId, RoutePath
 from eventroute.prompt import Event, prepare
 from eventroute.schemes import SCHEMES, Events, generate_secret, read
 from eventroute.secret import Secret
@@ -100,7 +100,6 @@ def _delivery(path: str, provider: str, event: str, payload: bytes) -> Delivery:
     return Delivery(
         id=DeliveryId("d-aaaaaaaaaaaaaaaaaaaaaaaaaa"),
         route=RoutePath(path),
-        route_uid=RouteUid("uid"),
         generation=1,
         provider=provider,
         event=event,

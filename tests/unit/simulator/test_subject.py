@@ -21,7 +21,6 @@ def asked(user: str | None, *, payload: Any = None, history: int = 0) -> Message
     delivery = Delivery(
         id=DeliveryId("d-1"),
         route=RoutePath("team-a/triage"),
-        route_uid=RouteUid("uid"),
         generation=1,
         provider="github",
         event="pull_request.opened",
@@ -30,7 +29,7 @@ def asked(user: str | None, *, payload: Any = None, history: int = 0) -> Message
         payload=msgspec.Raw(msgspec.json.encode(payload or PAYLOAD)),
     )
     route = WorkerRoute(
-        uid=delivery.route_uid,
+        uid=RouteUid("uid"),
         path=delivery.route,
         generation=1,
         provider="github",

@@ -6,7 +6,7 @@ queue keeps beside it (the id, the route's path, the time of acceptance) is not 
 
 import msgspec
 
-from eventroute.ids import DeliveryId, RoutePath, RouteUid
+from eventroute.ids import DeliveryId, RoutePath
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -14,7 +14,6 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: DeliveryId = DeliveryId("")
     route: RoutePath = RoutePath("")
-    route_uid: RouteUid
     generation: int
     """The route's generation when the event was accepted; a worker that knows an older one reloads its table first."""
     provider: str

@@ -99,7 +99,6 @@ class Intake:
         return Delivery(
             id=new_delivery_id(),
             route=route.path,
-            route_uid=route.uid,
             generation=route.generation,
             provider=route.scheme.name,
             event=event,

@@ -4,13 +4,13 @@ from typing import Final
 
 from eventroute.runtime.scripts import Script
 
-NAMES: Final[dict[str, str]] = {}
-"""Digest → name, to be told in traces."""
+NAMES: Final[dict[str | bytes, str]] = {}
+"""Digest, or whole script, → name, to be told in traces."""
 
 
 def _script(name: str) -> Script:
     script = Script(__package__ or "", name, shared="lib")
-    NAMES[script.sha] = name
+    NAMES[script.sha] = NAMES[script.source] = name
     return script
 
 
