@@ -75,3 +75,9 @@ async def test_a_call_without_a_connection_says_so() -> None:
     with pytest.raises(RedisAway, match="not connected") as told:
         await caller(Script("eventroute.queue", "load", shared="lib"), "er:{g0}:", [])
     assert told.value.word == "LOST"
+
+
+def test_it_says_where_the_first_group_is() -> None:
+    links = GroupLinks(URL, groups=2)
+    assert links.where == links._links["g0"].where
+    assert links.where["db"] == 0
