@@ -86,6 +86,7 @@ PARTS: Final = (
             f"{_RUNS}test_resume.py",
             f"{_RUNS}test_kept_for.py",
             f"{_RUNS}test_attempt_span.py",
+            f"{_RUNS}test_early_end.py",
             f"{_RUNS}test_trace.py",
             f"{_RUNS}test_[!cp]*.py",
             f"{_RUNS}test_pa*.py",
