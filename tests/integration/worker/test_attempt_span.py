@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from eventroute.outcome import DeadReason
 from eventroute.runtime import tracing
-from eventroute_worker.answer import GivenUp, Reply
+from eventroute_worker.answer import GivenUp, Passing, Reply, Standing
 from eventroute_worker.attempt import Attempt
 from support.queue import admit, lease
 from support.runs import PATH, FakeClaude, answer, build_runner, sample_delivery
@@ -26,6 +26,12 @@ pytestmark = pytest.mark.real
             {tracing.OUTCOME: "dead", tracing.REASON: "too_large", tracing.DETAIL: "413"},
             StatusCode.ERROR,
         ),
+        (
+            Standing(reason=DeadReason.BILLING, detail="402", whole_key=True),
+            {tracing.OUTCOME: "parked", tracing.REASON: "billing", tracing.DETAIL: "402"},
+            StatusCode.ERROR,
+        ),
+        (Passing(detail="529", after_s=1), {tracing.OUTCOME: "later", tracing.DETAIL: "529"}, StatusCode.UNSET),
     ],
 )
 async def test_it_names_delivery_route_event_and_end(
