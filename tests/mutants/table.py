@@ -109,6 +109,7 @@ PARTS: Final = (
         (f"{_WORKER}keeper.py", f"{_WORKER}troubles.py"),
         (
             f"{_RUNS}test_told_by_the_keeper.py",
+            f"{_RUNS}test_keeper_looks.py",
             f"{_RUNS}test_deleted_route.py",
             f"{_RUNS}test_standing_trouble.py",
             f"{_RUNS}test_kept_for.py",

@@ -1,0 +1,62 @@
+"""What one look of the keeper does to a held route, and what it says while Redis is away."""
+
+import asyncio
+import contextlib
+
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from eventroute.runtime.redis import connect
+from eventroute_cli.local.processes import free_port
+from eventroute_worker.keeper import Keeper
+from eventroute_worker.troubles import Troubles
+from support.queue import GROUP, upkeep_of
+from support.runs import PATH, FakeRoutes, worker_route
+
+pytestmark = pytest.mark.real
+
+
+def keeper(redis: Redis, routes: FakeRoutes) -> Keeper:
+    return Keeper(
+        upkeep_of(redis), worker="w", groups=[GROUP], routes=routes, troubles=Troubles(), keys_in_use=lambda: {"own"}
+    )
+
+
+@pytest.mark.parametrize("reason", ["withheld", "deleted"])
+async def test_a_route_that_is_served_again_is_let_go_and_stays_so(redis: Redis, reason: str) -> None:
+    await upkeep_of(redis).hold(GROUP, PATH, reason)
+    await keeper(redis, FakeRoutes(worker_route())).look()
+    assert await upkeep_of(redis).held(GROUP) == {}
+
+
+@pytest.mark.parametrize(("is_broken", "wanted"), [(True, "withheld"), (False, "deleted")])
+async def test_one_that_is_not_served_is_held_for_the_reason_of_now(
+    redis: Redis, *, is_broken: bool, wanted: str
+) -> None:
+    await upkeep_of(redis).hold(GROUP, PATH, "deleted" if is_broken else "withheld")
+    routes = FakeRoutes()
+    routes.broken = {PATH} if is_broken else set()
+    await keeper(redis, routes).look()
+    assert (await upkeep_of(redis).held(GROUP))[PATH].reason == wanted
+
+
+async def test_a_worker_that_has_read_no_table_changes_no_reason(redis: Redis) -> None:
+    await upkeep_of(redis).hold(GROUP, PATH, "withheld")
+    await keeper(redis, FakeRoutes(version=None)).look()
+    assert (await upkeep_of(redis).held(GROUP))[PATH].reason == "withheld"
+
+
+async def test_a_redis_that_is_away_is_told_once_however_often_it_looks() -> None:
+    away = connect(f"redis://127.0.0.1:{free_port()}/0")
+    looks = keeper(away, FakeRoutes())
+    with capture_logs() as logs:
+        running = asyncio.create_task(looks.run())
+        for _ in range(4):
+            looks.wake()
+            await asyncio.sleep(0.1)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    await away.aclose()
+    assert [entry["event"] for entry in logs] == ["upkeep_failed"]
