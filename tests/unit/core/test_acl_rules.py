@@ -35,7 +35,9 @@ def called(name: str) -> set[str]:
 
 
 def of_runtime(*names: str) -> set[str]:
-    source = "".join(files("eventroute.runtime").joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
+    source = "".join(
+        files("eventroute.runtime").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8") for name in names
+    )
     return {command.lower() for command in re.findall(r"redis\.call\('(\w+)'", source)}
 
 

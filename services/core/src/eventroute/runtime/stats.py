@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from typing import Annotated, Final
 
 import msgspec
@@ -23,6 +22,7 @@ from eventroute import keys
 from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import Receipt, RunOutcome
 from eventroute.runtime import background
+from eventroute.runtime.scripts import Script
 
 WRITE_S: Final = 5.0
 """How old the figures in Redis may be."""
@@ -30,7 +30,7 @@ WRITE_S: Final = 5.0
 _LIFETIME_S: Final = 30 * 86_400  # after the last write: a status need not tell more of a route without events
 _LAST_WRITE_S: Final = 2.0  # how long a program that ends waits for Redis; arbitrary
 _MAX_DIGITS: Final = 14  # of a count, or of a time until the year 5138
-_SCRIPT: Final = files(__package__).joinpath("stats.lua").read_bytes()
+_SCRIPT: Final = Script(__package__ or "", "stats")
 
 _log = structlog.get_logger()
 
@@ -101,7 +101,7 @@ class Tally:
         try:
             async with redis.pipeline(transaction=False) as pipe:
                 for route, figures in taken.items():
-                    pipe.eval(_SCRIPT, 1, keys.stats(route), msgspec.json.encode(figures), _LIFETIME_S)
+                    pipe.eval(_SCRIPT.source, 1, keys.stats(route), msgspec.json.encode(figures), _LIFETIME_S)
                 replies = await pipe.execute(raise_on_error=False)
         except BaseException:
             self._take_back(taken)

@@ -20,7 +20,6 @@ import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -34,6 +33,7 @@ from eventroute.errors import Refused, RetryLater
 from eventroute.ids import RoutePath
 from eventroute.route_table import Entry, Plane
 from eventroute.runtime.pace import Pace
+from eventroute.runtime.scripts import Script
 from eventroute.sealed import SealKey
 
 HEARTBEAT_S: Final = 5.0
@@ -54,8 +54,8 @@ _LASTING: Final = 32  # made ready at once, that are worth a step of the collect
 _PIECE_BYTES: Final = 1 << 20  # per write: a millisecond of Redis
 _NAMED_PATHS: Final = 10_000  # in one announcement; who changes more has everything read again
 
-_PUBLISH: Final = files(__package__).joinpath("publish.lua").read_bytes()
-_BEAT: Final = files(__package__).joinpath("beat.lua").read_bytes()
+_PUBLISH: Final = Script(__package__ or "", "publish")
+_BEAT: Final = Script(__package__ or "", "beat")
 
 Route = TypeVar("Route")
 _Item = tuple[RoutePath, bytes]
@@ -181,7 +181,7 @@ async def _write(redis: Redis, plane: str, items: Sequence[_Item], *, found: _Fo
         left = uuid.uuid4().hex if number < len(pieces) else ""
         arguments = [found.version, mark, left, version, keys.table_changed(plane), announcement]
         entries = [part for item in piece for part in item]
-        if not await redis.eval(_PUBLISH, 1, keys.table(plane), *arguments, *entries):
+        if not await redis.eval(_PUBLISH.source, 1, keys.table(plane), *arguments, *entries):
             return False
         mark = left
     return True
@@ -342,7 +342,9 @@ class RouteTable(Generic[Route]):
         state = Heartbeat(version=self.version, broken=sorted(self._broken), redis=self._troubles())
         names = [keys.process(plane, self._process_id), keys.processes(plane)]
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.eval(_BEAT, len(names), *names, msgspec.json.encode(state), self._process_id, HEARTBEAT_LIFETIME_S)
+            pipe.eval(
+                _BEAT.source, len(names), *names, msgspec.json.encode(state), self._process_id, HEARTBEAT_LIFETIME_S
+            )
             pipe.hget(keys.table(plane), _VERSION)
             _, stored = await pipe.execute()
         self._next_beat = time.monotonic() + HEARTBEAT_S
