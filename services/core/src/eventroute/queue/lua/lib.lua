@@ -91,6 +91,7 @@ end
 
 -- The delivery has left the queue's sets; it stays as a dead letter, the oldest of its route making room.
 local function bury(path, id, reason, detail)
+  redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts')
   redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
   redis.call('PEXPIRE', delivery(id), DEAD_MS + DAY_MS) -- the keeper comes first, and takes it off the account
   if redis.call('ZADD', dead(path), now, id) == 1 then

@@ -15,7 +15,6 @@ end
 -- whoever could not end the delivery still has it, and tries again.
 local size = redis.call('HSTRLEN', key, 'body')
 if ARGV[4] == 'dead' then
-  redis.call('HDEL', key, 'stage', 'due', 'waits', 'cuts')
   if #ARGV > 9 then
     redis.call('HSET', key, unpack(ARGV, 10))
   end
