@@ -15,7 +15,7 @@ async def test_an_applied_route_takes_deliveries_and_says_that_it_is_ready(team:
     status = team.route()["status"]
     assert status["path"] == f"/hooks/{team.name}/triage"
     assert status["programmed"] == {"receiver": 1, "worker": 1}
-    assert [each["type"] for each in status["conditions"]][:6] == [
+    assert [each["type"] for each in status["conditions"]][:7] == [
         "Accepted",
         "SecretsResolved",
         "PromptsValid",
