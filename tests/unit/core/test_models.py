@@ -1,6 +1,6 @@
-"""The data on models: read whole, found by dated names too, silent on what is not known; pools as the API draws them."""
+"""The data on models: found by dated names too, silent on what is not known; pools as the API draws them."""
 
-import datetime
+import datetime as dt
 
 import pytest
 
@@ -50,11 +50,11 @@ def test_of_another_model_nothing_is_known(name: str) -> None:
         (("mine", "yours"), False),
     ],
 )
-def test_models_of_one_pool_share_their_rate_limits(names: tuple[str, ...], are_one: bool) -> None:
+def test_models_of_one_pool_share_their_rate_limits(names: tuple[str, ...], *, are_one: bool) -> None:
     assert (len({_MODELS.pool(name) for name in names}) == 1) is are_one
 
 
 def test_a_retirement_that_is_announced_is_known() -> None:
     model = _MODELS.find("claude-sonnet-4-5-20250929")
     assert model
-    assert model.retires == datetime.date(2026, 11, 30)
+    assert model.retires == dt.date(2026, 11, 30)

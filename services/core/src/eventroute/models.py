@@ -5,7 +5,7 @@ for an answer without a word. How thinking is turned off, and which efforts a mo
 does not fit is answered with 400. Of a model that is not in the data nothing is known, so nothing of it is assumed.
 """
 
-import datetime
+import datetime as dt
 import re
 from collections.abc import Mapping
 from importlib.resources import files
@@ -39,7 +39,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The shortest prefix that is cached; None = not known."""
     pool: str
     """Models of one pool share their rate limits."""
-    retires: datetime.date | None = None
+    retires: dt.date | None = None
     """The first day on which it answers no more; None = not announced."""
 
     @property
