@@ -128,7 +128,7 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         taken = [await lease(redis) for _ in range(5)]
         for each in taken:
             await work.begin(each, traceparent=TRACEPARENT)
-            await work.asking(each)
+            await work.asking(each, "k:m")
         await work.put_back(taken[0], pause_ms=60_000, counts=False, error="overloaded")
         await work.put_back(taken[1], pause_ms=0, counts=True)
         for each in taken[2:4]:
@@ -139,7 +139,7 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
         assert await upkeep.probe(GROUP, TROUBLE.cause, every_ms=0)
         assert await upkeep.unpark(GROUP, TROUBLE.cause, count=100) == 0
-        assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, held=0)
+        assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, throttled=0, held=0, workable=3)
     assert await letters(admin) == [taken[4].delivery]
 
 

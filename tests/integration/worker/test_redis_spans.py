@@ -16,12 +16,14 @@ from eventroute.queue.scripts import NAMES
 from eventroute.runtime import tracing
 from eventroute.runtime.link import LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
+from eventroute.throttle import Throttle
 from eventroute_worker import redis_spans
 from eventroute_worker.history import History
 from eventroute_worker.run import Runner
 from eventroute_worker.sinks import Sinks
 from eventroute_worker.troubles import Troubles
-from support.queue import admit
+from eventroute_worker.turns import Turns
+from support.queue import GROUP, admit
 from support.runs import HISTORY, FakeClaude, FakeRoutes, sample_delivery, worker_route
 from support.worker import running, until_empty
 
@@ -61,6 +63,7 @@ async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
         history=History(told, work),
         sinks=Sinks(work),
         troubles=Troubles(),
+        turns=Turns(work, Throttle(ClientCaller(told)), groups=[GROUP]),
     )
     async with running(redis, runner, work=work):
         yield

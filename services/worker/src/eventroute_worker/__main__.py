@@ -23,6 +23,7 @@ from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute.secret import Secret
+from eventroute.throttle import Throttle
 from eventroute_worker import redis_spans
 from eventroute_worker.claude import Claude
 from eventroute_worker.history import History
@@ -33,6 +34,7 @@ from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import Turns
 from eventroute_worker.worker import QueueWorker
 
 _CONNECT_S: Final = 2.0  # a Redis that is away then is told of, and waited for; arbitrary
@@ -74,6 +76,8 @@ async def serve(settings: WorkerSettings) -> None:
             troubles=check.troubles,
         )
         troubles, tally = Troubles(), Tally()
+        throttle = Throttle(ClientCaller(told), most_calls=settings.most_calls)
+        turns = Turns(work, throttle, groups=groups)
         runner = Runner(
             work=work,
             holds=upkeep,
@@ -82,6 +86,7 @@ async def serve(settings: WorkerSettings) -> None:
             history=History(told, work),
             sinks=Sinks(work),
             troubles=troubles,
+            turns=turns,
             retention=settings.retention,
         )
         worker = QueueWorker(
@@ -90,6 +95,7 @@ async def serve(settings: WorkerSettings) -> None:
             runner,
             tally=tally,
             slots=settings.concurrent_calls,
+            serve_turn=turns.serve,
             begun=settings.max_jobs,
             grace_s=settings.grace_s,
             waiting_at={group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups},

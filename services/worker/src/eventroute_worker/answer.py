@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.throttle import Told
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +27,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return self.input + self.cache_write + self.cache_write_1h + self.cache_read
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+NOT_TOLD: Final = Told()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer that was paid for."""
 
     outcome: RunOutcome
@@ -44,6 +49,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Unix milliseconds."""
     missing_fields: tuple[str, ...] = ()
     """What the prompt's template wanted and the event lacks."""
+    told: Told = NOT_TOLD
+    """What came with it of rate limits; not kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,9 @@ class Passing:
     """For people; no prompt, no answer."""
     after_s: float | None = None
     """The least wait that the API asked for."""
+    status: int = 0
+    """HTTP; 0 = there was no answer."""
+    told: Told = NOT_TOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +72,7 @@ class Failed:
 
     detail: str
     timed_out: bool = False
+    told: Told = NOT_TOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +83,7 @@ class Standing:
     detail: str
     whole_key: bool
     """False where only the model asked for is concerned: other models may answer with the same key."""
+    told: Told = NOT_TOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +92,7 @@ class GivenUp:
 
     reason: DeadReason
     detail: str
+    told: Told = NOT_TOLD
 
 
 Reply = Answer | Passing | Failed | Standing | GivenUp
@@ -90,7 +103,7 @@ _decoder = msgspec.json.Decoder(Answer)
 
 def encode_answer(answer: Answer) -> bytes:
     """Write an answer as JSON."""
-    return _encoder.encode(answer)
+    return _encoder.encode(msgspec.structs.replace(answer, told=NOT_TOLD))
 
 
 def decode_answer(data: bytes) -> Answer:

@@ -1,12 +1,13 @@
 """A run: what happens to a delivery from the moment a worker takes it up to its outcome.
 
-    route → begin → match → answer (saved: from an earlier attempt, or history → render → Claude → save)
+    route → begin → match → answer (saved: from an earlier attempt, or history → render → place → Claude → save)
           → sinks, each marked when done → history → outcome
 
 Whatever ends a run early raises `Ended` with how; a crash anywhere resumes after the last thing that was saved. Whose
 fault an end is decides what it costs: the delivery's own is a dead letter or an attempt, a passing trouble is waited
-for until the deadline, a standing one of key or model parks the delivery, and of the route holds the route. Knows
-nothing of leases but that they may be lost, and holds no state between attempts.
+for until the deadline, a standing one of key or model parks the delivery, and of the route holds the route. Where the
+throttle has no place for a call, or the API says that there are too many, the delivery waits for its turn at no cost.
+Knows nothing of leases but that they may be lost, and holds no state between attempts.
 """
 
 import time
@@ -23,6 +24,7 @@ from eventroute.errors import Refused
 from eventroute.expression import Text
 from eventroute.ids import RoutePath
 from eventroute.match import Match
+from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Event, Plan, Prompt
 from eventroute.queue import Begun, Group, Retention, Trouble, Work
@@ -30,6 +32,7 @@ from eventroute.route_table import ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute.template import RenderFailed
+from eventroute.throttle import bucket_name
 from eventroute_worker import metrics
 from eventroute_worker.answer import (
     Answer,
@@ -41,12 +44,13 @@ from eventroute_worker.answer import (
     decode_answer,
     encode_answer,
 )
-from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, dead
+from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, Throttled, dead
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.history import History
 from eventroute_worker.patience import patiently
 from eventroute_worker.sinks import Result, SinkFailed, Sinks
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import CONGESTED, NoPlace, Turns, size_of
 
 _RESUMPTIONS: Final = 8
 """Attempts beyond the route's own, once there is an answer that only needs to be delivered. Arbitrary."""
@@ -130,7 +134,7 @@ class _Work(NamedTuple):
 class Runner:
     """Handles one attempt at a time; any number of them concurrently."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators, by name
         self,
         *,
         work: Work,
@@ -140,6 +144,7 @@ class Runner:
         history: History,
         sinks: Sinks,
         troubles: Troubles,
+        turns: Turns,
         retention: Retention = DEFAULT_RETENTION,
     ) -> None:
         """Take the collaborators, and how long what has ended is kept where a route does not say so."""
@@ -150,6 +155,8 @@ class Runner:
         self._history = history
         self._sinks = sinks
         self._troubles = troubles
+        self._turns = turns
+        self._models = Models.load()
         self._retention = retention
 
     async def __call__(self, attempt: Attempt) -> End:
@@ -236,8 +243,25 @@ class Runner:
         if not begun.is_probe and (trouble := self._troubles.standing(key_id, call.name)):
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, match.position)
-        await self._queue.asking(work.attempt.lease)
-        reply = await self._claude.ask(call, prompt, api_key=route.api_key)
+        bucket = bucket_name(key_id, self._models.pool(call.name))
+        lease = work.attempt.lease
+        try:
+            async with self._turns.place(lease, bucket, call, prompt) as place:
+                await self._queue.asking(lease, bucket)
+                place.is_asked = True
+                place.reply = reply = await self._claude.ask(call, prompt, api_key=route.api_key)
+                if isinstance(reply, Passing) and reply.status in CONGESTED:
+                    raise Ended(Throttled(bucket=bucket, size=size_of(call, prompt), detail=reply.detail))
+                answer = self._take(work, reply, call, key_id)
+                answer = msgspec.structs.replace(answer, missing_fields=prompt.missing_fields)
+                await patiently(lambda: self._queue.save(lease, encode_answer(answer)))
+                return answer
+        except NoPlace as waits:
+            end = Throttled(bucket=bucket, size=size_of(call, prompt), until_ms=waits.until_ms)
+            raise Ended(end) from waits
+
+    def _take(self, work: _Work, reply: Reply, call: ModelCall, key_id: str) -> Answer:
+        """Take an answer; whatever else was replied ends the attempt."""
         match reply:
             case GivenUp():
                 self._end(work, dead(reply.reason, reply.detail))
@@ -254,13 +278,15 @@ class Runner:
                 self._fail(work, reply)
             case Passing():
                 self._wait(
-                    work, reply.detail, after_s=reply.after_s, since_ms=begun.since_ms, reason=DeadReason.DEADLINE
+                    work,
+                    reply.detail,
+                    after_s=reply.after_s,
+                    since_ms=work.begun.since_ms,
+                    reason=DeadReason.DEADLINE,
                 )
             case Answer():
                 self._troubles.answered(key_id, call.name)
-        answer = msgspec.structs.replace(reply, missing_fields=prompt.missing_fields)
-        await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
-        return answer
+        return reply
 
     async def _render(self, work: _Work, position: int) -> Prompt:
         route, entity = work.plan.route, work.entity.value
@@ -400,6 +426,8 @@ def _named(end: End) -> dict[str, str]:
             return {"end": "later", "delay_s": f"{end.delay_s:.3f}", "detail": end.detail}
         case Parked():
             return {"end": "parked", "reason": end.trouble.reason, "detail": end.trouble.detail}
+        case Throttled():
+            return {"end": "throttled", "detail": end.detail}
         case Settled():
             return {"end": end.outcome, "reason": end.reason or "", "detail": end.detail}
 

@@ -4,7 +4,8 @@
       │         ▲ ▲               │ │ │ ╲
       │         │ └──── due ── later◀┘ │  ╲─settle─▶ dead ──(30 days, or the bound)──▶ gone
       │         │  put_back(pause)     │             ▲  │
-      │         ├── unpark ── parked ◀─┘ park        │  └─replay, admit again──▶ ready
+      │         ├── unpark ── parked ◀─┤ park        │  └─replay, admit again──▶ ready
+      │         ├── call_up ─ throttled ◀┘ wait      │
       │         │                                    │
       │         └── suspect ◀── lease over in the middle of an attempt
       └─────────────── bury (unreadable, undecided) ─┘
@@ -14,12 +15,19 @@
     running    `running`                    worker (lease), fenced: see below
     later      `later`                      worker (put_back): a passing trouble, a failed attempt
     held       `parked:<cause>`             worker (park): a standing trouble of a key or model, until `unpark`
+    throttled  `waiting:<bucket>:<path>`    worker (wait): no place at the throttle, until it is granted one (call_up)
     suspect    `suspects`                   worker (lease), for what may have killed its worker: leased alone
     settled    `{bodies,answers,records}:<path>`   worker (settle); sheds one after the other by the route's retention
     dead       `dead:<path>`                worker (settle), receiver (admit): until replayed, discarded, or a month old
 
 A route may be *held* as a whole (`hold`, `release`): it takes no turns, and what is ready stays where it is. Routes
 that are not held take turns, one delivery each, so that a flood of one delays no other.
+
+What the throttle (`eventroute.throttle`) has no place for waits at its bucket, in the order of acceptance, its routes
+taking turns. When a bucket is due (`turns`: a limit has been refilled, or a call has ended: `hurry`), a worker with
+free slots asks whose turn it is (`turn`), asks the throttle for as many places, and makes ready those that got one.
+Whoever dies in between loses some seconds of a place. What waits for longer than its route's deadline is a dead letter
+when its turn comes.
 
 Each lease has a number, the fence, and each script that acts for a worker names it: once another worker has the
 delivery, nothing of the first one changes anything. A lease that ran out counts as an attempt if one had begun.
@@ -30,7 +38,8 @@ in a full Redis but for `admit`, which is what must not.
 Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `trace` (context of its receipt), `seq` (order of
 acceptance), `at` (when), `since` (when it was replayed or unparked last: its deadline counts from there), `state`,
 `fence`, `stage` (`begun`, `asking`), `attempts`, `waits` (puttings back that cost no attempt), `cuts` (attempts cut
-short), `due`, `cause`, `probe`, `alone`; of the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done),
+short), `due`, `cause` (a trouble, or a bucket), `size` (of the call that waits), `probe`, `alone`; of the run: `answer`
+(the checkpoint), `saved` (when), `sink:<name>` (done),
 `remembered`, `last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`,
 `finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
@@ -40,8 +49,9 @@ has of its end, `trace` and `answer` are left; of which the last two go next.
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
 from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
 from eventroute.queue.keys import Group, group_of
+from eventroute.queue.load import Load, read_load
 from eventroute.queue.upkeep import Held, Standing, Upkeep
-from eventroute.queue.work import Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
+from eventroute.queue.work import Begun, Lease, LeaseLost, Retention, Taken, Trouble, Turn, Work
 
 __all__ = [
     "Admissions",
@@ -72,8 +82,10 @@ __all__ = [
     "State",
     "Taken",
     "Trouble",
+    "Turn",
     "Upkeep",
     "Wanted",
     "Work",
     "group_of",
+    "read_load",
 ]

@@ -11,7 +11,8 @@ from redis.exceptions import RedisError
 from eventroute.ids import RoutePath
 from eventroute.queue import scripts
 from eventroute.queue.keys import Group
-from eventroute.queue.work import Load, Trouble
+from eventroute.queue.load import Load, read_load
+from eventroute.queue.work import Trouble
 from eventroute.runtime.scripts import Caller, told
 
 
@@ -42,8 +43,7 @@ class Upkeep:
 
     async def load(self, group: Group) -> Load:
         """Count what is queued."""
-        ready, running, later, depth = await self._call(scripts.LOAD, group.prefix, [])
-        return Load(ready, running, later, max(depth - ready - running - later, 0))
+        return await read_load({group: self._call})
 
     async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
         """Hold a route; returns whether that is news."""

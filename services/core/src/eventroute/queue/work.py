@@ -10,8 +10,10 @@ from eventroute.ids import DeliveryId, RoutePath
 from eventroute.queue import scripts
 from eventroute.queue.keys import Group
 from eventroute.runtime.scripts import Argument, Caller
+from eventroute.throttle import Asked, Granted, Size
 
 _DRAIN: Final = b"drain"
+_TURN: Final = b"turn"
 _SINK: Final = b"sink:"
 
 
@@ -44,6 +46,20 @@ class Taken(NamedTuple):
     drain: bool
     """A suspect waits for this worker to be idle: take nothing more until then."""
     leases: Sequence[Lease]
+    has_turn: bool = False
+    """A bucket of the throttle may have places for those that wait."""
+
+
+class Turn(NamedTuple):
+    """Whose turn it is at a bucket of the throttle."""
+
+    bucket: str
+    waiting: Sequence[Asked]
+    """In the order in which they are to go."""
+    paths: Sequence[RoutePath]
+    """Their routes."""
+    has_more: bool
+    """Others wait behind them."""
 
 
 class Begun(NamedTuple):
@@ -137,15 +153,6 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.key_id}:{self.model or '*'}"
 
 
-class Load(NamedTuple):
-    """Counts of deliveries that are queued."""
-
-    ready: int
-    running: int
-    later: int
-    held: int
-
-
 class Work:
     """A worker's calls. All raise `RedisAway` or `RedisForbids`, and those about a lease `LeaseLost`."""
 
@@ -177,7 +184,8 @@ class Work:
             )
             for name, path, fence, since, alone, trace in found
         ]
-        return Taken(int(now), None if following is None else int(float(following)), word == _DRAIN, leases)
+        next_ms = None if following is None else int(float(following))
+        return Taken(int(now), next_ms, word == _DRAIN, leases, has_turn=word == _TURN)
 
     async def begin(self, lease: Lease, *, traceparent: str) -> Begun:
         """Begin an attempt, and read everything that it needs."""
@@ -193,9 +201,12 @@ class Work:
         """Write fields of the record."""
         await self._fenced(scripts.NOTE, lease, *_flat(fields))
 
-    async def asking(self, lease: Lease) -> None:
-        """Say that Claude is about to be asked: from here on a crash is hardly this delivery's doing."""
-        await self.note(lease, stage="asking")
+    async def asking(self, lease: Lease, bucket: str) -> None:
+        """Say that Claude is about to be asked, and by which bucket of the throttle.
+
+        From here on a crash is hardly this delivery's doing.
+        """
+        await self._fenced(scripts.ASKING, lease, lease.path, bucket)
 
     async def mark_sink(self, lease: Lease, name: str) -> None:
         """Note that a sink has the answer."""
@@ -236,6 +247,30 @@ class Work:
         """Let it wait until a standing trouble is mended; `has_asked` when it was this one that met it."""
         said = msgspec.json.encode(trouble)
         await self._fenced(scripts.PARK, lease, lease.path, trouble.cause, said, trouble.detail, int(has_asked))
+
+    async def wait(self, lease: Lease, bucket: str, size: Size, *, until_ms: int, error: str = "") -> None:
+        """Let it wait for a place at a bucket of the throttle; until `until_ms` (0 = now) there is none."""
+        await self._fenced(scripts.WAIT, lease, lease.path, bucket, *size, until_ms, error)
+
+    async def turn(self, group: Group, *, count: int) -> Turn | None:
+        """Ask whose turn it is at a bucket that is due; None when none is."""
+        found = await self._look(scripts.TURN, group.prefix, [count])
+        if found is None:
+            return None
+        bucket, more, *waiting = found
+        asked = [Asked(DeliveryId(name.decode()), Size(*map(int, size.split(b":")))) for name, _, size in waiting]
+        return Turn(bucket.decode(), asked, [RoutePath(path.decode()) for _, path, _ in waiting], bool(more))
+
+    async def call_up(self, group: Group, turn: Turn, granted: Granted) -> int:
+        """Make those ready that were granted a place; returns how many of them still waited."""
+        args: list[Argument] = [turn.bucket, granted.next_ms]
+        for each, path in zip(turn.waiting[: granted.places], turn.paths, strict=False):
+            args += (each.delivery, path)
+        return int(await self._look(scripts.CALL_UP, group.prefix, args))
+
+    async def hurry(self, group: Group, bucket: str) -> None:
+        """Say that a bucket may have a place now."""
+        await self._look(scripts.HURRY, group.prefix, [bucket])
 
     async def renew(self, group: Group, leases: Iterable[Lease], *, lease_ms: int) -> list[DeliveryId]:
         """Renew leases of one group in one call; returns those that are lost."""

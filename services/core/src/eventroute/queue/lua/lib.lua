@@ -8,6 +8,7 @@
 local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
+local TURNS = P .. 'turns'
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
 local DEAD_MS = 30 * DAY_MS -- a month for somebody to look. Arbitrary
@@ -22,6 +23,8 @@ local function route(path) return P .. 'route:' .. path end
 local function dead(path) return P .. 'dead:' .. path end
 local function finished(kind, path) return P .. kind .. ':' .. path end
 local function parked(cause) return P .. 'parked:' .. cause end
+local function waiting_routes(bucket) return P .. 'waits:' .. bucket end
+local function waiting(bucket, path) return P .. 'waiting:' .. bucket .. ':' .. path end
 
 local function wake(count)
   for _ = 1, math.min(count, WAKE_TOKENS) do
@@ -32,13 +35,18 @@ local function wake(count)
   end
 end
 
+-- Gives a route the last turn of a rotation, which it keeps unless it is to go to the end.
+local function queue_up(rotation, path, flag)
+  local last = redis.call('ZRANGE', rotation, -1, -1, 'WITHSCORES')
+  redis.call('ZADD', rotation, flag, (tonumber(last[2]) or 0) + 1, path)
+end
+
 -- A route with ready deliveries takes its turn, the last one; unless it is held.
 local function join(path)
   if redis.call('HEXISTS', HELD, path) == 1 then
     return false
   end
-  local last = redis.call('ZRANGE', ROTATION, -1, -1, 'WITHSCORES')
-  redis.call('ZADD', ROTATION, 'NX', (tonumber(last[2]) or 0) + 1, path)
+  queue_up(ROTATION, path, 'NX')
   return true
 end
 
@@ -47,6 +55,26 @@ local function make_ready(path, id, seq)
   if join(path) then
     wake(1)
   end
+end
+
+-- A delivery waits for the throttle no more; returns whether it did.
+local function call_up(bucket, path, id)
+  local room, routes = waiting(bucket, path), waiting_routes(bucket)
+  if redis.call('ZREM', room, id) == 0 then
+    return false
+  end
+  if redis.call('ZCARD', room) == 0 then
+    redis.call('ZREM', routes, path)
+  else
+    queue_up(routes, path, 'XX')
+  end
+  local seq = redis.call('HGET', delivery(id), 'seq')
+  if seq then
+    redis.call('HDEL', delivery(id), 'state', 'cause', 'size')
+    redis.call('HSET', delivery(id), 'due', now)
+    make_ready(path, id, seq)
+  end
+  return true
 end
 
 local function charge(path, count, bytes)
