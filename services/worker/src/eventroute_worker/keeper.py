@@ -2,8 +2,8 @@
 
 Every worker looks once a second at the few routes that are held and the few troubles that stand, and lets go of what
 its own table and keys say is mended. What needs doing once per installation is done by one of them, the keeper: to
-shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what a deleted route left, and say
-how many deliveries of a route may run at once.
+shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what a deleted route left, write
+down how many deliveries of a route may run at once.
 """
 
 import asyncio

@@ -317,7 +317,7 @@ class Concurrency(Strict):
         default=None,
         ge=1,
         le=1000,
-        description="Deliveries of the route at once, over all workers, 1 to 1000. Default: as many as there is room for.",
+        description="Deliveries of the route at once, over all workers, 1 to 1000. Default: any number.",
     )
 
 
