@@ -21,7 +21,8 @@
     dead       `dead:<path>`                worker (settle), receiver (admit): until replayed, discarded, or a month old
 
 A route may be *held* as a whole (`hold`, `release`): it takes no turns, and what is ready stays where it is. Routes
-that are not held take turns, one delivery each, so that a flood of one delays no other.
+that are not held take turns, one delivery each, so that a flood of one delays no other. One of which as many run as may
+(`limits`) takes none until one of them ends.
 
 What the throttle (`eventroute.throttle`) has no place for waits at its bucket, in the order of acceptance, its routes
 taking turns. When a bucket is due (`turns`: a limit has been refilled, or a call has ended: `hurry`), a worker with
