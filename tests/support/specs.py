@@ -87,7 +87,7 @@ _FIELDS: Final = {
     "requireStrength": _mostly("authenticated", "verified", wrong=("open",)),
     "tolerance": _mostly("1s", "1h", "5m", wrong=("0s", "61m", "3601s")),
     "publicURL": _mostly("https://a.example/b", "http://a", wrong=("a.example", "https://a b", "")),
-    "suspend": st.one_of(_BOOLEAN, _BOOLEAN, st.sampled_from((0, "true"))),
+    "suspend": _mostly({"mode": "hold"}, {"mode": "drop"}, wrong=({}, {"mode": "stop"}, True, None)),
     "filter": _mostly("payload.a == 1", f'payload.a == "{"x" * 1009}"', wrong=("", "x" * 1025, None)),
     "maxBodyBytes": _mostly(1024, 26_214_400, wrong=(1023, 26_214_401, "1Mi")),
     "rateLimit": _mostly(

@@ -111,10 +111,12 @@ def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console
 
 
 def _show_routes(examined: Examined, stack: Stack, console: Console) -> None:
-    routes = examined.compiled.receiver
+    routes, working = examined.compiled.receiver, examined.compiled.worker
     console.print(f"serving {len(routes)} of {summary(examined)}", style="bold")
     for path, route in routes.items():
-        console.print(f"  {route.scheme.name:20} {stack.wiring.hooks_url}/{path}", markup=False)
+        fate = "dropped" if route.drops_events else "held"
+        note = f"  suspended: events are {fate}" if working[path].is_suspended else ""
+        console.print(f"  {route.scheme.name:20} {stack.wiring.hooks_url}/{path}{note}", markup=False)
 
 
 def _show_addresses(stack: Stack, console: Console) -> None:

@@ -549,7 +549,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         secrets=tuple(map(_value, gathered.secrets)) if needs_secret(scheme) else (),
         secret_names=tuple(f"{ref.name}/{ref.key}" for ref in spec.secret_refs) if needs_secret(scheme) else (),
         public_url=spec.public_url,
-        suspend=spec.suspend,
+        drops_events=spec.suspend is not None and spec.suspend.mode == "drop",
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
@@ -564,6 +564,7 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
         uid=gathered.uid,
         path=gathered.path,
         generation=gathered.route.metadata.generation,
+        is_suspended=spec.suspend is not None,
         provider=spec.provider,
         prompts=tuple(
             PromptRule(

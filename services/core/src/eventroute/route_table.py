@@ -44,7 +44,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """`<Secret>/<key>` of each of `secrets`: what status and metrics call it when it matched."""
     public_url: str | None
     """What URL-signing schemes verify against; never taken from the request's own headers."""
-    suspend: bool
+    drops_events: bool = False
+    """It is suspended, and events are answered with success and not kept."""
     filter: str | None
     """CEL; a delivery for which it is not true is answered with success and not queued."""
     max_body_bytes: int
@@ -123,6 +124,8 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     uid: RouteUid
     path: RoutePath
     generation: int
+    is_suspended: bool = False
+    """Nothing is started; what is queued waits."""
     provider: str
     prompts: tuple[PromptRule, ...]
     entity: str | None

@@ -53,6 +53,7 @@ class StatusReason(StrEnum):
     KEY_UNPAID = "KeyUnpaid"
     MODEL_UNAVAILABLE = "ModelUnavailable"
     HELD = "Held"
+    SUSPENDED = "Suspended"
     FIXED = "Fixed"
     AUTOSCALED = "Autoscaled"
     KEDA_NOT_INSTALLED = "KedaNotInstalled"
@@ -323,6 +324,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _WORKING,
         "The workers cannot serve the route; deliveries wait until they can.",
         "Look at the conditions that are false.",
+    ),
+    "Suspended": ReasonPage(
+        "False",
+        _WORKING,
+        "The route's `suspend` lets nothing start; what is queued waits, in order.",
+        "Remove `suspend`; all goes on by itself.",
     ),
     "Fixed": ReasonPage("True", _SCALING, "No autoscaling is configured.", _NOTHING),
     "Autoscaled": ReasonPage("True", _SCALING, "The autoscaler is at work.", _NOTHING),

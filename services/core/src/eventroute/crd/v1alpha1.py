@@ -228,6 +228,17 @@ class Redact(Strict):
     )
 
 
+class Suspend(Strict):
+    """Nothing is started: what is queued waits, in order, and goes on when this is removed."""
+
+    mode: Literal["hold", "drop"] = Field(
+        description=(
+            "What becomes of events meanwhile. `hold`: they are queued, and wait too, at no cost and counting against "
+            "no deadline; `drop`: they are answered with success and not kept. Required."
+        )
+    )
+
+
 class Model(Strict):
     """Which model answers, and within which limits."""
 
@@ -453,8 +464,8 @@ class EventRouteSpec(Strict):
         pattern=HTTP_URL,
         description="The URL as the provider calls it, for schemes that sign it. Default: none.",
     )
-    suspend: bool = Field(
-        default=False, description="Answer deliveries with success and start nothing. Default: false."
+    suspend: Suspend | None = Field(
+        default=None, description="Start nothing until this is removed; calls under way end. Default: not suspended."
     )
     filter: Cel | None = Field(
         default=None,
