@@ -33,7 +33,9 @@ def serve(routes: FakeRoutes, route: WorkerRoute) -> None:
 
 def keeper_of(redis: Redis, routes: FakeRoutes, *, groups: int = 1) -> Keeper:
     of = [Group(number) for number in range(groups)]
-    return Keeper(upkeep_of(redis), worker="w", groups=of, routes=routes, troubles=Troubles(), keys_in_use=set)
+    return Keeper(
+        upkeep_of(redis), worker="w", groups=of, routes=routes, troubles=Troubles(), keys_in_use=set, limits=dict
+    )
 
 
 async def reason(redis: Redis, path: RoutePath = PATH) -> str | None:

@@ -20,7 +20,7 @@
 
 A route may be *held* as a whole (`hold`, `release`), while it cannot be served or is suspended: it takes no turns, and
 what is ready stays where it is. Routes that are not held take turns, one delivery each, so that a flood of one delays
-no other.
+no other. One of which as many run as may (`limits`) takes none until one of them ends.
 
 Each lease has a number, the fence, and each script that acts for a worker names it: once another worker has the
 delivery, nothing of the first one changes anything. A lease that ran out counts as an attempt if one had begun.
