@@ -10,7 +10,8 @@ from eventroute.compile import Problem, Severity, compile_routes
 from eventroute.ids import RoutePath
 from eventroute.models import Models
 from eventroute.route_table import ModelCall
-from eventroute_cli.simulator.request import MODELS, ApiError, parse_request
+from eventroute_cli.simulator.models import MODELS
+from eventroute_cli.simulator.request import ApiError, parse_request
 from support.routes import SECRETS, compiled, event_route
 
 _KNOWN = [name for name in MODELS if Models.load().find(name)]
