@@ -55,12 +55,12 @@ def _of(script: str, name: str) -> Callable[[Situation], Situation]:
 
 
 async def told(queue: StillQueue, situation: Situation) -> dict[str, Any]:
-    """Tell what came of a situation's last call."""
+    """Tell what came of a situation's last call: what it returned, or the script where the call returns nothing."""
     try:
         returned = await situation(queue)
     except ResponseError as error:
         return {"refused": str(error)}
-    return {"returns": queue.told(returned), "changes": queue.changes}
+    return {"returns": queue.told(queue.reply if returned is None else returned), "changes": queue.changes}
 
 
 @functools.lru_cache
@@ -873,12 +873,12 @@ async def _(queue: StillQueue) -> Any:
 
 @_of("settle", "with an answer")
 async def _(queue: StillQueue) -> Any:
-    return await settled(queue)
+    await settled(queue)
 
 
 @_of("settle", "as a dead letter")
 async def _(queue: StillQueue) -> Any:
-    return await settled(queue, outcome="dead")
+    await settled(queue, outcome="dead")
 
 
 @_of("settle", "as a dead letter of which nothing is told")
@@ -941,12 +941,12 @@ async def _(queue: StillQueue) -> Any:
 
 @_of("settle", "and nothing is kept")
 async def _(queue: StillQueue) -> Any:
-    return await settled(queue, kept=Retention(0, 0, 0))
+    await settled(queue, kept=Retention(0, 0, 0))
 
 
 @_of("settle", "and only the record is kept")
 async def _(queue: StillQueue) -> Any:
-    return await settled(queue, kept=Retention(0, 0, 180_000))
+    await settled(queue, kept=Retention(0, 0, 180_000))
 
 
 @_of("settle", "and others shed what is over")
@@ -954,7 +954,7 @@ async def _(queue: StillQueue) -> Any:
     for number in range(3):
         await settled(queue, f"d-{number}")
         queue.now_ms += 60_000
-    return await settled(queue, "d-9")
+    await settled(queue, "d-9")
 
 
 @_of("settle", "of a held route")
@@ -1378,7 +1378,7 @@ async def _(queue: StillQueue) -> Any:
 @_of("replay", "what cannot be")
 async def _(queue: StillQueue) -> Any:
     bare = (await settled(queue, "d-bare")).delivery
-    await queue.redis.hdel(GROUP.delivery(bare), "body")
+    await queue.upkeep.relieve(GROUP, PATH, "bodies", older_ms=0, count=1)
     answerless = (await settled(queue, "d-answerless")).delivery
     await queue.redis.hdel(GROUP.delivery(answerless), "answer")
     await leased(queue, "d-running")
@@ -1450,6 +1450,7 @@ async def _(queue: StillQueue) -> Any:
     await admit(queue, *names)
     await admit(queue, "e-1", "e-2", path=OTHER)
     await queue.upkeep.hold(GROUP, OTHER, "withheld")
+    await admit(queue, "f-1", "f-2", path=THIRD)
     for pause_ms in (5000, 5001, 5001):
         lease = (await look(queue, worker="other")).leases[0]
         await queue.work.put_back(lease, pause_ms=pause_ms, counts=True)
@@ -1468,7 +1469,7 @@ async def parked_beside(queue: StillQueue) -> None:
 
 @_of("load", "of an empty queue")
 async def _(queue: StillQueue) -> Any:
-    return await queue.upkeep.load(GROUP)
+    return await queue(scripts.LOAD, GROUP.prefix, [])
 
 
 async def _write() -> None:

@@ -69,6 +69,8 @@ class StillQueue:
         """Redis' clock, until it is moved."""
         self.changes: dict[str, Any] = {}
         """What the last call has changed."""
+        self.reply: Any = None
+        """What the last script returned."""
         self.work, self.upkeep = Work(self), Upkeep(redis, self)
 
     def admissions(self, depth: int = 1000, size: int = 0, *, groups: int = 1) -> Admissions:
@@ -79,11 +81,11 @@ class StillQueue:
         """Call a script."""
         _, before = await self.redis.eval(_FOREVER + b"local reply = false\n" + _LOOK, 0)
         try:
-            reply, after = await self.redis.eval(self._stopped(script), 1, key, *args)
+            self.reply, after = await self.redis.eval(self._stopped(script), 1, key, *args)
         except TimeoutError:
             raise AssertionError(f"{script.name} does not come to an end") from None
         self.changes = self._compare(_by_key(before), _by_key(after))
-        return reply
+        return self.reply
 
     def _stopped(self, script: Script) -> bytes:
         first, _, rest = script.source.partition(b"\n")
