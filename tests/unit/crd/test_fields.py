@@ -17,7 +17,7 @@ from support.routes import manifest, mistakes
         ({"publicUrl": "https://x"}, "spec.publicUrl", 'unknown field; did you mean "publicURL"?'),
         ({"sinks": [{"stream": {"nam": "x"}}]}, "spec.sinks[0].stream.nam", 'unknown field; did you mean "name"?'),
         ({"budget": {}}, "spec.budget", "unknown field"),
-        ({"concurrency": {"max": 5}}, "spec.concurrency", "unknown field"),
+        ({"concurrency": {"workers": 5}}, "spec.concurrency.workers", "unknown field"),
     ],
 )
 def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: str, message: str) -> None:

@@ -586,6 +586,7 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
             record_s=_seconds(spec.retention.record),
         ),
         sinks=tuple(map(_sink, spec.sinks)),
+        max_running=spec.concurrency.max,
         api_key=_value(gathered.api_key) if gathered.api_key else None,
     )
 

@@ -131,6 +131,8 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryRule
     retention: RetentionRule
     sinks: tuple[Sink, ...]
+    max_running: int | None = None
+    """How many of its deliveries may run at once, over all workers; None = any number."""
     api_key: Secret | None
     """The route's own Claude key; None = the worker's."""
 

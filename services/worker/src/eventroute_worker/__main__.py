@@ -101,6 +101,7 @@ async def serve(settings: WorkerSettings) -> None:
             routes=routes,
             troubles=troubles,
             keys_in_use=lambda: {claude.key_id(None), *(claude.key_id(plan.route.api_key) for plan in routes.all())},
+            limits=lambda: {plan.route.path: plan.route.max_running for plan in routes.all() if plan.route.max_running},
         )
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:

@@ -35,6 +35,7 @@ from anthropic import (
 from anthropic.types import OutputConfigParam, ThinkingConfigParam
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from eventroute.models import Model, Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt
 from eventroute.route_table import ModelCall
@@ -44,7 +45,6 @@ from eventroute_worker import metrics
 from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing, Usage
 from eventroute_worker.api_key import OwnKey, key_id, key_text
 from eventroute_worker.fault import Refusal, judge
-from eventroute_worker.models import Accepts, Models
 from eventroute_worker.pricing import Prices
 
 _CONNECT_S: Final = 5.0
@@ -190,7 +190,7 @@ class Claude:
 
     async def _call(self, call: ModelCall, prompt: Prompt, key: str, span: Span) -> Reply:
         context = tracing.traceparent(span) if self._propagate_trace else ""
-        accepts = self._models.accepts(call.name)
+        model = self._models.find(call.name)
         try:
             # The SDK's timeout is per read: a slow trickle would pass it.
             async with self._client(key) as client, asyncio.timeout(call.timeout_s):
@@ -199,8 +199,8 @@ class Claude:
                     max_tokens=call.max_tokens,
                     system=prompt.system or anthropic.omit,
                     messages=[{"role": "user", "content": prompt.user}],
-                    thinking=_thinking(accepts),
-                    output_config=_effort(accepts),
+                    thinking=_thinking(model),
+                    output_config=_effort(model),
                     # That there is no connection must show before the whole call's time is up, which is another fault.
                     timeout=anthropic.Timeout(None, connect=min(_CONNECT_S, call.timeout_s / 2)),
                     extra_headers={"traceparent": context} if context else None,
@@ -291,15 +291,15 @@ def _told(body: object) -> _Error:
         return _Error()
 
 
-def _thinking(accepts: Accepts | None) -> ThinkingConfigParam | Omit:
+def _thinking(model: Model | None) -> ThinkingConfigParam | Omit:
     """Turn thinking off where that is possible."""
-    if accepts is None or accepts.thinking_off is None:
+    if model is None or model.off is None:
         return anthropic.omit
-    return {"type": "disabled"} if accepts.thinking_off == "disabled" else {"type": "between_tools"}
+    return {"type": "disabled"} if model.off == "disabled" else {"type": "between_tools"}
 
 
-def _effort(accepts: Accepts | None) -> OutputConfigParam | Omit:
-    return {"effort": "low"} if accepts and accepts.effort else anthropic.omit
+def _effort(model: Model | None) -> OutputConfigParam | Omit:
+    return {"effort": "low"} if model and model.efforts else anthropic.omit
 
 
 def _outcome(stop_reason: str) -> RunOutcome:

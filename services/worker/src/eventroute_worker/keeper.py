@@ -2,19 +2,20 @@
 
 Every worker looks once a second at the few routes that are held and the few troubles that stand, and lets go of what
 its own table and keys say is mended. What needs doing once per installation is done by one of them, the keeper: to
-shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what a deleted route left.
+shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what a deleted route left, write
+down how many deliveries of a route may run at once.
 """
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
 
 from eventroute.ids import RoutePath
-from eventroute.queue import Group, Trouble, Upkeep
+from eventroute.queue import Group, Trouble, Upkeep, group_of
 from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
@@ -70,14 +71,20 @@ class Keeper:
         routes: Serves,
         troubles: Troubles,
         keys_in_use: Callable[[], Collection[str]],
+        limits: Callable[[], Mapping[RoutePath, int]],
     ) -> None:
-        """Take the collaborators; `keys_in_use` names the keys that routes or the worker ask with by now."""
+        """Take the collaborators.
+
+        keys_in_use  names the keys that routes or the worker ask with by now
+        limits       says how many deliveries of a route may run at once, of those routes that have a limit
+        """
         self._upkeep = upkeep
         self._worker = worker
         self._groups = groups
         self._routes = routes
         self._troubles = troubles
         self._keys_in_use = keys_in_use
+        self._limits = limits
         self._cursors = dict.fromkeys(groups, 0)
         self._woken = asyncio.Event()
         troubles.on_mended = self.wake
@@ -113,6 +120,7 @@ class Keeper:
             standing = await self._upkeep.standing(group)
             stored += await self._unpark(group, standing, mended)
             if await self._keep(group):
+                await self._limit(group)
                 await self._keep_what_waits(group, held, standing)
                 held_by.update(why.reason for why in held.values())
                 for trouble, waiting, _ in standing:
@@ -151,6 +159,16 @@ class Keeper:
         self._cursors[group], _ = found
         await self._relieve(group)
         return True
+
+    async def _limit(self, group: Group) -> None:
+        """Write down what routes say of how many may run at once; what a route said that cannot be served holds."""
+        if self._routes.version is None:
+            return
+        known = await self._upkeep.limits(group)
+        wanted = {path: most for path, most in self._limits().items() if group_of(path, len(self._groups)) == group}
+        gone = [path for path in known if path not in wanted and not self._routes.is_broken(path)]
+        changed = {path: most for path, most in wanted.items() if known.get(path) != most}
+        await self._upkeep.limit(group, {**changed, **dict.fromkeys(gone, 0)})
 
     async def _relieve(self, group: Group) -> None:
         """Make room when Redis fills up: what has ended goes before anybody hears 503."""

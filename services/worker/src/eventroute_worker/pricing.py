@@ -12,8 +12,8 @@ from typing import Self
 import msgspec
 
 from eventroute.errors import Refused
+from eventroute.models import undated
 from eventroute_worker.answer import Usage
-from eventroute_worker.models import undated
 
 _MILLION = 1_000_000
 

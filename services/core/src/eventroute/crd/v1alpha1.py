@@ -310,6 +310,17 @@ class History(Strict):
     )
 
 
+class Concurrency(Strict):
+    """How many deliveries are worked on at once."""
+
+    max: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Deliveries of the route at once, over all workers, 1 to 1000. Default: any number.",
+    )
+
+
 class Retry(Strict):
     """How long a delivery is worth trying."""
 
@@ -490,6 +501,9 @@ class EventRouteSpec(Strict):
     history: History | None = Field(
         default=None,
         description="How much of the entity's past is kept and told. Default: its fields' defaults, with `entity`.",
+    )
+    concurrency: Concurrency = Field(
+        default_factory=Concurrency, description="How many deliveries are worked on at once. Default: any number."
     )
     retry: Retry = Field(
         default_factory=Retry, description="How long a delivery is tried. Default: the defaults of its fields."

@@ -19,7 +19,8 @@
     dead       `dead:<path>`                worker (settle), receiver (admit): until replayed, discarded, or a month old
 
 A route may be *held* as a whole (`hold`, `release`): it takes no turns, and what is ready stays where it is. Routes
-that are not held take turns, one delivery each, so that a flood of one delays no other.
+that are not held take turns, one delivery each, so that a flood of one delays no other. One of which as many run as may
+(`limits`) takes none until one of them ends.
 
 Each lease has a number, the fence, and each script that acts for a worker names it: once another worker has the
 delivery, nothing of the first one changes anything. A lease that ran out counts as an attempt if one had begun.

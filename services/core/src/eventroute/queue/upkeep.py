@@ -53,6 +53,19 @@ class Upkeep:
         """Let routes take turns again; returns how many were held."""
         return int(await self._call(scripts.RELEASE, group.prefix, [*paths])) if paths else 0
 
+    async def limits(self, group: Group) -> dict[RoutePath, int]:
+        """Read how many deliveries of each route may run at once, of those that have a limit."""
+        try:
+            found: dict[bytes, bytes] = await self._redis.hgetall(group.limits)
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+        return {RoutePath(path.decode()): int(most) for path, most in found.items()}
+
+    async def limit(self, group: Group, limits: Mapping[RoutePath, int]) -> None:
+        """Say how many deliveries of routes may run at once; 0 = any."""
+        if limits:
+            await self._call(scripts.LIMIT, group.prefix, [each for pair in limits.items() for each in pair])
+
     async def forsake(self, group: Group, path: RoutePath, *, after_ms: int, count: int) -> int:
         """Bury what a deleted route has left behind; returns how much, -1 when it is not time."""
         return int(await self._call(scripts.FORSAKE, group.prefix, [path, after_ms, count]))
