@@ -7,7 +7,7 @@ Each situation ends with one call; the file tells what it returned and all that 
 import asyncio
 import functools
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,6 +104,14 @@ async def begun(queue: StillQueue, name: str = "d-1", *, path: RoutePath = PATH)
     lease = await leased(queue, name, path=path)
     await queue.work.begin(lease, traceparent="00-first")
     return lease
+
+
+async def limited(queue: StillQueue, most: int, *running: str, waiting: Sequence[str] = ()) -> list[Lease]:
+    """Let deliveries run of a route that has a limit, while others wait."""
+    leases = [await begun(queue, name) for name in running]
+    await queue.upkeep.limit(GROUP, {PATH: most})
+    await admit(queue, *waiting)
+    return leases
 
 
 async def cut_short(queue: StillQueue, name: str = "d-1", *, asks: bool = False) -> None:
@@ -241,6 +249,18 @@ async def _(queue: StillQueue) -> Any:
     await admit(queue, "d-1")
     await admit(queue, "e-1", path=OTHER)
     return await queue.admissions().admit(THIRD, [candidate("f-1", path=THIRD)], rate=None)
+
+
+@_of("admit", "of a route of which as many run as may")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 1, "d-1")
+    return await queue.admissions().admit(PATH, [candidate("d-2")], rate=None)
+
+
+@_of("admit", "of a route of which one more may run")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 2, "d-1")
+    return await queue.admissions().admit(PATH, [candidate("d-2")], rate=None)
 
 
 @_of("admit", "of a route that is held")
@@ -571,6 +591,59 @@ async def _(queue: StillQueue) -> Any:
     return await look(queue, wanted=0)
 
 
+@_of("lease", "as many of a route as may run")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 2, waiting=("d-1", "d-2", "d-3"))
+    await admit(queue, "e-1", "e-2", "e-3", path=OTHER)
+    return await look(queue, wanted=5)
+
+
+@_of("lease", "one of a route of which two more may run")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 2, waiting=("d-1", "d-2"))
+    return await look(queue)
+
+
+@_of("lease", "none of a route that has its turn and no room")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 1, "d-1", waiting=("d-2",))
+    await queue.redis.zadd(GROUP.rotation, {PATH: 1})
+    return await look(queue)
+
+
+@_of("lease", "a lease that runs out of a route of which as many run as may")
+async def _(queue: StillQueue) -> Any:
+    leases = await limited(queue, 2, "d-1", "d-2", waiting=("d-3", "d-4"))
+    queue.now_ms += LEASE_MS
+    await queue.work.renew(GROUP, leases[1:], lease_ms=LEASE_MS)
+    return await look(queue, wanted=0)
+
+
+async def _two_suspects(queue: StillQueue) -> None:
+    await begun(queue, "d-1")
+    await begun(queue, "e-1", path=OTHER)
+    await queue.upkeep.limit(GROUP, {PATH: 1})
+    queue.now_ms += LEASE_MS
+    await look(queue, wanted=0)
+    await admit(queue, "d-2")
+    await look(queue, worker="other", wanted=0)
+    await queue.redis.sadd(GROUP.active(PATH), "d-2")
+
+
+@_of("lease", "the first suspect whose route has room")
+async def _(queue: StillQueue) -> Any:
+    await _two_suspects(queue)
+    return await look(queue)
+
+
+@_of("lease", "no suspect whose route has no room")
+async def _(queue: StillQueue) -> Any:
+    await _two_suspects(queue)
+    await queue.upkeep.limit(GROUP, {OTHER: 1})
+    await queue.redis.sadd(GROUP.active(OTHER), "e-2")
+    return await look(queue)
+
+
 @_of("lease", "what is due before a lease runs out")
 async def _(queue: StillQueue) -> Any:
     await queue.work.put_back(await leased(queue), pause_ms=5000, counts=True)
@@ -822,6 +895,32 @@ async def _(queue: StillQueue) -> Any:
     return await queue.work.put_back(lease, pause_ms=0, counts=False)
 
 
+@_of("put_back", "of a route of which as many run as may while others wait")
+async def _(queue: StillQueue) -> Any:
+    lease, _other = await limited(queue, 2, "d-1", "d-2", waiting=("d-3", "d-4"))
+    return await queue.work.put_back(lease, pause_ms=30_000, counts=True)
+
+
+@_of("put_back", "of a route that has a limit while nothing waits")
+async def _(queue: StillQueue) -> Any:
+    (lease,) = await limited(queue, 1, "d-1")
+    return await queue.work.put_back(lease, pause_ms=30_000, counts=True)
+
+
+@_of("put_back", "of a route that has a limit and takes turns")
+async def _(queue: StillQueue) -> Any:
+    (lease,) = await limited(queue, 2, "d-1", waiting=("d-2",))
+    return await queue.work.put_back(lease, pause_ms=30_000, counts=True)
+
+
+@_of("put_back", "of a route that has lost its turn and has no limit")
+async def _(queue: StillQueue) -> Any:
+    lease = await begun(queue)
+    await admit(queue, "d-2")
+    await queue.redis.delete(GROUP.rotation)
+    return await queue.work.put_back(lease, pause_ms=30_000, counts=True)
+
+
 @_of("put_back", "while workers have more tokens than they make sense of")
 async def _(queue: StillQueue) -> Any:
     lease = await begun(queue)
@@ -864,6 +963,12 @@ async def _(queue: StillQueue) -> Any:
 async def _(queue: StillQueue) -> Any:
     await suspected(queue)
     return await queue.work.park((await look(queue)).leases[0], KEY, has_asked=False)
+
+
+@_of("park", "of a route of which as many run as may while another waits")
+async def _(queue: StillQueue) -> Any:
+    (lease,) = await limited(queue, 1, "d-1", waiting=("d-2",))
+    return await queue.work.park(lease, KEY, has_asked=False)
 
 
 @_of("park", "a lost lease")
@@ -957,6 +1062,12 @@ async def _(queue: StillQueue) -> Any:
     await settled(queue, "d-9")
 
 
+@_of("settle", "of a route of which as many run as may while another waits")
+async def _(queue: StillQueue) -> Any:
+    (lease,) = await limited(queue, 1, "d-1", waiting=("d-2",))
+    return await settle(queue, lease)
+
+
 @_of("settle", "of a held route")
 async def _(queue: StillQueue) -> Any:
     lease = await begun(queue)
@@ -996,6 +1107,44 @@ async def _(queue: StillQueue) -> Any:
     await queue.upkeep.hold(GROUP, PATH, "withheld", "no Secret")
     queue.now_ms += 5
     return await queue.upkeep.hold(GROUP, PATH, "deleted")
+
+
+@_of("limit", "some routes, and another one no more")
+async def _(queue: StillQueue) -> Any:
+    await queue.upkeep.limit(GROUP, {OTHER: 7})
+    return await queue.upkeep.limit(GROUP, {PATH: 3, OTHER: 0, THIRD: 1})
+
+
+@_of("limit", "no route")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 1)
+    queue.changes = {}
+    return await queue.upkeep.limit(GROUP, {})
+
+
+@_of("limit", "a route that has room by that")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 1, "d-1", waiting=("d-2", "d-3"))
+    return await queue.upkeep.limit(GROUP, {PATH: 2})
+
+
+@_of("limit", "a route that had no room, and any by now")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 1, "d-1", waiting=("d-2",))
+    return await queue.upkeep.limit(GROUP, {PATH: 0})
+
+
+@_of("limit", "a route of which more run than may")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 2, "d-1", "d-2", waiting=("d-3",))
+    return await queue.upkeep.limit(GROUP, {PATH: 1})
+
+
+@_of("limit", "a route that is held")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 1, "d-1", waiting=("d-2",))
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.upkeep.limit(GROUP, {PATH: 2})
 
 
 @_of("release", "routes of which some are held")
@@ -1189,6 +1338,21 @@ async def _(queue: StillQueue) -> Any:
         await settled(queue, name, "dead")
         queue.now_ms += 1
     await queue.redis.hset(GROUP.route(PATH), "dead_bytes", DEAD_BYTES + 1)
+    return await _keep(queue)
+
+
+@_of("keep", "what runs no more and whose record somebody has removed")
+async def _(queue: StillQueue) -> Any:
+    await begun(queue, "d-1")
+    await queue.redis.sadd(GROUP.active(PATH), "d-gone")
+    return await _keep(queue)
+
+
+@_of("keep", "a route that had no room for what runs no more")
+async def _(queue: StillQueue) -> Any:
+    await limited(queue, 1, waiting=("d-1",))
+    await queue.redis.sadd(GROUP.active(PATH), "d-gone")
+    await queue.redis.delete(GROUP.rotation)
     return await _keep(queue)
 
 

@@ -56,7 +56,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   end
   seen[#seen + 1] = {key, content, redis.call('PEXPIRETIME', key), redis.call('PTTL', key)}
 end
-return {reply, seen}
+return {reply or false, seen}
 """
 
 
