@@ -16,7 +16,7 @@ from eventroute.route_table import ModelCall
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
-from eventroute_cli.simulator.request import MODELS
+from eventroute_cli.simulator.models import MODELS
 from eventroute_cli.simulator.server import Served, serving
 from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing
 from eventroute_worker.claude import Claude
