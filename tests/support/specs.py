@@ -34,6 +34,8 @@ _PROMPT_MODEL = st.fixed_dictionaries(
         "name": _mostly("claude-haiku-5-5", "a/b:c@d", wrong=("", "a b", "-a", "x" * 129)),
         "maxTokens": _mostly(1, 64_000, wrong=(0, 64_001, "512", True)),
         "timeout": _TIMEOUT,
+        "thinking": _mostly("auto", wrong=("on", False, None)),
+        "effort": _mostly("low", "high", wrong=("huge", "", 1)),
     },
 )
 _PROMPT = st.fixed_dictionaries(

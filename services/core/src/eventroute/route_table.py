@@ -10,6 +10,7 @@ from typing import Final, Generic, Literal, TypeVar
 import msgspec
 
 from eventroute.ids import RoutePath, RouteUid
+from eventroute.models import Effort, Thinking
 from eventroute.schemes import Scheme
 from eventroute.secret import Secret
 
@@ -54,11 +55,15 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model answers, and within which limits."""
+    """Which model answers, what it is told, and within which limits."""
 
     name: str
     max_tokens: int
     timeout_s: float
+    thinking: Thinking | None = None
+    """The type to send, one that this model takes; None = nothing is sent."""
+    effort: Effort | None = None
+    """The same."""
 
 
 class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
