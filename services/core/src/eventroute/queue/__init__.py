@@ -20,9 +20,9 @@
     settled    `{bodies,answers,records}:<path>`   worker (settle); sheds one after the other by the route's retention
     dead       `dead:<path>`                worker (settle), receiver (admit): until replayed, discarded, or a month old
 
-A route may be *held* as a whole (`hold`, `release`): it takes no turns, and what is ready stays where it is. Routes
-that are not held take turns, one delivery each, so that a flood of one delays no other. One of which as many run as may
-(`limits`) takes none until one of them ends.
+A route may be *held* as a whole (`hold`, `release`), while it cannot be served or is suspended: it takes no turns, and
+what is ready stays where it is. Routes that are not held take turns, one delivery each, so that a flood of one delays
+no other. One of which as many run as may (`limits`) takes none until one of them ends.
 
 What the throttle (`eventroute.throttle`) has no place for waits at its bucket, in the order of acceptance, its routes
 taking turns. When a bucket is due (`turns`: a limit has been refilled, or a call has ended: `hurry`), a worker with
@@ -51,7 +51,7 @@ from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, F
 from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
 from eventroute.queue.keys import Group, group_of
 from eventroute.queue.load import Load, read_load
-from eventroute.queue.upkeep import Held, Standing, Upkeep
+from eventroute.queue.upkeep import Held, HoldReason, Standing, Upkeep
 from eventroute.queue.work import Begun, Lease, LeaseLost, Retention, Taken, Trouble, Turn, Work
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "Full",
     "Group",
     "Held",
+    "HoldReason",
     "KeptAnswer",
     "Lease",
     "LeaseLost",

@@ -11,5 +11,8 @@ for i = 1, #ARGV, 2 do
   else
     redis.call('HSET', LIMITS, path, ARGV[i + 1])
   end
+  if room(path) <= 0 then
+    redis.call('ZREM', ROTATION, path)
+  end
   come_back(path)
 end
