@@ -81,7 +81,7 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
         assert (await receiver.post(opened(3))).json()["status"] == "queued"
         await upkeep_of(admin).release(GROUP, [limited.path])
         async with probing(receiver) as probes:
-            assert (await probes.get("/load")).json() == {"load": 2, "deferred": 0, "held": 0}
+            assert (await probes.get("/load")).json() == {"load": 2, "throttled": 0, "deferred": 0, "held": 0}
         assert [beat.version for beat in await heartbeats(admin, RECEIVER)] == [receiver.receiver.table.version]
         tally = Tally()
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
