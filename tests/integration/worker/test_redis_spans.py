@@ -12,11 +12,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from redis.asyncio import Redis
 
 from eventroute.queue import Upkeep, Work
-from eventroute.queue.scripts import NAMES
+from eventroute.queue.scripts import NAMES as QUEUE_NAMES
 from eventroute.runtime import tracing
 from eventroute.runtime.link import LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.throttle import Throttle
+from eventroute.throttle.scripts import NAMES as THROTTLE_NAMES
 from eventroute_worker import redis_spans
 from eventroute_worker.history import History
 from eventroute_worker.run import Runner
@@ -46,7 +47,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 @contextlib.asynccontextmanager
 async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
     """Run a worker that is put together as the program's is."""
-    for source in NAMES:
+    for source in (*QUEUE_NAMES, *THROTTLE_NAMES):
         if isinstance(source, bytes):  # or the first run shows that the server does not know them yet
             await redis.script_load(source)
     link = RedisLink(url)
@@ -87,8 +88,10 @@ async def test_the_steps_of_a_run_are_children_of_its_attempt(
     assert [name for name in told if name.startswith(("redis", "Z"))] == [
         "redis begin",
         "ZREVRANGEBYSCORE",
-        "redis note",
+        "redis throttle_enter",
+        "redis asking",
         "redis save",
+        "redis throttle_leave",
         "redis remember",
         "redis settle",
     ]
