@@ -38,6 +38,7 @@ def _made_by_group() -> set[str]:
         group.wake,
         group.routes,
         group.keeper,
+        group.stop,
         group.delivery(DeliveryId("*")),
         group.claim(ClaimId("*")),
         group.route(RoutePath("*")),
