@@ -237,10 +237,10 @@ async def test_a_turn_that_fails_loses_no_change(control: Control, monkeypatch: 
 async def test_a_route_that_trips_the_compiler_harms_no_other(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trip(route: RouteObject, find: Callable[[Reference], Held | None]) -> Judged:
+    def trip(route: RouteObject, find: Callable[[Reference], Held | None], **more: Any) -> Judged:
         if route.key.name == "a-trap":
             raise KeyError("a fault of ours")
-        return judge(route, find)
+        return judge(route, find, **more)
 
     monkeypatch.setattr(reconcile, "judge", trip)
     control.api.objects |= {Kind.ROUTE: [route_body("a-trap"), route_body()], Kind.SECRET: [secret_body()]}
