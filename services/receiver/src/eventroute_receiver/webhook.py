@@ -15,12 +15,12 @@ from opentelemetry.trace import Span, Tracer
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import Receipt, Unavailable
-from eventroute.queue import Admitted, Again, Candidate, Fate, Limited, New, Repeat
+from eventroute.queue import Again, Candidate, Fate, Limited, New
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.runtime.tables import RouteTable
-from eventroute.schemes import Events, Handshake, Rejected, Request, Unparsable, preflight
+from eventroute.schemes import Handshake, Rejected, Request, Unparsable, preflight
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
@@ -118,50 +118,44 @@ class Webhooks:
     def _without_queue(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer | None:
         """Answer what is genuine and nothing to be queued; None when something is."""
         self._note_match(route, judged.key_index, time_ms=judged.received_ms)
-        match judged.found:
-            case Events(items):
-                spans.note_events(span, items)
-                if judged.kept:
-                    return None
-                outcome = Receipt.SUSPENDED if route.suspend else Receipt.FILTERED
-                self._settle(route, outcome, len(items))
-                return answer.unwanted(outcome, status=route.scheme.success_status, reason=judged.reason)
-            case Handshake(status, headers, body):
-                return answer.handshake(status, headers, body)
-            case Unparsable():
-                return None
+        found = judged.found
+        if isinstance(found, Handshake):
+            return answer.handshake(found.status, found.headers, found.body)
+        if isinstance(found, Unparsable):
+            return None
+        spans.note_events(span, found.items)
+        if judged.kept:
+            return None
+        outcome = Receipt.SUSPENDED if route.suspend else Receipt.FILTERED
+        self._settle(route, outcome, len(found.items))
+        return answer.unwanted(outcome, status=route.scheme.success_status, reason=judged.reason)
 
     async def _admit(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer:
         sent = spans.start_send(self._tracer, span, count=len(judged.kept))
-        result = await self._admission.admit(route, judged.kept, traceparent=tracing.traceparent(sent))
+        traceparent = tracing.traceparent(sent)
+        result = await self._admission.admit(route, judged.kept, traceparent=traceparent)
         if sent is not span:
             sent.end()
-        match result:
-            case Admitted(fates):
-                return self._taken(route, judged, fates, span)
-            case Limited(wait_s):
-                return answer.rate_limited(wait_s)
-            case NotNow(reason):
-                return answer.unavailable(reason)
-
-    def _taken(self, route: ReceiverRoute, judged: Genuine, fates: Sequence[Fate], span: Span) -> Answer:
+        if isinstance(result, Limited):
+            return answer.rate_limited(result.wait_s)
+        if isinstance(result, NotNow):
+            return answer.unavailable(result.reason)
         if isinstance(judged.found, Unparsable):
-            return answer.unparsable(fates[0].delivery, route.scheme.stop_headers)
+            return answer.unparsable(result.fates[0].delivery, route.scheme.stop_headers)
         if judged.filtered:
             self._settle(route, Receipt.FILTERED, judged.filtered)
-        items = self._items(route, judged.kept, fates, span)
+        items = self._items(route, judged, result.fates, traceparent)
         return answer.settled(items, status=route.scheme.success_status, reason=judged.reason)
 
-    def _items(self, route: ReceiverRoute, kept: Sequence[Candidate], fates: Sequence[Fate], span: Span) -> list[Item]:
+    def _items(self, route: ReceiverRoute, judged: Genuine, fates: Sequence[Fate], traceparent: str) -> list[Item]:
         items: list[Item] = []
-        for event, fate in zip(kept, fates, strict=True):
+        for event, fate in zip(judged.kept, fates, strict=True):
             outcome = _outcome(event, fate)
             items.append(Item(outcome, fate.delivery))
             self._settle(route, outcome, 1)
             if outcome in _ACCEPTED:
-                self._tally.add_accepted(
-                    route.uid, fate.delivery, time_ms=event.delivery.received_ms, trace_id=tracing.trace_id(span)
-                )
+                trace_id = tracing.trace_id_of(traceparent)
+                self._tally.add_accepted(route.uid, fate.delivery, time_ms=judged.received_ms, trace_id=trace_id)
         return items
 
     def _settle(self, route: ReceiverRoute, outcome: Receipt, count: int) -> None:
@@ -176,10 +170,6 @@ class Webhooks:
 
 
 def _outcome(event: Candidate, fate: Fate) -> Receipt:
-    match fate:
-        case Repeat():
-            return Receipt.DUPLICATE
-        case Again():
-            return Receipt.REDELIVERED
-        case New():
-            return Receipt.UNDECIDED if event.dead else Receipt.QUEUED
+    if isinstance(fate, New):
+        return Receipt.UNDECIDED if event.dead else Receipt.QUEUED
+    return Receipt.REDELIVERED if isinstance(fate, Again) else Receipt.DUPLICATE
