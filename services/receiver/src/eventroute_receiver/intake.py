@@ -30,7 +30,7 @@ class Genuine(NamedTuple):
     found: Events | Handshake | Unparsable
     kept: Sequence[Candidate] = ()
     """The events that are wanted, in their order; as dead letters those that the filter could not judge, and a body
-    that nobody can read. None of a suspended route's."""
+    that nobody can read. None of a route that drops its events."""
     filtered: int = 0
     """How many events are not wanted."""
     reason: str = ""
@@ -49,7 +49,7 @@ def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
         return verdict
     found = read(scheme, request, decode=hook.filter is not None)
     key_index, received_ms = verdict.key_index, int(now * 1000)
-    if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.suspend):
+    if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.drops_events):
         return Genuine(key_index, received_ms, found)
     intake = Intake(hook, request, received_ms=received_ms, key_index=key_index)
     if isinstance(found, Unparsable):

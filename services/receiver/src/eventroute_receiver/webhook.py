@@ -126,7 +126,7 @@ class Webhooks:
         spans.note_events(span, found.items)
         if judged.kept:
             return None
-        outcome = Receipt.SUSPENDED if route.suspend else Receipt.FILTERED
+        outcome = Receipt.SUSPENDED if route.drops_events else Receipt.FILTERED
         self._settle(route, outcome, len(found.items))
         return answer.unwanted(outcome, status=route.scheme.success_status, reason=judged.reason)
 
