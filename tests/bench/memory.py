@@ -98,7 +98,13 @@ async def _stand(queue: Backlog, *, shrunk: int, day_s: int) -> _Stood:
     count = int(_WANTED * _DAY_S / shrunk)
     kept = Retention(day_s * 1000 // 24, day_s * 1000, 7 * day_s * 1000)
     keeper = Keeper(
-        queue.upkeep, worker="bench", groups=[GROUP], routes=Table(), troubles=Troubles(), keys_in_use=lambda: ()
+        queue.upkeep,
+        worker="bench",
+        groups=[GROUP],
+        routes=Table(),
+        troubles=Troubles(),
+        keys_in_use=lambda: (),
+        limits=dict,
     )
     most = _MEGABYTES * 1e6 / shrunk
     used = await queue.used_bytes()

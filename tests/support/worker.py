@@ -73,6 +73,7 @@ async def keeping(
         routes=routes or FakeRoutes(worker_route()),
         troubles=troubles or Troubles(),
         keys_in_use=lambda: keys,
+        limits=dict,
     )
     async with background.running(keeper.run):
         yield keeper

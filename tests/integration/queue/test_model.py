@@ -108,6 +108,7 @@ class Queue(RuleBasedStateMachine):
         self.claims: dict[str, DeliveryId] = {}
         self.held: list[Held] = []
         self.held_routes: set[RoutePath] = set()
+        self.limits: dict[RoutePath, int] = {}
         self.count = 0
 
     def run(self, awaitable: Awaitable[Value]) -> Value:
@@ -187,6 +188,7 @@ class Queue(RuleBasedStateMachine):
             known = self.known[lease.delivery]
             assert known.place == ("suspect" if lease.alone else "ready")
             assert known.path not in self.held_routes or lease.alone
+            assert self._running(known.path) < self.limits.get(known.path, 1000)
             assert known.lease is None or lease.fence > known.lease.fence
             known.place, known.lease, known.begun, known.asking = "running", lease, False, False
             self.held.append(Held(worker, lease))
@@ -323,6 +325,11 @@ class Queue(RuleBasedStateMachine):
             self.run(self.upkeep.release(GROUP, [path]))
             self.held_routes.discard(path)
 
+    @rule(path=st.sampled_from(PATHS), most=st.integers(0, 2))
+    def limit(self, path: RoutePath, most: int) -> None:
+        self.run(self.upkeep.limit(GROUP, {path: most}))
+        self.limits[path] = most or 1000
+
     @precondition(lambda self: any(known.place in _ENDED for known in self.known.values()))
     @rule(data=st.data(), mode=st.sampled_from(["resume", "whole", "sinks"]))
     def replay(self, data: st.DataObject, mode: str) -> None:
@@ -388,7 +395,17 @@ class Queue(RuleBasedStateMachine):
     def routes_with_work_take_turns(self) -> None:
         turns = {path.decode() for path in self.run(self.redis.zrange(GROUP.rotation, 0, -1))}
         ready = {known.path for known in self.known.values() if known.place == "ready"}
-        assert turns == ready - self.held_routes
+        full = {path for path, most in self.limits.items() if self._running(path) >= most}
+        assert turns == ready - self.held_routes - full
+
+    @invariant()
+    def what_runs_is_known_of_each_route(self) -> None:
+        for path in PATHS:
+            running = {name for name, known in self.known.items() if known.path == path and _runs(known)}
+            assert {name.decode() for name in self.run(self.redis.smembers(GROUP.active(path)))} == running
+
+    def _running(self, path: RoutePath) -> int:
+        return sum(known.path == path and _runs(known) for known in self.known.values())
 
     def _any(self, data: st.DataObject) -> tuple[Held, Known]:
         held = data.draw(st.sampled_from(self.held))
@@ -420,6 +437,10 @@ class Queue(RuleBasedStateMachine):
         return [
             name for name in names if self.run(self.redis.zscore(GROUP.ready(self.known[name].path), name)) is not None
         ]
+
+
+def _runs(known: Known) -> bool:
+    return known.place in {"running", "over"}
 
 
 async def _as_coroutine(awaitable: Awaitable[Value]) -> Value:

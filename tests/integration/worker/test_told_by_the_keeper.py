@@ -19,7 +19,15 @@ GROUPS = [Group(0), Group(1)]
 def keeper(redis: Redis, worker: str) -> Keeper:
     routes = FakeRoutes()
     routes.broken = {RoutePath("team-a/one"), RoutePath("team-b/other")}
-    return Keeper(upkeep_of(redis), worker=worker, groups=GROUPS, routes=routes, troubles=Troubles(), keys_in_use=set)
+    return Keeper(
+        upkeep_of(redis),
+        worker=worker,
+        groups=GROUPS,
+        routes=routes,
+        troubles=Troubles(),
+        keys_in_use=set,
+        limits=dict,
+    )
 
 
 def held() -> dict[str, float]:

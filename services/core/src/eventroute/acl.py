@@ -29,6 +29,7 @@ _CLAIM: Final = _ALL.claim(ClaimId("*"))
 _DELIVERY: Final = _ALL.delivery(DeliveryId("*"))
 _ROUTE: Final = _ALL.route(_ANY)
 _READY: Final = _ALL.ready(_ANY)
+_ACTIVE: Final = _ALL.active(_ANY)
 _DEAD: Final = _ALL.dead(_ANY)
 _FINISHED: Final = tuple(_ALL.finished(kind, _ANY) for kind in ("bodies", "answers", "records"))
 _PARKED: Final = _ALL.parked("*")
@@ -122,6 +123,8 @@ _RECEIVER: Final = (
     _Grant("+zadd +zrange", _all(_ALL.rotation)),
     _Grant("+zscore +zadd +zrem", _all(_DEAD)),
     _Grant("+hexists", (f"%R~{_ALL.held}",)),
+    _Grant("+hget", (f"%R~{_ALL.limits}",)),
+    _Grant("+scard", (f"%R~{_ACTIVE}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
     _Grant("+zcard +zcount", (f"%R~{_ALL.running}", f"%R~{_ALL.later}", f"%R~{_ALL.suspects}")),
 )
@@ -141,6 +144,8 @@ _WORKER: Final = (
     ),
     _Grant("+get +set +del +pexpire", _all(_ALL.solo, _ALL.keeper)),
     _Grant("+hget +hgetall +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
+    _Grant("+hget +hgetall +hexists +hset +hdel", _all(_ALL.limits)),
+    _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
     _Grant("+hget +hmget +hset +hsetnx +hdel +hincrby +pexpireat", _all(_BUDGET)),
     _Grant("+hget +hexists +hset +hdel +hscan", _all(_ALL.reserved)),
@@ -179,6 +184,8 @@ _DESK: Final = (
     _Grant("+zadd", (f"%W~{_READY}", f"%W~{_ALL.rotation}")),
     _Grant("+zrem", (f"%W~{_DEAD}", *(f"%W~{name}" for name in _FINISHED))),
     _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
+    _Grant("+hget", (f"%R~{_ALL.limits}",)),
+    _Grant("+scard", (f"%R~{_ACTIVE}",)),
     _Grant("+smembers", (f"%R~{_ALL.routes}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),

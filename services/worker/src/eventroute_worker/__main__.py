@@ -44,7 +44,7 @@ async def serve(settings: WorkerSettings) -> None:
     """Run until asked to stop; then pick nothing more, finish what runs within the grace period, and leave."""
     key = settings.anthropic_api_key
     table_key = SealKey.from_text(settings.table_key.get_secret_value())
-    prices = Prices.load(settings.prices_path)
+    prices = Prices.load(settings.models_path)
     url = settings.redis_url.get_secret_value()
     groups = [Group(number) for number in range(settings.groups)]
     link = open_link(url, groups=settings.groups)
@@ -101,6 +101,7 @@ async def serve(settings: WorkerSettings) -> None:
             routes=routes,
             troubles=troubles,
             keys_in_use=lambda: {claude.key_id(None), *(claude.key_id(plan.route.api_key) for plan in routes.all())},
+            limits=lambda: {plan.route.path: plan.route.max_running for plan in routes.all() if plan.route.max_running},
         )
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:

@@ -44,7 +44,6 @@ from eventroute_worker import metrics
 from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing, Usage
 from eventroute_worker.api_key import OwnKey, key_id, key_text
 from eventroute_worker.fault import Refusal, judge
-from eventroute_worker.models import Accepts, Models
 from eventroute_worker.pricing import Prices
 
 _CONNECT_S: Final = 5.0
@@ -137,7 +136,6 @@ class Claude:
         self._base_url = base_url
         self._propagate_trace = propagate_trace
         self._prices = prices
-        self._models = Models.load()
         self._clients: dict[str, _Client] = {}
 
     async def __aenter__(self) -> Self:
@@ -190,7 +188,6 @@ class Claude:
 
     async def _call(self, call: ModelCall, prompt: Prompt, key: str, span: Span) -> Reply:
         context = tracing.traceparent(span) if self._propagate_trace else ""
-        accepts = self._models.accepts(call.name)
         try:
             # The SDK's timeout is per read: a slow trickle would pass it.
             async with self._client(key) as client, asyncio.timeout(call.timeout_s):
@@ -199,8 +196,8 @@ class Claude:
                     max_tokens=call.max_tokens,
                     system=prompt.system or anthropic.omit,
                     messages=[{"role": "user", "content": prompt.user}],
-                    thinking=_thinking(accepts),
-                    output_config=_effort(accepts),
+                    thinking=_thinking(call),
+                    output_config=_effort(call),
                     # That there is no connection must show before the whole call's time is up, which is another fault.
                     timeout=anthropic.Timeout(None, connect=min(_CONNECT_S, call.timeout_s / 2)),
                     extra_headers={"traceparent": context} if context else None,
@@ -291,15 +288,20 @@ def _told(body: object) -> _Error:
         return _Error()
 
 
-def _thinking(accepts: Accepts | None) -> ThinkingConfigParam | Omit:
-    """Turn thinking off where that is possible."""
-    if accepts is None or accepts.thinking_off is None:
-        return anthropic.omit
-    return {"type": "disabled"} if accepts.thinking_off == "disabled" else {"type": "between_tools"}
+def _thinking(call: ModelCall) -> ThinkingConfigParam | Omit:
+    match call.thinking:
+        case "adaptive":
+            return {"type": "adaptive"}
+        case "disabled":
+            return {"type": "disabled"}
+        case "between_tools":
+            return {"type": "between_tools"}
+        case _:
+            return anthropic.omit
 
 
-def _effort(accepts: Accepts | None) -> OutputConfigParam | Omit:
-    return {"effort": "low"} if accepts and accepts.effort else anthropic.omit
+def _effort(call: ModelCall) -> OutputConfigParam | Omit:
+    return {"effort": call.effort} if call.effort else anthropic.omit
 
 
 def _outcome(stop_reason: str) -> RunOutcome:

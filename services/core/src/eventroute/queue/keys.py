@@ -70,6 +70,11 @@ class Group:
         return f"{self.prefix}held"
 
     @property
+    def limits(self) -> str:
+        """HASH, path → how many of a route's deliveries may run at once; a route without has no limit. Worker."""
+        return f"{self.prefix}limits"
+
+    @property
     def causes(self) -> str:
         """HASH, cause → JSON: standing faults of a key or model, and spent budgets, for which deliveries are parked."""
         return f"{self.prefix}causes"
@@ -131,6 +136,10 @@ class Group:
     def ready(self, path: RoutePath) -> str:
         """ZSET, delivery id → order of acceptance."""
         return f"{self.prefix}ready:{path}"
+
+    def active(self, path: RoutePath) -> str:
+        """SET of delivery ids: those of `running` that are the route's."""
+        return f"{self.prefix}active:{path}"
 
     def dead(self, path: RoutePath) -> str:
         """ZSET, delivery id → when it became a dead letter, Unix ms; bounded in number and bytes."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -15,10 +16,21 @@ from eventroute.queue.work import Load, Trouble
 from eventroute.runtime.scripts import Caller, told
 
 
-class Held(msgspec.Struct, frozen=True):
+class HoldReason(StrEnum):
     """Why a route takes no turns."""
 
+    WITHHELD = "withheld"
+    """It exists, and cannot be served."""
+    DELETED = "deleted"
+    SUSPENDED = "suspended"
+    """Its owner lets nothing start."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Since when and why a route takes no turns."""
+
     reason: str
+    """A `HoldReason`, or what another version calls it."""
     detail: str
     since: int
     """Unix milliseconds."""
@@ -52,6 +64,19 @@ class Upkeep:
     async def release(self, group: Group, paths: Sequence[RoutePath]) -> int:
         """Let routes take turns again; returns how many were held."""
         return int(await self._call(scripts.RELEASE, group.prefix, [*paths])) if paths else 0
+
+    async def limits(self, group: Group) -> dict[RoutePath, int]:
+        """Read how many deliveries of each route may run at once, of those that have a limit."""
+        try:
+            found: dict[bytes, bytes] = await self._redis.hgetall(group.limits)
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+        return {RoutePath(path.decode()): int(most) for path, most in found.items()}
+
+    async def limit(self, group: Group, limits: Mapping[RoutePath, int]) -> None:
+        """Say how many deliveries of routes may run at once; 0 = any."""
+        if limits:
+            await self._call(scripts.LIMIT, group.prefix, [each for pair in limits.items() for each in pair])
 
     async def forsake(self, group: Group, path: RoutePath, *, after_ms: int, count: int) -> int:
         """Bury what a deleted route has left behind; returns how much, -1 when it is not time."""

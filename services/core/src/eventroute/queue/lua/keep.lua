@@ -2,7 +2,7 @@
 -- Keeps the queue in order: one worker at a time, a bounded part of the routes per call.
 --
 -- What is over by its route's retention goes; dead letters that nobody could read any more leave their set; a route that
--- has ready deliveries and is not held takes turns, whatever went wrong before.
+-- has ready deliveries and may take turns takes them, whatever went wrong before.
 --
 -- ARGV     1 worker id  2 for how long nobody else keeps, in ms  3 cursor over the routes, "0" to begin
 --          4 how many routes, about  5 how much to shed of each phase of a route
@@ -24,6 +24,11 @@ for _, path in ipairs(page[2]) do
   bound_dead(path)
   if redis.call('ZCARD', dead(path)) == 0 then
     redis.call('HDEL', route(path), 'dead_bytes')
+  end
+  for _, id in ipairs(redis.call('SMEMBERS', active(path))) do
+    if not redis.call('ZSCORE', RUNNING, id) then -- its lease ran out after somebody had removed its record
+      redis.call('SREM', active(path), id)
+    end
   end
   if redis.call('ZCARD', ready(path)) > 0 then
     join(path)

@@ -11,6 +11,7 @@
 -- returns  {now in ms, when something else is due in ms or nil, "" or "drain", {id, path, fence, when it was ready in ms,
 --          "1" when it runs alone, traceparent of its receipt}, ...}
 
+local SEEN = 16 -- suspects that are looked at, should the first ones' routes have no room. Arbitrary
 local PROMOTED = 200 -- of what is due later or over its lease, per call: some 2 ms of Redis' time. Arbitrary
 
 local worker, lease_ms, wanted, busy = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -26,7 +27,7 @@ end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', RUNNING, '-inf', now, 'LIMIT', 0, PROMOTED)) do
   local of = redis.call('HMGET', delivery(id), 'path', 'seq', 'stage')
-  end_lease(id)
+  end_lease(of[1], id)
   if of[1] then
     redis.call('HDEL', delivery(id), 'state', 'stage')
     redis.call('HSET', delivery(id), 'due', now)
@@ -51,18 +52,28 @@ local function lease(id, path, alone)
   local fence = redis.call('HINCRBY', key, 'fence', 1)
   local of = redis.call('HMGET', key, 'due', 'at', 'trace')
   redis.call('HSET', key, 'state', 'running', unpack(alone and {'alone', '1'} or {}))
-  redis.call('ZADD', RUNNING, now + lease_ms, id)
+  begin_lease(path, id, now + lease_ms)
   answer[#answer + 1] = {id, path, tostring(fence), of[1] or of[2] or tostring(now), alone and '1' or '', of[3] or ''}
 end
 
-local suspect = redis.call('ZRANGE', SUSPECTS, 0, 0)[1]
+-- The first suspect whose route has room; one whose record is gone has no route.
+local function next_suspect()
+  for _, id in ipairs(redis.call('ZRANGE', SUSPECTS, 0, SEEN - 1)) do
+    local path = redis.call('HGET', delivery(id), 'path') or ''
+    if room(path) > 0 then
+      return id, path
+    end
+  end
+end
+
+local suspect, suspected = next_suspect()
 if suspect and wanted > 0 then
   local holder = redis.call('GET', SOLO)
   if not holder or holder == worker then
     redis.call('SET', SOLO, worker, 'PX', lease_ms)
     if busy == 0 then
       redis.call('ZREM', SUSPECTS, suspect)
-      lease(suspect, redis.call('HGET', delivery(suspect), 'path') or '', true)
+      lease(suspect, suspected, true)
     else
       answer[3] = 'drain'
     end
@@ -84,8 +95,9 @@ while wanted > 0 do
     redis.call('DEL', WAKE) -- whoever makes something ready pushes a new token
     break
   end
-  local first = redis.call('ZPOPMIN', ready(path))
-  if redis.call('ZCARD', ready(path)) == 0 then
+  local left = room(path)
+  local first = left > 0 and redis.call('ZPOPMIN', ready(path)) or {}
+  if left <= 1 or redis.call('ZCARD', ready(path)) == 0 then
     redis.call('ZREM', ROTATION, path)
   else
     local last = redis.call('ZRANGE', ROTATION, -1, -1, 'WITHSCORES')

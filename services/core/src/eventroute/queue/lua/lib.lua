@@ -8,6 +8,7 @@
 local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
+local LIMITS = P .. 'limits'
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
 local DEAD_MS = 30 * DAY_MS -- a month for somebody to look. Arbitrary
@@ -19,6 +20,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function delivery(id) return P .. 'd:' .. id end
 local function ready(path) return P .. 'ready:' .. path end
 local function route(path) return P .. 'route:' .. path end
+local function active(path) return P .. 'active:' .. path end
 local function dead(path) return P .. 'dead:' .. path end
 local function finished(kind, path) return P .. kind .. ':' .. path end
 local function parked(cause) return P .. 'parked:' .. cause end
@@ -32,14 +34,28 @@ local function wake(count)
   end
 end
 
--- A route with ready deliveries takes its turn, the last one; unless it is held.
+-- How many more deliveries of a route may run at once.
+local function room(path)
+  local most = redis.call('HGET', LIMITS, path)
+  return most and tonumber(most) - redis.call('SCARD', active(path)) or math.huge
+end
+
+-- A route with ready deliveries takes its turn, the last one; unless it is held, or as many run as may.
 local function join(path)
-  if redis.call('HEXISTS', HELD, path) == 1 then
+  if redis.call('HEXISTS', HELD, path) == 1 or room(path) <= 0 then
     return false
   end
   local last = redis.call('ZRANGE', ROTATION, -1, -1, 'WITHSCORES')
   redis.call('ZADD', ROTATION, 'NX', (tonumber(last[2]) or 0) + 1, path)
   return true
+end
+
+-- What kept a route from taking turns may be over.
+local function come_back(path)
+  local waiting = redis.call('ZCARD', ready(path))
+  if waiting > 0 and not redis.call('ZSCORE', ROTATION, path) and join(path) then
+    wake(waiting)
+  end
 end
 
 local function make_ready(path, id, seq)
@@ -61,11 +77,23 @@ local function holds(id, fence)
   return redis.call('HGET', delivery(id), 'fence') == fence and redis.call('ZSCORE', RUNNING, id)
 end
 
--- A lease ends; a delivery that was taken alone makes room for the next one.
-local function end_lease(id)
+local function begin_lease(path, id, until_ms)
+  redis.call('ZADD', RUNNING, until_ms, id)
+  redis.call('SADD', active(path), id)
+end
+
+-- A lease ends; its route takes turns again if it had none left, and a delivery that was taken alone makes room for the
+-- next one. Of a delivery that somebody removed no path is known; the keeper finds it.
+local function end_lease(path, id)
   redis.call('ZREM', RUNNING, id)
   if redis.call('HDEL', delivery(id), 'alone') == 1 then
     redis.call('DEL', SOLO)
+  end
+  if path then
+    redis.call('SREM', active(path), id)
+    if redis.call('HEXISTS', LIMITS, path) == 1 then
+      come_back(path)
+    end
   end
 end
 

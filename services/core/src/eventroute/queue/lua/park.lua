@@ -11,7 +11,7 @@ local id, key, path, cause = ARGV[1], delivery(ARGV[1]), ARGV[3], ARGV[4]
 if not holds(id, ARGV[2]) then
   return 0
 end
-end_lease(id)
+end_lease(path, id)
 local of = redis.call('HMGET', key, 'stage', 'seq')
 if of[1] then
   redis.call('HINCRBY', key, 'attempts', -1)

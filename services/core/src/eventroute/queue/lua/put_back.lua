@@ -9,7 +9,7 @@ local id, key = ARGV[1], delivery(ARGV[1])
 if not holds(id, ARGV[2]) then
   return 0
 end
-end_lease(id)
+end_lease(ARGV[3], id)
 local of = redis.call('HMGET', key, 'stage', 'seq')
 if of[1] and ARGV[5] ~= '1' then
   redis.call('HINCRBY', key, 'attempts', -1)

@@ -9,11 +9,7 @@ for _, path in ipairs(ARGV) do
   if redis.call('HDEL', HELD, path) == 1 then
     count = count + 1
     redis.call('HSET', route(path), 'released', now) -- the time that it was held counts against no deadline
-    local waiting = redis.call('ZCARD', ready(path))
-    if waiting > 0 then
-      join(path)
-      wake(waiting)
-    end
+    come_back(path)
   end
 end
 return count

@@ -27,7 +27,7 @@ else
   redis.call('PEXPIRE', key, math.max(tonumber(ARGV[9]), 1))
 end
 charge(path, -1, -size)
-end_lease(id)
+end_lease(path, id)
 if ARGV[4] == 'dead' then
   bound_dead(path)
 else
