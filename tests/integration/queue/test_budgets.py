@@ -1,5 +1,7 @@
 """What calls cost is reserved before them and paid after them, in all of their budgets or in none, and once."""
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
@@ -72,7 +74,7 @@ async def test_one_budget_without_room_leaves_the_others_as_they_were(redis: Red
     ],
 )
 async def test_spent_and_reserved_never_exceed_a_limit_together(
-    redis: Redis, limits: dict[str, int | None], calls: int
+    redis: Redis, limits: dict[str, Any], calls: int
 ) -> None:
     rule, done = budget(**limits), 0
     for number in range(5):
@@ -144,11 +146,10 @@ async def test_many_lapse_in_one_sweep(redis: Redis) -> None:
 
 async def test_what_was_spent_is_forgotten_when_the_period_turns_and_what_is_in_flight_is_not(redis: Redis) -> None:
     rule = budget()
-    for name in ("d-1", "d-2"):
-        own = await _leased(redis, name)
-        await ledger_of(redis).reserve(own, [rule], CALL, for_ms=LONG_MS)
-        if name == "d-1":
-            await ledger_of(redis).pay(own, [rule], None)
+    paid, own = await _leased(redis, "d-1"), await _leased(redis, "d-2")
+    for each in (paid, own):
+        await ledger_of(redis).reserve(each, [rule], CALL, for_ms=LONG_MS)
+    await ledger_of(redis).pay(paid, [rule], None)
     await turn_period(redis, rule)
     assert (await account(redis, rule))[:2] == (NOTHING, CALL)
     await ledger_of(redis).pay(own, [rule], Amount(300, 7))
@@ -187,7 +188,7 @@ async def test_programs_that_know_two_lengths_of_a_period_do_not_turn_it(redis: 
 async def test_an_account_outlives_its_period_by_a_day(redis: Redis) -> None:
     rule = budget(period_s=3600)
     ends_ms = (await account(redis, rule)).ends_ms
-    assert await redis.pexpiretime(GROUP.budget(rule.scope)) == ends_ms + DAY_S * 1000
+    assert abs(await redis.pexpiretime(GROUP.budget(rule.scope)) - ends_ms - DAY_S * 1000) < 1000
 
 
 async def test_what_is_paid_after_its_account_was_forgotten_makes_no_room(redis: Redis) -> None:
@@ -224,7 +225,7 @@ async def test_a_budget_that_is_no_more_is_not_listed_and_what_it_has_spent_is_k
     ],
 )
 async def test_a_budget_is_warned_of_once_a_period(
-    redis: Redis, limits: dict[str, int | None], spent: Amount, *, warns: bool
+    redis: Redis, limits: dict[str, Any], spent: Amount, *, warns: bool
 ) -> None:
     rule = budget(**limits)
     for _ in range(2):

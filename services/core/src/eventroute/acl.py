@@ -147,7 +147,7 @@ _WORKER: Final = (
     _Grant("+hget +hgetall +hexists +hset +hdel", _all(_ALL.limits)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
-    _Grant("+hget +hmget +hset +hsetnx +hdel +hincrby +pexpireat", _all(_BUDGET)),
+    _Grant("+hget +hmget +hset +hsetnx +hdel +hincrby +pexpire", _all(_BUDGET)),
     _Grant("+hget +hexists +hset +hdel +hscan", _all(_ALL.reserved)),
     _Grant("+sadd +smembers +srem", _all(_ALL.budgets)),
     _Grant("+sscan +smembers", (f"%R~{_ALL.routes}",)),

@@ -197,7 +197,7 @@ local function turn(scope, period_ms)
   else
     return ends
   end
-  redis.call('PEXPIREAT', key, next + DAY_MS)
+  redis.call('PEXPIRE', key, next + DAY_MS - now)
   return next
 end
 
