@@ -106,3 +106,13 @@ async def test_a_route_that_is_held_meanwhile_stays_so(redis: Redis) -> None:
     assert await lease_all(redis) == []
     await upkeep_of(redis).release(GROUP, [PATH])
     assert [each.delivery for each in await lease_all(redis)] == ["d-1"]
+
+
+async def test_a_probe_is_one_that_may_run(redis: Redis) -> None:
+    other = route_path("team-b", "other")
+    await _parked(redis, "d-1")
+    await upkeep_of(redis).hold(GROUP, PATH, "suspended")
+    assert not await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
+    await _parked(redis, "d-2", path=other)
+    assert await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
+    assert [each.delivery for each in await lease_all(redis)] == ["d-2"]

@@ -12,7 +12,7 @@ from eventroute import keys
 from eventroute.acl import rules
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Amount, Load, Trouble
+from eventroute.queue import Amount, Desk, Load, Trouble
 from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
 from eventroute.runtime import background
@@ -22,6 +22,7 @@ from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, read_stats
 from eventroute.runtime.tables import RouteTable, heartbeats, publish, table_version
 from eventroute.sealed import SealKey, new_key_text
+from eventroute_operator.obstacles import Obstacles, read_obstacles
 from eventroute_worker.answer import Passing
 from support.acl_users import AclUsers, acl_users
 from support.budgets import OF_ALL, ledger_of
@@ -84,6 +85,8 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
         await upkeep_of(admin).release(GROUP, [limited.path])
         async with probing(receiver) as probes:
             assert (await probes.get("/load")).json() == {"load": 2, "deferred": 0, "held": 0}
+            await Desk({GROUP: admin}).stop(by="ada", reason="")
+            assert (await probes.get("/load")).json() == {"load": 0, "deferred": 0, "held": 2}
         assert [beat.version for beat in await heartbeats(admin, RECEIVER)] == [receiver.receiver.table.version]
         tally = Tally()
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
@@ -141,6 +144,7 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
         assert await upkeep.probe(GROUP, TROUBLE.cause, every_ms=0)
         assert await upkeep.unpark(GROUP, TROUBLE.cause, count=100) == 0
+        assert not (await upkeep.read_stop()).is_standing
         assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, held=0)
     assert await letters(admin) == [taken[4].delivery]
 
@@ -269,6 +273,7 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
         assert [beat.version for beat in await heartbeats(redis, RECEIVER)] == [1]
         assert await heartbeats(redis, WORKER) == []
         assert (await read_stats(redis, [ROUTE]))[0].secrets == {"hook/secret": 7}
+        assert await read_obstacles(upkeep_of(redis), [GROUP]) == Obstacles()
 
 
 CONTENTS: dict[str, tuple[str, ...]] = {

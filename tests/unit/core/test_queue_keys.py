@@ -41,6 +41,7 @@ def _made_by_group() -> set[str]:
         group.budgets,
         group.reserved,
         group.budget("*"),
+        group.stop,
         group.delivery(DeliveryId("*")),
         group.claim(ClaimId("*")),
         group.route(RoutePath("*")),

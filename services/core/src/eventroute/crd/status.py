@@ -54,6 +54,7 @@ class StatusReason(StrEnum):
     MODEL_UNAVAILABLE = "ModelUnavailable"
     HELD = "Held"
     SUSPENDED = "Suspended"
+    STOPPED = "Stopped"
     FIXED = "Fixed"
     AUTOSCALED = "Autoscaled"
     KEDA_NOT_INSTALLED = "KedaNotInstalled"
@@ -355,6 +356,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _WORKING,
         "The route's `suspend` lets nothing start; what is queued waits, in order.",
         "Remove `suspend`; all goes on by itself.",
+    ),
+    "Stopped": ReasonPage(
+        "False",
+        _WORKING,
+        "Somebody has stopped the installation with `eventroute stop`; deliveries are accepted, and wait.",
+        "`eventroute start` once it may go on.",
     ),
     "Fixed": ReasonPage("True", _SCALING, "No autoscaling is configured.", _NOTHING),
     "Autoscaled": ReasonPage("True", _SCALING, "The autoscaler is at work.", _NOTHING),

@@ -23,6 +23,9 @@ A route may be *held* as a whole (`hold`, `release`), while it cannot be served 
 what is ready stays where it is. Routes that are not held take turns, one delivery each, so that a flood of one delays
 no other. One of which as many run as may (`limits`) takes none until one of them ends.
 
+An installation may be *stopped* as a whole (`stop`, `start`): one key of the first group says so to the workers of all
+groups, who take nothing while it stands.
+
 Each lease has a number, the fence, and each script that acts for a worker names it: once another worker has the
 delivery, nothing of the first one changes anything. A lease that ran out counts as an attempt if one had begun.
 
@@ -43,12 +46,13 @@ has of its end, `trace` and `answer` are left; of which the last two go next.
 
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
 from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
-from eventroute.queue.keys import Group, group_of
+from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.ledger import Account, Exceeded, Ledger
-from eventroute.queue.upkeep import Held, HoldReason, Standing, Upkeep
+from eventroute.queue.upkeep import Held, HoldReason, Standing, Stop, Upkeep
 from eventroute.queue.work import Amount, Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
 
 __all__ = [
+    "FIRST",
     "Account",
     "Admissions",
     "Admitted",
@@ -80,6 +84,7 @@ __all__ = [
     "Situation",
     "Standing",
     "State",
+    "Stop",
     "Taken",
     "Trouble",
     "Upkeep",

@@ -85,6 +85,11 @@ class Group:
         return f"{self.prefix}probed"
 
     @property
+    def stop(self) -> str:
+        """HASH of the first group, for all: since when nothing may be taken, by whom and why; when that last ended."""
+        return f"{self.prefix}stop"
+
+    @property
     def wake(self) -> str:
         """LIST of at most 64 tokens. Whoever makes something ready pushes, an idle worker pops by BLPOP."""
         return f"{self.prefix}wake"
@@ -164,6 +169,10 @@ class Group:
     def stream(self, namespace: str, name: str) -> str:
         """STREAM of answers, a `stream` sink of the namespace's routes; capped, kept. Anybody reads."""
         return f"{self.prefix}stream:{namespace}/{name}"
+
+
+FIRST: Final = Group(0)
+"""The group that every installation has."""
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -17,14 +17,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from eventroute.queue import scripts
-from eventroute.queue.keys import Group
+from eventroute.queue.keys import FIRST, Group
 from eventroute.queue.work import Amount, Lease, LeaseLost, budget_cause
 from eventroute.route_table import INSTALLATION, BudgetRule
 from eventroute.runtime.scripts import Argument, Caller
 
 NOTHING: Final = Amount(0, 0)
 
-_FIRST: Final = Group(0)
 _LAPSED: Final = 100  # reservations per call, about; arbitrary
 
 
@@ -73,7 +72,7 @@ class Ledger:
         """
         near = [rule for rule in rules if home(rule.scope, lease.group) == lease.group]
         far = [rule for rule in rules if rule not in near]
-        if far and (exceeded := await self._reserve(_FIRST, lease, far, need, for_ms=for_ms)):
+        if far and (exceeded := await self._reserve(FIRST, lease, far, need, for_ms=for_ms)):
             return exceeded
         exceeded = None
         is_reserved = False
@@ -82,7 +81,7 @@ class Ledger:
             is_reserved = exceeded is None
         finally:
             if far and not is_reserved:
-                await self._pay(_FIRST, lease, NOTHING)
+                await self._pay(FIRST, lease, NOTHING)
         return exceeded
 
     async def pay(self, lease: Lease, rules: Iterable[BudgetRule], paid: Amount | None) -> None:
@@ -138,7 +137,7 @@ class Ledger:
 
 def home(scope: str, group: Group) -> Group:
     """Find where a budget stands, of a route or namespace of this group or of the installation."""
-    return _FIRST if scope == INSTALLATION else group
+    return FIRST if scope == INSTALLATION else group
 
 
 def _limits(rule: BudgetRule) -> Sequence[Argument]:

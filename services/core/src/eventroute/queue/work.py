@@ -56,7 +56,7 @@ class Begun(NamedTuple):
     fields: Mapping[bytes, bytes]
     """The delivery's hash as it was."""
     released_ms: int = 0
-    """When its route was last released from being held; 0 when it never was."""
+    """When what held up its route, or all routes, was last lifted; 0 when there never was anything."""
 
     @property
     def body(self) -> bytes | None:
@@ -160,6 +160,14 @@ class Load(NamedTuple):
     running: int
     later: int
     held: int
+
+    @classmethod
+    def of_all(cls, counts: Iterable[Sequence[int]]) -> "Load":
+        """Add up what each group says; while the installation is stopped, nothing is ready, and all of that is held."""
+        ready, running, later, depth, stops = map(sum, zip(*counts, strict=True))
+        if stops:
+            ready = 0
+        return cls(ready, running, later, max(depth - ready - running - later, 0))
 
 
 class Work:

@@ -9,6 +9,7 @@ local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
 local LIMITS = P .. 'limits'
+local STOP = P .. 'stop' -- of the first group, for all
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
 local DEAD_MS = 30 * DAY_MS -- a month for somebody to look. Arbitrary
