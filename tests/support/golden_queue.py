@@ -1675,7 +1675,7 @@ async def _(queue: StillQueue) -> Any:
 
 @_of("reserve", "for a delivery of another group")
 async def _(queue: StillQueue) -> Any:
-    args = ["d-1", 1, "", 400, 70, 60_000, INSTALLATION, 3_600_000, 400, ""]
+    args: list[str | int] = ["d-1", 1, "", 400, 70, 60_000, INSTALLATION, 3_600_000, 400, ""]
     return await queue(scripts.RESERVE, GROUP.prefix, args)
 
 
