@@ -1,7 +1,7 @@
 """What the throttle has no place for waits for its turn: in order, at no cost, and wherever its workers end up."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -16,7 +16,7 @@ from eventroute.route_table import ModelCall, RetryRule
 from eventroute.runtime import tracing
 from eventroute.runtime.scripts import Argument, ClientCaller, RedisAway, Script
 from eventroute.secret import Secret
-from eventroute.throttle import Throttle, keys
+from eventroute.throttle import Size, Throttle, keys
 from eventroute_cli.simulator.api import DEFAULT_KEY, SimulatorSettings
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.limits import LimitChange
@@ -90,8 +90,8 @@ async def _fill(redis: Redis) -> None:
             BUCKET,
             DeliveryId(f"d-other-{call}"),
             fence=1,
-            size=(0, 1),
-            lasts_ms=60_000,  # type: ignore[arg-type]
+            size=Size(0, 1),
+            lasts_ms=60_000,
         )
         if refused:
             return
@@ -259,7 +259,7 @@ async def test_an_answer_is_saved_before_its_place_is_given_back(redis: Redis) -
     """A Redis that is away just then costs the place for a while, and not the answer."""
     real = ClientCaller(redis)
 
-    async def call(script: Script, key: str, args: list[Argument]) -> object:
+    async def call(script: Script, key: str, args: Sequence[Argument]) -> object:
         if script.name == "leave":
             raise RedisAway("LOST", "away")
         return await real(script, key, args)
@@ -294,7 +294,7 @@ async def test_those_of_all_groups_share_a_bucket(redis: Redis) -> None:
         await redis.zadd(group.ready(paths[group]), {f"d-{number}": 1})
         await redis.zadd(group.rotation, {paths[group]: 1})
         taken = await work.lease(group, worker="w", lease_ms=15_000, wanted=1, busy=0)
-        await work.wait(taken.leases[0], BUCKET, (100, 10), until_ms=0)  # type: ignore[arg-type]
+        await work.wait(taken.leases[0], BUCKET, Size(100, 10), until_ms=0)
         await turns.serve(group, 5)
         assert (await work.lease(group, worker="w", lease_ms=15_000, wanted=1, busy=0)).leases == []
     await redis.delete(keys.state(BUCKET), keys.places(BUCKET), keys.calls(BUCKET))

@@ -7,7 +7,7 @@ import pytest
 
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason
-from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Trouble
+from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Stop, Trouble
 from eventroute_cli.desk.story import advice, discarded, held_up, span, tell
 
 PATH = RoutePath("team-a/triage")
@@ -53,6 +53,14 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
     "its route is suspended": (found(), held("suspended"), ("waits for its route", "is suspended", "remove `suspend`")),
     "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "all is stopped": (
+        found(),
+        Situation({}, [], Stop(since_ms=NOW, by="ada@desk", reason="wrong answers.")),
+        (
+            "It was tried once. The installation is stopped since 20",
+            ", by ada@desk: wrong answers. To go on: `eventroute",
+        ),
+    ),
     "asking": (found(state=State.RUNNING, stage="asking"), QUIET, ("attempt 1", "asks Claude")),
     "telling sinks": (
         found(state=State.RUNNING, answer=KeptAnswer(), sinks=["log"]),
@@ -70,6 +78,11 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
         ("as do 6 others", "billing: no credit", "Mend the account's billing or its credit; it then goes on by itself"),
     ),
     "parked for what is mended": (found(state=State.HELD, cause="own:*"), QUIET, ("goes on within seconds",)),
+    "throttled": (
+        found(state=State.THROTTLED, attempts=0, cause="own:haiku-5-5", last_error="429 rate_limit_error"),
+        QUIET,
+        ("waits for its turn at Claude, at no cost: 429 rate_limit_error: as many calls", "goes on by itself"),
+    ),
     "suspect": (found(state=State.SUSPECT, cuts=2), QUIET, ("Twice its worker ended", "runs alone")),
     "succeeded": (
         found(

@@ -29,14 +29,17 @@ async def read_load(calls: Mapping[Group, Caller]) -> Load:
     What is ready is taken to want what its route asked for last; of a route that has not asked yet, all counts.
     """
     ready = running = later = throttled = depth = 0
-    waiting, attributed = Counter[str](), 0
+    waiting, attributed, stops = Counter[str](), 0, 0
     for group, call in calls.items():
         counts = await call(scripts.LOAD, group.prefix, [])
         ready, running, later = ready + counts[0], running + counts[1], later + counts[2]
-        throttled, depth = throttled + counts[3], depth + counts[4]
-        for bucket, count, own in counts[5:]:
+        throttled, depth, stops = throttled + counts[3], depth + counts[4], stops + counts[5]
+        for bucket, count, own in counts[6:]:
             waiting[bucket.decode()] += count + own
             attributed += own
+    if stops:  # nothing is taken: what would be ready is held
+        held = max(depth - running - later - throttled, 0)
+        return Load(0, running, later, throttled, held, workable=running)
     known = await figures(next(iter(calls.values())), waiting) if waiting else {}
     admitted = sum(min(count, known[bucket].free) if bucket in known else count for bucket, count in waiting.items())
     held = max(depth - ready - running - later - throttled, 0)
