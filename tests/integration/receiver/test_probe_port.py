@@ -99,7 +99,7 @@ async def test_a_stopped_installation_asks_for_no_worker_beyond_what_runs(receiv
     await lease(redis)
     await Desk({GROUP: redis}).stop(by="ada", reason="")
     assert (await receiver.post(opened(9))).json()["status"] == "queued"
-    assert await load(receiver) == {"load": 1, "deferred": 0, "held": 4}
+    assert await load(receiver) == {"load": 1, "throttled": 0, "deferred": 0, "held": 4}
 
 
 async def test_a_delivery_that_was_just_accepted_is_load(receiver: Receiving) -> None:

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from eventroute.ids import DeliveryId, route_path
-from eventroute.queue import Admissions, Admitted, Candidate, Desk, FIRST, Group, Limits, Load, Stop, Trouble, group_of
+from eventroute.queue import FIRST, Admissions, Admitted, Candidate, Desk, Group, Limits, Load, Stop, Trouble, group_of
 from eventroute.route_table import RetryRule
 from eventroute.runtime import background
 from eventroute.runtime.redis import connect
