@@ -10,7 +10,7 @@ import uvloop
 
 from eventroute import prompt
 from eventroute.acl import needs
-from eventroute.queue import Group, Upkeep, Work
+from eventroute.queue import Group, Limit, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis, open_link
@@ -101,7 +101,11 @@ async def serve(settings: WorkerSettings) -> None:
             routes=routes,
             troubles=troubles,
             keys_in_use=lambda: {claude.key_id(None), *(claude.key_id(plan.route.api_key) for plan in routes.all())},
-            limits=lambda: {plan.route.path: plan.route.max_running for plan in routes.all() if plan.route.max_running},
+            limits=lambda: {
+                plan.route.path: Limit(plan.route.max_running, holds_lanes=plan.route.holds_lanes)
+                for plan in routes.all()
+                if plan.route.max_running or plan.route.holds_lanes
+            },
         )
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:

@@ -3,7 +3,7 @@
 Every worker looks once a second at the few routes that are held and the few troubles that stand, and lets go of what
 its own table and keys say is mended. What needs doing once per installation is done by one of them, the keeper: to
 shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what a deleted route left, write
-down how many deliveries of a route may run at once.
+down how many of a route's deliveries may run beside each other.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import structlog
 
 from eventroute.ids import RoutePath
-from eventroute.queue import Group, Trouble, Upkeep, group_of
+from eventroute.queue import Group, Limit, Trouble, Upkeep, group_of
 from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
@@ -71,12 +71,12 @@ class Keeper:
         routes: Serves,
         troubles: Troubles,
         keys_in_use: Callable[[], Collection[str]],
-        limits: Callable[[], Mapping[RoutePath, int]],
+        limits: Callable[[], Mapping[RoutePath, Limit]],
     ) -> None:
         """Take the collaborators.
 
         keys_in_use  names the keys that routes or the worker ask with by now
-        limits       says how many deliveries of a route may run at once, of those routes that have a limit
+        limits       says how many of a route's deliveries may run beside each other, where not any number may
         """
         self._upkeep = upkeep
         self._worker = worker
@@ -165,10 +165,10 @@ class Keeper:
         if self._routes.version is None:
             return
         known = await self._upkeep.limits(group)
-        wanted = {path: most for path, most in self._limits().items() if group_of(path, len(self._groups)) == group}
+        wanted = {path: limit for path, limit in self._limits().items() if group_of(path, len(self._groups)) == group}
         gone = [path for path in known if path not in wanted and not self._routes.is_broken(path)]
-        changed = {path: most for path, most in wanted.items() if known.get(path) != most}
-        await self._upkeep.limit(group, {**changed, **dict.fromkeys(gone, 0)})
+        changed = {path: limit for path, limit in wanted.items() if known.get(path) != limit}
+        await self._upkeep.limit(group, {**changed, **dict.fromkeys(gone, Limit())})
 
     async def _relieve(self, group: Group) -> None:
         """Make room when Redis fills up: what has ended goes before anybody hears 503."""

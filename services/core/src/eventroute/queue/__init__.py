@@ -41,7 +41,7 @@ has of its end, `trace` and `answer` are left; of which the last two go next.
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
 from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
 from eventroute.queue.keys import Group, group_of
-from eventroute.queue.upkeep import Held, Standing, Upkeep
+from eventroute.queue.upkeep import Held, Limit, Standing, Upkeep
 from eventroute.queue.work import Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "KeptAnswer",
     "Lease",
     "LeaseLost",
+    "Limit",
     "Limited",
     "Limits",
     "Line",
