@@ -8,7 +8,7 @@ import asyncio
 import functools
 import itertools
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Final
@@ -169,6 +169,9 @@ class Table:
 
     def get(self, path: RoutePath) -> Plan | None:
         return self._plans.get(path)
+
+    def all(self) -> Collection[Plan]:
+        return self._plans.values()
 
     def is_broken(self, _path: RoutePath) -> bool:
         return False

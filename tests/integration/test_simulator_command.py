@@ -21,6 +21,7 @@ def test_it_says_how_to_reach_it_takes_a_script_and_ends_on_ctrl_c(tmp_path: Pat
     script = tmp_path / "script.json"
     script.write_text(json.dumps([{"kind": "hang", "match": "d-1"}]))
     options = ["--port", "0", "--key", "sk-test", "--fault", "429,times=3,retry_after_s=2", "--script", str(script)]
+    options += ["--limit", "requests=50", "--limit", "claude-opus-4,requests=9,burst_s=1", "--journal", "5"]
     with subprocess.Popen([*COMMAND, *options], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         printed = [process.stdout.readline() for _ in range(6)]
@@ -28,6 +29,8 @@ def test_it_says_how_to_reach_it_takes_a_script_and_ends_on_ctrl_c(tmp_path: Pat
         assert "  export ANTHROPIC_API_KEY=sk-test\n" in printed
         faults = httpx.get(f"{url}/simulator/faults").json()
         assert [(item["fault"]["kind"], item["left"]) for item in faults] == [("429", 3), ("hang", 1)]
+        limits = httpx.get(f"{url}/simulator/limits").json()
+        assert [limits[pool]["requests"] for pool in ("claude-haiku-5-5", "claude-opus-4")] == [50, 9]
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
 
@@ -36,6 +39,7 @@ def test_it_says_how_to_reach_it_takes_a_script_and_ends_on_ctrl_c(tmp_path: Pat
     ("options", "message"),
     [
         (["--fault", "418"], "error: fault '418': "),
+        (["--limit", "haiku,requests=1"], "error: limit 'haiku,requests=1': unknown pool 'haiku'"),
         (["--script", "/nowhere.json"], "error: /nowhere.json: No such file or directory; --script names a JSON file"),
         (["--script", __file__], "fault script: "),
         (["--host", "203.0.113.1"], "error: cannot listen on 203.0.113.1:"),

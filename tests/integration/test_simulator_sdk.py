@@ -1,5 +1,6 @@
 """The official SDK over real HTTP takes the simulator for Claude: answers, errors, limits and broken connections."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, get_args
@@ -19,6 +20,7 @@ from anthropic import (
     InternalServerError,
     NotFoundError,
     PermissionDeniedError,
+    RampLimitExceededError,
     RateLimitError,
 )
 from anthropic._exceptions import (
@@ -31,11 +33,13 @@ from anthropic._exceptions import (
 from anthropic.types import Message, MessageParam, model
 from anthropic.types.message_create_params import MessageCreateParamsBase
 
+from eventroute_cli.simulator import models
 from eventroute_cli.simulator import request as api_request
 from eventroute_cli.simulator.api import DEFAULT_KEY, SimulatorSettings
 from eventroute_cli.simulator.faults import STOP_REASONS, Fault, FaultKind
 from eventroute_cli.simulator.limits import RateLimits
 from eventroute_cli.simulator.server import Served, serving
+from support.waiting import until
 
 pytestmark = pytest.mark.real
 
@@ -158,6 +162,7 @@ async def test_malformed_json_is_no_answer(served: Served, claude: AsyncAnthropi
 
 async def test_limits_are_in_the_headers_of_every_answer(claude: AsyncAnthropic) -> None:
     raw = await claude.messages.with_raw_response.create(model="claude-haiku-5-5", max_tokens=9, messages=HI)
+    assert raw.headers["anthropic-organization-id"]
     for name in ("requests", "tokens", "input-tokens", "output-tokens"):
         limit = int(raw.headers[f"anthropic-ratelimit-{name}-limit"])
         assert 0 < int(raw.headers[f"anthropic-ratelimit-{name}-remaining"]) <= limit
@@ -173,6 +178,66 @@ async def test_a_configured_limit_refuses_and_the_sdk_waits_as_told() -> None:
         statuses = [entry.given.status for entry in served.simulator.journal.entries()]
     assert statuses.count(200) == 62
     assert 1 <= statuses.count(429) <= 3
+
+
+async def test_too_sharp_a_growth_is_the_ramp_limit_of_the_sdk() -> None:
+    with serving(SimulatorSettings(limits=RateLimits(ramp=1), clock=lambda: 1_800_000_000.0)) as served:
+        async with AsyncAnthropic(api_key=DEFAULT_KEY, base_url=served.url, max_retries=0) as claude:
+            await ask(claude)
+            with pytest.raises(RampLimitExceededError) as caught:
+                await ask(claude)
+    assert caught.value.response.headers["retry-after"] == "10"
+
+
+async def test_limits_are_changed_over_http() -> None:
+    with serving(SimulatorSettings(clock=lambda: 1_800_000_000.0)) as served:
+        async with (
+            httpx.AsyncClient(base_url=served.url) as control,
+            AsyncAnthropic(api_key=DEFAULT_KEY, base_url=served.url, max_retries=0) as claude,
+        ):
+            await ask(claude)
+            changed = await control.patch("/simulator/limits", json={"pool": "claude-haiku-5-5", "requests": 1})
+            assert changed.json()["claude-haiku-5-5"]["requests"] == 1
+            assert changed.json() == (await control.get("/simulator/limits")).json()
+            await ask(claude)
+            with pytest.raises(RateLimitError):
+                await ask(claude)
+            refused = await control.patch("/simulator/limits", json={"pool": "haiku"})
+            assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+async def test_the_journal_tells_which_calls_ran_beside_each_other() -> None:
+    with serving(SimulatorSettings(faults=(Fault(kind=FaultKind.OK, delay_s=0.3, times=2),))) as served:
+        async with AsyncAnthropic(api_key=DEFAULT_KEY, base_url=served.url, max_retries=0) as claude:
+            await asyncio.gather(ask(claude), ask(claude))
+            await ask(claude)
+        one, other, alone = served.simulator.journal.entries()
+    assert one.received_ns < other.received_ns < one.ended_ns
+    assert other.ended_ns - other.received_ns >= 300_000_000
+    assert alone.received_ns > max(one.ended_ns, other.ended_ns)
+    assert not any(entry.client_gone for entry in (one, other, alone))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("faults", [(), (Fault(kind=FaultKind.HANG),)], ids=["late", "hang"])
+async def test_a_call_ends_when_its_client_leaves(faults: tuple[Fault, ...], *, stream: bool) -> None:
+    with serving(SimulatorSettings(latency_s=600, latency_spread=0, faults=faults)) as served:
+        journal = served.simulator.journal
+        async with AsyncAnthropic(api_key=DEFAULT_KEY, base_url=served.url, max_retries=0) as claude:
+            call = asyncio.create_task(claude.messages.create(**CALL, messages=HI, stream=stream))
+            await until(lambda: bool(journal.entries()))
+            assert (journal.entries()[0].ended_ns, journal.entries()[0].client_gone) == (0, False)
+            call.cancel()
+            await until(lambda: journal.entries()[0].ended_ns > 0)
+            assert journal.entries()[0].client_gone
+
+
+async def test_a_connection_that_is_cut_ends_its_call(served: Served, claude: AsyncAnthropic) -> None:
+    served.simulator.faults.add([Fault(kind=kind) for kind in (FaultKind.CUT, FaultKind.CUT_BODY)])
+    for _ in range(2):
+        with pytest.raises(APIConnectionError):
+            await ask(claude)
+    await until(lambda: all(entry.ended_ns > 0 for entry in served.simulator.journal.entries()))
 
 
 async def test_a_wrong_key_is_refused(served: Served) -> None:
@@ -221,6 +286,6 @@ async def test_other_paths_and_methods_are_refused_in_the_shape_of_the_api(serve
 
 def test_models_and_fields_are_those_of_the_sdk() -> None:
     known = {name for option in get_args(model.Model) for name in get_args(option)}
-    assert api_request.MODELS.keys() | api_request.RETIRED == known
+    assert models.MODELS.keys() | models.RETIRED == known
     fields = {*MessageCreateParamsBase.__annotations__, "stream"}
     assert fields == api_request._FIELDS

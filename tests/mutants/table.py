@@ -19,7 +19,9 @@ _RUNS: Final = "tests/integration/worker/"
 _RECEIPTS: Final = "tests/integration/receiver/"
 _RUNTIME: Final = "tests/integration/runtime/"
 
+_OF_SCRIPTS: Final = ("tests/unit/core/test_queue_keys.py", f"{_QUEUE}test_golden_calls.py")
 _OF_THE_QUEUE: Final = (
+    *_OF_SCRIPTS,
     f"{_QUEUE}test_[!mo]*.py",
     f"{_RUNS}test_run.py",
     f"{_RUNS}test_settling.py",
@@ -36,6 +38,7 @@ _OF_THE_QUEUE: Final = (
     f"{_QUEUE}test_*.py",
 )
 _OF_ADMISSION: Final = (
+    *_OF_SCRIPTS,
     f"{_QUEUE}test_new_admission.py",
     f"{_RECEIPTS}test_rate_limit.py",
     f"{_RECEIPTS}test_queue_full.py",
@@ -62,7 +65,7 @@ PARTS: Final = (
         (f"{_CORE}queue/lua/admit.lua", f"{_CORE}queue/admission.py"),
         (*_OF_ADMISSION, f"{_QUEUE}test_[!mo]*.py", f"{_QUEUE}test_*.py"),
     ),
-    Part((f"{_CORE}queue/lua/glance.lua",), ("tests/integration/desk/test_*.py",)),
+    Part((f"{_CORE}queue/lua/glance.lua",), (*_OF_SCRIPTS, "tests/integration/desk/test_*.py")),
     Part((f"{_CORE}queue/lua/[!ag]*.lua", f"{_CORE}queue/work.py", f"{_CORE}queue/upkeep.py"), _OF_THE_QUEUE),
     Part(
         (f"{_CORE}runtime/link.py", f"{_CORE}runtime/scripts.py"),

@@ -90,6 +90,7 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
         obstacles={RoutePath("team-a/triage"): Obstacle(StatusReason.KEY_REFUSED, "Claude's API refuses the key: 401")},
         before=_earlier(),
     ),
+    "suspended": lambda: status(judged(suspend={"mode": "hold"}), obstacles=None),
     "obstacles-not-read": lambda: status(obstacles=None, before=_earlier()),
     "keda-missing": lambda: status(scaling=Scaling(StatusReason.KEDA_NOT_INSTALLED)),
     "autoscaler-not-ready": lambda: status(

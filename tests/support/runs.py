@@ -1,7 +1,7 @@
 """What a run needs, without a route table and without Claude."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -119,6 +119,9 @@ class FakeRoutes:
 
     def get(self, path: RoutePath) -> Plan | None:
         return self._plans.get(path)
+
+    def all(self) -> Collection[Plan]:
+        return self._plans.values()
 
     def is_broken(self, path: RoutePath) -> bool:
         return path in self.broken

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from eventroute.crd.status import StatusReason
 from eventroute.ids import RoutePath
 from eventroute.outcome import DeadReason
-from eventroute.queue import Group, Upkeep
+from eventroute.queue import Group, HoldReason, Upkeep
 from eventroute.queue.upkeep import Standing
 
 _OF_THE_KEY: Final = {DeadReason.BILLING: StatusReason.KEY_UNPAID}
@@ -20,11 +20,15 @@ class Obstacle(NamedTuple):
 
 
 async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> dict[RoutePath, Obstacle]:
-    """Find the routes whose deliveries wait for something to be mended; raises `RedisAway` or `RedisForbids`."""
+    """Find the routes whose deliveries wait for something to be mended; raises `RedisAway` or `RedisForbids`.
+
+    Of suspended ones their spec says so, also while no worker is there to hold them.
+    """
     found: dict[RoutePath, Obstacle] = {}
     for group in groups:
         for path, held in (await upkeep.held(group)).items():
-            found[path] = Obstacle(StatusReason.HELD, f"the workers hold the route as {held.reason}")
+            if held.reason != HoldReason.SUSPENDED:
+                found[path] = Obstacle(StatusReason.HELD, f"the workers hold the route as {held.reason}")
         for standing in await upkeep.standing(group):
             found |= dict.fromkeys(_waiting(standing.by_route), _obstacle(standing))
     return found

@@ -165,6 +165,8 @@ def _programming(facts: Facts) -> tuple[_Status, str, str]:
 
 
 def _working(facts: Facts, before: Mapping[str, StatusCondition]) -> tuple[_Status, str, str] | None:
+    if facts.judged.worker and facts.judged.worker.is_suspended:
+        return _of_reason(StatusReason.SUSPENDED)
     if facts.obstacles is None:
         return _as_before(before, ConditionType.WORKING)
     obstacle = facts.obstacles.get(route_path(*facts.judged.route.key))

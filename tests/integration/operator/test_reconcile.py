@@ -225,7 +225,7 @@ async def test_a_turn_that_fails_loses_no_change(control: Control, monkeypatch: 
         await until(lambda: control.reasons().get("triage") == "NoReceivers")
         monkeypatch.setattr(control.api, "find", fail)
         routes[:] = [
-            route_body(generation=2, suspend=True),
+            route_body(generation=2, suspend={"mode": "drop"}),
             route_body("other", secretRefs=[{"name": "a", "key": "b"}]),
         ]
         for route in routes:

@@ -49,6 +49,24 @@ async def test_the_keeper_says_where_to_go_on_and_how_much_it_shed(redis: Redis)
     assert await keep(GROUP, worker="other", for_ms=5_000, cursor=0, routes=10, count=2) is None
 
 
+async def test_the_keeper_comes_by_every_route_a_part_of_them_at_a_time(redis: Redis) -> None:
+    paths = [RoutePath(f"team-a/r-{number}") for number in range(600)]
+    await redis.sadd(GROUP.routes, *paths)
+    await redis.delete(GROUP.rotation)
+    async with redis.pipeline(transaction=False) as pipeline:
+        for path in paths:
+            pipeline.zadd(GROUP.ready(path), {"d-1": 1})
+        await pipeline.execute()
+    cursor, calls = 0, 0
+    while calls < 50 and (calls == 0 or cursor):
+        found = await upkeep_of(redis).keep(GROUP, worker="w", for_ms=5_000, cursor=cursor, routes=100, count=1)
+        assert found is not None
+        cursor, calls = found[0], calls + 1
+        assert await redis.zcard(GROUP.rotation) <= 150 * calls
+    assert (cursor, await redis.zcard(GROUP.rotation)) == (0, 600)
+    assert 3 < calls < 12
+
+
 async def test_routes_take_turns_in_the_order_in_which_they_got_something(redis: Redis) -> None:
     paths = [RoutePath(f"team-a/{name}") for name in ("z", "y", "x", "w")]
     for path in paths:

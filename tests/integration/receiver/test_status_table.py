@@ -61,7 +61,7 @@ ROWS = [
         b'{"status":"filtered"}',
         {"filter": "payload.absent.field == 1"},
     ),
-    Row("suspended", opened, 200, "suspended", "", JSON, b'{"status":"suspended"}', {"suspend": True}),
+    Row("suspended", opened, 200, "suspended", "", JSON, b'{"status":"suspended"}', {"drops_events": True}),
     Row("a test event", lambda: signed("github", {"zen": "-"}, event="ping"), 200, "handshake"),
     Row("no signature", lambda: changed(opened(), headers=[]), 401, "unauthenticated", "missing_header"),
     Row("a changed body", lambda: changed(opened(), body=b"{}"), 401, "unauthenticated", "mismatch"),

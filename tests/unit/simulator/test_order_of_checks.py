@@ -7,20 +7,24 @@ import pytest
 
 from eventroute_cli.simulator.api import DEFAULT_KEY, Manner, Reply, Simulator, SimulatorSettings
 from eventroute_cli.simulator.faults import Fault, FaultKind
-from eventroute_cli.simulator.limits import RateLimits
+from eventroute_cli.simulator.limits import LimitChange, RateLimits
 
 BEARER = ("authorization", f"Bearer {DEFAULT_KEY}")
 VERSION = ("anthropic-version", "2026-10-21")
 
 
+FIELDS = {
+    "model": "claude-haiku-5-5",
+    "max_tokens": 64,
+    "messages": [{"role": "user", "content": "hi"}],
+    "thinking": {"type": "disabled"},
+}
+
+
 def call(simulator: Simulator, *headers: tuple[str, str], **changes: Any) -> Reply:
-    fields = {
-        "model": "claude-haiku-5-5",
-        "max_tokens": 64,
-        "messages": [{"role": "user", "content": "hi"}],
-        "thinking": {"type": "disabled"},
-        **changes,
-    }
+    fields = {**FIELDS, **changes}
+    if not str(fields["model"]).startswith("claude-haiku"):
+        del fields["thinking"]
     return simulator.answer([*(headers or (BEARER, VERSION))], msgspec.json.encode(fields))
 
 
@@ -62,12 +66,59 @@ def test_a_scripted_error_costs_nothing_of_the_rate_limit() -> None:
     assert [call(simulator).status for _ in range(3)] == [500, 200, 429]
 
 
-def test_the_rate_limit_is_per_model_family_and_its_answer_says_what_is_left() -> None:
+def test_the_rate_limit_is_per_model_pool_and_its_answer_says_what_is_left() -> None:
     simulator = Simulator(SimulatorSettings(limits=RateLimits(requests=1), clock=lambda: 1_800_000_000.0))
-    call(simulator)
-    refused = call(simulator, model="claude-haiku-4-5")
+    call(simulator, model="claude-opus-4-8")
+    refused = call(simulator, model="claude-opus-4-7")
     assert (refused.status, refused.headers["retry-after"]) == (429, "60")
     assert refused.headers["anthropic-ratelimit-requests-remaining"] == "0"
+    assert call(simulator).status == 200
+
+
+def test_each_key_is_an_organization_with_limits_of_its_own() -> None:
+    simulator = Simulator(SimulatorSettings(keys=("sk-a", "sk-b"), limits=RateLimits(requests=1)))
+    replies = [call(simulator, ("x-api-key", key), VERSION) for key in ("sk-a", "sk-b", "sk-a")]
+    assert [reply.status for reply in replies] == [200, 200, 429]
+    one, other, again = (reply.headers["anthropic-organization-id"] for reply in replies)
+    assert one == again != other
+    asked, another, repeated = (entry.key for entry in simulator.journal.entries())
+    assert asked == repeated != another
+
+
+def test_every_answer_but_one_without_a_key_or_model_tells_the_limits() -> None:
+    simulator = Simulator(SimulatorSettings(faults=(Fault(kind=FaultKind.OVERLOADED),)))
+    told = [
+        "anthropic-ratelimit-requests-remaining" in reply.headers
+        for reply in (
+            call(simulator),
+            call(simulator),
+            call(simulator, ("x-api-key", "wrong"), VERSION),
+            call(simulator, model="claude-nothing"),
+        )
+    ]
+    assert told == [True, True, False, False]
+
+
+def test_output_counts_against_the_limit_only_as_it_is_made() -> None:
+    now = [1_800_000_000.0]
+    limits = RateLimits(output_tokens=20)
+    simulator = Simulator(SimulatorSettings(latency_s=10, latency_spread=0, limits=limits, clock=lambda: now[0]))
+    statuses = []
+    for _ in range(3):
+        statuses.append(call(simulator).status)
+        now[0] += 5
+    assert statuses == [200, 200, 429]
+
+
+def test_a_refusal_is_at_once_and_only_an_answer_takes_time() -> None:
+    simulator = Simulator(SimulatorSettings(latency_s=10, latency_spread=0, limits=RateLimits(requests=1)))
+    assert [round(call(simulator).delay_s) for _ in range(2)] == [10, 0]
+
+
+def test_other_limits_hold_as_soon_as_they_are_set() -> None:
+    simulator = Simulator(SimulatorSettings(clock=lambda: 1_800_000_000.0))
+    simulator.change_limits(LimitChange(pool="claude-haiku-5-5", requests=2))
+    assert [call(simulator).status for _ in range(3)] == [200, 200, 429]
     assert call(simulator, model="claude-sonnet-5").status == 200
 
 
@@ -106,6 +157,8 @@ def test_every_request_is_in_the_journal_with_what_it_was_given() -> None:
     assert (third.headers["traceparent"], third.text) == ("00-0af7-b7ad-01", "be brief\n\nhi")
     assert (third.model, third.max_tokens, third.system) == ("claude-haiku-5-5", 64, "be brief")
     assert (third.thinking, third.effort) == ("disabled", "low")
+    assert third.body == {**FIELDS, "system": "be brief", "output_config": {"effort": "low"}}
+    assert all(entry.received_ns < entry.ended_ns for entry in simulator.journal.entries())
     assert DEFAULT_KEY not in repr(simulator.journal.entries())
 
 

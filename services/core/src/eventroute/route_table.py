@@ -10,6 +10,7 @@ from typing import Final, Generic, Literal, TypeVar
 import msgspec
 
 from eventroute.ids import RoutePath, RouteUid
+from eventroute.models import Effort, Thinking
 from eventroute.schemes import Scheme
 from eventroute.secret import Secret
 
@@ -44,7 +45,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """`<Secret>/<key>` of each of `secrets`: what status and metrics call it when it matched."""
     public_url: str | None
     """What URL-signing schemes verify against; never taken from the request's own headers."""
-    suspend: bool
+    drops_events: bool = False
+    """It is suspended, and events are answered with success and not kept."""
     filter: str | None
     """CEL; a delivery for which it is not true is answered with success and not queued."""
     max_body_bytes: int
@@ -55,11 +57,15 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model answers, and within which limits."""
+    """Which model answers, what it is told, and within which limits."""
 
     name: str
     max_tokens: int
     timeout_s: float
+    thinking: Thinking | None = None
+    """The type to send, one that this model takes; None = nothing is sent."""
+    effort: Effort | None = None
+    """The same."""
 
 
 class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +131,8 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     uid: RouteUid
     path: RoutePath
     generation: int
+    is_suspended: bool = False
+    """Nothing is started; what is queued waits."""
     provider: str
     prompts: tuple[PromptRule, ...]
     entity: str | None

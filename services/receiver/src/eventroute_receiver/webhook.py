@@ -137,7 +137,7 @@ class Webhooks:
                 return answer.handshake(wanted.status, wanted.headers, wanted.body)
             case Unparsable(reason):
                 return await self._bury(hook, intake, reason, span)
-            case Events(items) if hook.route.suspend:
+            case Events(items) if hook.route.drops_events:
                 self._settle(hook.route, Receipt.SUSPENDED, len(items))
                 return answer.unwanted(Receipt.SUSPENDED, status=scheme.success_status)
             case Events(items):

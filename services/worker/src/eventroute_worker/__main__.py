@@ -44,7 +44,7 @@ async def serve(settings: WorkerSettings) -> None:
     """Run until asked to stop; then pick nothing more, finish what runs within the grace period, and leave."""
     key = settings.anthropic_api_key
     table_key = SealKey.from_text(settings.table_key.get_secret_value())
-    prices = Prices.load(settings.prices_path)
+    prices = Prices.load(settings.models_path)
     url = settings.redis_url.get_secret_value()
     groups = [Group(number) for number in range(settings.groups)]
     link = open_link(url, groups=settings.groups)

@@ -25,7 +25,7 @@ from eventroute.ids import RoutePath
 from eventroute.match import Match
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Event, Plan, Prompt
-from eventroute.queue import Begun, Group, Retention, Trouble, Work
+from eventroute.queue import Begun, Group, HoldReason, Retention, Trouble, Work
 from eventroute.route_table import ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.secret import Secret
@@ -208,20 +208,24 @@ class Runner:
         return _with(end, work, answer)
 
     async def _find_route(self, attempt: Attempt, *, anew: bool = False) -> Plan:
-        """Find the route; where it cannot be served, its deliveries wait until it can, or is gone for good."""
+        """Find the route; where it cannot be served or is suspended, its deliveries wait until that has changed."""
         lease = attempt.lease
         plan = None if anew else self._routes.get(lease.path)
         if plan is None:
             await self._routes.refresh()
             plan = self._routes.get(lease.path)
-        if plan is not None:
+        if plan is not None and not plan.route.is_suspended:
             return plan
         if self._routes.version is None:
             raise Ended(Later(delay_s=_COLD_S, counts=False))
-        is_there = self._routes.is_broken(lease.path) and self._routes.deleted_since(lease.path) is None
-        reason = "withheld" if is_there else "deleted"
-        await self._holds.hold(lease.group, lease.path, reason)
+        await self._holds.hold(lease.group, lease.path, self._why_held(lease.path, plan))
         raise Ended(Later(delay_s=0, counts=False))
+
+    def _why_held(self, path: RoutePath, plan: Plan | None) -> HoldReason:
+        if plan is not None:
+            return HoldReason.SUSPENDED
+        is_there = self._routes.is_broken(path) and self._routes.deleted_since(path) is None
+        return HoldReason.WITHHELD if is_there else HoldReason.DELETED
 
     async def _ask(self, work: _Work) -> Answer:
         """Get an answer and save it, before anything is done with it."""

@@ -4,21 +4,26 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from eventroute.ids import RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
-from eventroute.queue import Found, Held, Line, Situation, State
+from eventroute.queue import Found, Held, HoldReason, Line, Situation, State
 
 _DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
 _IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
 _THEN_REPLAY: Final = ", then replay."
 
-_HOLDS: Final = {
-    "withheld": (
+_HOLDS: Final[dict[str, tuple[str, str]]] = {
+    HoldReason.WITHHELD: (
         "cannot be served as it is written: a Secret or ConfigMap is missing, or its spec is wrong",
         "`kubectl describe er {name} -n {namespace}` says what is wrong; once it is mended, all goes on by itself",
     ),
-    "deleted": (
+    HoldReason.DELETED: (
         "was deleted",
         "create it again within ten minutes and what waits goes on by itself; after that a replay brings it back",
+    ),
+    HoldReason.SUSPENDED: (
+        "is suspended",
+        "remove `suspend` from its spec and all goes on by itself, in order; the wait counts against no deadline",
     ),
 }
 """Reason of a held route → what that is, and what to do."""
@@ -54,6 +59,12 @@ def span(ms: int) -> str:
         return f"{minutes:.0f} min"
     hours = minutes / 60
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"  # noqa: PLR2004
+
+
+def held_up(path: RoutePath, hold: Held) -> str:
+    """Say in a line why a route takes no turns."""
+    what, _ = _HOLDS.get(hold.reason, (f"is held ({hold.reason})", ""))
+    return f"{path} {what}: since {clock(hold.since)} its deliveries wait"
 
 
 def times(count: int) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from eventroute_cli.simulator.faults import STOP_REASONS, FaultKind
-from eventroute_cli.simulator.request import MODELS, MessagesRequest
+from eventroute_cli.simulator.models import MODELS
+from eventroute_cli.simulator.request import MessagesRequest
 from eventroute_cli.simulator.tokens import CacheUse, estimate_tokens
 
 MARK: Final = "[simulated]"

@@ -8,7 +8,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
 from random import Random
@@ -18,8 +18,8 @@ import msgspec
 
 from eventroute_cli.simulator.answer import Answer, compose, usage
 from eventroute_cli.simulator.faults import Fault, FaultKind, FaultScript
-from eventroute_cli.simulator.journal import Entry, Given, Journal, without_keys
-from eventroute_cli.simulator.limits import NO_LIMITS, Limiter, RateLimits
+from eventroute_cli.simulator.journal import MAX_ENTRIES, Entry, Given, Journal, key_id, without_keys
+from eventroute_cli.simulator.limits import NO_LIMITS, LimitChange, Limiter, Limits, RateLimits, organization_of
 from eventroute_cli.simulator.request import ApiError, MessagesRequest, parse_request
 from eventroute_cli.simulator.stream import stream_events
 from eventroute_cli.simulator.tokens import PromptCache, count_tokens
@@ -32,13 +32,19 @@ DEFAULT_KEY: Final = "sk-ant-simulated"
 class SimulatorSettings:
     """How the simulator behaves."""
 
-    key: str = DEFAULT_KEY
+    keys: tuple[str, ...] = (DEFAULT_KEY,)
+    """The keys that it accepts, each of an organization of its own."""
     latency_s: float = 0.0
     """Median time to an answer; 0 = at once."""
     latency_spread: float = 0.5
     """Sigma of the log-normal distribution around the median: at 0.5, one in six answers takes 1.6 times the median."""
     limits: RateLimits = NO_LIMITS
+    """Of every pool."""
+    limit_changes: tuple[LimitChange, ...] = ()
+    """What is different in some pools."""
     faults: tuple[Fault, ...] = ()
+    journal_entries: int = MAX_ENTRIES
+    """How many requests the journal keeps."""
     seed: int = 0
     """Latencies and rates repeat with the same seed."""
     clock: Callable[[], float] = field(default=time.time, repr=False)
@@ -64,12 +70,16 @@ _MANNERS: Final = {
 class Reply:
     """What goes back over HTTP."""
 
+    request_id: str
     status: int
     headers: dict[str, str]
+    """Those of its limits excepted: what is left is told as of the moment when the answer goes out."""
     parts: Sequence[bytes]
     """The body: one part, or one for each server-sent event."""
     delay_s: float = 0.0
     manner: Manner = Manner.WHOLE
+    limiter: Limiter | None = None
+    """Whose limits hold; None where no key or model is known."""
 
 
 class Simulator:
@@ -78,65 +88,87 @@ class Simulator:
     def __init__(self, settings: SimulatorSettings) -> None:
         """Start with an empty journal and full rate-limit buckets."""
         self.faults = FaultScript(settings.faults, seed=settings.seed)
-        self.journal = Journal()
+        self.journal = Journal(settings.journal_entries)
+        self.limits = Limits(settings.limits, settings.limit_changes)
         self._settings = settings
         self._cache = PromptCache()
-        self._limiters: dict[str, Limiter] = {}
         self._random = Random(settings.seed)
         self._ids = map("{:06d}".format, count(1))
         self._run = secrets.token_hex(9)  # ids of two runs must not meet in one history
 
     def answer(self, headers: list[tuple[str, str]], body: bytes) -> Reply:
-        """Answer a call of `POST /v1/messages`, and write it into the journal."""
+        """Answer a call of `POST /v1/messages` at once, whatever its latency."""
+        reply = self.begin(headers, body)
+        self.end(reply)
+        return replace(reply, headers=self.headers(reply))
+
+    def begin(self, headers: list[tuple[str, str]], body: bytes) -> Reply:
+        """Decide what to answer to a call of `POST /v1/messages`, and write it into the journal."""
         received_ns = time.time_ns()
         request_id = f"req_{self._run}{next(self._ids)}"
         request: MessagesRequest | None = None
         fault: Fault | None = None
+        limiter: Limiter | None = None
+        key = ""
         try:
-            self._check_key(dict(headers))
+            key = self._key(dict(headers))
             request = parse_request(body, version=dict(headers).get("anthropic-version"))
+            limiter = self.limits.limiter(key, request.model, self._settings.clock())
             fault = self.faults.take(request.text)
-            reply, given = self._reply(request, fault, request_id)
+            reply, given = self._reply(request, fault, limiter, request_id)
         except ApiError as error:
-            reply = _error_reply(error, request_id, self._latency_s(fault))
+            reply = _error_reply(error, request_id, fault.delay_s if fault else 0.0)
             given = Given(status=error.status, text=error.message, fault=fault.kind if fault else "")
+        if key:
+            reply.headers["anthropic-organization-id"] = organization_of(key)
         self.journal.add(
             Entry(
                 request_id=request_id,
                 received_ns=received_ns,
+                key=key_id(key) if key else "",
                 headers=without_keys(headers),
                 body_sha256=hashlib.sha256(body).hexdigest(),
                 given=given,
                 **_asked(request),
-            )
+            ),
+            len(body),
         )
-        return reply
+        return replace(reply, limiter=limiter)
 
-    def _check_key(self, headers: dict[str, str]) -> None:
+    def headers(self, reply: Reply) -> dict[str, str]:
+        """Write the headers of a reply, with what is left of the limits now."""
+        return {**reply.headers, **(reply.limiter.headers(self._settings.clock()) if reply.limiter else {})}
+
+    def end(self, reply: Reply, *, client_gone: bool = False) -> None:
+        """Note that a reply is out, or that its client did not wait for it."""
+        self.journal.end(reply.request_id, time.time_ns(), client_gone=client_gone)
+
+    def change_limits(self, change: LimitChange) -> None:
+        """Let other limits hold from now on."""
+        self.limits.change(change, self._settings.clock())
+
+    def _key(self, headers: dict[str, str]) -> str:
         bearer = headers.get("authorization", "")
         given = bearer.removeprefix("Bearer ") if bearer.startswith("Bearer ") else headers.get("x-api-key")
         if not given:
             raise ApiError(401, "authentication_error", "x-api-key header is required")
-        if not secrets.compare_digest(given.encode(), self._settings.key.encode()):
+        if not any(secrets.compare_digest(given.encode(), key.encode()) for key in self._settings.keys):
             raise ApiError(401, "authentication_error", "invalid x-api-key")
+        return given
 
-    def _reply(self, request: MessagesRequest, fault: Fault | None, request_id: str) -> tuple[Reply, Given]:
+    def _reply(
+        self, request: MessagesRequest, fault: Fault | None, limiter: Limiter, request_id: str
+    ) -> tuple[Reply, Given]:
         if fault and (error := fault.error()):
             raise error
         now = self._settings.clock()
-        family = request.model.split("-")[1]
-        limiter = self._limiters.setdefault(family, Limiter(self._settings.limits))
+        limiter.admit(count_tokens(request.blocks), now)
         cache = self._cache.use(request.model, request.blocks, now)
-        try:
-            limiter.admit(cache.fresh + cache.written_5m + cache.written_1h, now)
-        except ApiError as error:
-            error.headers.update(limiter.headers(now))
-            raise
         answer = compose(request, fault.kind if fault else None)
-        limiter.charge_output(answer.output_tokens, now)
-        headers = {"request-id": request_id, **limiter.headers(now)}
+        delay_s = self._latency_s(fault)
+        limiter.settle(cached_tokens=cache.read, output_tokens=answer.output_tokens, now=now, over_s=delay_s)
         message = _message(request, answer, usage(cache, answer), request_id)
-        reply = _message_reply(message, headers, request, fault, self._latency_s(fault))
+        reply = _message_reply(message, request, fault, request_id, delay_s)
         given = Given(
             status=0 if reply.manner in (Manner.HANG, Manner.CUT) else reply.status,
             fault=fault.kind if fault else "",
@@ -159,7 +191,7 @@ def _asked(request: MessagesRequest | None) -> dict[str, Any]:
         return {}
     return {
         name: getattr(request, name)
-        for name in ("model", "max_tokens", "thinking", "effort", "stream", "system", "text")
+        for name in ("model", "max_tokens", "thinking", "effort", "stream", "system", "text", "body")
     }
 
 
@@ -179,7 +211,7 @@ def _message(request: MessagesRequest, answer: Answer, figures: dict[str, Any], 
 
 
 def _message_reply(
-    message: dict[str, Any], headers: dict[str, str], request: MessagesRequest, fault: Fault | None, delay_s: float
+    message: dict[str, Any], request: MessagesRequest, fault: Fault | None, request_id: str, delay_s: float
 ) -> Reply:
     kind = fault.kind if fault else FaultKind.OK
     parts = stream_events(message) if request.stream else (msgspec.json.encode(message),)
@@ -187,8 +219,9 @@ def _message_reply(
         parts = tuple(part.replace(b'"type":', b'"type"', 1) for part in parts)
     media_type = "text/event-stream; charset=utf-8" if request.stream else "application/json"
     return Reply(
+        request_id=request_id,
         status=200,
-        headers={**headers, "content-type": media_type},
+        headers={"request-id": request_id, "content-type": media_type},
         parts=parts,
         delay_s=delay_s,
         manner=_MANNERS.get(kind, Manner.WHOLE),
@@ -197,4 +230,10 @@ def _message_reply(
 
 def _error_reply(error: ApiError, request_id: str, delay_s: float) -> Reply:
     headers = {"request-id": request_id, "content-type": "application/json", **error.headers}
-    return Reply(status=error.status, headers=headers, parts=(error.body(request_id),), delay_s=delay_s)
+    return Reply(
+        request_id=request_id,
+        status=error.status,
+        headers=headers,
+        parts=(error.body(request_id),),
+        delay_s=delay_s,
+    )

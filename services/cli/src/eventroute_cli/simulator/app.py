@@ -6,6 +6,8 @@
     GET    /simulator/faults      the faults that still wait
     POST   /simulator/faults      appends one (a JSON object) or several (a list)
     DELETE /simulator/faults      forgets them
+    GET    /simulator/limits      the rate limits of each pool
+    PATCH  /simulator/limits      lets others hold from now on, of one pool or of all
 
 The control side asks for no key: the simulator listens on this machine only unless told otherwise.
 """
@@ -14,7 +16,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from litestar import Litestar, Request, Response, delete, get, post
+from litestar import Litestar, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from litestar.params import FromQuery
@@ -24,6 +26,7 @@ from eventroute.errors import Refused
 from eventroute_cli.simulator.api import Manner, Reply, Simulator
 from eventroute_cli.simulator.faults import Pending, parse_faults
 from eventroute_cli.simulator.journal import Entry
+from eventroute_cli.simulator.limits import RateLimits, parse_change
 from eventroute_cli.simulator.request import MAX_BODY_BYTES, ApiError, invalid
 
 CUT_EXTENSION: Final = "eventroute.cut"
@@ -40,18 +43,22 @@ TheSimulator = NamedDependency[Simulator]
 async def messages(request: HttpRequest, simulator: TheSimulator) -> Response[Any]:
     """Answer as Claude's API would, or as a script says."""
     headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.scope["headers"]]
-    reply = simulator.answer(headers, await request.body())
-    await asyncio.sleep(reply.delay_s / 2 if len(reply.parts) > 1 else reply.delay_s)
+    reply = simulator.begin(headers, await request.body())
+    is_streamed = len(reply.parts) > 1
+    if reply.manner is Manner.HANG or await _client_left(request, reply.delay_s / 2 if is_streamed else reply.delay_s):
+        if reply.manner is Manner.HANG:
+            await _client_left(request, None)
+        simulator.end(reply, client_gone=True)
+        return Response(b"")
     match reply.manner:
-        case Manner.HANG:
-            await _client_gave_up(request)
         case Manner.CUT:
             _cut(request)
         case Manner.CUT_BODY:
-            return _stream(_until_cut(request, reply), reply)
-        case Manner.WHOLE if len(reply.parts) > 1:
-            return _stream(_spread(reply), reply)
-    return Response(reply.parts[0], status_code=reply.status, headers=reply.headers)
+            return _stream(_until_cut(request, reply), reply, simulator)
+        case Manner.WHOLE if is_streamed:
+            return _stream(_spread(reply), reply, simulator)
+    simulator.end(reply)
+    return Response(reply.parts[0], status_code=reply.status, headers=simulator.headers(reply))
 
 
 @get("/simulator/requests")
@@ -88,10 +95,35 @@ async def forget_faults(simulator: TheSimulator) -> None:
     simulator.faults.clear()
 
 
+@get("/simulator/limits")
+async def list_limits(simulator: TheSimulator) -> dict[str, RateLimits]:
+    """Show what a minute allows."""
+    return simulator.limits.shown()
+
+
+@patch("/simulator/limits")
+async def change_limits(request: HttpRequest, simulator: TheSimulator) -> dict[str, RateLimits]:
+    """Change what a minute allows, while calls are under way."""
+    try:
+        simulator.change_limits(parse_change(await request.body()))
+    except Refused as error:
+        raise invalid(str(error)) from error
+    return simulator.limits.shown()
+
+
 def build_app(simulator: Simulator) -> Litestar:
     """Put a simulator on HTTP."""
     return Litestar(
-        route_handlers=[messages, list_requests, forget_requests, list_faults, add_faults, forget_faults],
+        route_handlers=[
+            messages,
+            list_requests,
+            forget_requests,
+            list_faults,
+            add_faults,
+            forget_faults,
+            list_limits,
+            change_limits,
+        ],
         dependencies={"simulator": Provide(lambda: simulator, sync_to_thread=False)},
         exception_handlers={HTTPException: _http_error, ApiError: _api_error},
         openapi_config=None,
@@ -110,8 +142,19 @@ def _api_error(_request: HttpRequest, error: ApiError) -> Response[bytes]:
     return Response(error.body("req_none"), status_code=error.status, headers=headers)
 
 
-def _stream(parts: AsyncIterator[bytes], reply: Reply) -> Stream:
-    return Stream(parts, status_code=reply.status, headers=reply.headers)
+def _stream(parts: AsyncIterator[bytes], reply: Reply, simulator: Simulator) -> Stream:
+    return Stream(_ended(parts, reply, simulator), status_code=reply.status, headers=simulator.headers(reply))
+
+
+async def _ended(parts: AsyncIterator[bytes], reply: Reply, simulator: Simulator) -> AsyncIterator[bytes]:
+    """Send the parts, and note how it ended; a client that leaves ends the iteration."""
+    client_gone = True
+    try:
+        async for part in parts:
+            yield part
+        client_gone = False
+    finally:
+        simulator.end(reply, client_gone=client_gone)
 
 
 async def _spread(reply: Reply) -> AsyncIterator[bytes]:
@@ -135,6 +178,12 @@ def _cut(request: HttpRequest) -> None:
     extensions[CUT_EXTENSION]["cut"]()
 
 
-async def _client_gave_up(request: HttpRequest) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+async def _client_left(request: HttpRequest, within_s: float | None) -> bool:
+    """Wait that long, and tell whether the client broke off meanwhile; None waits for it."""
+    try:
+        async with asyncio.timeout(within_s):
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return False
+    return True

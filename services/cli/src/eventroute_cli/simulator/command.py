@@ -10,26 +10,25 @@ from eventroute.errors import Refused
 from eventroute_cli.listening import listen, url_of
 from eventroute_cli.simulator.api import DEFAULT_KEY, Simulator, SimulatorSettings
 from eventroute_cli.simulator.faults import Fault, parse_fault, parse_faults
-from eventroute_cli.simulator.limits import NO_LIMITS, RateLimits
+from eventroute_cli.simulator.journal import MAX_ENTRIES
+from eventroute_cli.simulator.limits import parse_limit
 
 
 def simulator(
     *,
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)] = 8090,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    key: Annotated[str, typer.Option(help="The API key to accept.")] = DEFAULT_KEY,
+    key: Annotated[list[str] | None, typer.Option(help="An API key to accept.", show_default=DEFAULT_KEY)] = None,
     latency: Annotated[float, typer.Option(help="Median time to an answer, in seconds.", min=0)] = 0.8,
     spread: Annotated[float, typer.Option(help="Sigma of the log-normal latency; 0 = always the median.", min=0)] = 0.5,
     seed: Annotated[int, typer.Option(help="The same seed gives the same latencies and draws.")] = 0,
-    requests_per_minute: Annotated[int, typer.Option(help="Rate limit of each model family.", min=1)] = (
-        NO_LIMITS.requests
-    ),
-    input_tokens_per_minute: Annotated[int, typer.Option(help="The same for input tokens.", min=1)] = (
-        NO_LIMITS.input_tokens
-    ),
-    output_tokens_per_minute: Annotated[int, typer.Option(help="The same for output tokens.", min=1)] = (
-        NO_LIMITS.output_tokens
-    ),
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Rate limits: [POOL,]FIELD=VALUE… with requests, input_tokens, output_tokens, burst_s, ramp."
+        ),
+    ] = None,
+    journal: Annotated[int, typer.Option(help="How many requests it keeps for a look.", min=1)] = MAX_ENTRIES,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="KIND[,FIELD=VALUE]… with times, rate, match, retry_after_s, delay_s, message."),
@@ -38,7 +37,9 @@ def simulator(
 ) -> None:
     """Answer Claude's Messages API on this machine: no key, no cost, and faults on demand.
 
-    Every answer is marked as simulated. Kinds of faults: an HTTP status (400 401 402 403 404 408 409 413 429 499
+    Every answer is marked as simulated. Limits are per minute, for each key, in one pool of models or in all: at
+    `burst_s=1`, sixty requests a minute are one a second; beyond `ramp` requests in ten seconds, there may be twice as
+    many as in the ten before. Kinds of faults: an HTTP status (400 401 402 403 404 408 409 413 429 499
     500 503 504 529), a limit or trouble of the account (ramp_limit enforced_spend_limit contract_spend_limit
     own_spend_limit workspace_spend_limit credit_balance organization_on_hold), hang, cut, cut_body, malformed, no_text,
     ok, or a stop reason (end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded).
@@ -49,18 +50,21 @@ def simulator(
 
       eventroute simulator --fault 429,times=3,retry_after_s=2 --fault refusal,match=invoice.payment_failed
 
-      eventroute simulator --fault 529,rate=0.1 --requests-per-minute 50
+      eventroute simulator --fault 529,rate=0.1 --limit requests=50 --limit claude-haiku-5-5,requests=90,burst_s=1
 
       curl -X POST localhost:8090/simulator/faults -d '{"kind": "hang", "match": "pull_request"}'
+
+      curl -X PATCH localhost:8090/simulator/limits -d '{"pool": "claude-haiku-5-5", "requests": 25}'
 
       curl localhost:8090/simulator/requests
     """
     settings = SimulatorSettings(
-        key=key,
+        keys=tuple(key or [DEFAULT_KEY]),
         latency_s=latency,
         latency_spread=spread,
         seed=seed,
-        limits=RateLimits(requests_per_minute, input_tokens_per_minute, output_tokens_per_minute),
+        limit_changes=tuple(map(parse_limit, limit or [])),
+        journal_entries=journal,
         faults=tuple(_read_faults(fault or [], script)),
     )
     serve(settings, host=host, port=port)
@@ -74,7 +78,7 @@ def serve(settings: SimulatorSettings, *, host: str, port: int) -> None:
         console = Console(highlight=False)
         console.print("A simulated Claude listens; Ctrl-C ends it. Point the official SDK at it with:\n")
         console.print(f"  export ANTHROPIC_BASE_URL={url_of(listener)}", markup=False)
-        console.print(f"  export ANTHROPIC_API_KEY={settings.key}\n", markup=False)
+        console.print(f"  export ANTHROPIC_API_KEY={settings.keys[0]}\n", markup=False)
         console.print(f"What was asked, and answered: {url_of(listener)}/simulator/requests")
         build_server(Simulator(settings)).run(sockets=[listener])
 

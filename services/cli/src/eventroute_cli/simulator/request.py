@@ -5,10 +5,11 @@ Source: platform.claude.com/docs/en/api/messages, /errors and /build-with-claude
 model names as in the `anthropic` SDK 2.12.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
+from eventroute_cli.simulator.models import EFFORTS, MODELS
 from eventroute_cli.simulator.tokens import Block, count_tokens
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024  # the API's own limit for this endpoint
@@ -22,61 +23,10 @@ _FIELDS: Final = frozenset({
     "output_config", "service_tier", "speed", "stop_sequences", "stream", "system", "thinking", "tool_choice",
     "tools", "user_profile_id", "workspace_id",
 })  # fmt: skip
-_LEAST_BUDGET: Final = 1024
-_ROLES: Final = ("user", "assistant", "system")
-
-
-class Model(NamedTuple):
-    """A model's limits in tokens, and what it takes in `thinking.type` and `output_config.effort`."""
-
-    context: int
-    max_output: int
-    thinking: tuple[str, ...] = ("disabled", "enabled")
-    efforts: tuple[str, ...] = ()
-    """From the weakest; empty = it takes none."""
-    thinks: bool = False
-    """Whether it thinks when the request does not say."""
-    effort: str = "high"
-    """What holds when the request does not say."""
-
-
-_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
-_NO_XHIGH: Final = ("low", "medium", "high", "max")
 _EFFORTS_WITHOUT_THINKING: Final = frozenset({"low", "medium", "high"})
 _OFF: Final = frozenset({"disabled", "between_tools"})
-
-_LARGE: Final = Model(1_000_000, 128_000, ("adaptive",), _EFFORTS, thinks=True)
-_CAN_STOP: Final = _LARGE._replace(thinking=("adaptive", "disabled"))
-_SMALL: Final = Model(200_000, 64_000)  # also where no limits are known to us: the smallest of the list
-_4_8: Final = _SMALL._replace(thinking=("adaptive", "disabled"), efforts=_EFFORTS)
-_4_6: Final = _SMALL._replace(thinking=("adaptive", "disabled", "enabled"), efforts=_NO_XHIGH)
-
-MODELS: Final = {
-    "claude-fable-5": _LARGE,
-    "claude-fable-5-1": _LARGE,
-    "claude-fable-5-2": _LARGE,
-    "claude-haiku-4-5": _SMALL,
-    "claude-haiku-4-5-20251001": _SMALL,
-    "claude-haiku-5-5": _CAN_STOP._replace(effort="medium"),
-    "claude-mythos-5": _LARGE,
-    "claude-mythos-5-1": _LARGE,
-    "claude-mythos-5-2": _LARGE,
-    "claude-mythos-preview": _4_6,
-    "claude-opus-4-5": _SMALL._replace(efforts=("low", "medium", "high")),
-    "claude-opus-4-5-20251101": _SMALL._replace(efforts=("low", "medium", "high")),
-    "claude-opus-4-6": _4_6,
-    "claude-opus-4-7": _4_8,
-    "claude-opus-4-8": _4_8,
-    "claude-opus-5": _CAN_STOP,
-    "claude-opus-5-5": _LARGE._replace(effort="medium"),
-    "claude-sonnet-4-6": _4_6,
-    "claude-sonnet-5": _CAN_STOP,
-    "claude-sonnet-5-5": _LARGE._replace(thinking=("adaptive", "between_tools")),
-}
-"""The models that the SDK lists and that still answer; every other name gets a 404, as a misspelt one would."""
-
-RETIRED: Final = frozenset({"claude-sonnet-4-5", "claude-sonnet-4-5-20250929"})
-"""What the SDK still lists, and the API answers no more."""
+_LEAST_BUDGET: Final = 1024
+_ROLES: Final = ("user", "assistant", "system")
 
 
 class ApiError(Exception):
@@ -118,6 +68,8 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Its type; empty where the request does not say."""
     effort: str
     """The same."""
+    body: dict[str, Any]
+    """The request as it came."""
     blocks: tuple[Block, ...]
     """Everything that the model reads, in its order: tools, system, messages."""
 
@@ -166,6 +118,7 @@ def parse_request(body: bytes, *, version: str | None) -> MessagesRequest:
         tool_names=tuple(str(tool.get("name")) for tool in _objects(fields, "tools")),
         thinking=thinking,
         effort=effort,
+        body=fields,
         blocks=_blocks(fields),
     )
     _refuse_too_long(request)
@@ -206,7 +159,7 @@ def _thinking(fields: dict[str, Any], name: str) -> tuple[str, str]:
     """Read how much the model is to think: `thinking.type` and `output_config.effort`, each empty where not said."""
     model = MODELS[name]
     effort = _object(fields, "output_config").get("effort") or ""
-    if effort and effort not in _EFFORTS:
+    if effort and effort not in EFFORTS:
         raise invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")
     if effort and effort not in model.efforts:
         raise invalid(f"output_config.effort: '{effort}' is not supported for this model")

@@ -53,6 +53,7 @@ class StatusReason(StrEnum):
     KEY_UNPAID = "KeyUnpaid"
     MODEL_UNAVAILABLE = "ModelUnavailable"
     HELD = "Held"
+    SUSPENDED = "Suspended"
     FIXED = "Fixed"
     AUTOSCALED = "Autoscaled"
     KEDA_NOT_INSTALLED = "KedaNotInstalled"
@@ -277,6 +278,31 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "UnreachablePrompt": ReasonPage(
         "-", _PROMPTS, "Earlier prompts take all events of this one.", "Put the more special prompt first."
     ),
+    "ModelRefuses": ReasonPage(
+        "False",
+        _EITHER,
+        "The model does not take this way of thinking, this effort or so long an answer.",
+        "The message says what it takes.",
+    ),
+    "ModelUnknown": ReasonPage(
+        "-",
+        _EITHER,
+        "Nothing is known of a model of this name, so nothing is sent of thinking.",
+        "Check its spelling, or tell of it in the installation's own `models.json`.",
+    ),
+    "ModelRetires": ReasonPage("-", _EITHER, "The day is known on which the model ends.", "Name another model."),
+    "ModelRetired": ReasonPage(
+        "-",
+        _EITHER,
+        "The model answers no more, so deliveries wait.",
+        "Name another model; they go on by themselves.",
+    ),
+    "ThinkingUnbounded": ReasonPage(
+        "-",
+        _EITHER,
+        "The model thinks, and `maxTokens`, which includes that, is so small that no text may be left.",
+        "Raise `maxTokens`, or turn thinking off where the model allows it.",
+    ),
     "Programmed": ReasonPage("True", _PROGRAMMED, "Every live receiver and worker runs this generation.", _NOTHING),
     "NotServed": ReasonPage(
         "False",
@@ -323,6 +349,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _WORKING,
         "The workers cannot serve the route; deliveries wait until they can.",
         "Look at the conditions that are false.",
+    ),
+    "Suspended": ReasonPage(
+        "False",
+        _WORKING,
+        "The route's `suspend` lets nothing start; what is queued waits, in order.",
+        "Remove `suspend`; all goes on by itself.",
     ),
     "Fixed": ReasonPage("True", _SCALING, "No autoscaling is configured.", _NOTHING),
     "Autoscaled": ReasonPage("True", _SCALING, "The autoscaler is at work.", _NOTHING),

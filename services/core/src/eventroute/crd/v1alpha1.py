@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
 from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
+from eventroute.models import Effort, Wish
 from eventroute.schemes import SCHEMES
 
 GROUP: Final = "eventroute.dev"
@@ -228,10 +229,33 @@ class Redact(Strict):
     )
 
 
+class Suspend(Strict):
+    """Nothing is started: what is queued waits, in order, and goes on when this is removed."""
+
+    mode: Literal["hold", "drop"] = Field(
+        description=(
+            "What becomes of events meanwhile. `hold`: they are queued, and wait too, at no cost and counting against "
+            "no deadline; `drop`: they are answered with success and not kept. Required."
+        )
+    )
+
+
 class Model(Strict):
-    """Which model answers, and within which limits."""
+    """Which model answers, how much it thinks, and within which limits."""
 
     name: ModelName = Field(default="claude-haiku-5-5", description="Model name. Default: claude-haiku-5-5.")
+    thinking: Wish | None = Field(
+        default=None,
+        description=(
+            "Whether the model thinks before it answers: `auto` leaves it to the model, `off` turns it off, and needs "
+            "its quotes, as kubectl takes a bare off for false. Default: off where the model can be told so at this "
+            "effort."
+        ),
+    )
+    effort: Effort | None = Field(
+        default=None,
+        description="How thoroughly it works; not every model takes each level. Default: low where it takes any.",
+    )
     max_tokens: int = Field(
         default=1024, ge=1, le=64_000, description="Longest answer, in tokens, thinking included. Default: 1024."
     )
@@ -247,6 +271,8 @@ class PromptModel(Strict):
     """What one prompt changes of the route's model."""
 
     name: ModelName | None = Field(default=None, description="Model name. Default: the route's.")
+    thinking: Wish | None = Field(default=None, description="Whether the model thinks. Default: the route's.")
+    effort: Effort | None = Field(default=None, description="How thoroughly the model works. Default: the route's.")
     max_tokens: int | None = Field(
         default=None, ge=1, le=64_000, description="Longest answer, in tokens, thinking included. Default: the route's."
     )
@@ -486,8 +512,8 @@ class EventRouteSpec(Strict):
         pattern=HTTP_URL,
         description="The URL as the provider calls it, for schemes that sign it. Default: none.",
     )
-    suspend: bool = Field(
-        default=False, description="Answer deliveries with success and start nothing. Default: false."
+    suspend: Suspend | None = Field(
+        default=None, description="Start nothing until this is removed; calls under way end. Default: not suspended."
     )
     filter: Cel | None = Field(
         default=None,

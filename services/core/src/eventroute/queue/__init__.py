@@ -18,9 +18,9 @@
     settled    `{bodies,answers,records}:<path>`   worker (settle); sheds one after the other by the route's retention
     dead       `dead:<path>`                worker (settle), receiver (admit): until replayed, discarded, or a month old
 
-A route may be *held* as a whole (`hold`, `release`): it takes no turns, and what is ready stays where it is. Routes
-that are not held take turns, one delivery each, so that a flood of one delays no other. One of which as many run as may
-(`limits`) takes none until one of them ends.
+A route may be *held* as a whole (`hold`, `release`), while it cannot be served or is suspended: it takes no turns, and
+what is ready stays where it is. Routes that are not held take turns, one delivery each, so that a flood of one delays
+no other. One of which as many run as may (`limits`) takes none until one of them ends.
 
 Each lease has a number, the fence, and each script that acts for a worker names it: once another worker has the
 delivery, nothing of the first one changes anything. A lease that ran out counts as an attempt if one had begun.
@@ -41,7 +41,7 @@ has of its end, `trace` and `answer` are left; of which the last two go next.
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
 from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
 from eventroute.queue.keys import Group, group_of
-from eventroute.queue.upkeep import Held, Limit, Standing, Upkeep
+from eventroute.queue.upkeep import Held, HoldReason, Limit, Standing, Upkeep
 from eventroute.queue.work import Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "Full",
     "Group",
     "Held",
+    "HoldReason",
     "KeptAnswer",
     "Lease",
     "LeaseLost",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -15,10 +16,21 @@ from eventroute.queue.work import Load, Trouble
 from eventroute.runtime.scripts import Caller, told
 
 
-class Held(msgspec.Struct, frozen=True):
+class HoldReason(StrEnum):
     """Why a route takes no turns."""
 
+    WITHHELD = "withheld"
+    """It exists, and cannot be served."""
+    DELETED = "deleted"
+    SUSPENDED = "suspended"
+    """Its owner lets nothing start."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Since when and why a route takes no turns."""
+
     reason: str
+    """A `HoldReason`, or what another version calls it."""
     detail: str
     since: int
     """Unix milliseconds."""
