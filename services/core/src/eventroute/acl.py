@@ -117,8 +117,8 @@ _RECEIVER: Final = (
     _SCRIPTS,
     _Grant("+get +set", _all(_CLAIM)),
     _Grant("+hset +hdel +pexpire +persist", (f"%W~{_DELIVERY}",)),
-    _Grant("+hstrlen", (f"%R~{_DELIVERY}",)),  # how long a dead letter is that runs again, not what it says
-    _Grant("+exists", (f"%R~{_DELIVERY}",)),
+    # How long a dead letter is that runs again, and whether what has a lane is there; not what they say.
+    _Grant("+hstrlen +exists", (f"%R~{_DELIVERY}",)),
     _Grant("+zadd +zrem +zrange", _all(_LANE)),
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel", _all(_HOLDING)),

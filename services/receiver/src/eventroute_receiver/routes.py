@@ -1,4 +1,4 @@
-"""A route made ready to judge requests: keys parsed and its filter compiled once, when the table entry arrives."""
+"""A route made ready to judge requests: keys parsed, expressions compiled once, when the table entry arrives."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -21,12 +21,19 @@ class Hook:
     route: ReceiverRoute
     keys: tuple[Key, ...]
     filter: Expression | None
+    entity: Expression | None
+    """Names whom an event is about; None where admission need not know."""
     dropped_headers: frozenset[bytes]
     """Lower-case names of headers that are not kept: secrets, and what says nothing of the event."""
     redacted_headers: frozenset[bytes]
     """Lower-case names of headers whose values are not kept."""
     redacted_payload: Steps | None
     """None = the payload is kept as it came."""
+
+    @property
+    def looks_into_events(self) -> bool:
+        """Whether expressions need the events' values, which are not decoded otherwise."""
+        return self.filter is not None or self.entity is not None
 
     def signed_url(self, query: bytes) -> str | None:
         """Build the URL as the provider signs it: the configured one, never what the request says of itself."""
@@ -52,6 +59,7 @@ def prepare(route: ReceiverRoute) -> Hook:
         route=route,
         keys=parsed,
         filter=compile_expression(route.filter) if route.filter else None,
+        entity=compile_expression(route.entity) if route.entity else None,
         dropped_headers=_OF_THE_CONNECTION | {name.encode() for name in sensitive_headers(route.scheme)},
         redacted_headers=frozenset(name.encode() for name in route.redact.headers),
         redacted_payload=build_steps(route.redact.payload) if route.redact.payload else None,
