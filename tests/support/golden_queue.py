@@ -353,7 +353,8 @@ async def _(queue: StillQueue) -> Any:
     dead = ("d-2", "x", "unparsable", "one", "", 1, "two", 600)  # its detail is no claim
     await _admit_raw(queue, *dead)
     work = ("d-3", "x", "", "", "", 0)
-    return await _admit_raw(queue, "d-4", "x", "", "", "", 1, "one", 1, *dead, "d-5", "x", "", "", "", 1, "two", 1, *work)
+    repeats = [("d-4", "x", "", "", "", 1, "one", 1), ("d-5", "x", "", "", "", 1, "two", 1)]
+    return await _admit_raw(queue, *repeats[0], *dead, *repeats[1], *work)
 
 
 @_of("admit", "a detail that is named like a claim")

@@ -71,7 +71,7 @@ class Known:
     path: RoutePath
     claim: str
     place: str = "ready"
-    """ready, behind, running, over (its lease has run out unnoticed), later, parked, suspect, settled, dead, or gone."""
+    """ready, behind, running, over (its lease ran out unnoticed), later, parked, suspect, settled, dead, or gone."""
     lane: str = ""
     seq: int = 0
     lease: Lease | None = None

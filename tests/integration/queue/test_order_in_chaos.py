@@ -1,4 +1,4 @@
-"""Many entities, many workers, crashes, stalls and troubles: each entity's deliveries end in order and run one at a time."""
+"""Many workers, crashes, stalls and troubles: each entity's deliveries end in order and run one at a time."""
 
 import asyncio
 import random

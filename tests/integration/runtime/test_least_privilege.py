@@ -25,7 +25,19 @@ from eventroute.sealed import SealKey, new_key_text
 from eventroute_worker.answer import Passing
 from support.acl_users import AclUsers, acl_users
 from support.probes import probing
-from support.queue import GROUP, admit, admit_in_lane, admit_job, bury, lease, letters, settle, state, upkeep_of, work_on
+from support.queue import (
+    GROUP,
+    admit,
+    admit_in_lane,
+    admit_job,
+    bury,
+    lease,
+    letters,
+    settle,
+    state,
+    upkeep_of,
+    work_on,
+)
 from support.receiving import opened, receiving, signed
 from support.redis_link import linked
 from support.runs import HISTORY, PATH, FakeClaude, FakeRoutes, build_runner, results, sample_delivery

@@ -35,11 +35,11 @@ All times are Redis' own. Every script touches one server only, may be called ag
 in a full Redis but for `admit`, which is what must not.
 
 Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `trace` (context of its receipt), `seq` (order of
-acceptance), `at` (when), `lane` (its entity, hashed), `since` (when it was replayed or unparked last, or its turn in its
-lane came: its deadline counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`, `waits` (puttings back that cost no attempt), `cuts` (attempts cut
-short), `due`, `cause`, `probe`, `alone`; of the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done),
-`remembered`, `last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`,
-`finished`, `about`.
+acceptance), `at` (when), `lane` (its entity, hashed), `since` (when it was replayed or unparked last, or got its turn
+in its lane: its deadline counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`, `waits`
+(puttings back that cost no attempt), `cuts` (attempts cut short), `due`, `cause`, `probe`, `alone`; of the run:
+`answer` (the checkpoint), `saved` (when), `sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`,
+`replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
 has of its end, `trace` and `answer` are left; of which the last two go next.
 """

@@ -279,9 +279,7 @@ class Desk:
             raise told(error) from error
         return None
 
-    async def _place_in_lane(
-        self, group: Group, delivery: DeliveryId, fields: Mapping[bytes, bytes]
-    ) -> "_PlaceInLane":
+    async def _place_in_lane(self, group: Group, delivery: DeliveryId, fields: Mapping[bytes, bytes]) -> "_PlaceInLane":
         client, path = self._clients[group], RoutePath(fields[b"path"].decode())
         if fields.get(b"state") == State.BEHIND.encode():
             first: list[bytes] = await client.zrange(group.lane(path, fields.get(b"lane", b"").decode()), 0, 0)
