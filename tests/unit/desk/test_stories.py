@@ -7,7 +7,7 @@ import pytest
 
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason
-from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Trouble
+from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Stop, Trouble
 from eventroute_cli.desk.story import advice, discarded, held_up, span, tell
 
 PATH = RoutePath("team-a/triage")
@@ -67,6 +67,14 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
         found(state=State.DEAD, outcome="dead", reason="render", holds=3),
         QUIET,
         ("Until then 3 of the same entity wait for it.",),
+    ),
+    "all is stopped": (
+        found(),
+        Situation({}, [], Stop(since_ms=NOW, by="ada@desk", reason="wrong answers.")),
+        (
+            "It was tried once. The installation is stopped since 20",
+            ", by ada@desk: wrong answers. To go on: `eventroute",
+        ),
     ),
     "asking": (found(state=State.RUNNING, stage="asking"), QUIET, ("attempt 1", "asks Claude")),
     "telling sinks": (

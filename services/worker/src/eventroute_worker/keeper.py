@@ -21,6 +21,7 @@ from eventroute.queue import Group, HoldReason, Limit, Trouble, Upkeep, group_of
 from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
+from eventroute_worker.gate import Gate
 from eventroute_worker.troubles import Troubles
 
 LOOK_S: Final = 1.0
@@ -82,11 +83,13 @@ class Keeper:
         troubles: Troubles,
         keys_in_use: Callable[[], Collection[str]],
         limits: Callable[[], Mapping[RoutePath, Limit]],
+        gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
         keys_in_use  names the keys that routes or the worker ask with by now
         limits       says how many of a route's deliveries may run beside each other, where not any number may
+        gate         whether anything may be taken, and so asked about a trouble; None = always
         """
         self._upkeep = upkeep
         self._worker = worker
@@ -95,6 +98,7 @@ class Keeper:
         self._troubles = troubles
         self._keys_in_use = keys_in_use
         self._limits = limits
+        self._gate = gate or Gate(is_open=True)
         self._cursors = dict.fromkeys(groups, 0)
         self._woken = asyncio.Event()
         troubles.on_mended = self.wake
@@ -214,7 +218,7 @@ class Keeper:
         for path, why in held.items():
             await self._keep_held(group, path, why)
         for trouble, waiting, _ in standing:
-            if waiting:
+            if waiting and self._gate.is_open:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:
