@@ -21,6 +21,7 @@ from eventroute.expression import VARIABLES, ExpressionRefused, compile_expressi
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
 from eventroute.models import Model, Models, Told, tell
+from eventroute.policy import Policy
 from eventroute.route_table import (
     HistoryRule,
     LogSink,
@@ -117,6 +118,7 @@ class Reason(StrEnum):
     CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
     TEXT_TOO_LONG = "TextTooLong"
     UNREACHABLE_PROMPT = "UnreachablePrompt"
+    POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
 
     MODEL_REFUSES = "ModelRefuses"
@@ -178,6 +180,7 @@ def compile_routes(
     complete: bool = True,
     models: Models | None = None,
     today: dt.date | None = None,
+    policy: Policy | None = None,
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
@@ -188,12 +191,14 @@ def compile_routes(
                  with such a note is not served
     models       what is known of each model; None = the built-in data
     today        by which retired models are told, UTC; None = they are not
+    policy       what the platform's owner allows; None = anything
     """
     at_hand = _AtHand(
         _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),
         _Shelf("ConfigMap", config_maps, Reason.CONFIG_MAP_NOT_FOUND, Reason.CONFIG_MAP_KEY_NOT_FOUND, complete),
         models or Models.load(),
         today,
+        policy or Policy(),
     )
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
@@ -266,6 +271,7 @@ class _AtHand:
     texts: _Shelf[str]
     models: Models
     today: dt.date | None
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -586,6 +592,21 @@ def _refused(gathered: _Gathered, asked: _Asked) -> Iterator[Problem]:
         yield gathered.problem(Reason.MODEL_REFUSES, asked.field, message)
 
 
+def _policy_is_kept(gathered: _Gathered) -> Iterator[Problem]:
+    yield from dict.fromkeys(problem for asked in gathered.asked for problem in _violations(gathered, asked))
+
+
+def _violations(gathered: _Gathered, asked: _Asked) -> Iterator[Problem]:
+    if isinstance(asked.told, Refused):
+        return
+    want = asked.want
+    allowance = gathered.at_hand.policy.of(gathered.route.metadata.namespace)
+    for message in allowance.violations(
+        name=want.name, model=asked.model, max_tokens=want.max_tokens, effort=asked.told.effort
+    ):
+        yield gathered.problem(Reason.POLICY_VIOLATION, asked.field, message)
+
+
 def _models_will_answer(gathered: _Gathered) -> Iterator[Problem]:
     yield from dict.fromkeys(problem for asked in gathered.asked for problem in _doubts(gathered, asked))
 
@@ -637,6 +658,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _templates_compile,
     _prompts_are_reachable,
     _models_take_what_is_asked,
+    _policy_is_kept,
     _models_will_answer,
     _sinks_have_names_of_their_own,
 )
