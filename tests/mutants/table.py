@@ -22,6 +22,7 @@ _RUNTIME: Final = "tests/integration/runtime/"
 _OF_SCRIPTS: Final = ("tests/unit/core/test_queue_keys.py", f"{_QUEUE}test_golden_calls.py")
 _OF_THE_QUEUE: Final = (
     *_OF_SCRIPTS,
+    f"{_RUNS}test_golden_runs.py",
     f"{_QUEUE}test_[!mo]*.py",
     f"{_RUNS}test_run.py",
     f"{_RUNS}test_settling.py",
@@ -84,6 +85,7 @@ PARTS: Final = (
     Part(
         (f"{_WORKER}run.py", f"{_WORKER}history.py"),
         (
+            f"{_RUNS}test_golden_runs.py",
             f"{_RUNS}test_run.py",
             f"{_RUNS}test_history_order.py",
             f"{_RUNS}test_resume.py",

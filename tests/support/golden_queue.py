@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 import yaml
-from redis.exceptions import ResponseError
 
 from eventroute.delivery import encode_delivery
 from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
@@ -21,6 +20,7 @@ from eventroute.outcome import DeadReason
 from eventroute.queue import Candidate, Lease, Retention, Taken, Trouble, scripts
 from eventroute.route_table import RateLimit
 from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import RedisForbids
 from support.queue import GROUP
 from support.runs import PATH, sample_delivery
 from support.still_queue import StillQueue
@@ -58,7 +58,7 @@ async def told(queue: StillQueue, situation: Situation) -> dict[str, Any]:
     """Tell what came of a situation's last call: what it returned, or the script where the call returns nothing."""
     try:
         returned = await situation(queue)
-    except ResponseError as error:
+    except RedisForbids as error:
         return {"refused": str(error)}
     return {"returns": queue.told(queue.reply if returned is None else returned), "changes": queue.changes}
 
