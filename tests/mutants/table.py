@@ -100,6 +100,7 @@ PARTS: Final = (
     Part(
         (f"{_WORKER}worker.py",),
         (
+            "tests/unit/worker/test_worker_loop.py",
             f"{_RUNS}test_pick_up.py",
             f"{_RUNS}test_settling.py",
             f"{_RUNS}test_leases.py",

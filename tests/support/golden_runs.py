@@ -186,6 +186,7 @@ def _told_span(span: ReadableSpan) -> dict[str, Any]:
     return {
         "kind": span.kind.name,
         "status": span.status.status_code.name,
+        "description": span.status.description,
         "parent": f"{span.parent.span_id:016x}" if span.parent else None,
         "links": [f"{link.context.span_id:016x}" for link in span.links],
         "attributes": dict(sorted((span.attributes or {}).items())),
