@@ -71,6 +71,7 @@ PARTS: Final = (
     Part(
         (f"{_CORE}runtime/link.py", f"{_CORE}runtime/scripts.py"),
         (
+            "tests/unit/core/test_link_told_exactly.py",
             "tests/unit/core/test_group_links.py",
             f"{_RECEIPTS}test_link_told.py",
             f"{_RECEIPTS}test_replicas_confirm.py",
