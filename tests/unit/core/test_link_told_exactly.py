@@ -389,14 +389,13 @@ async def test_each_write_waits_for_its_replicas() -> None:
         await link.until_up(1)
         assert server.commands() == [["PING"], ["PING"]]
         server.writes.clear()
-        held, refused, other = _asked(link, ("GET", "a"), ("TYPE", "b"), ("GET", "c"))
+        held, refused, other = asked = _asked(link, ("GET", "a"), ("TYPE", "b"), ("GET", "c"))
         await asyncio.sleep(0.01)
-        assert [said for _, _, said in server.writes] == [
-            [["GET", "a"], ["TYPE", "b"], ["GET", "c"], ["WAIT", "2", "500"]]
-        ]
+        (written,) = server.writes
+        assert written[2] == [["GET", "a"], ["TYPE", "b"], ["GET", "c"], ["WAIT", "2", "500"]]
         assert [held.done(), refused.done(), other.done()] == [False, True, False]
         server.talks[0].say(b":2\r\n")
-        assert await asyncio.gather(held, refused, other) == [b"1", "ReplyError: WRONGTYPE x", b"1"]
+        assert await asyncio.gather(*asked) == [b"1", "ReplyError: WRONGTYPE x", b"1"]
 
 
 @pytest.mark.parametrize(
