@@ -3,6 +3,7 @@
 `PYTHONPATH=tests python -m support.golden` writes the expected files anew; read the difference before you commit it.
 """
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def outcome(case: Path) -> dict[str, Any]:
         secrets={secret.key: secret.data for secret in manifests.secrets},
         config_maps={config_map.key: config_map.data for config_map in manifests.config_maps},
         complete=not (case / "incomplete").exists(),
+        today=dt.date.fromisoformat(today.read_text().strip()) if (today := case / "today").exists() else None,
     )
     return {
         "verdicts": [_verdict(verdict) for verdict in compiled.verdicts],

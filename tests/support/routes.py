@@ -11,6 +11,7 @@ from eventroute.crd.validate import Mistake, parse_route
 from eventroute.delivery import Delivery
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.prompt import Event, Plan, prepare
+from eventroute.route_table import ModelCall
 from eventroute.secret import Secret
 
 SECRET = b"5b1f0c8de2a94e7fb0a3"
@@ -44,6 +45,11 @@ def mistakes(**spec: Any) -> tuple[Mistake, ...]:
 def compiled(**spec: Any) -> Compiled:
     """Compile such a manifest, with its secret at hand."""
     return compile_routes([event_route(**spec)], secrets=SECRETS, config_maps={})
+
+
+def model_call(**model: Any) -> ModelCall:
+    """Compile such a manifest with this `model`, and take what is asked of Claude."""
+    return compiled(model=model).worker[RoutePath("team-a/triage")].prompts[0].model
 
 
 def plan(**spec: Any) -> Plan:

@@ -20,7 +20,6 @@ def receiver_route(provider: str = "github", *, name: str = "triage", **changes:
         "secrets": (Secret(SECRET.encode()),),
         "secret_names": ("hook/secret",),
         "public_url": None,
-        "suspend": False,
         "filter": None,
         "max_body_bytes": 1_048_576,
         "rate_limit": None,

@@ -34,6 +34,8 @@ _PROMPT_MODEL = st.fixed_dictionaries(
         "name": _mostly("claude-haiku-5-5", "a/b:c@d", wrong=("", "a b", "-a", "x" * 129)),
         "maxTokens": _mostly(1, 64_000, wrong=(0, 64_001, "512", True)),
         "timeout": _TIMEOUT,
+        "thinking": _mostly("auto", wrong=("on", False, None)),
+        "effort": _mostly("low", "high", wrong=("huge", "", 1)),
     },
 )
 _PROMPT = st.fixed_dictionaries(
@@ -87,7 +89,8 @@ _FIELDS: Final = {
     "requireStrength": _mostly("authenticated", "verified", wrong=("open",)),
     "tolerance": _mostly("1s", "1h", "5m", wrong=("0s", "61m", "3601s")),
     "publicURL": _mostly("https://a.example/b", "http://a", wrong=("a.example", "https://a b", "")),
-    "suspend": st.one_of(_BOOLEAN, _BOOLEAN, st.sampled_from((0, "true"))),
+    "suspend": _mostly({"mode": "hold"}, {"mode": "drop"}, wrong=({}, {"mode": "stop"}, True, None)),
+    "ownActors": _mostly(["us[bot]"], ["a", "b"], wrong=(["x" * 129], [""], ["a"] * 9, "us", [5])),
     "filter": _mostly("payload.a == 1", f'payload.a == "{"x" * 1009}"', wrong=("", "x" * 1025, None)),
     "maxBodyBytes": _mostly(1024, 26_214_400, wrong=(1023, 26_214_401, "1Mi")),
     "rateLimit": _mostly(

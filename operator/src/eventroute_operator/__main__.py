@@ -14,6 +14,7 @@ from lightkube import AsyncClient
 from lightkube.core.exceptions import ConfigError
 
 from eventroute.errors import Refused
+from eventroute.models import Models
 from eventroute.queue import Group, Upkeep
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis, open_link
@@ -77,6 +78,7 @@ async def serve(settings: OperatorSettings) -> None:
             writer=writer,
             hooks_url=settings.hooks_url,
             status_interval_s=settings.status_interval_s,
+            models=Models.load(settings.models_path),
             upkeep=Upkeep(shared, ClientCaller(shared)),
             groups=[Group(number) for number in range(settings.groups)],
         )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from eventroute.compile import ConfigMaps, Secrets, Verdict, compile_routes
 from eventroute.crd.objects import ConfigMapObject, SecretObject
 from eventroute.crd.validate import Mistake
+from eventroute.models import Models
 from eventroute.route_table import ReceiverRoute, WorkerRoute
 from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
 
@@ -29,10 +30,11 @@ class Judged(NamedTuple):
         return self.receiver is not None
 
 
-def judge(route: RouteObject, find: Callable[[Reference], Held | None]) -> Judged:
+def judge(route: RouteObject, find: Callable[[Reference], Held | None], *, models: Models | None = None) -> Judged:
     """Compile a route.
 
-    find  what a reference leads to; None = there is no such object
+    find    what a reference leads to; None = there is no such object
+    models  what is known of each model; None = the built-in data
     """
     if isinstance(route.spec, tuple):
         return Judged(route, route.spec, None, None, {})
@@ -40,7 +42,7 @@ def judge(route: RouteObject, find: Callable[[Reference], Held | None]) -> Judge
     objects = [found.object for found in held.values()]
     secrets: Secrets = {each.key: each.data for each in objects if isinstance(each, SecretObject)}
     texts: ConfigMaps = {each.key: each.data for each in objects if isinstance(each, ConfigMapObject)}
-    compiled = compile_routes([route.spec], secrets=secrets, config_maps=texts)
+    compiled = compile_routes([route.spec], secrets=secrets, config_maps=texts, models=models)
     verdict = compiled.verdicts[0]
     return Judged(
         route,

@@ -1,6 +1,7 @@
 """The operator's settings, read once from `EVENTROUTE_OPERATOR_…`."""
 
 import re
+from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -43,6 +44,8 @@ class OperatorSettings(Settings):
     """Whose EventRoutes, Secrets and ConfigMaps are watched, with commas between them; empty = all namespaces."""
     secret_labels: Annotated[dict[str, str], BeforeValidator(_labels)] = Field(default_factory=dict)
     """Only Secrets with these labels are seen, `label=value` with commas between them; empty = all."""
+    models_path: Path | None = None
+    """What an installation knows of models, over what is built in: a file of the form of `eventroute/models.json`."""
     hooks_url: str | None = Field(default=None, pattern="^https?://")
     """Public base of all hooks, `https://hooks.example.com/hooks`; fills `status.url`."""
     scaling: ScalingMode = "none"

@@ -43,7 +43,6 @@ def receiver_route(path: RoutePath = ROUTE) -> ReceiverRoute:
         secrets=(Secret(SECRET.encode()),),
         secret_names=("hook/secret",),
         public_url=None,
-        suspend=False,
         filter=None,
         max_body_bytes=1 << 20,
         rate_limit=None,

@@ -117,6 +117,21 @@ def test_routes_come_and_go_with_their_files(site: Site) -> None:
     site.soon(partial(site.serves, "triage"))
 
 
+def test_a_suspended_route_says_so_and_its_events_wait(site: Site) -> None:
+    file = save(site.folder, "triage")
+    file.write_text(f"{file.read_text()}  suspend: {{mode: hold}}\n")
+    site.running.until_said("/hooks/team-a/triage  suspended: events are held")
+    assert site.post("triage") == 200
+    site.running.until_said("queued")
+    save(site.folder, "second")
+    site.running.until_said("serving 2 of 2 routes")
+    assert site.post("second") == 200
+    site.running.until_said("team-a/second  pull_request.opened  succeeded")
+    assert "team-a/triage  pull_request.opened  succeeded" not in site.running.output()
+    save(site.folder, "triage")
+    site.running.until_said("team-a/triage  pull_request.opened  succeeded")
+
+
 def test_a_changed_prompt_is_what_claude_is_asked(site: Site) -> None:
     save(site.folder, "triage", text="Tell me about the word-that-was-added.")
     site.running.until_said("serving 1 of 1 route", times=2)

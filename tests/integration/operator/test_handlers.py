@@ -92,7 +92,7 @@ async def test_what_is_there_and_what_comes_and_goes_is_told(kubernetes: Kuberne
         await until_watching(kubernetes)
         told.clear()
         await request(kubernetes, "POST", TEXTS, config_map_body(a="b"))
-        await request(kubernetes, "PATCH", f"{ROUTES}/triage", {"spec": {"suspend": True}})
+        await request(kubernetes, "PATCH", f"{ROUTES}/triage", {"spec": {"suspend": {"mode": "drop"}}})
         await request(kubernetes, "DELETE", f"{SECRETS}/hook")
         changes = {(Kind.CONFIG_MAP, "texts", False), (Kind.ROUTE, "triage", False), (Kind.SECRET, "hook", True)}
         await until(lambda: set(told) == changes)
@@ -105,7 +105,7 @@ async def test_kopf_itself_writes_nothing(kubernetes: KubernetesEmulator) -> Non
     with watching(settings(), Watches(lambda: None), collect(told)):
         await until_watching(kubernetes)
         told.clear()
-        await request(kubernetes, "PATCH", f"{ROUTES}/triage", {"spec": {"suspend": True}})
+        await request(kubernetes, "PATCH", f"{ROUTES}/triage", {"spec": {"suspend": {"mode": "drop"}}})
         await until(lambda: bool(told))
     assert (len(kubernetes["post"]), len(kubernetes["patch"]), len(kubernetes["put"])) == (1, 1, 0)
     metadata = kubernetes.objects["eventroute.dev/v1alpha1/eventroutes", "team-a", "triage"]["metadata"]

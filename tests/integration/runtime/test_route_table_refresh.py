@@ -13,8 +13,11 @@ from eventroute.errors import RetryLater
 from eventroute.ids import RoutePath, route_path
 from eventroute.route_table import RECEIVER, ReceiverRoute
 from eventroute.runtime import background, tables
+from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import RedisAway
 from eventroute.runtime.tables import Change, RouteTable, heartbeats, publish
 from eventroute.sealed import SealKey, new_key_text
+from eventroute_cli.local.processes import free_port
 from support.full_redis import no_memory
 from support.sample_routes import receiver_route
 from support.waiting import until
@@ -271,7 +274,7 @@ async def test_a_full_redis_takes_a_suspension_and_says_who_serves_it(
     await publish(redis, RECEIVER, entries(2), key)
     await until(lambda: following.table.version is not None)
     async with no_memory(redis):
-        version = await publish(redis, RECEIVER, entries(1, suspend=True), key)
+        version = await publish(redis, RECEIVER, entries(1, drops_events=True), key)
 
         async def is_told() -> bool:
             return [beat.version for beat in await heartbeats(redis, RECEIVER)] == [version]
@@ -279,7 +282,7 @@ async def test_a_full_redis_takes_a_suspension_and_says_who_serves_it(
         await until(is_told)
     served = following.table.get(path_of(0))
     assert served is not None
-    assert served.suspend
+    assert served.drops_events
     assert following.table.deleted_since(path_of(1)) is not None
 
 
@@ -292,3 +295,14 @@ async def test_an_announcement_without_routes_has_everything_read(
     await follower.table._apply(Change(previous=0, version=version, paths=[]))
     assert follower.table.version == version
     assert follower.prepared == [path_of(0)] * 2
+
+
+async def test_a_redis_that_is_away_is_told_as_such_and_what_is_served_stays(redis: Redis, key: SealKey) -> None:
+    follower = Follower(redis, key)
+    await publish(redis, RECEIVER, entries(1), key)
+    await follower.table.refresh()
+    async with connect(f"redis://127.0.0.1:{free_port()}/0") as away:
+        follower.table._redis = away
+        with pytest.raises(RedisAway):
+            await follower.table.refresh()
+    assert follower.table.get(path_of(0)) is not None

@@ -21,10 +21,11 @@ from eventroute_cli.simulator.server import Served, serving
 from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing
 from eventroute_worker.claude import Claude
 from eventroute_worker.pricing import Prices
+from support.routes import model_call
 
 pytestmark = pytest.mark.real
 
-CALL = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=5)
+CALL = model_call(maxTokens=256, timeout="5s")
 PROMPT = Prompt("Summarize.", "Event push from github.", ())
 
 
@@ -73,22 +74,27 @@ async def test_an_answer_comes_with_model_usage_cost_and_request_id(claude: Clau
 @pytest.mark.parametrize(
     ("model", "thinking", "effort"),
     [
-        ("claude-haiku-5-5", "disabled", "low"),
-        ("claude-sonnet-5-5", "between_tools", "low"),
-        ("claude-opus-5-5", "", "low"),
-        ("claude-fable-5-2", "", "low"),
-        ("claude-opus-4-8", "disabled", "low"),
-        ("claude-haiku-4-5", "disabled", ""),
-        ("claude-haiku-4-5-20251001", "disabled", ""),
-        ("claude-mythos-preview", "", ""),
+        ({}, "disabled", "low"),
+        ({"name": "claude-sonnet-5-5"}, "between_tools", "low"),
+        ({"name": "claude-opus-5-5"}, "adaptive", "low"),
+        ({"name": "claude-fable-5-2"}, "adaptive", "low"),
+        ({"name": "claude-opus-4-8"}, "disabled", "low"),
+        ({"name": "claude-haiku-4-5-20251001"}, "disabled", ""),
+        ({"name": "claude-sonnet-5-5", "thinking": "auto"}, "adaptive", "low"),
+        ({"thinking": "auto", "effort": "high"}, "adaptive", "high"),
+        ({"thinking": "off", "effort": "high"}, "disabled", "high"),
+        ({"effort": "max"}, "adaptive", "max"),
+        ({"name": "claude-haiku-4-5", "thinking": "auto"}, "", ""),
+        ({"name": "claude-opus-4-6", "thinking": "auto", "effort": "max"}, "adaptive", "max"),
     ],
 )
-async def test_a_call_says_how_little_the_model_is_to_think(
-    claude: Claude, simulator: Served, model: str, thinking: str, effort: str
+async def test_a_call_says_how_much_the_model_is_to_think(
+    claude: Claude, simulator: Served, model: dict[str, str], thinking: str, effort: str
 ) -> None:
-    reply = await _ask(claude, simulator, call=ModelCall(name=model, max_tokens=300, timeout_s=5))
+    call = model_call(maxTokens=3000, **model)
+    reply = await _ask(claude, simulator, call=call)
     [asked] = simulator.simulator.journal.entries()
-    assert (asked.model, asked.max_tokens, asked.system) == (model, 300, PROMPT.system)
+    assert (asked.model, asked.max_tokens, asked.system) == (call.name, 3000, PROMPT.system)
     assert (asked.thinking, asked.effort) == (thinking, effort)
     assert isinstance(reply, Answer)
     assert reply.text.startswith("[simulated]")  # also where a thinking block comes first
@@ -97,15 +103,14 @@ async def test_a_call_says_how_little_the_model_is_to_think(
 @pytest.mark.filterwarnings("ignore:The model:DeprecationWarning")
 async def test_no_model_that_the_api_has_refuses_what_is_sent(claude: Claude, simulator: Served) -> None:
     for model in MODELS:
-        call = ModelCall(name=model, max_tokens=1024, timeout_s=5)
-        assert isinstance(await _ask(claude, simulator, call=call), Answer), model
+        assert isinstance(await _ask(claude, simulator, call=model_call(name=model)), Answer), model
 
 
 @pytest.mark.parametrize("kind", [FaultKind.NO_TEXT, FaultKind.MAX_TOKENS])
 async def test_an_answer_without_a_text_is_truncated_and_has_its_cost(
     claude: Claude, simulator: Served, kind: FaultKind
 ) -> None:
-    call = ModelCall(name="claude-haiku-5-5", max_tokens=1, timeout_s=5)
+    call = model_call(maxTokens=1)
     reply = await _ask(claude, simulator, Fault(kind=kind), call=call)
     assert isinstance(reply, Answer)
     assert (reply.outcome, reply.stop_reason) == (RunOutcome.TRUNCATED, "max_tokens")

@@ -5,7 +5,7 @@ from support.routes import compiled, event_route
 
 
 def test_without_an_api_server_the_uid_follows_from_namespace_and_name() -> None:
-    first, second = compiled().verdicts[0], compiled(suspend=True).verdicts[0]
+    first, second = compiled().verdicts[0], compiled(suspend={"mode": "drop"}).verdicts[0]
     assert first.uid == second.uid == "6561c1ac-6e42-5e4c-87d8-44b7e39a4209"
 
 

@@ -1,9 +1,11 @@
 """The data on models: found by dated names too, silent on what is not known; pools as the API draws them."""
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
+from eventroute.errors import Refused
 from eventroute.models import Models
 
 _MODELS = Models.load()
@@ -58,3 +60,39 @@ def test_a_retirement_that_is_announced_is_known() -> None:
     model = _MODELS.find("claude-sonnet-4-5-20250929")
     assert model
     assert model.retires == dt.date(2026, 11, 30)
+
+
+def test_an_installations_own_file_changes_single_fields_and_adds_models(tmp_path: Path) -> None:
+    own = tmp_path / "models.json"
+    own.write_text('{"as_of": "2027-01-01", "models": {"claude-haiku-5-5": {"retires": "2027-10-07"}, "mine": {}}}')
+    models, built_in = Models.load(own), _MODELS.find("claude-haiku-5-5")
+    haiku, mine = models.find("claude-haiku-5-5"), models.find("mine")
+    assert haiku
+    assert built_in
+    assert (haiku.retires, haiku.pool, haiku.prices) == (dt.date(2027, 10, 7), built_in.pool, built_in.prices)
+    assert mine
+    assert (mine.thinking, mine.efforts, models.pool("mine")) == ((), None, "mine")
+    assert models.find("claude-opus-5-5") == _MODELS.find("claude-opus-5-5")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"as_of": "x", "models": {"m": {"prices": [{"input": "1", "outputs": "2"}]}}}',
+        '{"as_of": "x", "models": {"m": {"retires": "soon"}}}',
+        '{"as_of": "x", "models": {"claude-haiku-5-5": {"efforts": ["most"]}}}',
+        "\xff",
+    ],
+)
+def test_a_bad_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    own = tmp_path / "models.json"
+    own.write_text(text, encoding="latin-1")
+    with pytest.raises(Refused, match=r"models\.json"):
+        Models.load(own)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"nowhere\.json"):
+        Models.load(tmp_path / "nowhere.json")

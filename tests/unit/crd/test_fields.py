@@ -29,7 +29,9 @@ def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: 
     [
         ({"provider": None}, "spec.provider", "must be a valid string"),
         ({"provider": "GitHub"}, "spec.provider", "must match"),
-        ({"suspend": "yes"}, "spec.suspend", "must be a valid boolean"),
+        ({"suspend": True}, "spec.suspend", "must be an object"),
+        ({"suspend": {}}, "spec.suspend.mode", "is required"),
+        ({"suspend": {"mode": "stop"}}, "spec.suspend.mode", "must be 'hold' or 'drop'"),
         ({"maxBodyBytes": "1Mi"}, "spec.maxBodyBytes", "must be a valid integer"),
         ({"maxBodyBytes": 26_214_401}, "spec.maxBodyBytes", "must be less than or equal to 26214400"),
         ({"maxBodyBytes": 1}, "spec.maxBodyBytes", "must be greater than or equal to 1024"),

@@ -7,8 +7,8 @@ import pytest
 
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason
-from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Trouble
-from eventroute_cli.desk.story import advice, discarded, span, tell
+from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Stop, Trouble
+from eventroute_cli.desk.story import advice, discarded, held_up, span, tell
 
 PATH = RoutePath("team-a/triage")
 NOW = 1_800_000_000_000
@@ -51,7 +51,16 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
         ("waits for its route", "kubectl describe er triage -n team-a"),
     ),
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
+    "its route is suspended": (found(), held("suspended"), ("waits for its route", "is suspended", "remove `suspend`")),
     "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "all is stopped": (
+        found(),
+        Situation({}, [], Stop(since_ms=NOW, by="ada@desk", reason="wrong answers.")),
+        (
+            "It was tried once. The installation is stopped since 20",
+            ", by ada@desk: wrong answers. To go on: `eventroute",
+        ),
+    ),
     "asking": (found(state=State.RUNNING, stage="asking"), QUIET, ("attempt 1", "asks Claude")),
     "telling sinks": (
         found(state=State.RUNNING, answer=KeptAnswer(), sinks=["log"]),
@@ -153,3 +162,8 @@ def test_the_table_has_no_others_and_an_unknown_reason_has_none() -> None:
 def test_durations_are_told_by_their_largest_unit(ms: int, said: str) -> None:
     assert span(ms) == said
     assert span(5 * 86_400_000) == "5 days"
+
+
+@pytest.mark.parametrize(("reason", "what"), [("suspended", "is suspended"), ("odd", "is held (odd)")])
+def test_a_route_that_takes_no_turns_is_a_line(reason: str, what: str) -> None:
+    assert held_up(PATH, Held(reason, "", NOW)).startswith(f"team-a/triage {what}: since 20")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eventroute.errors import Refused
+from eventroute.models import Band, Model, Models
 from eventroute_worker.answer import Usage
 from eventroute_worker.pricing import Prices
 
@@ -38,27 +38,16 @@ def test_an_unknown_model_has_an_unknown_cost(model: str) -> None:
 
 
 def test_tokens_without_a_known_rate_make_the_cost_unknown() -> None:
-    assert PRICES.cost("claude-fable-5-2", Usage(input=1, output=1)) is not None
-    assert PRICES.cost("claude-fable-5-2", Usage(input=1, output=1, cache_write_1h=1)) is None
+    prices = Prices(Models({"mine": Model(prices=(Band(input=Decimal(1), output=Decimal(2)),))}))
+    assert prices.cost("mine", Usage(input=1, output=1)) is not None
+    assert prices.cost("mine", Usage(input=1, output=1, cache_write_1h=1)) is None
 
 
 def test_an_installations_own_prices_replace_and_extend_the_built_in_ones(tmp_path: Path) -> None:
-    own = tmp_path / "prices.json"
-    own.write_text('{"as_of":"2026-11-01","models":{"claude-haiku-4-5":[{"input":"0.5","output":2}],"mine":[]}}')
-    prices = Prices.load(own)
-    assert prices.cost("claude-haiku-4-5", Usage(input=1_000_000, output=1_000_000)) == Decimal("2.5")
-    assert prices.cost("claude-opus-5-5", Usage(input=1_000_000, output=0)) == Decimal(4)
-    assert prices.cost("mine", Usage(input=1, output=1)) is None
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"as_of":"x","models":{"m":[{"input":"1","outputs":"2"}]}}', "\xff"])
-def test_a_bad_price_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
-    own = tmp_path / "prices.json"
-    own.write_text(text, encoding="latin-1")
-    with pytest.raises(Refused, match=r"prices\.json"):
-        Prices.load(own)
-
-
-def test_a_missing_price_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"nowhere\.json"):
-        Prices.load(tmp_path / "nowhere.json")
+    own = tmp_path / "models.json"
+    prices = '"prices": [{"input": "0.5", "output": 2}]'
+    own.write_text(f'{{"as_of": "2026-11-01", "models": {{"claude-haiku-4-5": {{{prices}}}, "mine": {{}}}}}}')
+    known = Prices.load(own)
+    assert known.cost("claude-haiku-4-5", Usage(input=1_000_000, output=1_000_000)) == Decimal("2.5")
+    assert known.cost("claude-opus-5-5", Usage(input=1_000_000, output=0)) == Decimal(4)
+    assert known.cost("mine", Usage(input=1, output=1)) is None

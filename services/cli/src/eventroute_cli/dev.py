@@ -41,6 +41,9 @@ def dev(
     real: Annotated[
         bool, typer.Option("--real", help="Ask Claude itself, with ANTHROPIC_API_KEY. Costs money.")
     ] = False,
+    models: Annotated[
+        Path | None, typer.Option(help="What you know of models, over what is built in: your `models.json`.")
+    ] = None,
     redis_url: Annotated[
         str | None, typer.Option(envvar="REDIS_URL", help="A Redis of yours; else a private one.")
     ] = None,
@@ -61,7 +64,7 @@ def dev(
     console = Console(highlight=False, soft_wrap=True)
     environ = {**os.environ, **({"REDIS_URL": redis_url} if redis_url else {})}
     key = claude_key(environ) if real else None
-    options = StackOptions(real_claude_key=key, receiver_port=port)
+    options = StackOptions(real_claude_key=key, receiver_port=port, models=models)
     watched = [*files, *([env_file] if env_file else [])]
     if missing := [str(path) for path in watched if not path.exists()]:
         raise Refused(f"no such file or directory: {', '.join(missing)}")
@@ -70,7 +73,7 @@ def dev(
         console.print(line, style="dim")
 
     def look() -> Examined:
-        return examine(files, recursive=recursive, env_file=env_file)
+        return examine(files, recursive=recursive, env_file=env_file, models=models)
 
     with ending_on_signals(console) as interruption:
         changes = Changes(watched, recursive=recursive)
@@ -111,10 +114,12 @@ def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console
 
 
 def _show_routes(examined: Examined, stack: Stack, console: Console) -> None:
-    routes = examined.compiled.receiver
+    routes, working = examined.compiled.receiver, examined.compiled.worker
     console.print(f"serving {len(routes)} of {summary(examined)}", style="bold")
     for path, route in routes.items():
-        console.print(f"  {route.scheme.name:20} {stack.wiring.hooks_url}/{path}", markup=False)
+        fate = "dropped" if route.drops_events else "held"
+        note = f"  suspended: events are {fate}" if working[path].is_suspended else ""
+        console.print(f"  {route.scheme.name:20} {stack.wiring.hooks_url}/{path}{note}", markup=False)
 
 
 def _show_addresses(stack: Stack, console: Console) -> None:

@@ -4,6 +4,7 @@
 `eventroute.crd.manifest`, judging is `eventroute.compile`.
 """
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,6 +13,7 @@ from eventroute.compile import Compiled, Problem, Severity, compile_routes
 from eventroute.crd.envfile import parse_env_file
 from eventroute.crd.manifest import Manifests, Origin, load_manifests
 from eventroute.crd.objects import ObjectKey
+from eventroute.models import Models
 from eventroute.secret import Secret
 
 MAX_ENV_FILE_BYTES: Final = 1_048_576
@@ -50,12 +52,19 @@ class Examined(NamedTuple):
 
 
 def examine(
-    paths: Iterable[Path], *, recursive: bool = False, env_file: Path | None = None, with_secrets: bool = True
+    paths: Iterable[Path],
+    *,
+    recursive: bool = False,
+    env_file: Path | None = None,
+    with_secrets: bool = True,
+    models: Path | None = None,
 ) -> Examined:
     """Read and compile the manifests of files and directories.
 
     env_file      secrets as `NAMESPACE/NAME/KEY=value` lines; they win over those of manifests
     with_secrets  False = Secrets and ConfigMaps that are not in the manifests are not at hand: references are notes
+    models        what is known of models over what is built in, a file of the form of `eventroute/models.json`
+    raises        `Refused` when that file is wrong
     """
     manifests = load_manifests(paths, recursive=recursive)
     env_secrets, env_findings = _read_env_file(env_file) if env_file else ({}, ())
@@ -64,7 +73,12 @@ def examine(
         secrets[key] = {**secrets.get(key, {}), **data}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
     compiled = compile_routes(
-        [found.route for found in manifests.routes], secrets=secrets, config_maps=config_maps, complete=with_secrets
+        [found.route for found in manifests.routes],
+        secrets=secrets,
+        config_maps=config_maps,
+        complete=with_secrets,
+        models=Models.load(models),
+        today=dt.datetime.now(dt.UTC).date(),
     )
     findings = [*_of_files(manifests), *env_findings, *_of_routes(manifests, compiled)]
     if not manifests.routes and not findings:

@@ -34,8 +34,11 @@ def lint(
     no_secrets: Annotated[
         bool, typer.Option("--no-secrets", help="Only note Secrets and ConfigMaps that are not in the manifests.")
     ] = False,
+    models: Annotated[
+        Path | None, typer.Option(help="What you know of models, over what is built in: your `models.json`.")
+    ] = None,
 ) -> None:
-    """Check EventRoutes: syntax, fields, provider, secrets, expressions, templates.
+    """Check EventRoutes: syntax, fields, provider, secrets, models, expressions, templates.
 
     Prints FILE:LINE, severity, reason and message of each problem. Ends with 1 if a route would not be served, else 0.
 
@@ -47,7 +50,7 @@ def lint(
 
       eventroute lint routes/ --env-file .env -o json
     """
-    examined = examine(files, recursive=recursive, env_file=env_file, with_secrets=not no_secrets)
+    examined = examine(files, recursive=recursive, env_file=env_file, with_secrets=not no_secrets, models=models)
     if output is Output.JSON:
         typer.echo(msgspec.json.format(_as_json(examined)).decode())
     else:

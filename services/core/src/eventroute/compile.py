@@ -4,6 +4,7 @@ Pure: the operator, the local mode and `eventroute lint` call it alike. A route 
 never affects another. What is judged is in `_CHECKS`, in the order in which a person would mend it.
 """
 
+import datetime as dt
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from msgspec.structs import replace
 from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.crd.objects import ObjectKey
+from eventroute.errors import Refused
 from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
+from eventroute.models import Model, Models, Told, tell
 from eventroute.route_table import (
     HistoryRule,
     LogSink,
@@ -59,6 +62,8 @@ Value = TypeVar("Value")
 _LOCAL_UIDS: Final = uuid.UUID("5f0e3a52-3c5d-5d7e-9b52-6f2a6f0a7f11")
 """Namespace of the uids that routes without an API server get; random, and never to be changed."""
 _DEFAULT_TOLERANCE_S: Final = 300
+_ROOM_FOR_THINKING: Final = 4096
+"""Tokens that a short answer and the thinking before it rarely exceed at low effort. Arbitrary."""
 _SIGNING_KINDS: Final = frozenset({"hmac", "ed25519", "ecdsa-p256"})
 _STRENGTHS: Final = (Strength.OPEN, Strength.AUTHENTICATED, Strength.VERIFIED)
 
@@ -91,6 +96,7 @@ class Reason(StrEnum):
     UNAUTHENTICATED = "UnauthenticatedNotAllowed"
     STRENGTH_TOO_WEAK = "StrengthTooWeak"
     TOLERANCE_WITHOUT_TIMESTAMP = "ToleranceWithoutTimestamp"
+    ACTOR_UNKNOWN = "ActorUnknown"
     PUBLIC_URL_MISSING = "PublicURLMissing"
 
     SECRET_REF_MISSING = "SecretRefMissing"  # a reason's name
@@ -112,6 +118,12 @@ class Reason(StrEnum):
     TEXT_TOO_LONG = "TextTooLong"
     UNREACHABLE_PROMPT = "UnreachablePrompt"
     DUPLICATE_SINK = "DuplicateSink"
+
+    MODEL_REFUSES = "ModelRefuses"
+    MODEL_UNKNOWN = "ModelUnknown"
+    MODEL_RETIRES = "ModelRetires"
+    MODEL_RETIRED = "ModelRetired"
+    THINKING_UNBOUNDED = "ThinkingUnbounded"
 
 
 class Problem(NamedTuple):
@@ -159,7 +171,13 @@ class Compiled(NamedTuple):
 
 
 def compile_routes(
-    routes: Sequence[crd.EventRoute], *, secrets: Secrets, config_maps: ConfigMaps, complete: bool = True
+    routes: Sequence[crd.EventRoute],
+    *,
+    secrets: Secrets,
+    config_maps: ConfigMaps,
+    complete: bool = True,
+    models: Models | None = None,
+    today: dt.date | None = None,
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
@@ -168,15 +186,21 @@ def compile_routes(
     config_maps  the same
     complete     False = there may be more of both elsewhere, so that references to others are only noted; a route
                  with such a note is not served
+    models       what is known of each model; None = the built-in data
+    today        by which retired models are told, UTC; None = they are not
     """
-    in_secrets = _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete)
-    in_texts = _Shelf("ConfigMap", config_maps, Reason.CONFIG_MAP_NOT_FOUND, Reason.CONFIG_MAP_KEY_NOT_FOUND, complete)
+    at_hand = _AtHand(
+        _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),
+        _Shelf("ConfigMap", config_maps, Reason.CONFIG_MAP_NOT_FOUND, Reason.CONFIG_MAP_KEY_NOT_FOUND, complete),
+        models or Models.load(),
+        today,
+    )
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
     verdicts: list[Verdict] = []
     taken: set[RoutePath] = set()
     for route in routes:
-        gathered = _gather(route, in_secrets, in_texts, taken)
+        gathered = _gather(route, at_hand, taken)
         verdict = Verdict(
             path=gathered.path,
             uid=gathered.uid,
@@ -235,6 +259,30 @@ class _Shelf(Generic[Value]):
 
 
 @dataclass(frozen=True, slots=True)
+class _AtHand:
+    """What routes refer to."""
+
+    secrets: _Shelf[Secret]
+    texts: _Shelf[str]
+    models: Models
+    today: dt.date | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a prompt wants of a model."""
+
+    field: str
+    """Where most of it stands: the route's model, or the prompt's."""
+    want: crd.Model
+    """The route's, with what the prompt changes."""
+    model: Model
+    """What is known of it."""
+    told: Told | Refused
+    """What is sent, or why the model does not take it."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Gathered:
     """One route and all that it refers to."""
 
@@ -249,6 +297,9 @@ class _Gathered:
     systems: tuple[_Found[str | None], ...]
     """One per prompt, as `users`; None = the default text."""
     users: tuple[_Found[str | None], ...]
+    asked: tuple[_Asked, ...]
+    """The same."""
+    at_hand: _AtHand
 
     @property
     def spec(self) -> crd.EventRouteSpec:
@@ -274,19 +325,17 @@ def _condition(reason: Reason, field: str) -> Condition:
     return Condition.PROMPTS_VALID if field.startswith("spec.prompts") else Condition.ACCEPTED
 
 
-def _gather(
-    route: crd.EventRoute, secrets: _Shelf[Secret], texts: _Shelf[str], taken: Collection[RoutePath]
-) -> _Gathered:
+def _gather(route: crd.EventRoute, at_hand: _AtHand, taken: Collection[RoutePath]) -> _Gathered:
     namespace, spec = route.metadata.namespace, route.spec
     path = route_path(namespace, route.metadata.name)
 
     def secret(field: str, ref: crd.SecretKeyRef) -> _Found[Secret]:
-        return _Found(field, secrets.find(ObjectKey(namespace, ref.name), ref.key))
+        return _Found(field, at_hand.secrets.find(ObjectKey(namespace, ref.name), ref.key))
 
     def text(field: str, inline: str | None, ref: crd.ConfigMapKeyRef | None) -> _Found[str | None]:
         if ref is None:
             return _Found(field, inline)
-        return _Found(f"{field}From", texts.find(ObjectKey(namespace, ref.name), ref.key))
+        return _Found(f"{field}From", at_hand.texts.find(ObjectKey(namespace, ref.name), ref.key))
 
     prompts = {f"spec.prompts[{index}]": prompt for index, prompt in enumerate(spec.prompts)}
     key_ref = spec.model.api_key_ref
@@ -300,7 +349,22 @@ def _gather(
         api_key=secret("spec.model.apiKeyRef", key_ref) if key_ref else None,
         systems=tuple(text(f"{field}.system", own.system, own.system_from) for field, own in prompts.items()),
         users=tuple(text(f"{field}.user", own.user, own.user_from) for field, own in prompts.items()),
+        asked=tuple(_ask(spec.model, own.model, f"{field}.model", at_hand.models) for field, own in prompts.items()),
+        at_hand=at_hand,
     )
+
+
+def _ask(routes: crd.Model, own: crd.PromptModel, field: str, models: Models) -> _Asked:
+    """Put what a prompt says of its model over what the route says."""
+    changes = {name: value for name in crd.PromptModel.model_fields if (value := getattr(own, name)) is not None}
+    want = routes.model_copy(update=changes)
+    model = models.find(want.name) or Model()
+    told: Told | Refused
+    try:
+        told = tell(model, thinking=want.thinking, effort=want.effort)
+    except Refused as refused:
+        told = refused
+    return _Asked(field if changes else "spec.model", want, model, told)
 
 
 def references(spec: crd.EventRouteSpec) -> frozenset[crd.SecretKeyRef | crd.ConfigMapKeyRef]:
@@ -345,6 +409,7 @@ def _custom_scheme(custom: crd.CustomScheme) -> Scheme:
         tolerance_s=_DEFAULT_TOLERANCE_S if custom.timestamp else None,
         advisory=custom.advisory,
         event=custom.event,
+        actor=custom.actor,
         ignored_events=custom.ignored_events,
         id=custom.id,
         dedup_ttl_s=seconds(custom.dedup_ttl),
@@ -410,6 +475,12 @@ def _tolerance_has_a_timestamp(gathered: _Gathered) -> Iterator[Problem]:
     if gathered.scheme and gathered.spec.tolerance and not gathered.scheme.timestamp:
         message = f"{gathered.scheme.name} sends no timestamp to judge"
         yield gathered.problem(Reason.TOLERANCE_WITHOUT_TIMESTAMP, "spec.tolerance", message)
+
+
+def _own_actors_can_be_known(gathered: _Gathered) -> Iterator[Problem]:
+    if gathered.scheme and gathered.spec.own_actors and not gathered.scheme.actor:
+        message = f"events of {gathered.scheme.name} do not tell who caused them"
+        yield gathered.problem(Reason.ACTOR_UNKNOWN, "spec.ownActors", message)
 
 
 def _public_url_is_set(gathered: _Gathered) -> Iterator[Problem]:
@@ -502,6 +573,47 @@ def _prompts_are_reachable(gathered: _Gathered) -> Iterator[Problem]:
             taken |= dict.fromkeys((pattern for pattern in prompt.events if pattern not in taken), index)
 
 
+def _models_take_what_is_asked(gathered: _Gathered) -> Iterator[Problem]:
+    yield from dict.fromkeys(problem for asked in gathered.asked for problem in _refused(gathered, asked))
+
+
+def _refused(gathered: _Gathered, asked: _Asked) -> Iterator[Problem]:
+    want, model = asked.want, asked.model
+    if isinstance(asked.told, Refused):
+        yield gathered.problem(Reason.MODEL_REFUSES, asked.field, f"{want.name} {asked.told}")
+    if model.max_output is not None and want.max_tokens > model.max_output:
+        message = f"{want.name} answers in {model.max_output} tokens at most, not maxTokens {want.max_tokens}"
+        yield gathered.problem(Reason.MODEL_REFUSES, asked.field, message)
+
+
+def _models_will_answer(gathered: _Gathered) -> Iterator[Problem]:
+    yield from dict.fromkeys(problem for asked in gathered.asked for problem in _doubts(gathered, asked))
+
+
+def _doubts(gathered: _Gathered, asked: _Asked) -> Iterator[Problem]:
+    want, model, today = asked.want, asked.model, gathered.at_hand.today
+
+    def warning(reason: Reason, message: str) -> Problem:
+        return gathered.problem(reason, asked.field, message, severity=Severity.WARNING)
+
+    if gathered.at_hand.models.find(want.name) is None:
+        unsent = "; thinking is not turned off" if want.thinking == "off" else ""
+        message = f"nothing is known of model {want.name}{unsent}{nearest(want.name, gathered.at_hand.models.names())}"
+        yield warning(Reason.MODEL_UNKNOWN, message)
+    if model.retires and today and model.retires <= today:
+        message = f"{want.name} answers no more since {model.retires}: deliveries will wait; name another model"
+        yield warning(Reason.MODEL_RETIRED, message)
+    elif model.retires and today:
+        yield warning(Reason.MODEL_RETIRES, f"{want.name} answers no more from {model.retires} on; name another model")
+    thinks = isinstance(asked.told, Told) and asked.told.thinks(model)
+    if thinks and want.max_tokens < _ROOM_FOR_THINKING:
+        message = (
+            f"{want.name} thinks before it answers, which maxTokens {want.max_tokens} includes: it may use up all of "
+            f"it and say nothing; leave {_ROOM_FOR_THINKING} or more"
+        )
+        yield warning(Reason.THINKING_UNBOUNDED, message)
+
+
 def _sinks_have_names_of_their_own(gathered: _Gathered) -> Iterator[Problem]:
     names = [sink_name(sink) for sink in gathered.spec.sinks]
     for index, name in enumerate(names):
@@ -516,6 +628,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _custom_scheme_is_sound,
     _sender_is_authenticated,
     _tolerance_has_a_timestamp,
+    _own_actors_can_be_known,
     _public_url_is_set,
     _secrets_are_usable,
     _api_key_is_usable,
@@ -523,6 +636,8 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _system_texts_exist,
     _templates_compile,
     _prompts_are_reachable,
+    _models_take_what_is_asked,
+    _models_will_answer,
     _sinks_have_names_of_their_own,
 )
 
@@ -549,7 +664,8 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         secrets=tuple(map(_value, gathered.secrets)) if needs_secret(scheme) else (),
         secret_names=tuple(f"{ref.name}/{ref.key}" for ref in spec.secret_refs) if needs_secret(scheme) else (),
         public_url=spec.public_url,
-        suspend=spec.suspend,
+        drops_events=spec.suspend is not None and spec.suspend.mode == "drop",
+        own_actors=spec.own_actors,
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
@@ -564,16 +680,19 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
         uid=gathered.uid,
         path=gathered.path,
         generation=gathered.route.metadata.generation,
+        is_suspended=spec.suspend is not None,
         provider=spec.provider,
         prompts=tuple(
             PromptRule(
                 events=prompt.events,
                 when=prompt.when,
-                model=_model_call(spec.model, prompt.model),
+                model=_model_call(asked),
                 system=_value(system) or crd.DEFAULT_SYSTEM,
                 user=_value(user),
             )
-            for prompt, system, user in zip(spec.prompts, gathered.systems, gathered.users, strict=True)
+            for prompt, asked, system, user in zip(
+                spec.prompts, gathered.asked, gathered.systems, gathered.users, strict=True
+            )
         ),
         entity=spec.entity,
         history=HistoryRule(scope=history.scope, keep=history.keep, inject=history.inject, ttl_s=seconds(history.ttl))
@@ -591,11 +710,16 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
     )
 
 
-def _model_call(model: crd.Model, own: crd.PromptModel) -> ModelCall:
+def _model_call(asked: _Asked) -> ModelCall:
+    want = asked.want
+    if isinstance(asked.told, Refused):
+        raise TypeError(f"{asked.field}: {asked.told}")  # a route without errors has none such
     return ModelCall(
-        name=own.name or model.name,
-        max_tokens=own.max_tokens or model.max_tokens,
-        timeout_s=float(seconds(own.timeout or model.timeout)),
+        name=want.name,
+        max_tokens=want.max_tokens,
+        timeout_s=float(seconds(want.timeout)),
+        thinking=asked.told.thinking,
+        effort=asked.told.effort,
     )
 
 

@@ -35,7 +35,6 @@ from anthropic import (
 from anthropic.types import OutputConfigParam, ThinkingConfigParam
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from eventroute.models import Model, Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt
 from eventroute.route_table import ModelCall
@@ -137,7 +136,6 @@ class Claude:
         self._base_url = base_url
         self._propagate_trace = propagate_trace
         self._prices = prices
-        self._models = Models.load()
         self._clients: dict[str, _Client] = {}
 
     async def __aenter__(self) -> Self:
@@ -190,7 +188,6 @@ class Claude:
 
     async def _call(self, call: ModelCall, prompt: Prompt, key: str, span: Span) -> Reply:
         context = tracing.traceparent(span) if self._propagate_trace else ""
-        model = self._models.find(call.name)
         try:
             # The SDK's timeout is per read: a slow trickle would pass it.
             async with self._client(key) as client, asyncio.timeout(call.timeout_s):
@@ -199,8 +196,8 @@ class Claude:
                     max_tokens=call.max_tokens,
                     system=prompt.system or anthropic.omit,
                     messages=[{"role": "user", "content": prompt.user}],
-                    thinking=_thinking(model),
-                    output_config=_effort(model),
+                    thinking=_thinking(call),
+                    output_config=_effort(call),
                     # That there is no connection must show before the whole call's time is up, which is another fault.
                     timeout=anthropic.Timeout(None, connect=min(_CONNECT_S, call.timeout_s / 2)),
                     extra_headers={"traceparent": context} if context else None,
@@ -291,15 +288,20 @@ def _told(body: object) -> _Error:
         return _Error()
 
 
-def _thinking(model: Model | None) -> ThinkingConfigParam | Omit:
-    """Turn thinking off where that is possible."""
-    if model is None or model.off is None:
-        return anthropic.omit
-    return {"type": "disabled"} if model.off == "disabled" else {"type": "between_tools"}
+def _thinking(call: ModelCall) -> ThinkingConfigParam | Omit:
+    match call.thinking:
+        case "adaptive":
+            return {"type": "adaptive"}
+        case "disabled":
+            return {"type": "disabled"}
+        case "between_tools":
+            return {"type": "between_tools"}
+        case _:
+            return anthropic.omit
 
 
-def _effort(model: Model | None) -> OutputConfigParam | Omit:
-    return {"effort": "low"} if model and model.efforts else anthropic.omit
+def _effort(call: ModelCall) -> OutputConfigParam | Omit:
+    return {"effort": call.effort} if call.effort else anthropic.omit
 
 
 def _outcome(stop_reason: str) -> RunOutcome:

@@ -1,9 +1,9 @@
 """Keeping the queue in order while the worker runs: what waits for something comes back when that is mended.
 
-Every worker looks once a second at the few routes that are held and the few troubles that stand, and lets go of what
-its own table and keys say is mended. What needs doing once per installation is done by one of them, the keeper: to
-shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what a deleted route left, write
-down how many deliveries of a route may run at once.
+Every worker looks once a second at the few routes that are held and the few troubles that stand, holds routes that are
+suspended, and lets go of what its own table and keys say is mended. What needs doing once per installation is done by
+one of them, the keeper: to shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what
+a deleted route left, write down how many deliveries of a route may run at once.
 """
 
 import asyncio
@@ -15,14 +15,16 @@ from typing import Final, Protocol
 import structlog
 
 from eventroute.ids import RoutePath
-from eventroute.queue import Group, Trouble, Upkeep, group_of
+from eventroute.prompt import Plan
+from eventroute.queue import Group, HoldReason, Trouble, Upkeep, group_of
 from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
+from eventroute_worker.gate import Gate
 from eventroute_worker.troubles import Troubles
 
 LOOK_S: Final = 1.0
-"""How often to look: what was mended without this process hearing of it goes on within two seconds."""
+"""How often to look: what was changed without this process hearing of it shows within two seconds."""
 
 _KEEPER_MS: Final = 5_000  # nobody else keeps for so long after the keeper's last look; arbitrary
 _ROUTES: Final = 200  # per call, and
@@ -46,8 +48,12 @@ class Serves(Protocol):
 
     version: int | None
 
-    def get(self, path: RoutePath) -> object | None:
+    def get(self, path: RoutePath) -> Plan | None:
         """Find a route."""
+        ...
+
+    def all(self) -> Collection[Plan]:
+        """Return the routes that are served."""
         ...
 
     def is_broken(self, path: RoutePath) -> bool:
@@ -56,6 +62,10 @@ class Serves(Protocol):
 
     def deleted_since(self, path: RoutePath) -> int | None:
         """Tell when a route was deleted whose name is still held, Unix milliseconds."""
+        ...
+
+    async def refresh(self) -> None:
+        """Read the table again if it has changed."""
         ...
 
 
@@ -72,11 +82,13 @@ class Keeper:
         troubles: Troubles,
         keys_in_use: Callable[[], Collection[str]],
         limits: Callable[[], Mapping[RoutePath, int]],
+        gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
         keys_in_use  names the keys that routes or the worker ask with by now
         limits       says how many deliveries of a route may run at once, of those routes that have a limit
+        gate         whether anything may be taken, and so asked about a trouble; None = always
         """
         self._upkeep = upkeep
         self._worker = worker
@@ -85,6 +97,7 @@ class Keeper:
         self._troubles = troubles
         self._keys_in_use = keys_in_use
         self._limits = limits
+        self._gate = gate or Gate(is_open=True)
         self._cursors = dict.fromkeys(groups, 0)
         self._woken = asyncio.Event()
         troubles.on_mended = self.wake
@@ -111,12 +124,15 @@ class Keeper:
 
     async def look(self) -> None:
         """Look at every group once, and tell what waits in those that this worker keeps."""
+        # Whoever has missed a change would let go of what others hold, and hold what they let go.
+        await self._routes.refresh()
         mended = self._troubles.take_mended()
         stored: list[Trouble] = []
         held_by, parked_by = Counter[str](), Counter[str]()
         for group in self._groups:
             held = await self._upkeep.held(group)
             await self.release(group, list(held))
+            await self._hold_suspended(group, held)
             standing = await self._upkeep.standing(group)
             stored += await self._unpark(group, standing, mended)
             if await self._keep(group):
@@ -130,10 +146,18 @@ class Keeper:
         metrics.tell(metrics.PARKED, parked_by)
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
-        """Let go of held routes that can be served by now."""
-        served = [path for path in held if self._routes.get(path) is not None]
+        """Let go of held routes that can be served by now, and are not suspended."""
+        served = [path for path in held if (plan := self._routes.get(path)) and not plan.route.is_suspended]
         if await self._upkeep.release(group, served):
             _log.info("routes_released", routes=served)
+
+    async def _hold_suspended(self, group: Group, held: Mapping[RoutePath, Held]) -> None:
+        suspended = [plan.route.path for plan in self._routes.all() if plan.route.is_suspended]
+        for path in suspended:
+            is_held = path in held and held[path].reason == HoldReason.SUSPENDED
+            if not is_held and group_of(path, len(self._groups)) == group:
+                await self._upkeep.hold(group, path, HoldReason.SUSPENDED)
+                _log.info("route_suspended", route=path)
 
     async def _unpark(self, group: Group, standing: Sequence[Standing], mended: Collection[str]) -> list[Trouble]:
         """Let go of what waits for a mended trouble; returns the troubles that still stand."""
@@ -193,7 +217,7 @@ class Keeper:
         for path, why in held.items():
             await self._keep_held(group, path, why)
         for trouble, waiting, _ in standing:
-            if waiting:
+            if waiting and self._gate.is_open:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:
@@ -201,7 +225,7 @@ class Keeper:
         if self._routes.version is None or self._routes.get(path) is not None:
             return
         is_there = self._routes.is_broken(path) and self._routes.deleted_since(path) is None
-        reason = "withheld" if is_there else "deleted"
+        reason = HoldReason.WITHHELD if is_there else HoldReason.DELETED
         if why.reason != reason:
             await self._upkeep.hold(group, path, reason)
         elif not is_there:

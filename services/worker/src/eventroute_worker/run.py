@@ -25,7 +25,7 @@ from eventroute.ids import RoutePath
 from eventroute.match import Match
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Event, Plan, Prompt
-from eventroute.queue import Begun, Group, Retention, Trouble, Work
+from eventroute.queue import Begun, Group, HoldReason, Retention, Trouble, Work
 from eventroute.route_table import ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.secret import Secret
@@ -43,6 +43,7 @@ from eventroute_worker.answer import (
 )
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, dead
 from eventroute_worker.backoff import pause_s
+from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.patience import patiently
 from eventroute_worker.sinks import Result, SinkFailed, Sinks
@@ -130,7 +131,7 @@ class _Work(NamedTuple):
 class Runner:
     """Handles one attempt at a time; any number of them concurrently."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators, all by name
         self,
         *,
         work: Work,
@@ -141,8 +142,13 @@ class Runner:
         sinks: Sinks,
         troubles: Troubles,
         retention: Retention = DEFAULT_RETENTION,
+        gate: Gate | None = None,
     ) -> None:
-        """Take the collaborators, and how long what has ended is kept where a route does not say so."""
+        """Take the collaborators.
+
+        retention  how long what has ended is kept where a route does not say so
+        gate       knows of stops, the time of which counts against no deadline; None = there are none
+        """
         self._queue = work
         self._holds = holds
         self._routes = routes
@@ -151,6 +157,7 @@ class Runner:
         self._sinks = sinks
         self._troubles = troubles
         self._retention = retention
+        self._gate = gate or Gate(is_open=True)
 
     async def __call__(self, attempt: Attempt) -> End:
         """Run one attempt under its own span, a child of the receipt's."""
@@ -184,6 +191,7 @@ class Runner:
         span.set_attribute(tracing.ROUTE, path)
         plan = await self._find_route(attempt)
         begun = await self._queue.begin(attempt.lease, traceparent=tracing.traceparent(span))
+        begun = begun._replace(released_ms=max(begun.released_ms, self._gate.started_ms))
         started = time.monotonic()
         span.set_attribute(tracing.ATTEMPT, begun.attempts)
         if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
@@ -208,20 +216,24 @@ class Runner:
         return _with(end, work, answer)
 
     async def _find_route(self, attempt: Attempt, *, anew: bool = False) -> Plan:
-        """Find the route; where it cannot be served, its deliveries wait until it can, or is gone for good."""
+        """Find the route; where it cannot be served or is suspended, its deliveries wait until that has changed."""
         lease = attempt.lease
         plan = None if anew else self._routes.get(lease.path)
         if plan is None:
             await self._routes.refresh()
             plan = self._routes.get(lease.path)
-        if plan is not None:
+        if plan is not None and not plan.route.is_suspended:
             return plan
         if self._routes.version is None:
             raise Ended(Later(delay_s=_COLD_S, counts=False))
-        is_there = self._routes.is_broken(lease.path) and self._routes.deleted_since(lease.path) is None
-        reason = "withheld" if is_there else "deleted"
-        await self._holds.hold(lease.group, lease.path, reason)
+        await self._holds.hold(lease.group, lease.path, self._why_held(lease.path, plan))
         raise Ended(Later(delay_s=0, counts=False))
+
+    def _why_held(self, path: RoutePath, plan: Plan | None) -> HoldReason:
+        if plan is not None:
+            return HoldReason.SUSPENDED
+        is_there = self._routes.is_broken(path) and self._routes.deleted_since(path) is None
+        return HoldReason.WITHHELD if is_there else HoldReason.DELETED
 
     async def _ask(self, work: _Work) -> Answer:
         """Get an answer and save it, before anything is done with it."""
@@ -233,7 +245,7 @@ class Runner:
             self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
         call = route.prompts[match.position].model
         key_id = self._claude.key_id(route.api_key)
-        if not begun.is_probe and (trouble := self._troubles.standing(key_id, call.name)):
+        if (trouble := self._troubles.standing(key_id, call.name)) and trouble.cause != begun.probes:
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, match.position)
         await self._queue.asking(work.attempt.lease)

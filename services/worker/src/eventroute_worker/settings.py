@@ -40,8 +40,8 @@ class WorkerSettings(Settings):
     """Address of the port for probes and metrics."""
     probe_port: int = Field(default=8081, ge=0, le=65535)
     """Port for probes and metrics; 0 = any."""
-    prices_path: Path | None = None
-    """An installation's own prices, over the built-in ones: a file of the form of `prices.json`."""
+    models_path: Path | None = None
+    """What an installation knows of models, over what is built in: a file of the form of `eventroute/models.json`."""
     redis_spans: bool = True
     """Show what a run reads and writes in Redis in its trace, where traces are exported; values are never shown."""
     propagate_trace: bool = False

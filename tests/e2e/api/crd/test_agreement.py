@@ -75,7 +75,7 @@ def test_the_provider_of_a_route_stays(api: httpx.Client) -> None:
     answer = apply(api, {**route["spec"], "provider": "stripe"})
     assert answer.status_code == 422
     assert "provider cannot be changed; delete the route and create it anew" in answer.json()["message"]
-    assert apply(api, {**route["spec"], "suspend": True}).status_code == 200
+    assert apply(api, {**route["spec"], "suspend": {"mode": "hold"}}).status_code == 200
 
 
 def test_a_field_within_a_kind_without_fields_is_refused_but_by_server_side_apply(api: httpx.Client) -> None:

@@ -78,8 +78,8 @@ def test_a_spec_with_everything_at_its_limit_is_taken_and_stored(api: ApiServer)
 
 
 def test_it_can_be_changed_too_when_the_transition_rules_are_evaluated(api: ApiServer) -> None:
-    api.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(route({**SPEC, "suspend": True})))
-    assert stored_route(api)["spec"] == {**SPEC, "suspend": True}
+    api.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(route({**SPEC, "suspend": {"mode": "hold"}})))
+    assert stored_route(api)["spec"] == {**SPEC, "suspend": {"mode": "hold"}}
 
 
 def test_the_longest_path_fits_into_the_status(api: ApiServer) -> None:

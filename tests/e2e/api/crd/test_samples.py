@@ -40,7 +40,7 @@ def test_a_refused_sample_is_refused_by_both(api: ApiServer, file: Path) -> None
 
 
 def test_it_is_the_file_that_is_refused_and_not_everything(api: ApiServer) -> None:
-    text = (SAMPLES / "refused/unknown-field.yaml").read_text(encoding="utf-8")
-    mended = text.replace("suspended:", "suspend:")
+    text = (SAMPLES / "refused/suspend-without-mode.yaml").read_text(encoding="utf-8")
+    mended = text.replace("suspend: {}", "suspend: {mode: hold}")
     assert mended != text
     assert "serverside-applied" in api.kubectl(*APPLY, "-", stdin=mended)

@@ -151,5 +151,5 @@ async def test_releases_of_helm_are_not_even_listed(api: Api, team: Namespace) -
 
 async def test_more_routes_than_a_page_are_all_listed(api: Api, team: Namespace) -> None:
     for number in range(260):
-        team.apply_route(f"r{number}", suspend=True)
+        team.apply_route(f"r{number}", suspend={"mode": "drop"})
     assert len([found async for found in api.list(Kind.ROUTE, team.name)]) == 260

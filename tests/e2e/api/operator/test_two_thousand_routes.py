@@ -34,7 +34,7 @@ async def test_two_thousand_routes_are_served_and_one_of_them_is_broken(team: Na
         assert readiness(team)["broken"] == "SecretKeyNotFound"
         assert [team.deliver(f"r{number}") for number in (1, COUNT // 2, COUNT - 1)] == [200, 200, 200]
         assert team.deliver("broken") == 503
-        team.apply_route("r1", suspend=True)
+        team.apply_route("r1", suspend={"mode": "drop"})
         await team.until_ready("r1")
     finally:  # the others of this folder share the operator
         assert team.plane.kubernetes.delete(f"{ROUTES}/{team.name}/eventroutes", timeout=60).is_success

@@ -27,6 +27,7 @@ from eventroute_cli.desk.show import (
     found_as_json,
     plain_console,
     print_found,
+    print_held,
     print_json,
     print_lines,
     print_listing,
@@ -82,8 +83,11 @@ def list_runs(
       eventroute runs list -n eventroute --since 2h --event 'invoice.*' -o json
     """
     meant = wanted(route=route, states=state, reason=reason, event=event, entity=entity, since=since, until=until)
-    listing = at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: desk.look(meant, limit=limit))
+    place = Place(redis_url, context, namespace, release, groups)
+    listing, situation = at_desk(place, lambda desk: asyncio.gather(desk.look(meant, limit=limit), desk.situation()))
     print_any(listing, output, what="deliveries")
+    if output == "text":
+        print_held(situation, meant, plain_console())
 
 
 @app.command("show")

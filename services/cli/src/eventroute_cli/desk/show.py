@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from eventroute.queue import Found, Line, Listing, State
-from eventroute_cli.desk.story import clock
+from eventroute.queue import Found, Line, Listing, Situation, State, Wanted
+from eventroute_cli.desk.story import clock, held_up, stopped
 
 OutputOption = Annotated[
     Literal["text", "json"], typer.Option("--output", "-o", help="text for people, json for programs.")
@@ -47,6 +47,15 @@ def print_listing(listing: Listing, console: Console, *, what: str) -> None:
         console.print(f"no {what} like that; {listing.looked_at} were looked at")
     if not listing.is_complete:
         console.print(f"(there are more than were looked at: {listing.looked_at})", style="dim")
+
+
+def print_held(situation: Situation, meant: Wanted, console: Console) -> None:
+    """Print that all is stopped, and which of the routes that are meant take no turns."""
+    if situation.stop.is_standing:
+        console.print(stopped(situation.stop), style="yellow")
+    for path, hold in sorted(situation.held.items()):
+        if meant.has_route(path):
+            console.print(held_up(path, hold), style="yellow")
 
 
 def summary(lines: Sequence[Line]) -> str:

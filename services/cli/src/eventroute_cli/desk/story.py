@@ -4,21 +4,26 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from eventroute.ids import RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
-from eventroute.queue import Found, Held, Line, Situation, State
+from eventroute.queue import Found, Held, HoldReason, Line, Situation, State, Stop
 
 _DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
 _IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
 _THEN_REPLAY: Final = ", then replay."
 
-_HOLDS: Final = {
-    "withheld": (
+_HOLDS: Final[dict[str, tuple[str, str]]] = {
+    HoldReason.WITHHELD: (
         "cannot be served as it is written: a Secret or ConfigMap is missing, or its spec is wrong",
         "`kubectl describe er {name} -n {namespace}` says what is wrong; once it is mended, all goes on by itself",
     ),
-    "deleted": (
+    HoldReason.DELETED: (
         "was deleted",
         "create it again within ten minutes and what waits goes on by itself; after that a replay brings it back",
+    ),
+    HoldReason.SUSPENDED: (
+        "is suspended",
+        "remove `suspend` from its spec and all goes on by itself, in order; the wait counts against no deadline",
     ),
 }
 """Reason of a held route → what that is, and what to do."""
@@ -56,6 +61,18 @@ def span(ms: int) -> str:
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"  # noqa: PLR2004
 
 
+def held_up(path: RoutePath, hold: Held) -> str:
+    """Say in a line why a route takes no turns."""
+    what, _ = _HOLDS.get(hold.reason, (f"is held ({hold.reason})", ""))
+    return f"{path} {what}: since {clock(hold.since)} its deliveries wait"
+
+
+def stopped(stop: Stop) -> str:
+    """Say who has stopped the installation, when and why."""
+    why = f": {stop.reason.rstrip('.')}" if stop.reason else ""
+    return f"The installation is stopped since {clock(stop.since_ms)}, by {stop.by}{why}. To go on: `eventroute start`."
+
+
 def times(count: int) -> str:
     """Write how often."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
@@ -70,6 +87,8 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     hold = situation.hold(line.route)
     if hold and not line.has_ended and line.state is not State.READY:
         yield _hold(line, hold)
+    if situation.stop.is_standing and not line.has_ended:
+        yield stopped(situation.stop)
     if found.is_unreadable:
         yield "What is stored of it cannot be read by this version."
 
@@ -78,7 +97,7 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
     line = found.line
     match line.state:
         case State.READY:
-            yield from _ready(line, situation.hold(line.route), now_ms)
+            yield from _ready(line, situation, now_ms)
         case State.RUNNING:
             yield _running(found)
         case State.LATER:
@@ -108,11 +127,13 @@ def _receipt(line: Line, now_ms: int) -> str:
     )
 
 
-def _ready(line: Line, hold: Held | None, now_ms: int) -> Iterator[str]:
+def _ready(line: Line, situation: Situation, now_ms: int) -> Iterator[str]:
     is_new = not line.attempts and not line.waits
     yield f"It was not tried {'since' if line.replays else 'yet'}." if is_new else f"{_tried(line)}."
-    if hold:
+    if hold := situation.hold(line.route):
         yield f"It waits for its route. {_hold(line, hold)}"
+        return
+    if situation.stop.is_standing:
         return
     since = max(line.due_ms, line.since_ms, line.received_ms)
     yield f"It is ready since {clock(since)} and waits for a free worker."

@@ -22,6 +22,8 @@ class Wiring:
     claude_key: str
     collector_url: str | None
     log_level: str = "INFO"
+    models: str = ""
+    """Path of the user's own `models.json`; empty = none."""
 
     @property
     def hooks_url(self) -> str:
@@ -56,6 +58,7 @@ class Wiring:
         return {
             **self._shared(environ),
             **claude,
+            **({"EVENTROUTE_WORKER_MODELS_PATH": self.models} if self.models else {}),
             "EVENTROUTE_WORKER_PROBE_HOST": "127.0.0.1",
             "EVENTROUTE_WORKER_PROBE_PORT": str(self.worker_probe_port),
             "EVENTROUTE_WORKER_REDIS_URL": self.redis_url,

@@ -58,6 +58,8 @@ class StackOptions:
     log_level: str = "INFO"
     command: str = "dev"
     """Whose run it is, for other commands of the same user."""
+    models: Path | None = None
+    """What the user knows of models, over what is built in."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def running_stack(
             claude_key=options.real_claude_key or DEFAULT_KEY,
             collector_url=collector.endpoint,
             log_level=options.log_level,
+            models=str(options.models.resolve()) if options.models else "",
         )
         # In the order of need; they are stopped in reverse, so that a worker can finish what it has begun.
         if simulator_port:

@@ -29,10 +29,10 @@ COLUMNS: Final = (
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since creation."},
     {
         "name": "Suspended",
-        "type": "boolean",
-        "jsonPath": ".spec.suspend",
+        "type": "string",
+        "jsonPath": ".spec.suspend.mode",
         "priority": 1,
-        "description": "Whether deliveries are let go.",
+        "description": "Whether nothing is started, and what becomes of events.",
     },
     {
         "name": "Dead",

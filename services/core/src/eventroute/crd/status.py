@@ -53,6 +53,8 @@ class StatusReason(StrEnum):
     KEY_UNPAID = "KeyUnpaid"
     MODEL_UNAVAILABLE = "ModelUnavailable"
     HELD = "Held"
+    SUSPENDED = "Suspended"
+    STOPPED = "Stopped"
     FIXED = "Fixed"
     AUTOSCALED = "Autoscaled"
     KEDA_NOT_INSTALLED = "KedaNotInstalled"
@@ -121,7 +123,9 @@ class CountsStatus(_Part):
 
     accepted: Count | None = Field(default=None, description="Queued.")
     duplicate: Count | None = Field(default=None, description="Recognized as seen before.")
-    filtered: Count | None = Field(default=None, description="Left out by `filter`, or while suspended.")
+    filtered: Count | None = Field(
+        default=None, description="Left out by `filter`, as our own action, or while suspended."
+    )
     refused: Count | None = Field(default=None, description="Not authenticated, malformed, too large or too many.")
     succeeded: Count | None = Field(default=None, description="Answered, and the answer delivered.")
     dead: Count | None = Field(
@@ -220,6 +224,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "ToleranceWithoutTimestamp": ReasonPage(
         "False", _ACCEPTED, "The scheme sends no timestamp that could be judged.", "Remove `tolerance`."
     ),
+    "ActorUnknown": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "Events of the provider do not tell who caused them, by which `ownActors` are known.",
+        "Remove `ownActors`, or name `custom.actor`.",
+    ),
     "PublicURLMissing": ReasonPage(
         "False", _ACCEPTED, "The provider signs the URL that it calls.", "Set `publicURL` to the one configured there."
     ),
@@ -277,6 +287,31 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "UnreachablePrompt": ReasonPage(
         "-", _PROMPTS, "Earlier prompts take all events of this one.", "Put the more special prompt first."
     ),
+    "ModelRefuses": ReasonPage(
+        "False",
+        _EITHER,
+        "The model does not take this way of thinking, this effort or so long an answer.",
+        "The message says what it takes.",
+    ),
+    "ModelUnknown": ReasonPage(
+        "-",
+        _EITHER,
+        "Nothing is known of a model of this name, so nothing is sent of thinking.",
+        "Check its spelling, or tell of it in the installation's own `models.json`.",
+    ),
+    "ModelRetires": ReasonPage("-", _EITHER, "The day is known on which the model ends.", "Name another model."),
+    "ModelRetired": ReasonPage(
+        "-",
+        _EITHER,
+        "The model answers no more, so deliveries wait.",
+        "Name another model; they go on by themselves.",
+    ),
+    "ThinkingUnbounded": ReasonPage(
+        "-",
+        _EITHER,
+        "The model thinks, and `maxTokens`, which includes that, is so small that no text may be left.",
+        "Raise `maxTokens`, or turn thinking off where the model allows it.",
+    ),
     "Programmed": ReasonPage("True", _PROGRAMMED, "Every live receiver and worker runs this generation.", _NOTHING),
     "NotServed": ReasonPage(
         "False",
@@ -323,6 +358,18 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _WORKING,
         "The workers cannot serve the route; deliveries wait until they can.",
         "Look at the conditions that are false.",
+    ),
+    "Suspended": ReasonPage(
+        "False",
+        _WORKING,
+        "The route's `suspend` lets nothing start; what is queued waits, in order.",
+        "Remove `suspend`; all goes on by itself.",
+    ),
+    "Stopped": ReasonPage(
+        "False",
+        _WORKING,
+        "Somebody has stopped the installation with `eventroute stop`; deliveries are accepted, and wait.",
+        "`eventroute start` once it may go on.",
     ),
     "Fixed": ReasonPage("True", _SCALING, "No autoscaling is configured.", _NOTHING),
     "Autoscaled": ReasonPage("True", _SCALING, "The autoscaler is at work.", _NOTHING),

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
 from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
+from eventroute.models import Effort, Wish
 from eventroute.schemes import SCHEMES
 
 GROUP: Final = "eventroute.dev"
@@ -40,6 +41,7 @@ ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=25
 Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
 DataKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
 Cel = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+ActorName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=256)]
 EventPattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.:/@]*$", max_length=128)]
@@ -167,6 +169,11 @@ class CustomScheme(Strict):
     event: tuple[SourceName, ...] = Field(
         default=(), max_length=4, description="Sources of the event type's parts, joined with dots. Default: none."
     )
+    actor: tuple[SourceName, ...] = Field(
+        default=(),
+        max_length=4,
+        description="Sources of names of whoever caused the event, for `ownActors`. Default: none.",
+    )
     ignored_events: tuple[EventPattern, ...] = Field(
         default=(), max_length=16, description="Event types answered with success that start nothing. Default: none."
     )
@@ -228,10 +235,33 @@ class Redact(Strict):
     )
 
 
+class Suspend(Strict):
+    """Nothing is started: what is queued waits, in order, and goes on when this is removed."""
+
+    mode: Literal["hold", "drop"] = Field(
+        description=(
+            "What becomes of events meanwhile. `hold`: they are queued, and wait too, at no cost and counting against "
+            "no deadline; `drop`: they are answered with success and not kept. Required."
+        )
+    )
+
+
 class Model(Strict):
-    """Which model answers, and within which limits."""
+    """Which model answers, how much it thinks, and within which limits."""
 
     name: ModelName = Field(default="claude-haiku-5-5", description="Model name. Default: claude-haiku-5-5.")
+    thinking: Wish | None = Field(
+        default=None,
+        description=(
+            "Whether the model thinks before it answers: `auto` leaves it to the model, `off` turns it off, and needs "
+            "its quotes, as kubectl takes a bare off for false. Default: off where the model can be told so at this "
+            "effort."
+        ),
+    )
+    effort: Effort | None = Field(
+        default=None,
+        description="How thoroughly it works; not every model takes each level. Default: low where it takes any.",
+    )
     max_tokens: int = Field(
         default=1024, ge=1, le=64_000, description="Longest answer, in tokens, thinking included. Default: 1024."
     )
@@ -247,6 +277,8 @@ class PromptModel(Strict):
     """What one prompt changes of the route's model."""
 
     name: ModelName | None = Field(default=None, description="Model name. Default: the route's.")
+    thinking: Wish | None = Field(default=None, description="Whether the model thinks. Default: the route's.")
+    effort: Effort | None = Field(default=None, description="How thoroughly the model works. Default: the route's.")
     max_tokens: int | None = Field(
         default=None, ge=1, le=64_000, description="Longest answer, in tokens, thinking included. Default: the route's."
     )
@@ -464,8 +496,17 @@ class EventRouteSpec(Strict):
         pattern=HTTP_URL,
         description="The URL as the provider calls it, for schemes that sign it. Default: none.",
     )
-    suspend: bool = Field(
-        default=False, description="Answer deliveries with success and start nothing. Default: false."
+    suspend: Suspend | None = Field(
+        default=None, description="Start nothing until this is removed; calls under way end. Default: not suspended."
+    )
+    own_actors: tuple[ActorName, ...] = Field(
+        default=(),
+        max_length=8,
+        description=(
+            "Who writes to the provider with our answers: names or ids as its events tell who caused them "
+            "(`services/PROVIDERS.md`). Events that one of them caused are answered with success and start nothing, so "
+            "that no answer calls for the next. Default: nobody."
+        ),
     )
     filter: Cel | None = Field(
         default=None,

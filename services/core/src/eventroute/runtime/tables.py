@@ -33,7 +33,7 @@ from eventroute.errors import Refused, RetryLater
 from eventroute.ids import RoutePath
 from eventroute.route_table import Entry, Plane
 from eventroute.runtime.pace import Pace
-from eventroute.runtime.scripts import Script
+from eventroute.runtime.scripts import RedisAway, RedisForbids, Script, told
 from eventroute.sealed import SealKey
 
 HEARTBEAT_S: Final = 5.0
@@ -298,10 +298,15 @@ class RouteTable(Generic[Route]):
         return self._deleted.get(path)
 
     async def refresh(self) -> None:
-        """Read the table, unless its version is the one served; who asks meanwhile waits for that and reads no more."""
+        """Read the table, unless its version is the one served; who asks meanwhile waits for that and reads no more.
+
+        raises  `RedisAway` or `RedisForbids`; what is served stays
+        """
         async with self._changing:
             try:
                 await self._refresh()
+            except (RedisError, OSError) as error:
+                raise told(error) from error
             finally:
                 self._tell()
 
@@ -315,7 +320,7 @@ class RouteTable(Generic[Route]):
                     await self.refresh()
                     is_away = False
                     await self._follow(announcements)
-            except (RedisError, OSError, msgspec.MsgspecError) as error:
+            except (RedisError, OSError, RedisAway, RedisForbids, msgspec.MsgspecError) as error:
                 # Away, out of memory, a forbidden command, a foreign announcement: nothing ends the following for good.
                 if not is_away:
                     _log.warning("route_table_unreachable", plane=self._plane.name, error=type(error).__name__)
