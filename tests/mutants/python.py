@@ -5,9 +5,9 @@ module and chooses by a variable, which does not reach the processes that our te
 was looked at too: its parser does not know `match`, it leaves out no argument, and half of what it changes is `|` in
 annotations.
 
-Not changed: annotations, decorators, imports, protocols, of which nothing is run, what is logged, words for people, and
-numbers that are said to be arbitrary. A positional argument is replaced by None and not left out, which every call would
-notice.
+Not changed: annotations, decorators, imports, protocols (nothing of them is run), what is logged, words for people, and
+numbers that are said to be arbitrary. A positional argument is replaced by None and not left out, which every call
+would notice.
 """
 
 from collections.abc import Callable, Iterable, Iterator

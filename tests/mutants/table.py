@@ -67,7 +67,16 @@ PARTS: Final = (
         (*_OF_ADMISSION, f"{_QUEUE}test_[!mo]*.py", f"{_QUEUE}test_*.py"),
     ),
     Part((f"{_CORE}queue/lua/glance.lua",), (*_OF_SCRIPTS, "tests/integration/desk/test_*.py")),
-    Part((f"{_CORE}queue/lua/[!ag]*.lua", f"{_CORE}queue/work.py", f"{_CORE}queue/upkeep.py"), _OF_THE_QUEUE),
+    Part(
+        (
+            f"{_CORE}queue/lua/[!ag]*.lua",
+            f"{_CORE}queue/lua/a[!d]*.lua",
+            f"{_CORE}queue/work.py",
+            f"{_CORE}queue/upkeep.py",
+            f"{_CORE}queue/ledger.py",
+        ),
+        _OF_THE_QUEUE,
+    ),
     Part(
         (f"{_CORE}runtime/link.py", f"{_CORE}runtime/scripts.py"),
         (

@@ -313,9 +313,9 @@ async def _(stage: Stage) -> Any:
     rules = (prompt_rule(events=("push",)), prompt_rule(model=opus, system="Judge."))
     stage.serve(api_key=Secret(b"theirs"), prompts=rules)
     stage.troubles.meet(_trouble("theirs", "claude-opus-5-5"))
-    stage.troubles.meet(_trouble("theirs", ""))
+    stage.troubles.meet(_trouble("own", ""))
     lease = await stage.take()
-    await stage.keep(probe=1)
+    await stage.keep(probe="theirs:claude-opus-5-5")
     return await stage.run(lease)
 
 
@@ -480,7 +480,7 @@ def _met(name: str, trouble: Trouble, *, probe: bool = False) -> None:
         stage.troubles.meet(trouble)
         lease = await stage.take()
         if probe:
-            await stage.keep(probe=1)
+            await stage.keep(probe=trouble.cause)
         return await stage.run(lease)
 
 
