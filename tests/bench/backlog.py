@@ -27,9 +27,9 @@ from eventroute.route_table import ModelCall
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkCaller, LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
-from eventroute.schemes import Events, Request, read
+from eventroute.schemes import Request
 from eventroute.secret import Secret
-from eventroute_receiver.intake import Intake
+from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook, prepare
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, Settled
@@ -149,9 +149,9 @@ def intake(number: int, path: RoutePath = eventroute.ROUTE) -> Sequence[Candidat
     headers = [(name, value) for name, _, value in (line.partition(b": ") for line in head.split(b"\r\n")[1:])]
     hook = _hook(path)
     request = Request(method="POST", url=None, headers=headers, body=body)
-    found = read(hook.route.scheme, request, decode=False)
-    assert isinstance(found, Events)
-    return Intake(hook, request, received_ms=time.time_ns() // 1_000_000, key_index=0).judge(found.items).kept
+    judged = judge(hook, request, time.time())
+    assert isinstance(judged, Genuine)
+    return judged.kept
 
 
 @functools.cache

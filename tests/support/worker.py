@@ -12,6 +12,7 @@ from eventroute.queue import Group, Trouble, Work
 from eventroute.runtime import background
 from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
+from eventroute_worker.gate import Gate
 from eventroute_worker.keeper import Keeper
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.worker import QueueWorker
@@ -34,6 +35,7 @@ async def running(  # noqa: PLR0913  each test names the one thing that it varie
     lease_s: float = 15,
     work: Work | None = None,
     groups: Sequence[Group] = (GROUP,),
+    gate: Gate | None = None,
 ) -> AsyncIterator[QueueWorker]:
     """Run a worker; leaving the block stops it."""
     worker = QueueWorker(
@@ -46,6 +48,7 @@ async def running(  # noqa: PLR0913  each test names the one thing that it varie
         grace_s=grace_s,
         lease_s=lease_s,
         waiting_at=dict.fromkeys(groups, redis),
+        gate=gate,
         signals=False,
     )
     task = asyncio.create_task(worker.async_run())

@@ -8,7 +8,7 @@ one with most routes deleted.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -31,7 +31,7 @@ from eventroute_operator.api import Api
 from eventroute_operator.cluster import Cluster, Reference, RouteObject
 from eventroute_operator.fleet import REDIS_AWAY_S, Fleet, Published, programming
 from eventroute_operator.judge import Judged, judge
-from eventroute_operator.obstacles import Obstacle, read_obstacles
+from eventroute_operator.obstacles import Obstacle, Obstacles, read_obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
 from eventroute_operator.tables import Tables
@@ -108,7 +108,7 @@ class Reconciler:
         self._stats_due = 0.0
         self._upkeep = upkeep
         self._groups = groups
-        self._obstacles: Mapping[RoutePath, Obstacle] | None = None
+        self._obstacles: Obstacles | None = None
 
     def resync(self) -> None:
         """Publish, and compare every status, as if nothing were known of either."""
@@ -237,6 +237,7 @@ class Reconciler:
             receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
             self._must_publish = not await self._tables.are_current()
             self._obstacles = await read_obstacles(self._upkeep, self._groups)
+            metrics.STOPPED.set(self._obstacles.stop is not None)
         except (RedisError, OSError, RedisAway, RedisForbids) as error:
             if self._away_since is None:
                 _log.warning("redis_away", error=str(error))
@@ -286,7 +287,7 @@ class Reconciler:
             reason, published = self._progress(judged)
             is_settled &= reason is not StatusReason.PROPAGATING
             is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
-            stats, obstacle = self._stats.get(current.uid), (self._obstacles or {}).get(route_path(*key))
+            stats, obstacle = self._stats.get(current.uid), (self._obstacles or Obstacles()).of(route_path(*key))
             told = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
             if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != told:
                 self._write(current, told)

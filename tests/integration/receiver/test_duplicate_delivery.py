@@ -156,10 +156,9 @@ async def test_empty_bodies_are_events_of_their_own(receiver: Receiving) -> None
 async def test_each_claim_of_a_delivery_lives_as_long_as_it_says(receiver: Receiving) -> None:
     route = receiver_route()
     await receiver.serve(route)
-    taken = Intake(prepare(route), opened(), received_ms=1, key_index=0).judge(
+    (candidate,), *_ = Intake(prepare(route), opened(), received_ms=1, key_index=0).choose(
         [Event("a", "1", b"{}", (Mark("id", b"1", 1000), Mark("digest", b"2", 50)))]
     )
-    (candidate,) = taken.kept
     assert isinstance(candidate, Candidate)
     admission = Admission(receiver.receiver.link, limits=Limits(10, 0))
     assert await admission.admit(route, [candidate], traceparent="") == Admitted([New(candidate.delivery.id)])

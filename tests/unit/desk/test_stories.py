@@ -7,7 +7,7 @@ import pytest
 
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason
-from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Trouble
+from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Stop, Trouble
 from eventroute_cli.desk.story import advice, discarded, held_up, span, tell
 
 PATH = RoutePath("team-a/triage")
@@ -53,6 +53,14 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
     "its route is suspended": (found(), held("suspended"), ("waits for its route", "is suspended", "remove `suspend`")),
     "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "all is stopped": (
+        found(),
+        Situation({}, [], Stop(since_ms=NOW, by="ada@desk", reason="wrong answers.")),
+        (
+            "It was tried once. The installation is stopped since 20",
+            ", by ada@desk: wrong answers. To go on: `eventroute",
+        ),
+    ),
     "asking": (found(state=State.RUNNING, stage="asking"), QUIET, ("attempt 1", "asks Claude")),
     "telling sinks": (
         found(state=State.RUNNING, answer=KeptAnswer(), sinks=["log"]),

@@ -1,4 +1,4 @@
-"""What of a verified request is kept: its events as delivery records, by what the route's filter says of each."""
+"""Judging a request: is it genuine, what is in it, and what of that is to be queued, as delivery records."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -11,7 +11,7 @@ from eventroute.ids import Claim, claim_id, new_delivery_id
 from eventroute.outcome import DeadReason
 from eventroute.queue import Candidate
 from eventroute.redact import REDACTED, redact
-from eventroute.schemes import Event, Request
+from eventroute.schemes import Event, Events, Handshake, Rejected, Request, Unparsable, read, verify
 from eventroute_receiver.routes import Hook
 
 _PROVIDER_ID_CHARS: Final = 200
@@ -20,14 +20,43 @@ MAX_UNREADABLE_BYTES: Final = 65_536
 """Of a body that nobody can read, to see what it was; quoted it may be four times as long."""
 
 
-class Judged(NamedTuple):
-    """The events that are kept, in their order, and how many are left out."""
+class Genuine(NamedTuple):
+    """A request that comes from its provider, and what of it is to be queued."""
 
-    kept: Sequence[Candidate]
-    """Those that the filter could not judge are dead letters."""
-    filtered: int
-    reason: str
+    key_index: int
+    """Which of the route's secrets has proven it, 0 being the current one."""
+    received_ms: int
+    """Unix time."""
+    found: Events | Handshake | Unparsable
+    kept: Sequence[Candidate] = ()
+    """The events that are wanted, in their order; as dead letters those that the filter could not judge, and a body
+    that nobody can read. None of a route that drops its events."""
+    filtered: int = 0
+    """How many events are not wanted."""
+    own: int = 0
+    """How many events we have caused ourselves."""
+    reason: str = ""
     """Why one was left out or could not be judged: the filter's trouble with it; empty when it had none."""
+
+
+def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
+    """Verify a request, read it, and ask the route's filter of each event.
+
+    now      Unix time in seconds
+    returns  what is to be done; nothing has been counted or written yet, so that a thread may judge what is large
+    """
+    scheme = hook.route.scheme
+    verdict = verify(scheme, request, hook.keys, now)
+    if isinstance(verdict, Rejected):
+        return verdict
+    found = read(scheme, request, decode=hook.filter is not None, own=hook.own_actors)
+    key_index, received_ms = verdict.key_index, int(now * 1000)
+    if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.drops_events):
+        return Genuine(key_index, received_ms, found)
+    intake = Intake(hook, request, received_ms=received_ms, key_index=key_index)
+    if isinstance(found, Unparsable):
+        return Genuine(key_index, received_ms, found, [intake.unreadable(found.reason)])
+    return Genuine(key_index, received_ms, found, *intake.choose(found.items))
 
 
 class Intake:
@@ -49,21 +78,28 @@ class Intake:
             gone = dict.fromkeys((name.decode() for name in hook.redacted_headers), REDACTED)
             self._kept_headers = self._headers | {name: mark for name, mark in gone.items() if name in self._headers}
 
-    def judge(self, events: Sequence[Event]) -> Judged:
-        """Ask the route's filter. An event that lacks a field which it names is not wanted; no other error says so."""
+    def choose(self, events: Sequence[Event]) -> tuple[Sequence[Candidate], int, int, str]:
+        """Leave out what we have caused ourselves, then ask the route's filter.
+
+        An event that lacks a field which the filter names is not wanted; no other error says so.
+
+        returns  what is kept, how many are not wanted, how many are our own, and the filter's trouble
+        """
+        of_others = [event for event in events if not event.is_own]
+        own = len(events) - len(of_others)
         wanted = self._hook.filter
         if wanted is None:
-            return Judged([self._candidate(event) for event in events], 0, "")
+            return [self._candidate(event) for event in of_others], 0, own, ""
         kept: list[Candidate] = []
         reason = ""
-        for event in events:
+        for event in of_others:
             holds, error = self._test(wanted, event)
             reason = reason or error or ""
             if holds:
                 kept.append(self._candidate(event))
             elif error and error is not EvaluationError.MISSING_FIELD:
                 kept.append(self._candidate(event)._replace(dead=(DeadReason.FILTER, f"filter: {error}")))
-        return Judged(kept, len(events) - len(kept), reason)
+        return kept, len(of_others) - len(kept), own, reason
 
     def unreadable(self, why: str) -> Candidate:
         """Keep a request whose body is not what the provider documents, as a dead letter, its beginning at least."""

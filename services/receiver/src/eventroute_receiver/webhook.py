@@ -1,8 +1,8 @@
 """The way of a webhook, from its head to the answer, in the order that keeps it safe.
 
-Route → method and media type → body under its cap → signature over the raw bytes → reading → handshake or suspension
-→ filter → admission. Nothing is parsed before it is verified (but for what a scheme signs inside the body), and success
-is answered only after Redis took everything in one step. Exactly one `Answer` comes out, whatever happens.
+Route → method and media type → body under its cap → signature over the raw bytes → reading → handshake, suspension or
+own action → filter → admission. Nothing is parsed before it is verified (but for what a scheme signs inside the body),
+and success is answered only after Redis took everything in one step. Exactly one `Answer` comes out, whatever happens.
 """
 
 import asyncio
@@ -15,28 +15,17 @@ from opentelemetry.trace import Span, Tracer
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import Receipt, Unavailable
-from eventroute.queue import Admitted, Again, Candidate, Fate, Limited, New, Repeat
+from eventroute.queue import Again, Candidate, Fate, Limited, New
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.runtime.tables import RouteTable
-from eventroute.schemes import (
-    Event,
-    Events,
-    Handshake,
-    Rejected,
-    Request,
-    Unparsable,
-    Verified,
-    preflight,
-    read,
-    verify,
-)
+from eventroute.schemes import Handshake, Rejected, Request, Unparsable, preflight
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
 from eventroute_receiver.body import DisconnectedError, TooLargeError, discard_rest, read_body
-from eventroute_receiver.intake import Intake
+from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook
 
 PREFIX: Final = b"/hooks/"
@@ -45,8 +34,15 @@ _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
 
 _ACCEPTED: Final = frozenset({Receipt.QUEUED, Receipt.REDELIVERED})
-_SETTLED: Final = _ACCEPTED | {Receipt.DUPLICATE, Receipt.FILTERED, Receipt.UNDECIDED, Receipt.SUSPENDED}
+_UNWANTED: Final = frozenset({Receipt.FILTERED, Receipt.OWN_ACTION, Receipt.SUSPENDED})
+_SETTLED: Final = _ACCEPTED | _UNWANTED | {Receipt.DUPLICATE, Receipt.UNDECIDED}
 """What becomes of an event, of which a request may hold many; everything else becomes of a request."""
+
+_UNREAD: Final = {
+    TooLargeError: answer.too_large(),
+    TimeoutError: answer.timed_out(),
+    DisconnectedError: answer.disconnected(),
+}
 
 _log = structlog.get_logger()
 
@@ -109,75 +105,69 @@ class Webhooks:
                 max_bytes=hook.route.max_body_bytes,
                 deadline_s=self._read_deadline_s,
             )
-        except TooLargeError:
-            return answer.too_large()
-        except TimeoutError:
-            return answer.timed_out()
-        except DisconnectedError:
-            return answer.disconnected()
-        return await self._judge(hook, request, span)
-
-    async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
+        except (TooLargeError, TimeoutError, DisconnectedError) as error:
+            return _UNREAD[type(error)]
         now = time.time()
-        scheme = hook.route.scheme
         if len(request.body) > _LARGE_BYTES:
-            judged = await asyncio.to_thread(_verify_and_read, hook, request, now)
+            judged = await asyncio.to_thread(judge, hook, request, now)
         else:
-            judged = _verify_and_read(hook, request, now)
+            judged = judge(hook, request, now)
         if isinstance(judged, Rejected):
             return answer.unauthenticated(judged.reason)
-        verdict, found = judged
-        received_ms = int(now * 1000)
-        self._note_match(hook.route, verdict.key_index, time_ms=received_ms)
-        intake = Intake(hook, request, received_ms=received_ms, key_index=verdict.key_index)
-        if isinstance(found, Events):
-            spans.note_events(span, found.items)
-        match found:
-            case Handshake() as wanted:
-                return answer.handshake(wanted.status, wanted.headers, wanted.body)
-            case Unparsable(reason):
-                return await self._bury(hook, intake, reason, span)
-            case Events(items) if hook.route.drops_events:
-                self._settle(hook.route, Receipt.SUSPENDED, len(items))
-                return answer.unwanted(Receipt.SUSPENDED, status=scheme.success_status)
-            case Events(items):
-                return await self._admit(hook, intake, items, span)
+        return self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
 
-    async def _admit(self, hook: Hook, intake: Intake, events: Sequence[Event], span: Span) -> Answer:
-        status = hook.route.scheme.success_status
-        judged = intake.judge(events)
-        if not judged.kept:
-            self._settle(hook.route, Receipt.FILTERED, judged.filtered)
-            return answer.unwanted(Receipt.FILTERED, status=status, reason=judged.reason)
-        match await self._queue(hook, judged.kept, span):
-            case Limited(wait_s):
-                return answer.rate_limited(wait_s)
-            case NotNow(reason):
-                return answer.unavailable(reason)
-            case Admitted(fates):
-                if judged.filtered:
-                    self._settle(hook.route, Receipt.FILTERED, judged.filtered)
-                items = self._items(hook.route, judged.kept, fates, span)
-                return answer.settled(items, status=status, reason=judged.reason)
+    def _without_queue(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer | None:
+        """Answer what is genuine and nothing to be queued; None when something is."""
+        self._note_match(route, judged.key_index, time_ms=judged.received_ms)
+        found = judged.found
+        if isinstance(found, Handshake):
+            return answer.handshake(found.status, found.headers, found.body)
+        if isinstance(found, Unparsable):
+            return None
+        spans.note_events(span, found.items)
+        if judged.kept:
+            return None
+        status = route.scheme.success_status
+        if route.drops_events:
+            self._settle(route, Receipt.SUSPENDED, len(found.items))
+            return answer.unwanted(Receipt.SUSPENDED, status=status)
+        self._settle_unwanted(route, judged)
+        if not judged.filtered:
+            return answer.unwanted(Receipt.OWN_ACTION, status=status)
+        return answer.unwanted(Receipt.FILTERED, status=status, reason=judged.reason)
 
-    async def _queue(self, hook: Hook, candidates: Sequence[Candidate], span: Span) -> Admitted | Limited | NotNow:
-        sent = spans.start_send(self._tracer, span, count=len(candidates))
-        result = await self._admission.admit(hook.route, candidates, traceparent=tracing.traceparent(sent))
+    async def _admit(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer:
+        sent = spans.start_send(self._tracer, span, count=len(judged.kept))
+        traceparent = tracing.traceparent(sent)
+        result = await self._admission.admit(route, judged.kept, traceparent=traceparent)
         if sent is not span:
             sent.end()
-        return result
+        if isinstance(result, Limited):
+            return answer.rate_limited(result.wait_s)
+        if isinstance(result, NotNow):
+            return answer.unavailable(result.reason)
+        if isinstance(judged.found, Unparsable):
+            return answer.unparsable(result.fates[0].delivery, route.scheme.stop_headers)
+        self._settle_unwanted(route, judged)
+        items = self._items(route, judged, result.fates, traceparent)
+        return answer.settled(items, status=route.scheme.success_status, reason=judged.reason)
 
-    def _items(self, route: ReceiverRoute, kept: Sequence[Candidate], fates: Sequence[Fate], span: Span) -> list[Item]:
+    def _items(self, route: ReceiverRoute, judged: Genuine, fates: Sequence[Fate], traceparent: str) -> list[Item]:
         items: list[Item] = []
-        for event, fate in zip(kept, fates, strict=True):
+        for event, fate in zip(judged.kept, fates, strict=True):
             outcome = _outcome(event, fate)
             items.append(Item(outcome, fate.delivery))
             self._settle(route, outcome, 1)
             if outcome in _ACCEPTED:
-                self._tally.add_accepted(
-                    route.uid, fate.delivery, time_ms=event.delivery.received_ms, trace_id=tracing.trace_id(span)
-                )
+                trace_id = tracing.trace_id_of(traceparent)
+                self._tally.add_accepted(route.uid, fate.delivery, time_ms=judged.received_ms, trace_id=trace_id)
         return items
+
+    def _settle_unwanted(self, route: ReceiverRoute, judged: Genuine) -> None:
+        if judged.filtered:
+            self._settle(route, Receipt.FILTERED, judged.filtered)
+        if judged.own:
+            self._settle(route, Receipt.OWN_ACTION, judged.own)
 
     def _settle(self, route: ReceiverRoute, outcome: Receipt, count: int) -> None:
         """Count events that have met their end here, or begun their way to it."""
@@ -189,33 +179,8 @@ class Webhooks:
         if index < len(route.secret_names):  # there is none where a provider has no secret
             self._tally.add_match(route.uid, route.secret_names[index], time_ms=time_ms)
 
-    async def _bury(self, hook: Hook, intake: Intake, why: str, span: Span) -> Answer:
-        letter = await asyncio.to_thread(intake.unreadable, why)  # hashes and quotes the body
-        match await self._queue(hook, [letter], span):
-            case Limited(wait_s):
-                return answer.rate_limited(wait_s)
-            case NotNow(reason):
-                return answer.unavailable(reason)
-            case Admitted((fate,)):
-                return answer.unparsable(fate.delivery, hook.route.scheme.stop_headers)
-            case _:
-                raise AssertionError("one letter has one fate")
-
 
 def _outcome(event: Candidate, fate: Fate) -> Receipt:
-    match fate:
-        case Repeat():
-            return Receipt.DUPLICATE
-        case Again():
-            return Receipt.REDELIVERED
-        case New():
-            return Receipt.UNDECIDED if event.dead else Receipt.QUEUED
-
-
-def _verify_and_read(
-    hook: Hook, request: Request, now: float
-) -> Rejected | tuple[Verified, Events | Handshake | Unparsable]:
-    verdict = verify(hook.route.scheme, request, hook.keys, now)
-    if isinstance(verdict, Rejected):
-        return verdict
-    return verdict, read(hook.route.scheme, request, decode=hook.filter is not None)
+    if isinstance(fate, New):
+        return Receipt.UNDECIDED if event.dead else Receipt.QUEUED
+    return Receipt.REDELIVERED if isinstance(fate, Again) else Receipt.DUPLICATE

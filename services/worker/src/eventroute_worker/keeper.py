@@ -20,6 +20,7 @@ from eventroute.queue import Group, HoldReason, Trouble, Upkeep, group_of
 from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
+from eventroute_worker.gate import Gate
 from eventroute_worker.troubles import Troubles
 
 LOOK_S: Final = 1.0
@@ -81,11 +82,13 @@ class Keeper:
         troubles: Troubles,
         may_meet: Callable[[Trouble], bool],
         limits: Callable[[], Mapping[RoutePath, int]],
+        gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
         may_meet  tells whether routes, or the worker's key, may still meet a trouble as they are by now
         limits    says how many deliveries of a route may run at once, of those routes that have a limit
+        gate      whether anything may be taken, and so asked about a trouble; None = always
         """
         self._upkeep = upkeep
         self._worker = worker
@@ -94,6 +97,7 @@ class Keeper:
         self._troubles = troubles
         self._may_meet = may_meet
         self._limits = limits
+        self._gate = gate or Gate(is_open=True)
         self._cursors = dict.fromkeys(groups, 0)
         self._woken = asyncio.Event()
         troubles.on_mended = self.wake
@@ -212,7 +216,7 @@ class Keeper:
         for path, why in held.items():
             await self._keep_held(group, path, why)
         for trouble, waiting, _ in standing:
-            if waiting:
+            if waiting and self._gate.is_open:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:

@@ -45,6 +45,7 @@ from eventroute_worker.answer import (
 )
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, dead
 from eventroute_worker.backoff import pause_s
+from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.next_call import NextCall, next_call
 from eventroute_worker.patience import patiently
@@ -135,7 +136,7 @@ class _Work(NamedTuple):
 class Runner:
     """Handles one attempt at a time; any number of them concurrently."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators, all by name
         self,
         *,
         work: Work,
@@ -146,8 +147,13 @@ class Runner:
         sinks: Sinks,
         troubles: Troubles,
         retention: Retention = DEFAULT_RETENTION,
+        gate: Gate | None = None,
     ) -> None:
-        """Take the collaborators, and how long what has ended is kept where a route does not say so."""
+        """Take the collaborators.
+
+        retention  how long what has ended is kept where a route does not say so
+        gate       knows of stops, the time of which counts against no deadline; None = there are none
+        """
         self._queue = work
         self._holds = holds
         self._routes = routes
@@ -156,6 +162,7 @@ class Runner:
         self._sinks = sinks
         self._troubles = troubles
         self._retention = retention
+        self._gate = gate or Gate(is_open=True)
 
     async def __call__(self, attempt: Attempt) -> End:
         """Run one attempt under its own span, a child of the receipt's."""
@@ -189,6 +196,7 @@ class Runner:
         span.set_attribute(tracing.ROUTE, path)
         plan = await self._find_route(attempt)
         begun = await self._queue.begin(attempt.lease, traceparent=tracing.traceparent(span))
+        begun = begun._replace(released_ms=max(begun.released_ms, self._gate.started_ms))
         started = time.monotonic()
         span.set_attribute(tracing.ATTEMPT, begun.attempts)
         if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
@@ -265,7 +273,7 @@ class Runner:
         if work.is_over(begun.since_ms):
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
         key_id = self._claude.key_id(route.api_key)
-        if not begun.is_probe and (trouble := self._troubles.standing(key_id, call.name)):
+        if (trouble := self._troubles.standing(key_id, call.name)) and trouble.cause != begun.probes:
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, position)
         await self._queue.asking(work.attempt.lease)

@@ -6,7 +6,7 @@ from typing import Final
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
-from eventroute.queue import Found, Held, HoldReason, Line, Situation, State
+from eventroute.queue import Found, Held, HoldReason, Line, Situation, State, Stop
 
 _DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
 _IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
@@ -67,6 +67,12 @@ def held_up(path: RoutePath, hold: Held) -> str:
     return f"{path} {what}: since {clock(hold.since)} its deliveries wait"
 
 
+def stopped(stop: Stop) -> str:
+    """Say who has stopped the installation, when and why."""
+    why = f": {stop.reason.rstrip('.')}" if stop.reason else ""
+    return f"The installation is stopped since {clock(stop.since_ms)}, by {stop.by}{why}. To go on: `eventroute start`."
+
+
 def times(count: int) -> str:
     """Write how often."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
@@ -81,6 +87,8 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     hold = situation.hold(line.route)
     if hold and not line.has_ended and line.state is not State.READY:
         yield _hold(line, hold)
+    if situation.stop.is_standing and not line.has_ended:
+        yield stopped(situation.stop)
     if found.is_unreadable:
         yield "What is stored of it cannot be read by this version."
 
@@ -89,7 +97,7 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
     line = found.line
     match line.state:
         case State.READY:
-            yield from _ready(line, situation.hold(line.route), now_ms)
+            yield from _ready(line, situation, now_ms)
         case State.RUNNING:
             yield _running(found)
         case State.LATER:
@@ -119,11 +127,13 @@ def _receipt(line: Line, now_ms: int) -> str:
     )
 
 
-def _ready(line: Line, hold: Held | None, now_ms: int) -> Iterator[str]:
+def _ready(line: Line, situation: Situation, now_ms: int) -> Iterator[str]:
     is_new = not line.attempts and not line.waits
     yield f"It was not tried {'since' if line.replays else 'yet'}." if is_new else f"{_tried(line)}."
-    if hold:
+    if hold := situation.hold(line.route):
         yield f"It waits for its route. {_hold(line, hold)}"
+        return
+    if situation.stop.is_standing:
         return
     since = max(line.due_ms, line.since_ms, line.received_ms)
     yield f"It is ready since {clock(since)} and waits for a free worker."

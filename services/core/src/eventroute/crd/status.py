@@ -54,6 +54,7 @@ class StatusReason(StrEnum):
     MODEL_UNAVAILABLE = "ModelUnavailable"
     HELD = "Held"
     SUSPENDED = "Suspended"
+    STOPPED = "Stopped"
     FIXED = "Fixed"
     AUTOSCALED = "Autoscaled"
     KEDA_NOT_INSTALLED = "KedaNotInstalled"
@@ -123,7 +124,9 @@ class CountsStatus(_Part):
 
     accepted: Count | None = Field(default=None, description="Queued.")
     duplicate: Count | None = Field(default=None, description="Recognized as seen before.")
-    filtered: Count | None = Field(default=None, description="Left out by `filter`, or while suspended.")
+    filtered: Count | None = Field(
+        default=None, description="Left out by `filter`, as our own action, or while suspended."
+    )
     refused: Count | None = Field(default=None, description="Not authenticated, malformed, too large or too many.")
     succeeded: Count | None = Field(default=None, description="Answered, and the answer delivered.")
     dead: Count | None = Field(
@@ -221,6 +224,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "ToleranceWithoutTimestamp": ReasonPage(
         "False", _ACCEPTED, "The scheme sends no timestamp that could be judged.", "Remove `tolerance`."
+    ),
+    "ActorUnknown": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "Events of the provider do not tell who caused them, by which `ownActors` are known.",
+        "Remove `ownActors`, or name `custom.actor`.",
     ),
     "PublicURLMissing": ReasonPage(
         "False", _ACCEPTED, "The provider signs the URL that it calls.", "Set `publicURL` to the one configured there."
@@ -356,6 +365,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _WORKING,
         "The route's `suspend` lets nothing start; what is queued waits, in order.",
         "Remove `suspend`; all goes on by itself.",
+    ),
+    "Stopped": ReasonPage(
+        "False",
+        _WORKING,
+        "Somebody has stopped the installation with `eventroute stop`; deliveries are accepted, and wait.",
+        "`eventroute start` once it may go on.",
     ),
     "Fixed": ReasonPage("True", _SCALING, "No autoscaling is configured.", _NOTHING),
     "Autoscaled": ReasonPage("True", _SCALING, "The autoscaler is at work.", _NOTHING),
