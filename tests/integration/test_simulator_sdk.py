@@ -377,7 +377,7 @@ def _literals(hint: Any) -> Iterator[str]:
 
 def test_dates_of_retirement_are_those_of_the_sdk() -> None:
     told = {name: str(parse_date(day)) for name, day in DEPRECATED_MODELS.items()}
-    assert {name: str(at.date()) for name, at in models._RETIRES.items()} == told
+    assert {name: str(at.date()) for name, at in models.RETIREMENTS.items()} == told
 
 
 def parse_date(text: str) -> date:

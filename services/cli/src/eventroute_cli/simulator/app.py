@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final
 from litestar import Litestar, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from eventroute.errors import Refused
@@ -77,15 +77,15 @@ async def list_models(
     simulator: TheSimulator,
     lifecycle: Annotated[list[Stage] | None, QueryParameter(name="lifecycle[]")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 20,
-    after_id: FromQuery[str] | None = None,
-    before_id: FromQuery[str] | None = None,
+    after_id: Annotated[str | None, QueryParameter()] = None,
+    before_id: Annotated[str | None, QueryParameter()] = None,
 ) -> dict[str, Any]:
     """List models, those that are retired only where they are asked for."""
     return simulator.list_models(_headers(request), lifecycle or [], limit=limit, after=after_id, before=before_id)
 
 
 @get("/v1/models/{name:str}")
-async def describe_model(request: HttpRequest, simulator: TheSimulator, name: str) -> dict[str, Any]:
+async def describe_model(request: HttpRequest, simulator: TheSimulator, name: FromPath[str]) -> dict[str, Any]:
     """Tell what is known of a model."""
     return simulator.describe_model(_headers(request), name)
 

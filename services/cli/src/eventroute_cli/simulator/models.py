@@ -105,7 +105,7 @@ MODELS: Final = {
 POOLS: Final = tuple(sorted({model.pool for model in MODELS.values()}))
 
 _NOTICE: Final = dt.timedelta(days=60)  # what the API promises; when a model was deprecated, its pages do not say
-_RETIRES: Final = {
+RETIREMENTS: Final = {
     "claude-mythos-preview": dt.datetime(2026, 6, 30, tzinfo=dt.UTC),
     "claude-sonnet-4-5": dt.datetime(2026, 11, 30, tzinfo=dt.UTC),
     "claude-sonnet-4-5-20250929": dt.datetime(2026, 11, 30, tzinfo=dt.UTC),
@@ -145,7 +145,7 @@ class Catalogue:
 
     def __init__(self, lives: Iterable[Life] = ()) -> None:
         """Take the dates that are announced, then those of a script."""
-        self._lives = {name: Life(model=name, retires_at=_RETIRES.get(name)) for name in MODELS}
+        self._lives = {name: Life(model=name, retires_at=RETIREMENTS.get(name)) for name in MODELS}
         self._lives |= {life.model: life for life in lives}
 
     def change(self, life: Life) -> None:
