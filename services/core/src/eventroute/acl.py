@@ -34,6 +34,7 @@ _DEAD: Final = _ALL.dead(_ANY)
 _FINISHED: Final = tuple(_ALL.finished(kind, _ANY) for kind in ("bodies", "answers", "records"))
 _PARKED: Final = _ALL.parked("*")
 _PARKED_OF: Final = _ALL.parked_of("*")
+_BUDGET: Final = _ALL.budget("*")
 _STREAM: Final = _ALL.stream("*", "*")
 _HISTORY: Final = _ALL.history("*")
 _STATS: Final = keys.stats(RouteUid("*"))
@@ -147,6 +148,9 @@ _WORKER: Final = (
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
     _Grant("+hgetall +hexists", (f"%R~{FIRST.stop}",)),
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
+    _Grant("+hget +hmget +hset +hsetnx +hdel +hincrby +pexpire", _all(_BUDGET)),
+    _Grant("+hget +hexists +hset +hdel +hscan", _all(_ALL.reserved)),
+    _Grant("+sadd +smembers +srem", _all(_ALL.budgets)),
     _Grant("+sscan +smembers", (f"%R~{_ALL.routes}",)),
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
     _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),

@@ -96,6 +96,7 @@ class Reason(StrEnum):
     UNAUTHENTICATED = "UnauthenticatedNotAllowed"
     STRENGTH_TOO_WEAK = "StrengthTooWeak"
     TOLERANCE_WITHOUT_TIMESTAMP = "ToleranceWithoutTimestamp"
+    ACTOR_UNKNOWN = "ActorUnknown"
     PUBLIC_URL_MISSING = "PublicURLMissing"
 
     SECRET_REF_MISSING = "SecretRefMissing"  # a reason's name
@@ -408,6 +409,7 @@ def _custom_scheme(custom: crd.CustomScheme) -> Scheme:
         tolerance_s=_DEFAULT_TOLERANCE_S if custom.timestamp else None,
         advisory=custom.advisory,
         event=custom.event,
+        actor=custom.actor,
         ignored_events=custom.ignored_events,
         id=custom.id,
         dedup_ttl_s=seconds(custom.dedup_ttl),
@@ -473,6 +475,12 @@ def _tolerance_has_a_timestamp(gathered: _Gathered) -> Iterator[Problem]:
     if gathered.scheme and gathered.spec.tolerance and not gathered.scheme.timestamp:
         message = f"{gathered.scheme.name} sends no timestamp to judge"
         yield gathered.problem(Reason.TOLERANCE_WITHOUT_TIMESTAMP, "spec.tolerance", message)
+
+
+def _own_actors_can_be_known(gathered: _Gathered) -> Iterator[Problem]:
+    if gathered.scheme and gathered.spec.own_actors and not gathered.scheme.actor:
+        message = f"events of {gathered.scheme.name} do not tell who caused them"
+        yield gathered.problem(Reason.ACTOR_UNKNOWN, "spec.ownActors", message)
 
 
 def _public_url_is_set(gathered: _Gathered) -> Iterator[Problem]:
@@ -620,6 +628,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _custom_scheme_is_sound,
     _sender_is_authenticated,
     _tolerance_has_a_timestamp,
+    _own_actors_can_be_known,
     _public_url_is_set,
     _secrets_are_usable,
     _api_key_is_usable,
@@ -656,6 +665,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         secret_names=tuple(f"{ref.name}/{ref.key}" for ref in spec.secret_refs) if needs_secret(scheme) else (),
         public_url=spec.public_url,
         drops_events=spec.suspend is not None and spec.suspend.mode == "drop",
+        own_actors=spec.own_actors,
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,

@@ -17,6 +17,7 @@ class Receipt(StrEnum):
     FILTERED = "filtered"
     UNDECIDED = "undecided"
     SUSPENDED = "suspended"
+    OWN_ACTION = "own_action"
     HANDSHAKE = "handshake"
     UNAUTHENTICATED = "unauthenticated"
     UNKNOWN_ROUTE = "unknown_route"

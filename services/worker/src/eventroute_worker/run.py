@@ -245,7 +245,7 @@ class Runner:
             self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
         call = route.prompts[match.position].model
         key_id = self._claude.key_id(route.api_key)
-        if not begun.is_probe and (trouble := self._troubles.standing(key_id, call.name)):
+        if (trouble := self._troubles.standing(key_id, call.name)) and trouble.cause != begun.probes:
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, match.position)
         await self._queue.asking(work.attempt.lease)

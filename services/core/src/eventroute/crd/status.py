@@ -123,7 +123,9 @@ class CountsStatus(_Part):
 
     accepted: Count | None = Field(default=None, description="Queued.")
     duplicate: Count | None = Field(default=None, description="Recognized as seen before.")
-    filtered: Count | None = Field(default=None, description="Left out by `filter`, or while suspended.")
+    filtered: Count | None = Field(
+        default=None, description="Left out by `filter`, as our own action, or while suspended."
+    )
     refused: Count | None = Field(default=None, description="Not authenticated, malformed, too large or too many.")
     succeeded: Count | None = Field(default=None, description="Answered, and the answer delivered.")
     dead: Count | None = Field(
@@ -221,6 +223,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "ToleranceWithoutTimestamp": ReasonPage(
         "False", _ACCEPTED, "The scheme sends no timestamp that could be judged.", "Remove `tolerance`."
+    ),
+    "ActorUnknown": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "Events of the provider do not tell who caused them, by which `ownActors` are known.",
+        "Remove `ownActors`, or name `custom.actor`.",
     ),
     "PublicURLMissing": ReasonPage(
         "False", _ACCEPTED, "The provider signs the URL that it calls.", "Set `publicURL` to the one configured there."

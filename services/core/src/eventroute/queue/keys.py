@@ -76,7 +76,7 @@ class Group:
 
     @property
     def causes(self) -> str:
-        """HASH, cause → JSON: standing faults of a key or model, for which deliveries are parked."""
+        """HASH, cause → JSON: standing faults of a key or model, and spent budgets, for which deliveries are parked."""
         return f"{self.prefix}causes"
 
     @property
@@ -103,6 +103,28 @@ class Group:
     def keeper(self) -> str:
         """STRING, the worker that keeps the queue in order; lives some seconds."""
         return f"{self.prefix}keeper"
+
+    @property
+    def budgets(self) -> str:
+        """SET of the scopes that have a budget. The worker that keeps the queue writes. Kept."""
+        return f"{self.prefix}budgets"
+
+    @property
+    def reserved(self) -> str:
+        """HASH, `<delivery id>:<fence>` → what its call may cost, of which budgets, and when it counts as spent.
+
+        `<Unix ms> <millionths of USD> <tokens> <scope> <its period in ms> …`; there until it is paid.
+        """
+        return f"{self.prefix}reserved"
+
+    def budget(self, scope: str) -> str:
+        """HASH: how a budget stands. Workers write; the operator notes what it has told; lives a day beyond its period.
+
+        `spent_usd` (millionths), `spent_tokens` since its period began, `reserved_usd`, `reserved_tokens`, `ends` (when
+        the period does, Unix ms), since when it is `warned` of, whether the operator `told` that; its limits, for
+        people: `period` (ms), `usd` (millionths), `tokens`.
+        """
+        return f"{self.prefix}budget:{scope}"
 
     def delivery(self, delivery: DeliveryId) -> str:
         """HASH, a delivery and all that is known of it. Its fields stand in `eventroute.queue`'s docstring."""

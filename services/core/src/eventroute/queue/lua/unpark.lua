@@ -26,21 +26,12 @@ if is_probe then
   ids = {first_of_a_route_with_turns(ids)}
 end
 for _, id in ipairs(ids) do
-  redis.call('ZREM', parked(cause), id)
-  local of = redis.call('HMGET', delivery(id), 'path', 'seq')
-  if of[1] then
-    redis.call('HDEL', delivery(id), 'state', 'cause')
-    redis.call('HSET', delivery(id), 'due', now, 'since', now, unpack(is_probe and {'probe', '1'} or {}))
-    redis.call('HINCRBY', P .. 'parked_of:' .. cause, of[1], -1)
-    make_ready(of[1], id, of[2])
-  end
+  unpark(cause, id, is_probe)
 end
 local left = redis.call('ZCARD', parked(cause))
 if is_probe then
   redis.call('HSET', P .. 'probed', cause, now)
 elseif left == 0 then
-  redis.call('HDEL', P .. 'causes', cause)
-  redis.call('HDEL', P .. 'probed', cause)
-  redis.call('DEL', P .. 'parked_of:' .. cause)
+  forget(cause)
 end
 return {#ids, left}
