@@ -68,6 +68,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """The type to send, one that this model takes; None = nothing is sent."""
     effort: Effort | None = None
     """The same."""
+    fallback: "ModelCall | None" = None
+    """What is asked when this model declines or exists no more; has none of its own."""
 
 
 class PromptRule(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
-from eventroute_worker.troubles import Troubles
+from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.worker import QueueWorker
 
 _CONNECT_S: Final = 2.0  # a Redis that is away then is told of, and waited for; arbitrary
@@ -104,7 +104,7 @@ async def serve(settings: WorkerSettings) -> None:
             groups=groups,
             routes=routes,
             troubles=troubles,
-            keys_in_use=lambda: {claude.key_id(None), *(claude.key_id(plan.route.api_key) for plan in routes.all())},
+            may_meet=lambda trouble: may_meet(trouble, routes.all(), claude.key_id),
             limits=lambda: {
                 plan.route.path: Limit(plan.route.max_running, holds_lanes=plan.route.holds_lanes)
                 for plan in routes.all()

@@ -81,22 +81,22 @@ class Keeper:
         groups: Sequence[Group],
         routes: Serves,
         troubles: Troubles,
-        keys_in_use: Callable[[], Collection[str]],
+        may_meet: Callable[[Trouble], bool],
         limits: Callable[[], Mapping[RoutePath, Limit]],
         gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
-        keys_in_use  names the keys that routes or the worker ask with by now
-        limits       says how many of a route's deliveries may run beside each other, where not any number may
-        gate         whether anything may be taken, and so asked about a trouble; None = always
+        may_meet  tells whether routes, or the worker's key, may still meet a trouble as they are by now
+        limits    says how many of a route's deliveries may run beside each other, where not any number may
+        gate      whether anything may be taken, and so asked about a trouble; None = always
         """
         self._upkeep = upkeep
         self._worker = worker
         self._groups = groups
         self._routes = routes
         self._troubles = troubles
-        self._keys_in_use = keys_in_use
+        self._may_meet = may_meet
         self._limits = limits
         self._gate = gate or Gate(is_open=True)
         self._cursors = dict.fromkeys(groups, 0)
@@ -162,11 +162,10 @@ class Keeper:
 
     async def _unpark(self, group: Group, standing: Sequence[Standing], mended: Collection[str]) -> list[Trouble]:
         """Let go of what waits for a mended trouble; returns the troubles that still stand."""
-        keys = self._keys_in_use()
         stand: list[Trouble] = []
-        is_warm = self._routes.version is not None  # a cold process knows of no route's key
+        is_warm = self._routes.version is not None  # a cold process knows of no route
         for trouble, _, _ in standing:
-            if trouble.cause in mended or (is_warm and trouble.key_id not in keys):
+            if trouble.cause in mended or (is_warm and not self._may_meet(trouble)):
                 _log.info("trouble_mended", cause=trouble.cause, reason=trouble.reason)
                 while await self._upkeep.unpark(group, trouble.cause, count=_UNPARKED):
                     pass

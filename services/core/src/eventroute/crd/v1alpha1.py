@@ -268,6 +268,13 @@ class Model(Strict):
     timeout: Annotated[Duration, Between("1s", "10m")] = Field(
         default="120s", description="How long one call may take, 1s to 10m. Default: 120s."
     )
+    fallback: ModelName | None = Field(
+        default=None,
+        description=(
+            "Another model, which is asked when this one declines or exists no more; with the same settings, as far as "
+            "it takes them. Default: none."
+        ),
+    )
     api_key_ref: SecretKeyRef | None = Field(
         default=None, description="Secret with the route's own Claude API key. Default: the worker's key."
     )
@@ -284,6 +291,9 @@ class PromptModel(Strict):
     )
     timeout: Annotated[Duration, Between("1s", "10m")] | None = Field(
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."
+    )
+    fallback: ModelName | None = Field(
+        default=None, description="Which model is asked when this one declines or exists no more. Default: the route's."
     )
 
 
