@@ -13,14 +13,15 @@ from typing import Any, Final
 
 import msgspec
 import yaml
-from redis.exceptions import ResponseError
 
 from eventroute.delivery import encode_delivery
 from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
 from eventroute.outcome import DeadReason
-from eventroute.queue import Candidate, Lease, Retention, Taken, Trouble, scripts
-from eventroute.route_table import RateLimit
+from eventroute.queue import Amount, Candidate, Lease, Ledger, Retention, Taken, Trouble, scripts
+from eventroute.route_table import INSTALLATION, RateLimit
 from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import RedisForbids
+from support.budgets import DAY_S, OF_ALL, budget
 from support.queue import GROUP
 from support.runs import PATH, sample_delivery
 from support.still_queue import StillQueue
@@ -32,6 +33,7 @@ OTHER: Final = RoutePath("team-b/other")
 THIRD: Final = RoutePath("team-c/third")
 KEY: Final = Trouble(reason="billing", detail="402 billing", key_id="own", model="")
 MODEL: Final = Trouble(reason="not_found", detail="404", key_id="own", model="claude-gone")
+CALL: Final = Amount(400, 70)
 KEPT: Final = Retention(body=60_000, answer=120_000, record=180_000)
 LEASE_MS: Final = 15_000
 LONG: Final = "d-f1e2d3c4b5a6978889acbdcedf0a"
@@ -58,7 +60,7 @@ async def told(queue: StillQueue, situation: Situation) -> dict[str, Any]:
     """Tell what came of a situation's last call: what it returned, or the script where the call returns nothing."""
     try:
         returned = await situation(queue)
-    except ResponseError as error:
+    except RedisForbids as error:
         return {"refused": str(error)}
     return {"returns": queue.told(queue.reply if returned is None else returned), "changes": queue.changes}
 
@@ -938,6 +940,12 @@ async def _(queue: StillQueue) -> Any:
     return await queue.work.park(await begun(queue), KEY, has_asked=True)
 
 
+@_of("park", "what needs so much of a budget")
+async def _(queue: StillQueue) -> Any:
+    lease = await begun(queue)
+    return await queue.work.park(lease, KEY, has_asked=False, need=CALL)
+
+
 @_of("park", "another for the same cause")
 async def _(queue: StillQueue) -> Any:
     await parked(queue, "d-1")
@@ -1491,6 +1499,27 @@ async def _(queue: StillQueue) -> Any:
     return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
 
 
+@_of("unpark", "a probe of a route that takes turns")
+async def _(queue: StillQueue) -> Any:
+    await _three_parked(queue)
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=0)
+
+
+@_of("unpark", "a probe where no route takes turns")
+async def _(queue: StillQueue) -> Any:
+    await parked(queue, "d-1")
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=0)
+
+
+@_of("unpark", "a probe that has no record")
+async def _(queue: StillQueue) -> Any:
+    await parked(queue, "d-1")
+    await queue.redis.delete(GROUP.delivery(DeliveryId("d-1")))
+    return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=0)
+
+
 @_of("unpark", "the last one as a probe")
 async def _(queue: StillQueue) -> Any:
     await parked(queue, "d-1")
@@ -1606,6 +1635,42 @@ async def _(queue: StillQueue) -> Any:
     return len(await queue(scripts.GLANCE, GROUP.prefix, [f"d-{number}" for number in range(4)]))
 
 
+@_of("stop", "an installation that runs")
+async def _(queue: StillQueue) -> Any:
+    return await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+
+
+@_of("stop", "one that is stopped already")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+    return await queue(scripts.STOP, GROUP.prefix, ["bob", ""])
+
+
+@_of("start", "one that is stopped")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+    queue.now_ms += 5
+    return await queue(scripts.START, GROUP.prefix, ["bob"])
+
+
+@_of("start", "one that runs")
+async def _(queue: StillQueue) -> Any:
+    return await queue(scripts.START, GROUP.prefix, ["bob"])
+
+
+@_of("stop", "one that was started again")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+    await queue(scripts.START, GROUP.prefix, ["bob"])
+    return await queue(scripts.STOP, GROUP.prefix, ["bob", ""])
+
+
+@_of("load", "of a stopped installation")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", ""])
+    return await queue(scripts.LOAD, GROUP.prefix, [])
+
+
 @_of("load", "of some in each state")
 async def _(queue: StillQueue) -> Any:
     await suspected(queue)
@@ -1634,6 +1699,143 @@ async def parked_beside(queue: StillQueue) -> None:
 @_of("load", "of an empty queue")
 async def _(queue: StillQueue) -> Any:
     return await queue(scripts.LOAD, GROUP.prefix, [])
+
+
+async def reserved(queue: StillQueue, name: str = "d-1", *, for_ms: int = 60_000) -> Lease:
+    """Let a worker begin an attempt, and reserve what its call may cost."""
+    lease = await begun(queue, name)
+    assert await Ledger(queue).reserve(lease, OF_ALL, CALL, for_ms=for_ms) is None
+    return lease
+
+
+@_of("reserve", "in all budgets")
+async def _(queue: StillQueue) -> Any:
+    return await Ledger(queue).reserve(await begun(queue), OF_ALL, CALL, for_ms=60_000)
+
+
+@_of("reserve", "a second call")
+async def _(queue: StillQueue) -> Any:
+    await reserved(queue)
+    return await Ledger(queue).reserve(await begun(queue, "d-2"), OF_ALL, CALL, for_ms=60_000)
+
+
+@_of("reserve", "the same again")
+async def _(queue: StillQueue) -> Any:
+    return await Ledger(queue).reserve(await reserved(queue), OF_ALL, CALL, for_ms=60_000)
+
+
+@_of("reserve", "without room in the last budget")
+async def _(queue: StillQueue) -> Any:
+    rules = (*OF_ALL[:2], budget(INSTALLATION, tokens=69))
+    full = await Ledger(queue).reserve(await begun(queue), rules, CALL, for_ms=60_000)
+    return full and (full.rule.scope, full.ends_ms)
+
+
+@_of("reserve", "without a lease")
+async def _(queue: StillQueue) -> Any:
+    return await lost(Ledger(queue).reserve(await overtaken(queue), OF_ALL, CALL, for_ms=60_000))
+
+
+@_of("reserve", "for a delivery of another group")
+async def _(queue: StillQueue) -> Any:
+    args: list[str | int] = ["d-1", 1, "", 400, 70, 60_000, INSTALLATION, 3_600_000, 400, ""]
+    return await queue(scripts.RESERVE, GROUP.prefix, args)
+
+
+@_of("pay", "what a call has cost")
+async def _(queue: StillQueue) -> Any:
+    return await Ledger(queue).pay(await reserved(queue), OF_ALL, Amount(150, 30))
+
+
+@_of("pay", "nobody knows how much")
+async def _(queue: StillQueue) -> Any:
+    return await Ledger(queue).pay(await reserved(queue), OF_ALL, None)
+
+
+@_of("pay", "after the period has turned")
+async def _(queue: StillQueue) -> Any:
+    lease = await reserved(queue)
+    queue.now_ms += DAY_S * 1000
+    return await Ledger(queue).pay(lease, OF_ALL, Amount(150, 30))
+
+
+@_of("pay", "a second time")
+async def _(queue: StillQueue) -> Any:
+    lease = await reserved(queue)
+    await Ledger(queue).pay(lease, OF_ALL, Amount(150, 30))
+    return await Ledger(queue).pay(lease, OF_ALL, Amount(150, 30))
+
+
+@_of("lapse", "of a worker that was killed, and of one that was not")
+async def _(queue: StillQueue) -> Any:
+    await reserved(queue)
+    alive = await reserved(queue, "d-2", for_ms=0)
+    await queue.work.renew(GROUP, [alive], lease_ms=120_000)
+    queue.now_ms += 60_000
+    await look(queue, wanted=0)
+    return await Ledger(queue).lapse(GROUP)
+
+
+@_of("lapse", "too early")
+async def _(queue: StillQueue) -> Any:
+    await reserved(queue)
+    queue.now_ms += LEASE_MS
+    await look(queue, wanted=0)
+    queue.now_ms += 60_000 - LEASE_MS - 1
+    return await Ledger(queue).lapse(GROUP)
+
+
+@_of("account", "of new budgets")
+async def _(queue: StillQueue) -> Any:
+    return await Ledger(queue).account(GROUP, [OF_ALL[0], budget("team-a", micro_usd=None, tokens=5, period_s=3600)])
+
+
+@_of("account", "of one that is nearly spent, and of no others")
+async def _(queue: StillQueue) -> Any:
+    await Ledger(queue).account(GROUP, OF_ALL[1:])
+    await Ledger(queue).pay(await reserved(queue), OF_ALL, Amount(400, 70))
+    return await Ledger(queue).account(GROUP, [budget(micro_usd=500)], are_all=True)
+
+
+@_of("account", "of one whose period has turned")
+async def _(queue: StillQueue) -> Any:
+    await reserved(queue, "d-2")
+    await Ledger(queue).pay(await reserved(queue), OF_ALL, Amount(400, 70))
+    await Ledger(queue).account(GROUP, [budget(micro_usd=500)])
+    queue.now_ms += DAY_S * 1000
+    return await Ledger(queue).account(GROUP, [budget(micro_usd=500)])
+
+
+async def wanting(queue: StillQueue, *names: str) -> None:
+    """Park deliveries for a budget."""
+    for name in names:
+        trouble = Trouble(reason="budget", detail="spent", budget=PATH)
+        await queue.work.park(await begun(queue, name), trouble, has_asked=True, need=CALL)
+
+
+@_of("afford", "one of two")
+async def _(queue: StillQueue) -> Any:
+    await wanting(queue, "d-1", "d-2")
+    return await Ledger(queue).afford(GROUP, PATH, (799, None), count=9)
+
+
+@_of("afford", "all")
+async def _(queue: StillQueue) -> Any:
+    await wanting(queue, "d-1", "d-2")
+    return await Ledger(queue).afford(GROUP, PATH, (800, 140), count=9)
+
+
+@_of("afford", "none")
+async def _(queue: StillQueue) -> Any:
+    await wanting(queue, "d-1")
+    return await Ledger(queue).afford(GROUP, PATH, (None, 69), count=9)
+
+
+@_of("park", "for a budget that another one has met before")
+async def _(queue: StillQueue) -> Any:
+    await wanting(queue, "d-1")
+    trouble = Trouble(reason="budget", detail="spent anew", budget=PATH)
+    return await queue.work.park(await begun(queue, "d-2"), trouble, has_asked=True, need=CALL)
 
 
 async def _write() -> None:

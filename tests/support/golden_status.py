@@ -16,7 +16,7 @@ from eventroute.runtime.stats import LastDelivery, RouteStats
 from eventroute_operator.cluster import Kind
 from eventroute_operator.fleet import Fleet, Published, Serving
 from eventroute_operator.judge import Judged, judge
-from eventroute_operator.obstacles import Obstacle
+from eventroute_operator.obstacles import Obstacle, Obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
 from support.cluster_objects import TRIAGE, cluster_with, config_map_body, route_body, secret_body
@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parent.parent / "golden" / "status"
 NOW = datetime(2026, 1, 31, 12, 0, 0, 999_000, UTC)
 SERVED = Fleet(Serving(7), Serving(7))
 TROUBLED = Serving(7, redis=frozenset({"maxmemory-policy is volatile-lru"}))
+REFUSED = Obstacle(StatusReason.KEY_REFUSED, "Claude's API refuses the key: 401")
 NO_STATS = RouteStats(receipts={}, runs={}, last=None, secrets={})
 BUSY = RouteStats(
     receipts={"queued": 12, "duplicate": 3, "filtered": 2, "suspended": 1, "unauthenticated": 4, "rate_limited": 5},
@@ -51,7 +52,7 @@ def status(of: Judged | None = None, *, before: Mapping[str, Any] | None = None,
         "fleet": SERVED,
         "scaling": Scaling(),
         "stats": NO_STATS,
-        "obstacles": {},
+        "obstacles": Obstacles(),
         "hooks_url": None,
         "now": NOW,
         **facts,
@@ -87,8 +88,11 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "redis-away": lambda: status(fleet=SERVED._replace(is_away=True), before=_earlier()),
     "redis-troubled": lambda: status(fleet=Fleet(TROUBLED, TROUBLED), before=_earlier()),
     "key-refused": lambda: status(
-        obstacles={RoutePath("team-a/triage"): Obstacle(StatusReason.KEY_REFUSED, "Claude's API refuses the key: 401")},
+        obstacles=Obstacles(by_route={RoutePath("team-a/triage"): REFUSED}),
         before=_earlier(),
+    ),
+    "stopped": lambda: status(
+        judged(suspend={"mode": "hold"}), obstacles=Obstacles(Obstacle(StatusReason.STOPPED, "me@desk stopped it"))
     ),
     "suspended": lambda: status(judged(suspend={"mode": "hold"}), obstacles=None),
     "obstacles-not-read": lambda: status(obstacles=None, before=_earlier()),

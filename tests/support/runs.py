@@ -18,6 +18,7 @@ from eventroute.runtime.scripts import Caller, ClientCaller
 from eventroute.secret import Secret
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION
+from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.run import Asks, Runner
 from eventroute_worker.sinks import Sinks
@@ -143,12 +144,14 @@ def build_runner(
     troubles: Troubles | None = None,
     call: Caller | None = None,
     retention: Retention = DEFAULT_RETENTION,
+    gate: Gate | None = None,
 ) -> Runner:
     """Build a runner on a real Redis; `call` is how it calls scripts."""
     call = call or ClientCaller(redis)
     work = Work(call)
     return Runner(
         retention=retention,
+        gate=gate,
         work=work,
         holds=Upkeep(redis, call),
         routes=routes or FakeRoutes(worker_route()),

@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
-from eventroute.queue import Group, Work
+from eventroute.queue import Group, Trouble, Work
 from eventroute.runtime import background
 from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
+from eventroute_worker.gate import Gate
 from eventroute_worker.keeper import Keeper
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.worker import QueueWorker
@@ -34,6 +35,7 @@ async def running(  # noqa: PLR0913  each test names the one thing that it varie
     lease_s: float = 15,
     work: Work | None = None,
     groups: Sequence[Group] = (GROUP,),
+    gate: Gate | None = None,
 ) -> AsyncIterator[QueueWorker]:
     """Run a worker; leaving the block stops it."""
     worker = QueueWorker(
@@ -46,6 +48,7 @@ async def running(  # noqa: PLR0913  each test names the one thing that it varie
         grace_s=grace_s,
         lease_s=lease_s,
         waiting_at=dict.fromkeys(groups, redis),
+        gate=gate,
         signals=False,
     )
     task = asyncio.create_task(worker.async_run())
@@ -64,6 +67,7 @@ async def keeping(
     routes: FakeRoutes | None = None,
     keys: Collection[str] = ("own",),
     groups: Sequence[Group] = (GROUP,),
+    may_meet: Callable[[Trouble], bool] | None = None,
 ) -> AsyncIterator[Keeper]:
     """Keep the queue in order while the block runs; `keys` are those in use, and may change."""
     keeper = Keeper(
@@ -72,7 +76,7 @@ async def keeping(
         groups=groups,
         routes=routes or FakeRoutes(worker_route()),
         troubles=troubles or Troubles(),
-        keys_in_use=lambda: keys,
+        may_meet=may_meet or (lambda trouble: trouble.key_id in keys),
         limits=dict,
     )
     async with background.running(keeper.run):

@@ -34,3 +34,6 @@ WATCH_AGE: Final = Gauge(
     ["kind"],
     registry=REGISTRY,
 )
+STOPPED: Final = Gauge(
+    "eventroute_operator_stopped", "1 while somebody has stopped the installation", registry=REGISTRY
+)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from eventroute.crd.status import StatusReason
 from eventroute.ids import RoutePath
 from eventroute.outcome import DeadReason
-from eventroute.queue import Group, HoldReason, Upkeep
+from eventroute.queue import Group, HoldReason, Stop, Upkeep
 from eventroute.queue.upkeep import Standing
 
 _OF_THE_KEY: Final = {DeadReason.BILLING: StatusReason.KEY_UNPAID}
@@ -19,8 +19,19 @@ class Obstacle(NamedTuple):
     message: str
 
 
-async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> dict[RoutePath, Obstacle]:
-    """Find the routes whose deliveries wait for something to be mended; raises `RedisAway` or `RedisForbids`.
+class Obstacles(NamedTuple):
+    """What is in the way, of all routes or of each."""
+
+    stop: Obstacle | None = None
+    by_route: Mapping[RoutePath, Obstacle] = {}
+
+    def of(self, path: RoutePath) -> Obstacle | None:
+        """Find what is in a route's way."""
+        return self.stop or self.by_route.get(path)
+
+
+async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> Obstacles:
+    """Find what deliveries wait for that somebody has to do; raises `RedisAway` or `RedisForbids`.
 
     Of suspended ones their spec says so, also while no worker is there to hold them.
     """
@@ -31,7 +42,14 @@ async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> dict[RouteP
                 found[path] = Obstacle(StatusReason.HELD, f"the workers hold the route as {held.reason}")
         for standing in await upkeep.standing(group):
             found |= dict.fromkeys(_waiting(standing.by_route), _obstacle(standing))
-    return found
+    return Obstacles(_stopped(await upkeep.read_stop()), found)
+
+
+def _stopped(stop: Stop) -> Obstacle | None:
+    if not stop.is_standing:
+        return None
+    why = f": {stop.reason}" if stop.reason else ""
+    return Obstacle(StatusReason.STOPPED, f"{stop.by} stopped the installation{why}; `eventroute start` ends that")
 
 
 def _waiting(by_route: Mapping[RoutePath, int]) -> list[RoutePath]:

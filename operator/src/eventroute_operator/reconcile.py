@@ -8,7 +8,7 @@ one with most routes deleted.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -21,6 +21,7 @@ from eventroute.crd.status import ConditionType, StatusReason
 from eventroute.errors import EventRouteError
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.models import Models
+from eventroute.policy import Policy
 from eventroute.queue import Group, Upkeep
 from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
 from eventroute.runtime.scripts import RedisAway, RedisForbids
@@ -31,7 +32,7 @@ from eventroute_operator.api import Api
 from eventroute_operator.cluster import Cluster, Reference, RouteObject
 from eventroute_operator.fleet import REDIS_AWAY_S, Fleet, Published, programming
 from eventroute_operator.judge import Judged, judge
-from eventroute_operator.obstacles import Obstacle, read_obstacles
+from eventroute_operator.obstacles import Obstacle, Obstacles, read_obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
 from eventroute_operator.tables import Tables
@@ -78,6 +79,7 @@ class Reconciler:
         upkeep: Upkeep,
         groups: Sequence[Group] = (Group(0),),
         models: Models | None = None,
+        policy: Policy | None = None,
     ) -> None:
         """Take the collaborators; `run` does the work once `synced` is set."""
         self.synced = asyncio.Event()
@@ -96,6 +98,7 @@ class Reconciler:
         self._hooks_url = hooks_url
         self._status_interval_s = status_interval_s
         self._models = models
+        self._policy = policy
         self._judged: dict[ObjectKey, Judged] = {}
         self._told: dict[ObjectKey, _Told] = {}
         self._deferred: set[ObjectKey] = set()  # to be judged: not yet, or not while the API server cannot be asked
@@ -108,7 +111,7 @@ class Reconciler:
         self._stats_due = 0.0
         self._upkeep = upkeep
         self._groups = groups
-        self._obstacles: Mapping[RoutePath, Obstacle] | None = None
+        self._obstacles: Obstacles | None = None
 
     def resync(self) -> None:
         """Publish, and compare every status, as if nothing were known of either."""
@@ -176,7 +179,7 @@ class Reconciler:
         if old and old.route.uid != route.uid:
             self._forget(key)
         try:
-            new = self._judged[key] = judge(route, self._cluster.find, models=self._models)
+            new = self._judged[key] = judge(route, self._cluster.find, models=self._models, policy=self._policy)
         except Exception as error:  # noqa: BLE001 - a fault of ours, for which the other routes must not suffer
             _log.error("route_not_judged", route=route_path(*key), error=type(error).__name__)
             return False
@@ -237,6 +240,7 @@ class Reconciler:
             receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
             self._must_publish = not await self._tables.are_current()
             self._obstacles = await read_obstacles(self._upkeep, self._groups)
+            metrics.STOPPED.set(self._obstacles.stop is not None)
         except (RedisError, OSError, RedisAway, RedisForbids) as error:
             if self._away_since is None:
                 _log.warning("redis_away", error=str(error))
@@ -286,7 +290,7 @@ class Reconciler:
             reason, published = self._progress(judged)
             is_settled &= reason is not StatusReason.PROPAGATING
             is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
-            stats, obstacle = self._stats.get(current.uid), (self._obstacles or {}).get(route_path(*key))
+            stats, obstacle = self._stats.get(current.uid), (self._obstacles or Obstacles()).of(route_path(*key))
             told = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
             if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != told:
                 self._write(current, told)

@@ -24,12 +24,12 @@ from eventroute.crd.status import (
     StatusCondition,
     StatusReason,
 )
-from eventroute.ids import RoutePath, route_path
+from eventroute.ids import route_path
 from eventroute.outcome import Receipt, RunOutcome
 from eventroute.runtime.stats import RouteStats
 from eventroute_operator.fleet import Fleet, Published, programming, receivers_have, redis_troubles, workers_have
 from eventroute_operator.judge import Judged
-from eventroute_operator.obstacles import Obstacle
+from eventroute_operator.obstacles import Obstacles
 from eventroute_operator.scaling import Scaling
 
 _READY_NEEDS: Final = (
@@ -43,6 +43,7 @@ _TRUE: Final = {
     ConditionType.SECRETS_RESOLVED: StatusReason.RESOLVED,
     ConditionType.PROMPTS_VALID: StatusReason.VALID,
 }
+_LEFT_OUT: Final = (Receipt.FILTERED, Receipt.OWN_ACTION, Receipt.SUSPENDED)
 _REFUSED: Final = (
     Receipt.UNAUTHENTICATED,
     Receipt.TOO_LARGE,
@@ -62,8 +63,8 @@ class Facts:
     scaling: Scaling
     stats: RouteStats | None
     """None = not read yet."""
-    obstacles: Mapping[RoutePath, Obstacle] | None
-    """Of all routes; None = not read yet."""
+    obstacles: Obstacles | None
+    """None = not read yet."""
     hooks_url: str | None
     now: datetime
 
@@ -165,11 +166,11 @@ def _programming(facts: Facts) -> tuple[_Status, str, str]:
 
 
 def _working(facts: Facts, before: Mapping[str, StatusCondition]) -> tuple[_Status, str, str] | None:
-    if facts.judged.worker and facts.judged.worker.is_suspended:
+    if facts.judged.worker and facts.judged.worker.is_suspended and not (facts.obstacles and facts.obstacles.stop):
         return _of_reason(StatusReason.SUSPENDED)
     if facts.obstacles is None:
         return _as_before(before, ConditionType.WORKING)
-    obstacle = facts.obstacles.get(route_path(*facts.judged.route.key))
+    obstacle = facts.obstacles.of(route_path(*facts.judged.route.key))
     return _of_reason(obstacle.reason, obstacle.message) if obstacle else _of_reason(StatusReason.WORKING)
 
 
@@ -183,7 +184,7 @@ def _last_delivery_succeeded(facts: Facts, before: Mapping[str, StatusCondition]
         return _as_before(before, ConditionType.LAST_DELIVERY_SUCCEEDED)
     if facts.stats.last is None:
         return None
-    reason = facts.stats.last.outcome.capitalize()
+    reason = facts.stats.last.outcome.title().replace("_", "")
     return _of_reason(reason) if reason in REASONS else None
 
 
@@ -241,7 +242,7 @@ def _counts(stats: RouteStats) -> CountsStatus | None:
     return CountsStatus(
         accepted=receipts.get(Receipt.QUEUED, 0) + receipts.get(Receipt.REDELIVERED, 0),
         duplicate=receipts.get(Receipt.DUPLICATE, 0),
-        filtered=receipts.get(Receipt.FILTERED, 0) + receipts.get(Receipt.SUSPENDED, 0),
+        filtered=sum(receipts.get(receipt, 0) for receipt in _LEFT_OUT),
         refused=sum(receipts.get(receipt, 0) for receipt in _REFUSED),
         succeeded=runs.get(RunOutcome.SUCCEEDED, 0),
         dead=runs.get(RunOutcome.DEAD, 0) + receipts.get(Receipt.UNDECIDED, 0),

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from eventroute.outcome import Receipt, RunOutcome, Unavailable
 from eventroute.runtime import redis_check
 from eventroute.runtime.metrics import REGISTRY
+from eventroute_operator import metrics as operator
 from eventroute_receiver import metrics as receiver
 from eventroute_worker import metrics as worker
 from support.chart import NAMESPACE, named, of_kind, render
@@ -63,6 +64,7 @@ def _seen() -> None:
     worker.ENDS_REFUSED.inc()
     worker.tell(worker.PARKED, {"authentication": 1})
     worker.tell(worker.HELD_ROUTES, {"withheld": 1})
+    operator.STOPPED.set(1)
     redis_check.TROUBLE.labels(redis_check.RedisTrouble.VERSION).set(1)
 
 

@@ -160,3 +160,21 @@ async def test_the_list_says_which_of_its_routes_take_no_turns(redis: Redis, typ
     assert "suspended" not in typed("runs", "list", "--route", "team-b").output
     assert len(json.loads(typed("runs", "list", "-o", "json").output)) == 1
     assert "remove `suspend`" in " ".join(typed("explain", "d-1").output.split())
+
+
+async def test_an_installation_is_stopped_and_started_by_a_command_each(redis: Redis, typed: Typist) -> None:
+    await admit(redis, sample_delivery("d-1"))
+    assert "is not stopped; nothing was changed" in typed("start").output
+    first, again = typed("stop", "--reason", "wrong answers"), typed("stop", "--reason", "another")
+    assert [first.code, again.code] == [0, 0]
+    what, done = first.output.splitlines()
+    assert what.startswith("Stopping the installation: within two seconds no worker takes anything more.")
+    assert done.startswith("The installation is stopped since 20")
+    assert ": wrong answers. To go on: `eventroute start`." in done
+    assert again.output.splitlines()[1] == f"It was stopped already. {done}"
+    assert done in typed("runs", "list").output
+    assert done in " ".join(typed("explain", "d-1").output.split())
+    started = typed("start")
+    assert started.code == 0
+    assert "(wrong answers)" in started.output
+    assert "stopped" not in typed("runs", "list").output

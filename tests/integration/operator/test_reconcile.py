@@ -10,10 +10,12 @@ from redis.asyncio import Redis
 
 from eventroute import keys
 from eventroute.ids import RoutePath, RouteUid, route_path
+from eventroute.policy import Allowance, Policy
+from eventroute.queue import Desk, Group
 from eventroute.route_table import RECEIVER, WORKER, Plane
 from eventroute.runtime.background import running
 from eventroute.runtime.tables import Heartbeat, RouteTable
-from eventroute_operator import reconcile
+from eventroute_operator import metrics, reconcile
 from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
 from eventroute_operator.judge import Judged, judge
 from integration.operator.conftest import Control
@@ -144,6 +146,21 @@ async def _served(control: Control, plane: Plane[Any], *names: str) -> set[str]:
     return served
 
 
+async def test_a_route_that_asks_for_more_than_is_allowed_is_withheld_and_says_so(redis: Redis) -> None:
+    strict = Control(redis, policy=Policy(max_tokens=1000, namespaces={"team-b": Allowance(max_tokens=4096)}))
+    allowed = route_body("allowed", model={"maxTokens": 1000})
+    strict.api.objects |= {Kind.ROUTE: [route_body(), allowed], Kind.SECRET: [secret_body()]}
+    async with running(strict.reconciler.run, strict.writer.run, strict.resync.run):
+        await until(lambda: strict.reasons().get("triage") == "PolicyViolation")
+        await until(lambda: _equal(strict, {VERSION, TRIAGE, "team-a/allowed"}))
+    table: RouteTable[Any] = RouteTable(
+        redis, RECEIVER, strict.receiver_key, process_id="", prepare=lambda route: route
+    )
+    await table.refresh()
+    assert (table.get(RoutePath(TRIAGE)), table.is_broken(RoutePath(TRIAGE))) == (None, True)
+    assert table.get(RoutePath("team-a/allowed"))
+
+
 async def test_a_route_without_its_secret_is_withheld_until_it_is_deleted(control: Control) -> None:
     routes, secrets = control.api.objects[Kind.ROUTE], control.api.objects[Kind.SECRET]
     routes.append(route_body())
@@ -236,10 +253,10 @@ async def test_a_turn_that_fails_loses_no_change(control: Control, monkeypatch: 
 async def test_a_route_that_trips_the_compiler_harms_no_other(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trip(route: RouteObject, find: Callable[[Reference], Held | None]) -> Judged:
+    def trip(route: RouteObject, find: Callable[[Reference], Held | None], **more: Any) -> Judged:
         if route.key.name == "a-trap":
             raise KeyError("a fault of ours")
-        return judge(route, find)
+        return judge(route, find, **more)
 
     monkeypatch.setattr(reconcile, "judge", trip)
     control.api.objects |= {Kind.ROUTE: [route_body("a-trap"), route_body()], Kind.SECRET: [secret_body()]}
@@ -266,3 +283,27 @@ async def test_status_writes_that_fail_are_made_good(control: Control) -> None:
         control.api.objects[Kind.ROUTE] = [route_body(generation=2)]
         control.api.is_away = False
         await until(lambda: any(status["observedGeneration"] == 2 for _, status in control.api.statuses))
+
+
+async def test_a_stopped_installation_is_told_by_every_route(control: Control, redis: Redis) -> None:
+    desk = Desk({Group(0): redis})
+    await desk.stop(by="ada@desk", reason="wrong answers")
+    control.api.objects[Kind.ROUTE] = [route_body(), route_body("other")]
+    control.api.objects[Kind.SECRET] = [secret_body()]
+    async with running(control.resync.run):
+        await until(lambda: _working(control) == dict.fromkeys(("triage", "other"), "Stopped"))
+    assert metrics.STOPPED._value.get() == 1
+    [message] = {
+        each["message"]
+        for _, status in control.api.statuses
+        for each in status["conditions"]
+        if each["reason"] == "Stopped"
+    }
+    assert message == "ada@desk stopped the installation: wrong answers; `eventroute start` ends that"
+
+
+def _working(control: Control) -> dict[str, str]:
+    return {
+        name: next(each["reason"] for each in status["conditions"] if each["type"] == "Working")
+        for name, status in control.api.statuses
+    }

@@ -79,7 +79,7 @@ async def test_one_goes_as_a_probe_and_no_other_before_the_pause_is_over(redis: 
     assert not await upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
     [probe] = await lease_all(redis)
     assert probe.delivery == "d-0"
-    assert (await work_on(redis).begin(probe, traceparent="")).is_probe
+    assert (await work_on(redis).begin(probe, traceparent="")).probes == KEY.cause
     await redis.hincrby(GROUP.probed, KEY.cause, -60_001)
     assert await upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
     assert [each.delivery for each in await lease_all(redis)] == ["d-1"]
@@ -89,9 +89,9 @@ async def test_a_probe_is_one_for_its_next_attempt_only(redis: Redis) -> None:
     await _parked(redis, "d-1")
     await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
     probe = await lease(redis)
-    assert (await work_on(redis).begin(probe, traceparent="")).is_probe
+    assert (await work_on(redis).begin(probe, traceparent="")).probes == KEY.cause
     await work_on(redis).put_back(probe, pause_ms=0, counts=False)
-    assert not (await work_on(redis).begin(await lease(redis), traceparent="")).is_probe
+    assert not (await work_on(redis).begin(await lease(redis), traceparent="")).probes
 
 
 async def test_a_delivery_that_has_just_met_the_trouble_was_a_probe_itself(redis: Redis) -> None:
@@ -106,3 +106,13 @@ async def test_a_route_that_is_held_meanwhile_stays_so(redis: Redis) -> None:
     assert await lease_all(redis) == []
     await upkeep_of(redis).release(GROUP, [PATH])
     assert [each.delivery for each in await lease_all(redis)] == ["d-1"]
+
+
+async def test_a_probe_is_one_that_may_run(redis: Redis) -> None:
+    other = route_path("team-b", "other")
+    await _parked(redis, "d-1")
+    await upkeep_of(redis).hold(GROUP, PATH, "suspended")
+    assert not await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
+    await _parked(redis, "d-2", path=other)
+    assert await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
+    assert [each.delivery for each in await lease_all(redis)] == ["d-2"]

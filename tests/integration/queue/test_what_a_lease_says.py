@@ -59,7 +59,7 @@ async def test_beginning_tells_what_stands_and_when_the_route_was_released(redis
     await upkeep_of(redis).release(GROUP, [PATH])
     begun = await work_on(redis).begin(await lease(redis), traceparent=TRACE)
     assert begun.released_ms == int(await redis.hget(GROUP.route(PATH), "released"))
-    assert (begun.attempts, begun.seq, begun.last_traceparent, begun.is_probe) == (1, 1, "", False)
+    assert (begun.attempts, begun.seq, begun.last_traceparent, begun.probes) == (1, 1, "", "")
     told = await fields(redis, name)
     assert (told["stage"], told["attempts"], told["last_traceparent"]) == ("begun", "1", TRACE)
 

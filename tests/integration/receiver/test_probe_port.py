@@ -6,6 +6,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from eventroute.queue import Desk
 from support.probes import probing
 from support.queue import GROUP, admit_job, lease, upkeep_of, work_on
 from support.receiver_process import OnTheWire
@@ -89,6 +90,16 @@ async def test_what_a_held_route_has_is_told_apart_and_asks_for_no_worker(receiv
     for number in range(3):
         await receiver.post(opened(number), name="held")
     assert await load(receiver) == {"load": 1, "deferred": 0, "held": 3}
+
+
+async def test_a_stopped_installation_asks_for_no_worker_beyond_what_runs(receiver: Receiving, redis: Redis) -> None:
+    await receiver.serve(receiver_route())
+    for number in range(4):
+        await receiver.post(opened(number))
+    await lease(redis)
+    await Desk({GROUP: redis}).stop(by="ada", reason="")
+    assert (await receiver.post(opened(9))).json()["status"] == "queued"
+    assert await load(receiver) == {"load": 1, "deferred": 0, "held": 4}
 
 
 async def test_a_delivery_that_was_just_accepted_is_load(receiver: Receiving) -> None:

@@ -12,7 +12,7 @@ from eventroute import keys
 from eventroute.acl import rules
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Load, Trouble
+from eventroute.queue import Amount, Desk, Load, Trouble
 from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
 from eventroute.runtime import background
@@ -22,10 +22,12 @@ from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, read_stats
 from eventroute.runtime.tables import RouteTable, heartbeats, publish, table_version
 from eventroute.sealed import SealKey, new_key_text
+from eventroute_operator.obstacles import Obstacles, read_obstacles
 from eventroute_worker.answer import Passing
 from support.acl_users import AclUsers, acl_users
+from support.budgets import OF_ALL, ledger_of
 from support.probes import probing
-from support.queue import GROUP, admit, admit_job, bury, lease, letters, settle, state, upkeep_of, work_on
+from support.queue import GROUP, admit, admit_job, bury, lease, letters, run_out, settle, state, upkeep_of, work_on
 from support.receiving import opened, receiving, signed
 from support.redis_link import linked
 from support.runs import HISTORY, PATH, FakeClaude, FakeRoutes, build_runner, results, sample_delivery
@@ -39,6 +41,7 @@ pytestmark = pytest.mark.real
 KEY = SealKey.from_text(new_key_text())
 ROUTE = RouteUid("uid-triage")
 ONE = DeliveryId("d-1")
+NEED = Amount(100, 10)
 TRACEPARENT = f"00-{'1' * 32}-{'2' * 16}-01"
 TROUBLE = Trouble(reason="billing", detail="no credit", key_id="own", model="")
 
@@ -82,6 +85,8 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
         await upkeep_of(admin).release(GROUP, [limited.path])
         async with probing(receiver) as probes:
             assert (await probes.get("/load")).json() == {"load": 2, "deferred": 0, "held": 0}
+            await Desk({GROUP: admin}).stop(by="ada", reason="")
+            assert (await probes.get("/load")).json() == {"load": 0, "deferred": 0, "held": 2}
         assert [beat.version for beat in await heartbeats(admin, RECEIVER)] == [receiver.receiver.table.version]
         tally = Tally()
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
@@ -139,8 +144,28 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
         assert await upkeep.probe(GROUP, TROUBLE.cause, every_ms=0)
         assert await upkeep.unpark(GROUP, TROUBLE.cause, count=100) == 0
+        assert not (await upkeep.read_stop()).is_standing
         assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, held=0)
     assert await letters(admin) == [taken[4].delivery]
+
+
+async def test_a_worker_reserves_pays_and_keeps_accounts(server: AclUsers, admin: Redis) -> None:
+    for number in range(3):
+        await admit_job(admin, f"d-{number}")
+    async with allowed(server, admin, "worker") as redis:
+        ledger, leases = ledger_of(redis), [await lease(redis) for _ in range(3)]
+        for each, need in zip(leases, (NEED, NEED, Amount(9_999, 9)), strict=True):
+            full = await ledger.reserve(each, OF_ALL, need, for_ms=0)
+            if full:
+                trouble = Trouble(reason="budget", detail="spent", budget=full.rule.scope)
+                await work_on(redis).park(each, trouble, has_asked=True, need=need)
+        await ledger.pay(leases[0], OF_ALL, Amount(900, 1))
+        await run_out(admin, leases[1].delivery)
+        await lease(redis)
+        assert await ledger.lapse(GROUP) == 1
+        assert [each.is_warned for each in await ledger.account(GROUP, OF_ALL, are_all=True)] == [True] * 3
+        assert [each.is_warned for each in await ledger.account(GROUP, OF_ALL[1:], are_all=True)] == [False] * 2
+        assert await ledger.afford(GROUP, PATH, (None, None), count=9) == 1
 
 
 async def test_a_worker_takes_over_what_was_cut_short_and_runs_suspects_alone(server: AclUsers, admin: Redis) -> None:
@@ -248,6 +273,7 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
         assert [beat.version for beat in await heartbeats(redis, RECEIVER)] == [1]
         assert await heartbeats(redis, WORKER) == []
         assert (await read_stats(redis, [ROUTE]))[0].secrets == {"hook/secret": 7}
+        assert await read_obstacles(upkeep_of(redis), [GROUP]) == Obstacles()
 
 
 CONTENTS: dict[str, tuple[str, ...]] = {

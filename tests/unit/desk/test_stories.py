@@ -7,7 +7,7 @@ import pytest
 
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason
-from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Trouble
+from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Stop, Trouble
 from eventroute_cli.desk.story import advice, discarded, held_up, span, tell
 
 PATH = RoutePath("team-a/triage")
@@ -53,6 +53,14 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
     "its route is suspended": (found(), held("suspended"), ("waits for its route", "is suspended", "remove `suspend`")),
     "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "all is stopped": (
+        found(),
+        Situation({}, [], Stop(since_ms=NOW, by="ada@desk", reason="wrong answers.")),
+        (
+            "It was tried once. The installation is stopped since 20",
+            ", by ada@desk: wrong answers. To go on: `eventroute",
+        ),
+    ),
     "asking": (found(state=State.RUNNING, stage="asking"), QUIET, ("attempt 1", "asks Claude")),
     "telling sinks": (
         found(state=State.RUNNING, answer=KeptAnswer(), sinks=["log"]),
@@ -90,7 +98,33 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
             "payload is not kept any more",
         ),
     ),
-    "refused": (found(state=State.SETTLED, outcome="refused", ended_ms=NOW), QUIET, ("declined", "Look at prompt")),
+    "refused": (
+        found(state=State.SETTLED, outcome="refused", reason="cyber", ended_ms=NOW),
+        QUIET,
+        ("declined for the category cyber", "Look at prompt", "`model.fallback`"),
+    ),
+    "answered by the other model": (
+        found(
+            state=State.SETTLED,
+            outcome="succeeded",
+            ended_ms=NOW,
+            model="claude-sonnet-5-5",
+            instead_of="claude-haiku-5-5",
+            because="refused",
+        ),
+        QUIET,
+        ("claude-sonnet-5-5, instead of claude-haiku-5-5 which declined, answered",),
+    ),
+    "only thought": (
+        found(state=State.SETTLED, outcome="no_text", reason="thinking_only", ended_ms=NOW, cost_usd="0.01"),
+        QUIET,
+        ("for USD 0.01, with thoughts alone", "`model.thinking` off"),
+    ),
+    "said nothing": (
+        found(state=State.SETTLED, outcome="no_text", reason="empty", ended_ms=NOW),
+        QUIET,
+        ("without a word", "Look at the prompt"),
+    ),
     "truncated": (found(state=State.SETTLED, outcome="truncated", ended_ms=NOW), QUIET, ("Raise the limit",)),
     "discarded": (
         found(state=State.SETTLED, outcome="discarded", detail="no_prompt", ended_ms=NOW),

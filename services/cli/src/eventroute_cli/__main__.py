@@ -13,6 +13,7 @@ from eventroute_cli.capture import capture
 from eventroute_cli.demo.command import demo
 from eventroute_cli.desk import dead, runs
 from eventroute_cli.desk.explain import explain
+from eventroute_cli.desk.switch import start, stop
 from eventroute_cli.dev import dev
 from eventroute_cli.lint import lint
 from eventroute_cli.replay import replay
@@ -43,6 +44,8 @@ app.command("verify")(verify_command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(dead.app, name="dead")
 app.command()(explain)
+app.command()(stop)
+app.command()(start)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 The receiver faces the internet: it adds deliveries and reads none back, neither its own nor what became of them. The
 worker cannot read the receivers' table, where the webhook secrets are; the operator cannot read deliveries, answers or
 histories. People at the `desk` (`eventroute runs`, `dead`, `explain`) read deliveries with their answers, replay and
-discard what has ended; they admit nothing, take no lease, and see no table.
+discard what has ended, stop and start; they admit nothing, take no lease, and see no table.
 
 All rules are for Redis 7 or Valkey, whose selectors tie commands to keys: within one pair of parentheses
 every key of a command must match. Scripts are bound twice, by the keys they declare (which need read *and* write
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from eventroute import keys
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
-from eventroute.queue.keys import Group
+from eventroute.queue.keys import FIRST, Group
 from eventroute.route_table import RECEIVER, WORKER
 
 _CONNECTION: Final = "+ping +select +role +client|setinfo +cluster|slots"
@@ -34,6 +34,7 @@ _DEAD: Final = _ALL.dead(_ANY)
 _FINISHED: Final = tuple(_ALL.finished(kind, _ANY) for kind in ("bodies", "answers", "records"))
 _PARKED: Final = _ALL.parked("*")
 _PARKED_OF: Final = _ALL.parked_of("*")
+_BUDGET: Final = _ALL.budget("*")
 _STREAM: Final = _ALL.stream("*", "*")
 _HISTORY: Final = _ALL.history("*")
 _STATS: Final = keys.stats(RouteUid("*"))
@@ -121,7 +122,7 @@ _RECEIVER: Final = (
     _Grant("+zcard", (f"%R~{_READY}",)),
     _Grant("+zadd +zrange", _all(_ALL.rotation)),
     _Grant("+zscore +zadd +zrem", _all(_DEAD)),
-    _Grant("+hexists", (f"%R~{_ALL.held}",)),
+    _Grant("+hexists", (f"%R~{_ALL.held}", f"%R~{FIRST.stop}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),
     _Grant("+scard", (f"%R~{_ACTIVE}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
@@ -145,7 +146,11 @@ _WORKER: Final = (
     _Grant("+hget +hgetall +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
     _Grant("+hget +hgetall +hexists +hset +hdel", _all(_ALL.limits)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
+    _Grant("+hgetall +hexists", (f"%R~{FIRST.stop}",)),
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
+    _Grant("+hget +hmget +hset +hsetnx +hdel +hincrby +pexpire", _all(_BUDGET)),
+    _Grant("+hget +hexists +hset +hdel +hscan", _all(_ALL.reserved)),
+    _Grant("+sadd +smembers +srem", _all(_ALL.budgets)),
     _Grant("+sscan +smembers", (f"%R~{_ALL.routes}",)),
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
     _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),
@@ -156,7 +161,10 @@ _OPERATOR: Final = (
     _Grant("+eval +hget +hmget +hscan +hset +hdel", _all(keys.table(RECEIVER.name), keys.table(WORKER.name))),
     _Grant("+smembers +srem", _all(keys.processes(RECEIVER.name), keys.processes(WORKER.name))),
     _Grant("+mget", (f"%R~{keys.process('*', '*')}",)),
-    _Grant("+hgetall", (f"%R~{_STATS}", f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
+    _Grant(
+        "+hgetall",
+        (f"%R~{_STATS}", f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}", f"%R~{FIRST.stop}"),
+    ),
     _Grant("+zcard", (f"%R~{_PARKED}",)),
 )
 
@@ -165,7 +173,8 @@ _READER: Final = (_Grant("+xlen +xrange +xrevrange +xread", (f"%R~{_STREAM}",)),
 
 _SETS: Final = (_READY, _DEAD, *_FINISHED, _PARKED, _ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects)
 
-# For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `glance` and `load`.
+# For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `glance`, `load`, `stop` and
+# `start`.
 _DESK: Final = (
     _SCRIPTS,
     _Grant(
@@ -184,6 +193,7 @@ _DESK: Final = (
     _Grant("+scard", (f"%R~{_ACTIVE}",)),
     _Grant("+smembers", (f"%R~{_ALL.routes}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
+    _Grant("+hgetall +hexists +hset +hdel", _all(FIRST.stop)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),
 )
 

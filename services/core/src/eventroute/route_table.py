@@ -47,6 +47,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """What URL-signing schemes verify against; never taken from the request's own headers."""
     drops_events: bool = False
     """It is suspended, and events are answered with success and not kept."""
+    own_actors: tuple[str, ...] = ()
+    """Who we are at the provider: an event that one of them caused is answered with success and not queued."""
     filter: str | None
     """CEL; a delivery for which it is not true is answered with success and not queued."""
     max_body_bytes: int
@@ -64,6 +66,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """The type to send, one that this model takes; None = nothing is sent."""
     effort: Effort | None = None
     """The same."""
+    fallback: "ModelCall | None" = None
+    """What is asked when this model declines or exists no more; has none of its own."""
 
 
 class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +109,26 @@ class RetryRule(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds after receipt, or after a replay; for sinks, after the answer."""
 
 
+INSTALLATION: Final = "*"
+"""The scope of a budget of the whole installation; no path and no namespace is called so."""
+
+
+class BudgetRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What calls may cost in a period. Periods of one length follow each other from 1970 on, by Redis' clock."""
+
+    scope: str
+    """A route's path, a namespace, or `INSTALLATION`: whose calls count."""
+    period_s: int
+    micro_usd: int | None
+    """At most so many millionths of a US dollar; None = any."""
+    tokens: int | None
+    """At most so many tokens, in, out and cached; None = any."""
+    warn_at: int
+    """Percent spent from which on somebody is warned."""
+    on_exceeded: Literal["hold", "reject"]
+    """What becomes of a delivery whose call does not fit: it waits for room, or becomes a dead letter."""
+
+
 class LogSink(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
     """The answer as one log line of the worker."""
 
@@ -143,6 +167,8 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     """How many of its deliveries may run at once, over all workers; None = any number."""
     api_key: Secret | None
     """The route's own Claude key; None = the worker's."""
+    budgets: tuple[BudgetRule, ...] = ()
+    """All that its calls count in: its own, its namespace's, the installation's; one of a scope."""
 
 
 Entry = TypeVar("Entry", bound=ReceiverRoute | WorkerRoute)

@@ -61,8 +61,7 @@ class Admission:
             counts = [await self._call(LOAD, Group(number).prefix, []) for number in range(self._groups)]
         except (RedisAway, RedisForbids) as error:
             return NotNow(self._reason(error))
-        ready, running, later, depth = map(sum, zip(*counts, strict=True))
-        return Load(ready, running, later, max(depth - ready - running - later, 0))
+        return Load.of_all(counts)
 
     def _reason(self, error: RedisAway | RedisForbids) -> Unavailable:
         now = time.monotonic()

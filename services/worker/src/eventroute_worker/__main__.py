@@ -1,6 +1,7 @@
 """`python -m eventroute_worker`: work on deliveries until SIGTERM or SIGINT."""
 
 import contextlib
+import functools
 import sys
 import uuid
 from typing import Final
@@ -25,6 +26,7 @@ from eventroute.sealed import SealKey
 from eventroute.secret import Secret
 from eventroute_worker import redis_spans
 from eventroute_worker.claude import Claude
+from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.keeper import Keeper
 from eventroute_worker.pricing import Prices
@@ -32,7 +34,7 @@ from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
-from eventroute_worker.troubles import Troubles
+from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.worker import QueueWorker
 
 _CONNECT_S: Final = 2.0  # a Redis that is away then is told of, and waited for; arbitrary
@@ -73,7 +75,7 @@ async def serve(settings: WorkerSettings) -> None:
             on_change=lambda _: keeper.wake(),
             troubles=check.troubles,
         )
-        troubles, tally = Troubles(), Tally()
+        troubles, tally, gate = Troubles(), Tally(), Gate()
         runner = Runner(
             work=work,
             holds=upkeep,
@@ -83,6 +85,7 @@ async def serve(settings: WorkerSettings) -> None:
             sinks=Sinks(work),
             troubles=troubles,
             retention=settings.retention,
+            gate=gate,
         )
         worker = QueueWorker(
             redis,
@@ -93,6 +96,7 @@ async def serve(settings: WorkerSettings) -> None:
             begun=settings.max_jobs,
             grace_s=settings.grace_s,
             waiting_at={group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups},
+            gate=gate,
         )
         keeper = Keeper(
             upkeep,
@@ -100,13 +104,17 @@ async def serve(settings: WorkerSettings) -> None:
             groups=groups,
             routes=routes,
             troubles=troubles,
-            keys_in_use=lambda: {claude.key_id(None), *(claude.key_id(plan.route.api_key) for plan in routes.all())},
+            may_meet=lambda trouble: may_meet(trouble, routes.all(), claude.key_id),
             limits=lambda: {plan.route.path: plan.route.max_running for plan in routes.all() if plan.route.max_running},
+            gate=gate,
         )
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:
             _log.info("worker_started", probe_port=port, slots=settings.max_jobs)
-            async with background.running(link.run, routes.run, keeper.run, check.run), writing(tally, redis):
+            async with (
+                background.running(link.run, routes.run, keeper.run, check.run, functools.partial(gate.follow, upkeep)),
+                writing(tally, redis),
+            ):
                 await link.until_up(_CONNECT_S)
                 await worker.async_run()
     _log.info("worker_stopped")

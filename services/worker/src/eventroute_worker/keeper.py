@@ -20,6 +20,7 @@ from eventroute.queue import Group, HoldReason, Trouble, Upkeep, group_of
 from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
+from eventroute_worker.gate import Gate
 from eventroute_worker.troubles import Troubles
 
 LOOK_S: Final = 1.0
@@ -79,21 +80,24 @@ class Keeper:
         groups: Sequence[Group],
         routes: Serves,
         troubles: Troubles,
-        keys_in_use: Callable[[], Collection[str]],
+        may_meet: Callable[[Trouble], bool],
         limits: Callable[[], Mapping[RoutePath, int]],
+        gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
-        keys_in_use  names the keys that routes or the worker ask with by now
-        limits       says how many deliveries of a route may run at once, of those routes that have a limit
+        may_meet  tells whether routes, or the worker's key, may still meet a trouble as they are by now
+        limits    says how many deliveries of a route may run at once, of those routes that have a limit
+        gate      whether anything may be taken, and so asked about a trouble; None = always
         """
         self._upkeep = upkeep
         self._worker = worker
         self._groups = groups
         self._routes = routes
         self._troubles = troubles
-        self._keys_in_use = keys_in_use
+        self._may_meet = may_meet
         self._limits = limits
+        self._gate = gate or Gate(is_open=True)
         self._cursors = dict.fromkeys(groups, 0)
         self._woken = asyncio.Event()
         troubles.on_mended = self.wake
@@ -157,11 +161,10 @@ class Keeper:
 
     async def _unpark(self, group: Group, standing: Sequence[Standing], mended: Collection[str]) -> list[Trouble]:
         """Let go of what waits for a mended trouble; returns the troubles that still stand."""
-        keys = self._keys_in_use()
         stand: list[Trouble] = []
-        is_warm = self._routes.version is not None  # a cold process knows of no route's key
+        is_warm = self._routes.version is not None  # a cold process knows of no route
         for trouble, _, _ in standing:
-            if trouble.cause in mended or (is_warm and trouble.key_id not in keys):
+            if trouble.cause in mended or (is_warm and not self._may_meet(trouble)):
                 _log.info("trouble_mended", cause=trouble.cause, reason=trouble.reason)
                 while await self._upkeep.unpark(group, trouble.cause, count=_UNPARKED):
                     pass
@@ -213,7 +216,7 @@ class Keeper:
         for path, why in held.items():
             await self._keep_held(group, path, why)
         for trouble, waiting, _ in standing:
-            if waiting:
+            if waiting and self._gate.is_open:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:

@@ -30,6 +30,7 @@ from eventroute.runtime.stats import Tally
 from eventroute_worker import metrics
 from eventroute_worker.attempt import Attempt, End, Handler, Later, Parked, Settled, dead
 from eventroute_worker.bell import Bell
+from eventroute_worker.gate import Gate
 
 LEASE_S: Final = 15.0
 """What a killed worker had runs elsewhere after so long; a loop may stand still for so long before others take over."""
@@ -64,6 +65,7 @@ class QueueWorker(Worker):
         grace_s: float,
         lease_s: float = LEASE_S,
         waiting_at: Mapping[Group, Redis] | None = None,
+        gate: Gate | None = None,
         signals: bool = True,
     ) -> None:
         """Take the collaborators; `async_run` does the work, and leaves `redis` open.
@@ -75,6 +77,7 @@ class QueueWorker(Worker):
         begun    how many may be under way in all, those included, at least twice as many; None = just that
         grace_s  how long running attempts may take to finish after `stop`; the rest goes back into the queue
         waiting_at  a client for each group of the queue, to wait for work there; None = one group, at `redis`
+        gate     whether anything may be taken; None = always
         signals  stop on SIGTERM and SIGINT; off when the worker is a guest in another program's loop
         """
 
@@ -102,6 +105,8 @@ class QueueWorker(Worker):
         self._lease_s = lease_s
         self._waiting_at = waiting_at or {Group(0): redis}
         self._groups = list(self._waiting_at)
+        self._gate = gate or Gate(is_open=True)
+        self._gate.on_change = self._ring
         self._leases: dict[str, Lease] = {}
         self._in_slots: dict[str, RoutePath] = {}
         self._seen: dict[RoutePath, float] = {}
@@ -159,7 +164,7 @@ class QueueWorker(Worker):
         # Ends are recorded outside the slots, but not without bound: a slow Redis gets no more deliveries from us.
         in_hand = max(self.max_jobs, 2 * self._slots)
         free = min(self._slots - len(self._in_slots), in_hand - len(self.tasks))
-        if self._runs_alone() or free <= 0:
+        if self._runs_alone() or free <= 0 or not self._gate.is_open:
             for bell in bells:
                 bell.hush()
             await _wait(self._changed, _LOOK_S)
@@ -339,12 +344,12 @@ class QueueWorker(Worker):
         await self._work.settle(
             lease,
             outcome=end.outcome,
-            reason=end.reason or "",
+            reason=end.reason,
             detail=end.detail,
             retention=end.retention,
             fields=end.fields,
         )
-        metrics.RUNS.labels(end.outcome, end.reason or "").inc()
+        metrics.RUNS.labels(end.outcome, end.reason).inc()
         if end.route:
             self._tally.add_run(end.route, end.outcome, lease.delivery, trace_id=end.trace_id)
         if end.outcome is RunOutcome.DEAD:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from eventroute.queue import Found, Line, Listing, Situation, State, Wanted
-from eventroute_cli.desk.story import clock, held_up
+from eventroute_cli.desk.story import clock, held_up, stopped
 
 OutputOption = Annotated[
     Literal["text", "json"], typer.Option("--output", "-o", help="text for people, json for programs.")
@@ -50,7 +50,9 @@ def print_listing(listing: Listing, console: Console, *, what: str) -> None:
 
 
 def print_held(situation: Situation, meant: Wanted, console: Console) -> None:
-    """Print which of the routes that are meant take no turns."""
+    """Print that all is stopped, and which of the routes that are meant take no turns."""
+    if situation.stop.is_standing:
+        console.print(stopped(situation.stop), style="yellow")
     for path, hold in sorted(situation.held.items()):
         if meant.has_route(path):
             console.print(held_up(path, hold), style="yellow")

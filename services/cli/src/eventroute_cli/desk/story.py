@@ -6,7 +6,7 @@ from typing import Final
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
-from eventroute.queue import Found, Held, HoldReason, Line, Situation, State
+from eventroute.queue import Found, Held, HoldReason, Line, Situation, State, Stop
 
 _DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
 _IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
@@ -67,6 +67,12 @@ def held_up(path: RoutePath, hold: Held) -> str:
     return f"{path} {what}: since {clock(hold.since)} its deliveries wait"
 
 
+def stopped(stop: Stop) -> str:
+    """Say who has stopped the installation, when and why."""
+    why = f": {stop.reason.rstrip('.')}" if stop.reason else ""
+    return f"The installation is stopped since {clock(stop.since_ms)}, by {stop.by}{why}. To go on: `eventroute start`."
+
+
 def times(count: int) -> str:
     """Write how often."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
@@ -81,6 +87,8 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     hold = situation.hold(line.route)
     if hold and not line.has_ended and line.state is not State.READY:
         yield _hold(line, hold)
+    if situation.stop.is_standing and not line.has_ended:
+        yield stopped(situation.stop)
     if found.is_unreadable:
         yield "What is stored of it cannot be read by this version."
 
@@ -89,7 +97,7 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
     line = found.line
     match line.state:
         case State.READY:
-            yield from _ready(line, situation.hold(line.route), now_ms)
+            yield from _ready(line, situation, now_ms)
         case State.RUNNING:
             yield _running(found)
         case State.LATER:
@@ -119,11 +127,13 @@ def _receipt(line: Line, now_ms: int) -> str:
     )
 
 
-def _ready(line: Line, hold: Held | None, now_ms: int) -> Iterator[str]:
+def _ready(line: Line, situation: Situation, now_ms: int) -> Iterator[str]:
     is_new = not line.attempts and not line.waits
     yield f"It was not tried {'since' if line.replays else 'yet'}." if is_new else f"{_tried(line)}."
-    if hold:
+    if hold := situation.hold(line.route):
         yield f"It waits for its route. {_hold(line, hold)}"
+        return
+    if situation.stop.is_standing:
         return
     since = max(line.due_ms, line.since_ms, line.received_ms)
     yield f"It is ready since {clock(since)} and waits for a free worker."
@@ -161,7 +171,7 @@ def _held(line: Line, situation: Situation) -> Iterator[str]:
 def _settled(found: Found) -> Iterator[str]:
     line, answer = found.line, found.answer
     took = span(line.ended_ms - max(line.since_ms, line.received_ms))
-    model = f"{line.model} answered" if line.model else "Claude answered"
+    model = f"{line.model or 'Claude'}{_instead(line)} answered"
     cost = f" for USD {line.cost_usd}" if line.cost_usd else ""
     at = f"{_tried(line)}, and ended at {clock(line.ended_ms)}, after {took}, as {line.outcome}:"
     match line.outcome:
@@ -169,7 +179,18 @@ def _settled(found: Found) -> Iterator[str]:
             sinks = f"; {', '.join(found.sinks_done)} {'has' if len(found.sinks_done) == 1 else 'have'} the answer"
             yield f"{at} {model}{cost}{sinks if found.sinks_done else ''}."
         case RunOutcome.REFUSED:
-            yield f"{at} {model}{cost}, and declined ({line.detail}). No sink was told. Look at prompt and payload."
+            category = f" for the category {line.reason}" if line.reason else ""
+            yield (
+                f"{at} {model}{cost}, and declined{category} ({line.detail}). No sink was told. Look at prompt and "
+                "payload, or name another model as the prompt's `model.fallback`."
+            )
+        case RunOutcome.NO_TEXT if line.reason == "thinking_only":
+            yield (
+                f"{at} {model}{cost}, with thoughts alone, which `maxTokens` includes. No sink was told. Raise the "
+                "limit, lower `model.effort`, or turn `model.thinking` off."
+            )
+        case RunOutcome.NO_TEXT:
+            yield f"{at} {model}{cost}, without a word. No sink was told. Look at the prompt."
         case RunOutcome.TRUNCATED:
             yield f"{at} {model}{cost}, up to `maxTokens`; sinks have what there is. Raise the limit or ask for less."
         case _:
@@ -180,6 +201,11 @@ def _settled(found: Found) -> Iterator[str]:
         yield f"The event lacked what the prompt's template names: {', '.join(missing)}."
     if found.delivery is None and not found.is_unreadable:
         yield "Its payload is not kept any more, so that it cannot be replayed."
+
+
+def _instead(line: Line) -> str:
+    why = {"refused": "declined", "not_found": "exists no more"}.get(line.because, line.because)
+    return f", instead of {line.instead_of} which {why}," if line.instead_of else ""
 
 
 def discarded(detail: str) -> str:

@@ -13,7 +13,8 @@
     ready      `ready:<path>`               receiver (admit); worker (put_back, unpark, a lease that ran out); people
     running    `running`                    worker (lease), fenced: see below
     later      `later`                      worker (put_back): a passing trouble, a failed attempt
-    held       `parked:<cause>`             worker (park): a standing trouble of a key or model, until `unpark`
+    held       `parked:<cause>`             worker (park): a standing trouble of a key or model, until `unpark`; a
+                                            budget without room, until `afford`
     suspect    `suspects`                   worker (lease), for what may have killed its worker: leased alone
     settled    `{bodies,answers,records}:<path>`   worker (settle); sheds one after the other by the route's retention
     dead       `dead:<path>`                worker (settle), receiver (admit): until replayed, discarded, or a month old
@@ -22,8 +23,13 @@ A route may be *held* as a whole (`hold`, `release`), while it cannot be served 
 what is ready stays where it is. Routes that are not held take turns, one delivery each, so that a flood of one delays
 no other. One of which as many run as may (`limits`) takes none until one of them ends.
 
+An installation may be *stopped* as a whole (`stop`, `start`): one key of the first group says so to the workers of all
+groups, who take nothing while it stands.
+
 Each lease has a number, the fence, and each script that acts for a worker names it: once another worker has the
 delivery, nothing of the first one changes anything. A lease that ran out counts as an attempt if one had begun.
+
+What calls cost is kept beside it: `eventroute.queue.ledger`.
 
 All times are Redis' own. Every script touches one server only, may be called again when its reply got lost, and works
 in a full Redis but for `admit`, which is what must not.
@@ -31,26 +37,31 @@ in a full Redis but for `admit`, which is what must not.
 Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `trace` (context of its receipt), `seq` (order of
 acceptance), `at` (when), `since` (when it was replayed or unparked last: its deadline counts from there), `state`,
 `fence`, `stage` (`begun`, `asking`), `attempts`, `waits` (puttings back that cost no attempt), `cuts` (attempts cut
-short), `due`, `cause`, `probe`, `alone`; of the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done),
-`remembered`, `last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`,
-`finished`, `about`.
+short), `due`, `cause`, `need` (what has no room in a budget), `probe` (the cause that it is to see mended), `alone`; of
+the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done), `remembered`, `last_traceparent`,
+`last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
 has of its end, `trace` and `answer` are left; of which the last two go next.
 """
 
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
 from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
-from eventroute.queue.keys import Group, group_of
-from eventroute.queue.upkeep import Held, HoldReason, Standing, Upkeep
-from eventroute.queue.work import Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
+from eventroute.queue.keys import FIRST, Group, group_of
+from eventroute.queue.ledger import Account, Exceeded, Ledger
+from eventroute.queue.upkeep import Held, HoldReason, Standing, Stop, Upkeep
+from eventroute.queue.work import Amount, Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
 
 __all__ = [
+    "FIRST",
+    "Account",
     "Admissions",
     "Admitted",
     "Again",
+    "Amount",
     "Begun",
     "Candidate",
     "Desk",
+    "Exceeded",
     "Fate",
     "Found",
     "Full",
@@ -60,6 +71,7 @@ __all__ = [
     "KeptAnswer",
     "Lease",
     "LeaseLost",
+    "Ledger",
     "Limited",
     "Limits",
     "Line",
@@ -72,6 +84,7 @@ __all__ = [
     "Situation",
     "Standing",
     "State",
+    "Stop",
     "Taken",
     "Trouble",
     "Upkeep",

@@ -19,8 +19,8 @@ from eventroute.ids import DeliveryId, RoutePath
 from eventroute.match import accepts
 from eventroute.outcome import RunOutcome
 from eventroute.queue import scripts
-from eventroute.queue.keys import Group, group_of
-from eventroute.queue.upkeep import Held, Standing, Upkeep
+from eventroute.queue.keys import FIRST, Group, group_of
+from eventroute.queue.upkeep import Held, Standing, Stop, Upkeep
 from eventroute.queue.work import Load
 from eventroute.runtime.scripts import Argument, ClientCaller, Script, told
 from eventroute.runtime.tracing import parse_traceparent
@@ -35,6 +35,8 @@ _PAGE: Final = 250  # ids per look at a set, and deliveries per glance; arbitrar
 _AT_ONCE: Final = 8  # sets that are looked at side by side, each over a connection; arbitrary
 _COUNTED: Final = 1_000  # sets per pipeline that counts; arbitrary
 _SINK: Final = "sink:"
+_NAME_CHARS: Final = 100  # of who stopped or started
+_REASON_CHARS: Final = 200
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 Mode = Literal["resume", "whole", "sinks"]
@@ -62,7 +64,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: str = ""
     """Once it has ended: a `RunOutcome`."""
     reason: str = ""
-    """Of a dead letter: a `DeadReason`."""
+    """Of a dead letter: a `DeadReason`; of a refusal its category; of an answer without text what it held."""
     detail: str = ""
     provider: str = ""
     event: str = ""
@@ -71,6 +73,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entity_error: str = ""
     missing_fields: tuple[str, ...] = ()
     model: str = ""
+    instead_of: str = ""
+    """The model that the prompt names, where its fallback answered."""
+    because: str = ""
+    """Why it did."""
     cost_usd: str = ""
     received_ms: int = 0
     since_ms: int = 0
@@ -157,7 +163,10 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str = ""
     outcome: str = ""
+    reason: str = ""
     model: str = ""
+    instead_of: str = ""
+    because: str | None = None
     stop_reason: str = ""
     message_id: str = ""
     request_id: str = ""
@@ -190,6 +199,7 @@ class Situation(NamedTuple):
 
     held: Mapping[RoutePath, Held]
     standing: Sequence[Standing]
+    stop: Stop = Stop()
 
     def hold(self, path: RoutePath) -> Held | None:
         """Find why a route takes no turns."""
@@ -229,15 +239,31 @@ class Desk:
 
     async def load(self) -> Load:
         """Count what is queued."""
-        loads = await asyncio.gather(*(upkeep.load(group) for group, upkeep in self._upkeep.items()))
-        return Load(*map(sum, zip(*loads, strict=True)))
+        return Load.of_all(
+            await asyncio.gather(*(call(scripts.LOAD, group.prefix, []) for group, call in self._calls.items()))
+        )
+
+    async def read_stop(self) -> Stop:
+        """Read whether somebody has stopped the installation."""
+        return await self._upkeep[FIRST].read_stop()
+
+    async def stop(self, *, by: str, reason: str) -> bool:
+        """Let no worker take anything more; returns False, and changes nothing, when that is so already."""
+        args = [by[:_NAME_CHARS], " ".join(reason.split())[:_REASON_CHARS]]
+        return bool(await self._calls[FIRST](scripts.STOP, FIRST.prefix, args))
+
+    async def start(self, *, by: str) -> bool:
+        """Let workers take deliveries again; returns False when they may."""
+        return bool(await self._calls[FIRST](scripts.START, FIRST.prefix, [by[:_NAME_CHARS]]))
 
     async def situation(self) -> Situation:
-        """Read what holds up routes, keys and models."""
+        """Read what holds up routes, keys, models, or all."""
         held = await asyncio.gather(*(upkeep.held(group) for group, upkeep in self._upkeep.items()))
         standing = await asyncio.gather(*(upkeep.standing(group) for group, upkeep in self._upkeep.items()))
         return Situation(
-            {path: why for each in held for path, why in each.items()}, [one for each in standing for one in each]
+            {path: why for each in held for path, why in each.items()},
+            [one for each in standing for one in each],
+            await self.read_stop(),
         )
 
     async def look(self, wanted: Wanted, *, limit: int | None = 50) -> Listing:

@@ -76,13 +76,18 @@ class Group:
 
     @property
     def causes(self) -> str:
-        """HASH, cause → JSON: standing faults of a key or model, for which deliveries are parked."""
+        """HASH, cause → JSON: standing faults of a key or model, and spent budgets, for which deliveries are parked."""
         return f"{self.prefix}causes"
 
     @property
     def probed(self) -> str:
         """HASH, cause → when it was last seen whether the fault still stands, Unix ms."""
         return f"{self.prefix}probed"
+
+    @property
+    def stop(self) -> str:
+        """HASH of the first group, for all: since when nothing may be taken, by whom and why; when that last ended."""
+        return f"{self.prefix}stop"
 
     @property
     def wake(self) -> str:
@@ -98,6 +103,28 @@ class Group:
     def keeper(self) -> str:
         """STRING, the worker that keeps the queue in order; lives some seconds."""
         return f"{self.prefix}keeper"
+
+    @property
+    def budgets(self) -> str:
+        """SET of the scopes that have a budget. The worker that keeps the queue writes. Kept."""
+        return f"{self.prefix}budgets"
+
+    @property
+    def reserved(self) -> str:
+        """HASH, `<delivery id>:<fence>` → what its call may cost, of which budgets, and when it counts as spent.
+
+        `<Unix ms> <millionths of USD> <tokens> <scope> <its period in ms> …`; there until it is paid.
+        """
+        return f"{self.prefix}reserved"
+
+    def budget(self, scope: str) -> str:
+        """HASH: how a budget stands. Workers write; the operator notes what it has told; lives a day beyond its period.
+
+        `spent_usd` (millionths), `spent_tokens` since its period began, `reserved_usd`, `reserved_tokens`, `ends` (when
+        the period does, Unix ms), since when it is `warned` of, whether the operator `told` that; its limits, for
+        people: `period` (ms), `usd` (millionths), `tokens`.
+        """
+        return f"{self.prefix}budget:{scope}"
 
     def delivery(self, delivery: DeliveryId) -> str:
         """HASH, a delivery and all that is known of it. Its fields stand in `eventroute.queue`'s docstring."""
@@ -142,6 +169,10 @@ class Group:
     def stream(self, namespace: str, name: str) -> str:
         """STREAM of answers, a `stream` sink of the namespace's routes; capped, kept. Anybody reads."""
         return f"{self.prefix}stream:{namespace}/{name}"
+
+
+FIRST: Final = Group(0)
+"""The group that every installation has."""
 
 
 @functools.lru_cache(maxsize=65_536)

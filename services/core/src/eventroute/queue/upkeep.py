@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from eventroute.ids import RoutePath
 from eventroute.queue import scripts
-from eventroute.queue.keys import Group
+from eventroute.queue.keys import FIRST, Group
 from eventroute.queue.work import Load, Trouble
 from eventroute.runtime.scripts import Caller, told
 
@@ -36,6 +36,22 @@ class Held(msgspec.Struct, frozen=True):
     """Unix milliseconds."""
 
 
+class Stop(NamedTuple):
+    """Whether somebody has stopped the installation. Times are Unix milliseconds by Redis' clock, 0 = never."""
+
+    since_ms: int = 0
+    by: str = ""
+    reason: str = ""
+    started_ms: int = 0
+    """When the last stop ended."""
+    started_by: str = ""
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether nothing may be taken now."""
+        return bool(self.since_ms)
+
+
 class Standing(NamedTuple):
     """A trouble for which deliveries are parked."""
 
@@ -54,8 +70,7 @@ class Upkeep:
 
     async def load(self, group: Group) -> Load:
         """Count what is queued."""
-        ready, running, later, depth = await self._call(scripts.LOAD, group.prefix, [])
-        return Load(ready, running, later, max(depth - ready - running - later, 0))
+        return Load.of_all([await self._call(scripts.LOAD, group.prefix, [])])
 
     async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
         """Hold a route; returns whether that is news."""
@@ -126,6 +141,21 @@ class Upkeep:
             Standing(trouble, waiting, {RoutePath(path.decode()): int(count) for path, count in of.items()})
             for trouble, waiting, of in zip(troubles, counts, counts[len(troubles) :], strict=False)
         ]
+
+    async def read_stop(self) -> Stop:
+        """Read whether the installation is stopped: its first group says so for all."""
+        try:
+            found: dict[bytes, bytes] = await self._redis.hgetall(FIRST.stop)
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+        said = {name.decode(): value.decode(errors="replace") for name, value in found.items()}
+        return Stop(
+            int(said.get("since", 0)),
+            said.get("by", ""),
+            said.get("reason", ""),
+            int(said.get("started", 0)),
+            said.get("started_by", ""),
+        )
 
     async def routes(self, group: Group) -> list[RoutePath]:
         """List the routes that ever had a delivery."""

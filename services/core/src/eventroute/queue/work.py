@@ -56,7 +56,7 @@ class Begun(NamedTuple):
     fields: Mapping[bytes, bytes]
     """The delivery's hash as it was."""
     released_ms: int = 0
-    """When its route was last released from being held; 0 when it never was."""
+    """When what held up its route, or all routes, was last lifted; 0 when there never was anything."""
 
     @property
     def body(self) -> bytes | None:
@@ -104,9 +104,9 @@ class Begun(NamedTuple):
         return self._number(b"waits")
 
     @property
-    def is_probe(self) -> bool:
-        """It was sent to see whether a standing trouble is mended."""
-        return b"probe" in self.fields
+    def probes(self) -> str:
+        """Name the cause that it was sent to see mended; empty for most."""
+        return self.fields.get(b"probe", b"").decode()
 
     def _number(self, field: bytes) -> int:
         value = self.fields.get(field, b"")
@@ -122,19 +122,35 @@ class Retention(NamedTuple):
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """A standing fault of a key or of a model at a key: why deliveries are parked."""
+    """Why deliveries are parked: a standing fault of a key, or of a model at a key, or a budget without room."""
 
     reason: str
     detail: str
-    key_id: str
+    key_id: str = ""
     """Names the key without telling it."""
-    model: str
+    model: str = ""
     """Empty when all models at this key are concerned."""
+    budget: str = ""
+    """Scope of the budget; then neither key nor model matter."""
 
     @property
     def cause(self) -> str:
         """Name it in keys."""
-        return f"{self.key_id}:{self.model or '*'}"
+        return budget_cause(self.budget) if self.budget else f"{self.key_id}:{self.model or '*'}"
+
+
+class Amount(NamedTuple):
+    """What a call takes of its budgets."""
+
+    micro_usd: int
+    """Millionths of a US dollar."""
+    tokens: int
+    """In, out and cached."""
+
+
+def budget_cause(scope: str) -> str:
+    """Name the cause of a budget without room; keys are named by hexadecimal digits."""
+    return f"budget:{scope}"
 
 
 class Load(NamedTuple):
@@ -144,6 +160,14 @@ class Load(NamedTuple):
     running: int
     later: int
     held: int
+
+    @classmethod
+    def of_all(cls, counts: Iterable[Sequence[int]]) -> "Load":
+        """Add up what each group says; while the installation is stopped, nothing is ready, and all of that is held."""
+        ready, running, later, depth, stops = map(sum, zip(*counts, strict=True))
+        if stops:
+            ready = 0
+        return cls(ready, running, later, max(depth - ready - running - later, 0))
 
 
 class Work:
@@ -232,10 +256,15 @@ class Work:
         """Try it again later; an attempt that has begun costs one only if it counts."""
         await self._fenced(scripts.PUT_BACK, lease, lease.path, pause_ms, int(counts), error)
 
-    async def park(self, lease: Lease, trouble: Trouble, *, has_asked: bool) -> None:
-        """Let it wait until a standing trouble is mended; `has_asked` when it was this one that met it."""
+    async def park(self, lease: Lease, trouble: Trouble, *, has_asked: bool, need: Amount | None = None) -> None:
+        """Let it wait until a standing trouble is mended.
+
+        has_asked  it was this one that met it
+        need       what has no room in a budget
+        """
         said = msgspec.json.encode(trouble)
-        await self._fenced(scripts.PARK, lease, lease.path, trouble.cause, said, trouble.detail, int(has_asked))
+        needed = f"{need.micro_usd} {need.tokens}" if need else ""
+        await self._fenced(scripts.PARK, lease, lease.path, trouble.cause, said, trouble.detail, int(has_asked), needed)
 
     async def renew(self, group: Group, leases: Iterable[Lease], *, lease_ms: int) -> list[DeliveryId]:
         """Renew leases of one group in one call; returns those that are lost."""

@@ -9,6 +9,7 @@ local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
 local LIMITS = P .. 'limits'
+local STOP = P .. 'stop' -- of the first group, for all
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
 local DEAD_MS = 30 * DAY_MS -- a month for somebody to look. Arbitrary
@@ -177,4 +178,71 @@ local function shed_due(path, count)
     done = done + shed(path, kind, now - (tonumber(keep[i]) or 0), count)
   end
   return done
+end
+
+local BUDGETS, RESERVED = P .. 'budgets', P .. 'reserved'
+
+local function budget(scope) return P .. 'budget:' .. scope end
+
+-- A budget's period turns when it is time to; returns when it ends. One under way is only ever cut shorter: programs that
+-- for a moment know two lengths of it must not turn it in turns.
+local function turn(scope, period_ms)
+  local key = budget(scope)
+  local ends = tonumber(redis.call('HGET', key, 'ends')) or 0
+  local next = (math.floor(now / period_ms) + 1) * period_ms
+  if ends <= now then
+    redis.call('HSET', key, 'spent_usd', 0, 'spent_tokens', 0, 'ends', next)
+    redis.call('HDEL', key, 'warned', 'told')
+  elseif next < ends then
+    redis.call('HSET', key, 'ends', next)
+  else
+    return ends
+  end
+  redis.call('PEXPIRE', key, next + DAY_MS - now)
+  return next
+end
+
+-- A reservation becomes what was spent, as much as was reserved unless it is known better, in each of its budgets. It
+-- counts in the period in which that is known: what is in flight when a period turns takes room in the next one.
+local function spend(name, usd, tokens)
+  local said = redis.call('HGET', RESERVED, name)
+  if not said then
+    return 0
+  end
+  local of = {}
+  for word in string.gmatch(said, '%S+') do
+    of[#of + 1] = word
+  end
+  redis.call('HDEL', RESERVED, name)
+  local sums = {usd = {of[2], usd or of[2]}, tokens = {of[3], tokens or of[3]}}
+  for i = 4, #of, 2 do
+    local key = budget(of[i])
+    turn(of[i], tonumber(of[i + 1]))
+    for unit, sum in pairs(sums) do
+      if redis.call('HINCRBY', key, 'reserved_' .. unit, 0 - sum[1]) < 0 then
+        redis.call('HSET', key, 'reserved_' .. unit, 0) -- its account was forgotten meanwhile
+      end
+      redis.call('HINCRBY', key, 'spent_' .. unit, sum[2])
+    end
+  end
+  return 1
+end
+
+-- A parked delivery is ready; as a probe, its next attempt does not take the cause for granted.
+local function unpark(cause, id, is_probe)
+  redis.call('ZREM', parked(cause), id)
+  local of = redis.call('HMGET', delivery(id), 'path', 'seq')
+  if of[1] then
+    redis.call('HDEL', delivery(id), 'state', 'cause', 'need')
+    redis.call('HSET', delivery(id), 'due', now, 'since', now, unpack(is_probe and {'probe', cause} or {}))
+    redis.call('HINCRBY', P .. 'parked_of:' .. cause, of[1], -1)
+    make_ready(of[1], id, of[2])
+  end
+end
+
+-- Nothing stands in the way any more.
+local function forget(cause)
+  redis.call('HDEL', P .. 'causes', cause)
+  redis.call('HDEL', P .. 'probed', cause)
+  redis.call('DEL', P .. 'parked_of:' .. cause)
 end

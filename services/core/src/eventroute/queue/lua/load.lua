@@ -1,7 +1,8 @@
 #!lua flags=no-writes
 -- Counts what the autoscaler and people go by.
 --
--- returns  {ready, running, later, all that is queued}; what is in none of the first three is held
+-- returns  {ready, running, later, all that is queued, 1 in the first group while the installation is stopped}; what is
+--          in none of the first three is held
 
 local count = 0
 for _, path in ipairs(redis.call('ZRANGE', ROTATION, 0, -1)) do
@@ -10,5 +11,5 @@ end
 local due = redis.call('ZCOUNT', LATER, '-inf', now)
 return {
   count + due + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', RUNNING), redis.call('ZCARD', LATER) - due,
-  tonumber(redis.call('HGET', USAGE, 'depth')) or 0,
+  tonumber(redis.call('HGET', USAGE, 'depth')) or 0, redis.call('HEXISTS', STOP, 'since'),
 }

@@ -4,28 +4,34 @@
 -- ARGV     1 cause  2 how many, at most  3 ms since the last probe before which a probe does nothing; empty: it is mended
 -- returns  how many were made ready, and how many still wait
 
+local PROBED = 500 -- looked at for one that may run; arbitrary
+
+-- One of a held route would see nothing, and wait there with all those that are sent after it.
+local function first_of_a_route_with_turns(ids)
+  for _, id in ipairs(ids) do
+    local path = redis.call('HGET', delivery(id), 'path')
+    if not path or redis.call('HEXISTS', HELD, path) == 0 then
+      return id
+    end
+  end
+end
+
 local cause, count = ARGV[1], tonumber(ARGV[2])
 local is_probe = ARGV[3] ~= ''
 if is_probe and now - (tonumber(redis.call('HGET', P .. 'probed', cause)) or 0) < tonumber(ARGV[3]) then
   return {0, redis.call('ZCARD', parked(cause))}
 end
-local ids = redis.call('ZRANGE', parked(cause), 0, count - 1)
+local ids = redis.call('ZRANGE', parked(cause), 0, is_probe and PROBED - 1 or count - 1)
+if is_probe then
+  ids = {first_of_a_route_with_turns(ids)}
+end
 for _, id in ipairs(ids) do
-  redis.call('ZREM', parked(cause), id)
-  local of = redis.call('HMGET', delivery(id), 'path', 'seq')
-  if of[1] then
-    redis.call('HDEL', delivery(id), 'state', 'cause')
-    redis.call('HSET', delivery(id), 'due', now, 'since', now, unpack(is_probe and {'probe', '1'} or {}))
-    redis.call('HINCRBY', P .. 'parked_of:' .. cause, of[1], -1)
-    make_ready(of[1], id, of[2])
-  end
+  unpark(cause, id, is_probe)
 end
 local left = redis.call('ZCARD', parked(cause))
 if is_probe then
   redis.call('HSET', P .. 'probed', cause, now)
 elseif left == 0 then
-  redis.call('HDEL', P .. 'causes', cause)
-  redis.call('HDEL', P .. 'probed', cause)
-  redis.call('DEL', P .. 'parked_of:' .. cause)
+  forget(cause)
 end
 return {#ids, left}
