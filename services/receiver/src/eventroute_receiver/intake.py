@@ -1,7 +1,7 @@
 """Judging a request: is it genuine, what is in it, and what of that is to be queued, as delivery records."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -20,7 +20,7 @@ MAX_UNREADABLE_BYTES: Final = 65_536
 """Of a body that nobody can read, to see what it was; quoted it may be four times as long."""
 
 
-class Genuine(NamedTuple):
+class Genuine(msgspec.Struct, frozen=True):
     """A request that comes from its provider, and what of it is to be queued."""
 
     key_index: int
@@ -130,7 +130,7 @@ class Intake:
 
     def _candidate(self, event: Event) -> Candidate:
         uid = self._hook.route.uid
-        claims = [Claim(claim_id(uid, kind, value), lifetime_s) for kind, value, lifetime_s in event.marks]
+        claims = [Claim(claim_id(uid, mark.kind, mark.value), mark.lifetime_s) for mark in event.marks]
         steps = self._hook.redacted_payload
         payload = redact(event.payload, steps) if steps else msgspec.Raw(event.payload)
         delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload)
