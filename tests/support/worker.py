@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
-from eventroute.queue import Group, Work
+from eventroute.queue import Group, Trouble, Work
 from eventroute.runtime import background
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally
@@ -71,6 +71,7 @@ async def keeping(
     routes: FakeRoutes | None = None,
     keys: Collection[str] = ("own",),
     groups: Sequence[Group] = (GROUP,),
+    may_meet: Callable[[Trouble], bool] | None = None,
 ) -> AsyncIterator[Keeper]:
     """Keep the queue in order while the block runs; `keys` are those in use, and may change."""
     keeper = Keeper(
@@ -79,7 +80,7 @@ async def keeping(
         groups=groups,
         routes=routes or FakeRoutes(worker_route()),
         troubles=troubles or Troubles(),
-        keys_in_use=lambda: keys,
+        may_meet=may_meet or (lambda trouble: trouble.key_id in keys),
         limits=dict,
     )
     async with background.running(keeper.run):

@@ -184,7 +184,7 @@ def _last_delivery_succeeded(facts: Facts, before: Mapping[str, StatusCondition]
         return _as_before(before, ConditionType.LAST_DELIVERY_SUCCEEDED)
     if facts.stats.last is None:
         return None
-    reason = facts.stats.last.outcome.capitalize()
+    reason = facts.stats.last.outcome.title().replace("_", "")
     return _of_reason(reason) if reason in REASONS else None
 
 

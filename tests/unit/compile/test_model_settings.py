@@ -10,8 +10,9 @@ from eventroute.compile import Problem, Severity, compile_routes
 from eventroute.ids import RoutePath
 from eventroute.models import Models
 from eventroute.route_table import ModelCall
+from eventroute_cli.simulator.errors import ApiError
 from eventroute_cli.simulator.models import MODELS
-from eventroute_cli.simulator.request import ApiError, parse_request
+from eventroute_cli.simulator.request import parse_request
 from support.routes import SECRETS, compiled, event_route
 
 _KNOWN = [name for name in MODELS if Models.load().find(name)]
@@ -31,7 +32,7 @@ def _takes(model: str, thinking: str | None, effort: str | None) -> bool:
     if effort:
         fields["output_config"] = {"effort": effort}
     try:
-        parse_request(msgspec.json.encode(fields), version="2026-10-21")
+        parse_request(msgspec.json.encode(fields), version="2026-10-21", answers=MODELS.__contains__)
     except ApiError:
         return False
     return True
@@ -111,6 +112,46 @@ def test_a_prompt_changes_single_settings_of_the_routes_model() -> None:
         ModelCall(name=sonnet, max_tokens=8000, timeout_s=9, thinking="adaptive", effort="max"),
         ModelCall(name="mine", max_tokens=9000, timeout_s=8, effort="high"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "fallback"),
+    [
+        ({"effort": "high", "thinking": "off"}, ("disabled", "high")),
+        ({"name": "claude-haiku-5-5", "fallback": "claude-opus-5-5", "thinking": "off"}, ("adaptive", "low")),
+        ({"fallback": "claude-haiku-4-5", "effort": "max", "thinking": "auto"}, (None, None)),
+        ({"fallback": "claude-opus-4-6", "effort": "xhigh"}, ("disabled", "low")),
+        ({"fallback": "mine", "effort": "xhigh"}, (None, "xhigh")),
+        ({"fallback": "mine"}, (None, None)),
+    ],
+)
+def test_another_model_is_asked_as_nearly_the_same_as_it_takes(
+    model: dict[str, Any], fallback: tuple[str | None, str | None]
+) -> None:
+    model = {"name": "claude-sonnet-5-5", "fallback": "claude-haiku-5-5", "timeout": "7s", **model}
+    call = compiled(model=model).worker[RoutePath("team-a/triage")].prompts[0].model.fallback
+    assert call
+    assert (call.thinking, call.effort) == fallback
+    assert (call.name, call.max_tokens, call.timeout_s, call.fallback) == (model["fallback"], 1024, 7, None)
+    assert _takes(call.name, call.thinking, call.effort) or call.name == "mine"
+
+
+def test_a_model_cannot_stand_in_for_itself_and_a_prompt_that_names_the_other_one_needs_none() -> None:
+    (problem,) = _problems(model={"fallback": "claude-haiku-5-5"})
+    assert (problem.reason, problem.severity) == ("ModelRefuses", "error")
+    prompts = [{"events": ["a"], "model": {"name": "claude-sonnet-5-5"}}, {}]
+    route = compiled(model={"fallback": "claude-sonnet-5-5"}, prompts=prompts).worker[RoutePath("team-a/triage")]
+    assert [bool(prompt.model.fallback) for prompt in route.prompts] == [False, True]
+    (problem,) = _problems(prompts=[{"model": {"name": "claude-sonnet-5-5", "fallback": "claude-sonnet-5-5"}}])
+    assert problem.field == "spec.prompts[0].model"
+
+
+def test_what_is_doubtful_of_the_other_model_is_told_too() -> None:
+    reasons = {each.reason for each in _problems(model={"fallback": "claude-opus-5-5"})}
+    assert reasons == {"ThinkingUnbounded"}
+    route = event_route(model={"fallback": "claude-sonnet-4-5"})
+    result = compile_routes([route], secrets=SECRETS, config_maps={}, today=dt.date(2026, 12, 1))
+    assert [problem.reason for problem in result.verdicts[0].problems] == ["ModelRetired"]
 
 
 def test_a_mistake_of_the_routes_model_is_told_once() -> None:

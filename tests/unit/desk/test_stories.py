@@ -53,6 +53,21 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
     "its route is suspended": (found(), held("suspended"), ("waits for its route", "is suspended", "remove `suspend`")),
     "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "behind another one": (
+        found(state=State.BEHIND)._replace(ahead=DeliveryId("d-0")),
+        QUIET,
+        ("d-0, about the same entity, has not ended", "one at a time"),
+    ),
+    "behind a dead letter": (
+        found(state=State.BEHIND)._replace(ahead=DeliveryId("d-0"), ahead_is_dead=True),
+        QUIET,
+        ("d-0, about the same entity, is a dead letter", "`eventroute dead replay d-0`", "dead discard d-0"),
+    ),
+    "a dead letter that others wait for": (
+        found(state=State.DEAD, outcome="dead", reason="render", holds=3),
+        QUIET,
+        ("Until then 3 of the same entity wait for it.",),
+    ),
     "all is stopped": (
         found(),
         Situation({}, [], Stop(since_ms=NOW, by="ada@desk", reason="wrong answers.")),
@@ -103,7 +118,33 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
             "payload is not kept any more",
         ),
     ),
-    "refused": (found(state=State.SETTLED, outcome="refused", ended_ms=NOW), QUIET, ("declined", "Look at prompt")),
+    "refused": (
+        found(state=State.SETTLED, outcome="refused", reason="cyber", ended_ms=NOW),
+        QUIET,
+        ("declined for the category cyber", "Look at prompt", "`model.fallback`"),
+    ),
+    "answered by the other model": (
+        found(
+            state=State.SETTLED,
+            outcome="succeeded",
+            ended_ms=NOW,
+            model="claude-sonnet-5-5",
+            instead_of="claude-haiku-5-5",
+            because="refused",
+        ),
+        QUIET,
+        ("claude-sonnet-5-5, instead of claude-haiku-5-5 which declined, answered",),
+    ),
+    "only thought": (
+        found(state=State.SETTLED, outcome="no_text", reason="thinking_only", ended_ms=NOW, cost_usd="0.01"),
+        QUIET,
+        ("for USD 0.01, with thoughts alone", "`model.thinking` off"),
+    ),
+    "said nothing": (
+        found(state=State.SETTLED, outcome="no_text", reason="empty", ended_ms=NOW),
+        QUIET,
+        ("without a word", "Look at the prompt"),
+    ),
     "truncated": (found(state=State.SETTLED, outcome="truncated", ended_ms=NOW), QUIET, ("Raise the limit",)),
     "discarded": (
         found(state=State.SETTLED, outcome="discarded", detail="no_prompt", ended_ms=NOW),

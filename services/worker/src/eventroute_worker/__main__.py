@@ -11,7 +11,7 @@ import uvloop
 
 from eventroute import prompt
 from eventroute.acl import needs
-from eventroute.queue import Group, Upkeep, Work
+from eventroute.queue import Group, Limit, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis, open_link
@@ -35,7 +35,7 @@ from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
-from eventroute_worker.troubles import Troubles
+from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.turns import Turns
 from eventroute_worker.worker import QueueWorker
 
@@ -109,8 +109,12 @@ async def serve(settings: WorkerSettings) -> None:
             groups=groups,
             routes=routes,
             troubles=troubles,
-            keys_in_use=lambda: {claude.key_id(None), *(claude.key_id(plan.route.api_key) for plan in routes.all())},
-            limits=lambda: {plan.route.path: plan.route.max_running for plan in routes.all() if plan.route.max_running},
+            may_meet=lambda trouble: may_meet(trouble, routes.all(), claude.key_id),
+            limits=lambda: {
+                plan.route.path: Limit(plan.route.max_running, holds_lanes=plan.route.holds_lanes)
+                for plan in routes.all()
+                if plan.route.max_running or plan.route.holds_lanes
+            },
             gate=gate,
         )
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)

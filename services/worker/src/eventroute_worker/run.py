@@ -40,7 +40,9 @@ from eventroute_worker.answer import (
     GivenUp,
     Passing,
     Reply,
+    Silence,
     Standing,
+    added,
     decode_answer,
     encode_answer,
 )
@@ -48,10 +50,11 @@ from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Pa
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
+from eventroute_worker.next_call import NextCall, next_call
 from eventroute_worker.patience import patiently
 from eventroute_worker.sinks import Result, SinkFailed, Sinks
 from eventroute_worker.troubles import Troubles
-from eventroute_worker.turns import CONGESTED, NoPlace, Turns, size_of
+from eventroute_worker.turns import NoPlace, Turns
 
 _RESUMPTIONS: Final = 8
 """Attempts beyond the route's own, once there is an answer that only needs to be delivered. Arbitrary."""
@@ -125,6 +128,8 @@ class _Work(NamedTuple):
     entity: Text
     started: float
     """When the attempt began, on the monotonic clock."""
+    paid: Answer | None
+    """The last answer that was saved, final or not; its figures are those of all calls."""
 
     def is_over(self, since_ms: int, *, after_s: float = 0) -> bool:
         """Tell whether the route's deadline has passed, or will have in a while; by Redis' clock."""
@@ -179,7 +184,7 @@ class Runner:
             end: End
             try:
                 end = await self._run(attempt, span)
-            except Ended as ended:
+            except (Ended, NoPlace) as ended:
                 end = ended.end
             except Exception as error:
                 span.set_attribute(tracing.ERROR_TYPE, type(error).__name__)
@@ -210,8 +215,8 @@ class Runner:
             plan = await self._find_route(attempt, anew=True)
         event = _read_event(delivery, plan)
         entity = plan.entity.text(event.variables) if plan.entity else Text(None)
-        work = _Work(attempt, begun, delivery, plan, event, entity, started)
-        answer = _saved(begun) or await self._ask(work)
+        work = _Work(attempt, begun, delivery, plan, event, entity, started, _saved(begun))
+        answer = await self._answer(work)
         attempt.free_slot()
         if answer.text and answer.outcome is not RunOutcome.REFUSED:
             await self._send(work, answer, span)
@@ -219,7 +224,12 @@ class Runner:
                 await self._history.remember(
                     plan.route.history, delivery, entity.value, answer, lease=attempt.lease, seq=begun.seq
                 )
-        end = Settled(outcome=answer.outcome, detail=_remark(answer), retention=self._kept(plan.route.retention))
+        end = Settled(
+            outcome=answer.outcome,
+            reason=answer.reason,
+            detail=_remark(answer),
+            retention=self._kept(plan.route.retention),
+        )
         return _with(end, work, answer)
 
     async def _find_route(self, attempt: Attempt, *, anew: bool = False) -> Plan:
@@ -242,41 +252,53 @@ class Runner:
         is_there = self._routes.is_broken(path) and self._routes.deleted_since(path) is None
         return HoldReason.WITHHELD if is_there else HoldReason.DELETED
 
-    async def _ask(self, work: _Work) -> Answer:
-        """Get an answer and save it, before anything is done with it."""
-        route, begun = work.plan.route, work.begun
+    async def _answer(self, work: _Work) -> Answer:
+        """Get an answer that is final; each is saved before anything is done with it."""
+        answer, position = work.paid, self._match(work)
+        while position is not None and (wanted := self._next_call(work, position, answer)):
+            work = work._replace(paid=answer)
+            answer = await self._ask(work, position, wanted) or answer
+        if answer is None:
+            raise TypeError("no prompt, and no answer")  # `_match` ends such a run
+        return answer
+
+    def _match(self, work: _Work) -> int | None:
+        """Find the prompt; what was answered already needs none."""
+        match = work.plan.match(work.event)
+        if match.position is None and work.paid is None:
+            self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
+        return match.position
+
+    def _next_call(self, work: _Work, position: int, answer: Answer | None) -> NextCall | None:
+        key_id = self._claude.key_id(work.plan.route.api_key)
+        model = work.plan.route.prompts[position].model
+        return next_call(model, answer, is_gone=lambda name: self._troubles.is_gone(key_id, name))
+
+    async def _ask(self, work: _Work, position: int, wanted: NextCall) -> Answer | None:
+        """Get an answer and save it; None = there is none of this model, and another one is to be asked."""
+        route, begun, call = work.plan.route, work.begun, wanted.call
         if work.is_over(begun.since_ms):
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
-        match = work.plan.match(work.event)
-        if match.position is None:
-            self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
-        call = route.prompts[match.position].model
         key_id = self._claude.key_id(route.api_key)
         if (trouble := self._troubles.standing(key_id, call.name)) and trouble.cause != begun.probes:
             raise Ended(Parked(trouble=trouble, has_asked=False))
-        prompt = await self._render(work, match.position)
-        bucket = bucket_name(key_id, self._models.pool(call.name))
-        lease = work.attempt.lease
-        try:
-            async with self._turns.place(lease, bucket, call, prompt) as place:
-                await self._queue.asking(lease, bucket)
-                place.is_asked = True
-                place.reply = reply = await self._claude.ask(call, prompt, api_key=route.api_key)
-                if isinstance(reply, Passing) and reply.status in CONGESTED:
-                    raise Ended(Throttled(bucket=bucket, size=size_of(call, prompt), detail=reply.detail))
-                answer = self._take(work, reply, call, key_id)
-                answer = msgspec.structs.replace(answer, missing_fields=prompt.missing_fields)
-                await patiently(lambda: self._queue.save(lease, encode_answer(answer)))
-                return answer
-        except NoPlace as waits:
-            end = Throttled(bucket=bucket, size=size_of(call, prompt), until_ms=waits.until_ms)
-            raise Ended(end) from waits
+        prompt = await self._render(work, position)
+        lease, bucket = work.attempt.lease, bucket_name(key_id, self._models.pool(call.name))
+        async with self._turns.place(lease, bucket, call, prompt) as place:
+            await self._queue.asking(lease, bucket)
+            reply = await place.ask(lambda: self._claude.ask(call, prompt, api_key=route.api_key))
+            return await self._take(work, reply, wanted, prompt, key_id=key_id)
 
-    def _take(self, work: _Work, reply: Reply, call: ModelCall, key_id: str) -> Answer:
-        """Take an answer; whatever else was replied ends the attempt."""
+    async def _take(self, work: _Work, reply: Reply, wanted: NextCall, prompt: Prompt, *, key_id: str) -> Answer | None:
+        """Save an answer; None = there is none of this model, and another one is to be asked."""
+        call = wanted.call
         match reply:
             case GivenUp():
+                work = work._replace(paid=added(work.paid, reply.paid) if reply.paid else work.paid)
                 self._end(work, dead(reply.reason, reply.detail))
+            case Standing(reason=DeadReason.NOT_FOUND, whole_key=False) if call.fallback:
+                self._troubles.miss(key_id, call.name)
+                return None
             case Standing():
                 trouble = Trouble(
                     reason=reply.reason,
@@ -298,7 +320,16 @@ class Runner:
                 )
             case Answer():
                 self._troubles.answered(key_id, call.name)
-        return reply
+        answer = msgspec.structs.replace(
+            added(work.paid, reply),
+            missing_fields=prompt.missing_fields,
+            instead_of=wanted.instead_of,
+            because=wanted.because,
+        )
+        if wanted.because:
+            metrics.FALLBACKS.labels(call.name, wanted.because).inc()
+        await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
+        return answer
 
     async def _render(self, work: _Work, position: int) -> Prompt:
         route, entity = work.plan.route, work.entity.value
@@ -396,7 +427,8 @@ def _read_event(delivery: Delivery, plan: Plan) -> Event:
 
 def _with(end: Settled, work: _Work, answer: Answer | None = None) -> Settled:
     """Say what the run was about, for as long as its record outlives the delivery."""
-    return replace(end, fields=_about(work.delivery, work.entity, answer), route=work.plan.route.uid)
+    fields = _about(work.delivery, work.entity, answer or work.paid)
+    return replace(end, fields=fields, route=work.plan.route.uid)
 
 
 def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None = None) -> dict[str, str | bytes | int]:  # noqa: B008 - a value
@@ -410,9 +442,14 @@ def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None 
     if answer is not None:
         about |= {
             "model": answer.model,
+            "instead_of": answer.instead_of,
+            "because": answer.because or "",
             "cost_usd": "" if answer.cost_usd is None else str(answer.cost_usd),
             "input_tokens": answer.usage.prompt,
             "output_tokens": answer.usage.output,
+            "thinking_tokens": answer.usage.thinking,
+            "cache_read_tokens": answer.usage.cache_read,
+            "cache_write_tokens": answer.usage.cache_write + answer.usage.cache_write_1h,
             "missing_fields": list(answer.missing_fields),
         }
     return {"about": msgspec.json.encode({name: value for name, value in about.items() if value})}
@@ -427,9 +464,22 @@ def _no_prompt(match: Match) -> str:
 
 
 def _remark(answer: Answer) -> str:
-    if not answer.text:
-        return f"the answer holds no text (stop reason {answer.stop_reason})"
-    return "" if answer.outcome is RunOutcome.SUCCEEDED else f"stop reason {answer.stop_reason}"
+    stood_in = f"{answer.instead_of}: {answer.because}; {answer.model} was asked instead" if answer.because else ""
+    return "; ".join(filter(None, (stood_in, _stopped(answer))))
+
+
+def _stopped(answer: Answer) -> str:
+    match answer.outcome:
+        case RunOutcome.SUCCEEDED:
+            return ""
+        case RunOutcome.NO_TEXT if answer.reason == Silence.THINKING_ONLY:
+            return (
+                f"the answer holds no text: thinking took all {answer.usage.output} tokens of it ({answer.stop_reason})"
+            )
+        case RunOutcome.NO_TEXT:
+            return f"the answer holds no text (stop reason {answer.stop_reason})"
+        case _:
+            return f"stop reason {answer.stop_reason}"
 
 
 def _named(end: End) -> dict[str, str]:
@@ -441,7 +491,7 @@ def _named(end: End) -> dict[str, str]:
         case Throttled():
             return {"end": "throttled", "detail": end.detail}
         case Settled():
-            return {"end": end.outcome, "reason": end.reason or "", "detail": end.detail}
+            return {"end": end.outcome, "reason": end.reason, "detail": end.detail}
 
 
 def _describe(span: Span, end: End) -> None:
@@ -452,4 +502,5 @@ def _describe(span: Span, end: End) -> None:
         span.set_attribute(tracing.DETAIL, detail)
     if reason := named.get("reason"):
         span.set_attribute(tracing.REASON, reason)
-        span.set_status(StatusCode.ERROR)
+        if not isinstance(end, Settled) or end.outcome is RunOutcome.DEAD:
+            span.set_status(StatusCode.ERROR)

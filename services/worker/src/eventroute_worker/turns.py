@@ -4,7 +4,7 @@ What the throttle decides stands in `eventroute.throttle`, where those that it r
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -14,14 +14,14 @@ from eventroute.prompt import Prompt
 from eventroute.queue import Group, Lease, Work
 from eventroute.route_table import ModelCall
 from eventroute.runtime.scripts import RedisAway, RedisForbids
-from eventroute.throttle import End, Refused, Size, Spent, Throttle
+from eventroute.throttle import End, Size, Spent, Throttle
 from eventroute_worker import metrics
 from eventroute_worker.answer import NOT_TOLD, Answer, Failed, GivenUp, Passing, Reply, Standing
+from eventroute_worker.attempt import Throttled
 
 _MARGIN_S: Final = 15.0  # a call is over so long after its time-out, whatever held it up on its way. Arbitrary
 _AT_ONCE: Final = 50  # places asked for in one call: a millisecond of Redis' time. Arbitrary
-CONGESTED: Final = {429: End.LIMITED, 529: End.OVERLOADED}
-"""Statuses by which the API says that there are too many calls."""
+_CONGESTED: Final = {429: End.LIMITED, 529: End.OVERLOADED}
 
 _log = structlog.get_logger()
 
@@ -29,21 +29,29 @@ _log = structlog.get_logger()
 class NoPlace(Exception):
     """The delivery has to wait for its turn."""
 
-    def __init__(self, refused: Refused) -> None:
-        """Take what the throttle said."""
+    def __init__(self, end: Throttled) -> None:
+        """Take how the attempt ends."""
         super().__init__()
-        self.until_ms = refused.until_ms
+        self.end = end
 
 
 class Place:
     """A place for one call."""
 
-    def __init__(self) -> None:
+    def __init__(self, bucket: str, size: Size) -> None:
         """Take it before anybody was asked."""
+        self.size = size
         self.is_asked = False
-        """Set it when the call begins."""
         self.reply: Reply | None = None
-        """Set it when the call has ended."""
+        self._bucket = bucket
+
+    async def ask(self, call: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Make the call; raises `NoPlace` when the API says that there are too many."""
+        self.is_asked = True
+        self.reply = await call()
+        if isinstance(self.reply, Passing) and self.reply.status in _CONGESTED:
+            raise NoPlace(Throttled(bucket=self._bucket, size=self.size, detail=self.reply.detail))
+        return self.reply
 
 
 class Turns:
@@ -58,16 +66,13 @@ class Turns:
     @asynccontextmanager
     async def place(self, lease: Lease, bucket: str, call: ModelCall, prompt: Prompt) -> AsyncIterator[Place]:
         """Hold a place while the block runs; raises `NoPlace` when there is none."""
+        place = Place(bucket, _size(call, prompt))
+        lasts_ms = int((call.timeout_s + _MARGIN_S) * 1000)
         refused = await self._throttle.enter(
-            bucket,
-            lease.delivery,
-            fence=lease.fence,
-            size=size_of(call, prompt),
-            lasts_ms=int((call.timeout_s + _MARGIN_S) * 1000),
+            bucket, lease.delivery, fence=lease.fence, size=place.size, lasts_ms=lasts_ms
         )
         if refused:
-            raise NoPlace(refused)
-        place = Place()
+            raise NoPlace(Throttled(bucket=bucket, size=place.size, until_ms=refused.until_ms))
         try:
             yield place
         finally:
@@ -85,7 +90,7 @@ class Turns:
         """Give the place back; a Redis that is away then lets it end by itself."""
         reply = place.reply
         end = _end(reply) if place.is_asked else End.UNUSED
-        if end in CONGESTED.values():
+        if end in _CONGESTED.values():
             metrics.CONGESTIONS.labels(end).inc()
         try:
             others_wait = await self._throttle.leave(
@@ -95,7 +100,7 @@ class Turns:
                 end=end,
                 told=reply.told if reply else NOT_TOLD,
                 spent=_spent(reply),
-                after_s=reply.after_s if isinstance(reply, Passing) and end in CONGESTED.values() else None,
+                after_s=reply.after_s if isinstance(reply, Passing) and end in _CONGESTED.values() else None,
             )
             if others_wait:
                 await asyncio.gather(*(self._work.hurry(group, bucket) for group in self._groups))
@@ -103,7 +108,7 @@ class Turns:
             _log.warning("place_not_given_back", delivery=lease.delivery, error=str(error))
 
 
-def size_of(call: ModelCall, prompt: Prompt) -> Size:
+def _size(call: ModelCall, prompt: Prompt) -> Size:
     """Measure a call."""
     return Size(len(prompt.system.encode()) + len(prompt.user.encode()), call.max_tokens)
 
@@ -113,13 +118,14 @@ def _end(reply: Reply | None) -> End:
         case Answer():
             return End.ANSWERED
         case Passing():
-            return CONGESTED.get(reply.status, End.FAILED)
+            return _CONGESTED.get(reply.status, End.FAILED)
         case Failed() | Standing() | GivenUp() | None:
             return End.FAILED
 
 
 def _spent(reply: Reply | None) -> Spent | None:
-    if not isinstance(reply, Answer):
+    answer = reply.paid if isinstance(reply, GivenUp) else reply
+    if not isinstance(answer, Answer):
         return None
-    usage = reply.usage
+    usage = answer.usage
     return Spent(usage.prompt, usage.prompt - usage.cache_read, usage.output)

@@ -114,6 +114,8 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
                 f"{times(max(found.cuts, 1)).capitalize()} its worker ended in the middle of an attempt, perhaps "
                 "because of it: it waits for a worker to be idle, and then runs alone."
             )
+        case State.BEHIND:
+            yield _behind(found)
         case State.SETTLED:
             yield from _settled(found)
         case State.DEAD:
@@ -173,10 +175,23 @@ def _held(line: Line, situation: Situation) -> Iterator[str]:
         yield f"{told.removesuffix(_THEN_REPLAY)}; it then goes on by itself, and waiting costs it no attempt."
 
 
+def _behind(found: Found) -> str:
+    if found.ahead_is_dead:
+        return (
+            f"It waits for its turn: {found.ahead}, about the same entity, is a dead letter, and the route holds what "
+            f"comes after one. `eventroute dead replay {found.ahead}` or `eventroute dead discard {found.ahead}` lets "
+            "it go on; waiting costs it no attempt."
+        )
+    return (
+        f"It waits for its turn: {found.ahead or 'another delivery'}, about the same entity, has not ended, and the "
+        "route works on one at a time. Waiting costs it no attempt."
+    )
+
+
 def _settled(found: Found) -> Iterator[str]:
     line, answer = found.line, found.answer
     took = span(line.ended_ms - max(line.since_ms, line.received_ms))
-    model = f"{line.model} answered" if line.model else "Claude answered"
+    model = f"{line.model or 'Claude'}{_instead(line)} answered"
     cost = f" for USD {line.cost_usd}" if line.cost_usd else ""
     at = f"{_tried(line)}, and ended at {clock(line.ended_ms)}, after {took}, as {line.outcome}:"
     match line.outcome:
@@ -184,7 +199,18 @@ def _settled(found: Found) -> Iterator[str]:
             sinks = f"; {', '.join(found.sinks_done)} {'has' if len(found.sinks_done) == 1 else 'have'} the answer"
             yield f"{at} {model}{cost}{sinks if found.sinks_done else ''}."
         case RunOutcome.REFUSED:
-            yield f"{at} {model}{cost}, and declined ({line.detail}). No sink was told. Look at prompt and payload."
+            category = f" for the category {line.reason}" if line.reason else ""
+            yield (
+                f"{at} {model}{cost}, and declined{category} ({line.detail}). No sink was told. Look at prompt and "
+                "payload, or name another model as the prompt's `model.fallback`."
+            )
+        case RunOutcome.NO_TEXT if line.reason == "thinking_only":
+            yield (
+                f"{at} {model}{cost}, with thoughts alone, which `maxTokens` includes. No sink was told. Raise the "
+                "limit, lower `model.effort`, or turn `model.thinking` off."
+            )
+        case RunOutcome.NO_TEXT:
+            yield f"{at} {model}{cost}, without a word. No sink was told. Look at the prompt."
         case RunOutcome.TRUNCATED:
             yield f"{at} {model}{cost}, up to `maxTokens`; sinks have what there is. Raise the limit or ask for less."
         case _:
@@ -195,6 +221,11 @@ def _settled(found: Found) -> Iterator[str]:
         yield f"The event lacked what the prompt's template names: {', '.join(missing)}."
     if found.delivery is None and not found.is_unreadable:
         yield "Its payload is not kept any more, so that it cannot be replayed."
+
+
+def _instead(line: Line) -> str:
+    why = {"refused": "declined", "not_found": "exists no more"}.get(line.because, line.because)
+    return f", instead of {line.instead_of} which {why}," if line.instead_of else ""
 
 
 def discarded(detail: str) -> str:
@@ -219,6 +250,8 @@ def _dead(found: Found) -> Iterator[str]:
         yield "Its answer is saved, and a replay does not pay for it again."
     if told := advice(line.reason):
         yield told
+    if line.holds:
+        yield f"Until then {line.holds} of the same entity wait{'s' if line.holds == 1 else ''} for it."
     yield (
         f"To replay: `eventroute dead replay {line.id}`; to drop it: `eventroute dead discard {line.id}`; it is kept "
         f"until {clock(line.ended_ms + _DEAD_MS)}."

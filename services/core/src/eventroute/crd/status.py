@@ -64,6 +64,7 @@ class StatusReason(StrEnum):
     SUCCEEDED = "Succeeded"
     REFUSED = "Refused"
     TRUNCATED = "Truncated"
+    NO_TEXT = "NoText"
     DISCARDED = "Discarded"
     DEAD = "Dead"
 
@@ -236,6 +237,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "DuplicateSink": ReasonPage(
         "False", _ACCEPTED, "Two sinks have the same name, by which an answer is sent once.", "Give one another name."
     ),
+    "PolicyViolation": ReasonPage(
+        "False",
+        _EITHER,
+        "The route asks for a model, an answer's length or an effort that the platform's owner does not allow.",
+        "Ask for what the message names, or have the installation's `operator.policy` changed.",
+    ),
     "InvalidExpression": ReasonPage(
         "False", _EITHER, "A CEL expression does not compile.", "Mend it at the line and column in the message."
     ),
@@ -386,6 +393,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "Queued": ReasonPage("Unknown", _LAST, "The newest delivery has not ended yet.", "Wait; then look at the workers."),
     "Succeeded": ReasonPage("True", _LAST, "Claude answered, and every sink has the answer.", _NOTHING),
     "Refused": ReasonPage("False", _LAST, "The model declined to answer.", "Look at prompt and payload."),
+    "NoText": ReasonPage(
+        "False",
+        _LAST,
+        "The answer, though paid for, holds no text; often thinking used up `maxTokens`.",
+        "Raise the limit, or turn thinking off or its effort down; `eventroute explain` says what there was.",
+    ),
     "Truncated": ReasonPage("False", _LAST, "The answer reached `maxTokens`.", "Raise the limit or ask for less."),
     "Discarded": ReasonPage("True", _LAST, "There was nothing to do: no prompt was for the event.", _NOTHING),
     "Dead": ReasonPage(

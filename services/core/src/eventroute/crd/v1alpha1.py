@@ -268,6 +268,13 @@ class Model(Strict):
     timeout: Annotated[Duration, Between("1s", "10m")] = Field(
         default="120s", description="How long one call may take, 1s to 10m. Default: 120s."
     )
+    fallback: ModelName | None = Field(
+        default=None,
+        description=(
+            "Another model, which is asked when this one declines or exists no more; with the same settings, as far as "
+            "it takes them. Default: none."
+        ),
+    )
     api_key_ref: SecretKeyRef | None = Field(
         default=None, description="Secret with the route's own Claude API key. Default: the worker's key."
     )
@@ -284,6 +291,9 @@ class PromptModel(Strict):
     )
     timeout: Annotated[Duration, Between("1s", "10m")] | None = Field(
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."
+    )
+    fallback: ModelName | None = Field(
+        default=None, description="Which model is asked when this one declines or exists no more. Default: the route's."
     )
 
 
@@ -345,11 +355,29 @@ class History(Strict):
 class Concurrency(Strict):
     """How many deliveries are worked on at once."""
 
+    rules = (Rule("!has(self.onDead) || has(self.perEntity)", "onDead is about perEntity, which is not set"),)
+
     max: int | None = Field(
         default=None,
         ge=1,
         le=1000,
         description="Deliveries of the route at once, over all workers, 1 to 1000. Default: any number.",
+    )
+    per_entity: int | None = Field(
+        default=None,
+        ge=1,
+        le=1,
+        description=(
+            "1: deliveries about one `entity` are worked on one after the other, in the order of acceptance, also "
+            "where one is tried again. Those of which no entity can be told do not wait. Default: in no order."
+        ),
+    )
+    on_dead: Literal["continue", "hold"] | None = Field(
+        default=None,
+        description=(
+            "What an entity's deliveries do after a dead letter: `continue`, or `hold` until it is replayed or "
+            "discarded. Default: continue."
+        ),
     )
 
 
@@ -442,6 +470,10 @@ class EventRouteSpec(Strict):
         Rule(
             "(self.provider == 'custom') == has(self.custom)",
             "custom is required with provider custom, and not allowed with any other",
+        ),
+        Rule(
+            "!has(self.concurrency) || !has(self.concurrency.perEntity) || has(self.entity)",
+            "concurrency.perEntity needs entity, which names whom the events are about",
         ),
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )

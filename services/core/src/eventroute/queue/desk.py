@@ -52,6 +52,7 @@ class State(StrEnum):
     HELD = "held"
     THROTTLED = "throttled"
     SUSPECT = "suspect"
+    BEHIND = "behind"
     SETTLED = "settled"
     DEAD = "dead"
 
@@ -65,7 +66,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: str = ""
     """Once it has ended: a `RunOutcome`."""
     reason: str = ""
-    """Of a dead letter: a `DeadReason`."""
+    """Of a dead letter: a `DeadReason`; of a refusal its category; of an answer without text what it held."""
     detail: str = ""
     provider: str = ""
     event: str = ""
@@ -74,6 +75,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entity_error: str = ""
     missing_fields: tuple[str, ...] = ()
     model: str = ""
+    instead_of: str = ""
+    """The model that the prompt names, where its fallback answered."""
+    because: str = ""
+    """Why it did."""
     cost_usd: str = ""
     received_ms: int = 0
     since_ms: int = 0
@@ -87,6 +92,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str = ""
     """Of a held one the standing trouble, of a throttled one the bucket of the throttle."""
     last_error: str = ""
+    holds: int = 0
+    """Of a dead letter that holds its lane: how many deliveries wait for it to be replayed or discarded."""
 
     @property
     def has_ended(self) -> bool:
@@ -160,7 +167,10 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str = ""
     outcome: str = ""
+    reason: str = ""
     model: str = ""
+    instead_of: str = ""
+    because: str | None = None
     stop_reason: str = ""
     message_id: str = ""
     request_id: str = ""
@@ -186,6 +196,9 @@ class Found(NamedTuple):
     """Attempts that were cut short."""
     trace_id: str
     """Of its last attempt, else of its receipt; 32 hex digits."""
+    ahead: DeliveryId | None = None
+    """Whose turn it is in its lane, if it waits behind that one."""
+    ahead_is_dead: bool = False
 
 
 class Situation(NamedTuple):
@@ -212,6 +225,14 @@ class _Source(NamedTuple):
     state: State
     by_end: bool = False
     """Its scores are the times of their ends."""
+
+
+class _PlaceInLane(NamedTuple):
+    """Where a delivery stands in its lane, as far as somebody waits."""
+
+    ahead: DeliveryId | None = None
+    ahead_is_dead: bool = False
+    holds: int = 0
 
 
 class Desk:
@@ -277,10 +298,22 @@ class Desk:
                 fields: dict[bytes, bytes] = await client.hgetall(group.delivery(delivery))
                 if b"path" in fields:
                     is_suspect = await client.zscore(group.suspects, delivery) is not None
-                    return _found(delivery, group, fields, is_suspect=is_suspect)
+                    place = await self._place_in_lane(group, delivery, fields)
+                    return _found(delivery, group, fields, place, is_suspect=is_suspect)
         except (RedisError, OSError) as error:
             raise told(error) from error
         return None
+
+    async def _place_in_lane(self, group: Group, delivery: DeliveryId, fields: Mapping[bytes, bytes]) -> "_PlaceInLane":
+        client, path = self._clients[group], RoutePath(fields[b"path"].decode())
+        if fields.get(b"state") == State.BEHIND.encode():
+            first: list[bytes] = await client.zrange(group.lane(path, fields.get(b"lane", b"").decode()), 0, 0)
+            if first:
+                ahead = DeliveryId(first[0].decode())
+                return _PlaceInLane(ahead, await client.hexists(group.holding(path), ahead))
+        if lane := await client.hget(group.holding(path), delivery):
+            return _PlaceInLane(holds=await client.zcard(group.lane(path, lane.decode())) - 1)
+        return _PlaceInLane()
 
     async def find(self, name: str, *, route: str = "", limit: int = 10) -> Sequence[Line]:
         """Find deliveries by the provider's own id, newest first."""
@@ -333,6 +366,7 @@ class Desk:
             sources += [
                 *(_Source(group, group.waiting(bucket.decode(), path), State.THROTTLED) for bucket in buckets),
                 _Source(group, group.ready(path), State.READY),
+                _Source(group, group.behind(path), State.BEHIND),
                 _Source(group, group.dead(path), State.DEAD, by_end=True),
                 *(
                     _Source(group, group.finished(kind, path), State.SETTLED, by_end=True)
@@ -363,7 +397,8 @@ class Desk:
                 looked_at += len(page)
                 lines += [line for line in await self._glance(source, page) if wanted.has(line)]
                 # Only what is sorted by time may be left before its end; ready and held ones are, by their acceptance.
-                is_sorted = source.by_end or source.state in {State.READY, State.HELD, State.THROTTLED}
+                in_order = {State.READY, State.HELD, State.THROTTLED, State.BEHIND}
+                is_sorted = source.by_end or source.state in in_order
                 if is_sorted and limit is not None and len(lines) >= limit:
                     return Listing(lines, looked_at, is_complete=True)
                 if looked_at >= LOOK_MAX:
@@ -391,7 +426,7 @@ class Desk:
 _HEAD: Final = "head"
 _GLANCED: Final = (
     *("path", "state", "seq", "at", "since", "attempts", "waits", "due", "cause", "outcome", "reason", "detail"),
-    *("finished", "about", "last_error", "replays", _HEAD),
+    *("finished", "about", "last_error", "replays", _HEAD, "holds"),
 )
 
 
@@ -429,6 +464,7 @@ def _line(name: DeliveryId, standing: State, fields: Mapping[str, bytes | None])
         replays=_number(own, "replays"),
         cause=own.get("cause", ""),
         last_error=own.get("last_error", ""),
+        holds=_number(own, "holds"),
     )
 
 
@@ -449,7 +485,9 @@ def _number(fields: Mapping[str, str], name: str) -> int:
     return int(float(value)) if value.replace(".", "", 1).isdigit() else 0
 
 
-def _found(name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], *, is_suspect: bool) -> Found:
+def _found(
+    name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], place: _PlaceInLane, *, is_suspect: bool
+) -> Found:
     fields = {key.decode(): value for key, value in stored.items()}
     body = fields.get("body")
     path, at = RoutePath(fields["path"].decode()), _number({"at": fields.get("at", b"").decode()}, "at")
@@ -478,8 +516,9 @@ def _found(name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], *, is_
         None,
     )
     standing = State.SUSPECT if is_suspect else State.READY
+    glanced = {**{key: fields.get(key) for key in _GLANCED}, _HEAD: head or None, "holds": b"%d" % place.holds}
     return Found(
-        line=_line(name, standing, {**{key: fields.get(key) for key in _GLANCED}, _HEAD: head or None}),
+        line=_line(name, standing, glanced),
         group=group,
         delivery=delivery,
         is_unreadable=is_unreadable,
@@ -488,4 +527,6 @@ def _found(name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], *, is_
         stage=fields.get("stage", b"").decode(),
         cuts=_number({"cuts": fields.get("cuts", b"").decode()}, "cuts"),
         trace_id=f"{context.trace_id:032x}" if context else "",
+        ahead=place.ahead,
+        ahead_is_dead=place.ahead_is_dead,
     )
