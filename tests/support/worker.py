@@ -8,12 +8,15 @@ from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
-from eventroute.queue import Group, Work
+from eventroute.queue import Group, Ledger, Work
 from eventroute.runtime import background
+from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
 from eventroute_worker.gate import Gate
 from eventroute_worker.keeper import Keeper
+from eventroute_worker.pricing import Prices
+from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.worker import QueueWorker
 from support.queue import GROUP, fields, upkeep_of, work_on
@@ -67,16 +70,25 @@ async def keeping(
     routes: FakeRoutes | None = None,
     keys: Collection[str] = ("own",),
     groups: Sequence[Group] = (GROUP,),
+    spending: Spending | None = None,
 ) -> AsyncIterator[Keeper]:
     """Keep the queue in order while the block runs; `keys` are those in use, and may change."""
+    table = routes or FakeRoutes(worker_route())
+    ledger = Ledger(ClientCaller(redis))
     keeper = Keeper(
         upkeep_of(redis),
         worker="keeper",
         groups=groups,
-        routes=routes or FakeRoutes(worker_route()),
+        routes=table,
         troubles=troubles or Troubles(),
         keys_in_use=lambda: keys,
         limits=dict,
+        treasury=Treasury(
+            ledger,
+            spending or Spending(ledger, Prices.load()),
+            rules=lambda: (rule for plan in table.all() for rule in plan.route.budgets),
+            groups=len(groups),
+        ),
     )
     async with background.running(keeper.run):
         yield keeper

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Final, Self
 
 import anthropic
+import httpx
 import msgspec
 from anthropic import (
     APIConnectionError,
@@ -203,7 +204,7 @@ class Claude:
                     extra_headers={"traceparent": context} if context else None,
                 )
         except TimeoutError:
-            return Failed(detail=f"no answer within {call.timeout_s:g} s", timed_out=True)
+            return Failed(detail=f"no answer within {call.timeout_s:g} s", timed_out=True, may_be_paid=True)
         except APIError as error:
             return classify(error)
         return self._read(raw.http_response.content, raw.request_id or "")
@@ -212,11 +213,13 @@ class Claude:
         try:
             message = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Failed(detail=f"the API's answer is unreadable (request {request_id}): {error}")
+            detail = f"the API's answer is unreadable (request {request_id}): {error}"
+            return Failed(detail=detail, may_be_paid=True)
         text = "".join(block.text for block in message.content if block.type == "text").strip()
         stop_reason = message.stop_reason or "unknown"
         if stop_reason == "model_context_window_exceeded" and not text:
-            return GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail="the prompt leaves no room for an answer")
+            detail = "the prompt leaves no room for an answer"
+            return GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail=detail, may_be_paid=True)
         usage = _read_usage(message.usage)
         return Answer(
             outcome=_outcome(stop_reason),
@@ -264,9 +267,11 @@ def classify(error: APIError) -> Passing | Failed | Standing | GivenUp:
     if isinstance(error, APITimeoutError):
         return Passing(detail="the connection timed out")
     if isinstance(error, APIConnectionError):
-        return Passing(detail="no connection to the API")
+        return Passing(
+            detail="no connection to the API", may_be_paid=not isinstance(error.__cause__, httpx.ConnectError)
+        )
     if not isinstance(error, APIStatusError):
-        return Failed(detail=f"the API's answer is unreadable: {type(error).__name__}")
+        return Failed(detail=f"the API's answer is unreadable: {type(error).__name__}", may_be_paid=True)
     told = _told(error.body)
     return judge(
         Refusal(

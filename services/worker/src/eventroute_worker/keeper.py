@@ -21,6 +21,7 @@ from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
 from eventroute_worker.gate import Gate
+from eventroute_worker.spending import Treasury
 from eventroute_worker.troubles import Troubles
 
 LOOK_S: Final = 1.0
@@ -72,7 +73,7 @@ class Serves(Protocol):
 class Keeper:
     """Looks after the queue for as long as the worker runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators, all but one by name
         self,
         upkeep: Upkeep,
         *,
@@ -82,12 +83,14 @@ class Keeper:
         troubles: Troubles,
         keys_in_use: Callable[[], Collection[str]],
         limits: Callable[[], Mapping[RoutePath, int]],
+        treasury: Treasury | None = None,
         gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
         keys_in_use  names the keys that routes or the worker ask with by now
         limits       says how many deliveries of a route may run at once, of those routes that have a limit
+        treasury     keeps the accounts of budgets; None = there are none
         gate         whether anything may be taken, and so asked about a trouble; None = always
         """
         self._upkeep = upkeep
@@ -97,6 +100,7 @@ class Keeper:
         self._troubles = troubles
         self._keys_in_use = keys_in_use
         self._limits = limits
+        self._treasury = treasury
         self._gate = gate or Gate(is_open=True)
         self._cursors = dict.fromkeys(groups, 0)
         self._woken = asyncio.Event()
@@ -129,6 +133,9 @@ class Keeper:
         mended = self._troubles.take_mended()
         stored: list[Trouble] = []
         held_by, parked_by = Counter[str](), Counter[str]()
+        used: dict[str, float] = {}
+        if self._treasury:
+            await self._treasury.settle()
         for group in self._groups:
             held = await self._upkeep.held(group)
             await self.release(group, list(held))
@@ -138,12 +145,15 @@ class Keeper:
             if await self._keep(group):
                 await self._limit(group)
                 await self._keep_what_waits(group, held, standing)
+                if self._treasury and self._routes.version is not None:  # a cold process knows of no budget
+                    used |= await self._treasury.look(group, standing, lets_go=self._gate.is_open)
                 held_by.update(why.reason for why in held.values())
                 for trouble, waiting, _ in standing:
                     parked_by[trouble.reason] += waiting
         self._troubles.read(stored)
         metrics.tell(metrics.HELD_ROUTES, held_by)
         metrics.tell(metrics.PARKED, parked_by)
+        metrics.tell(metrics.BUDGET_USED, used)
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
         """Let go of held routes that can be served by now, and are not suspended."""
@@ -161,11 +171,12 @@ class Keeper:
 
     async def _unpark(self, group: Group, standing: Sequence[Standing], mended: Collection[str]) -> list[Trouble]:
         """Let go of what waits for a mended trouble; returns the troubles that still stand."""
-        keys = self._keys_in_use()
+        keys, scopes = self._keys_in_use(), self._treasury.scopes() if self._treasury else ()
         stand: list[Trouble] = []
-        is_warm = self._routes.version is not None  # a cold process knows of no route's key
+        is_warm = self._routes.version is not None  # a cold process knows of no route's key, and of no budget
         for trouble, _, _ in standing:
-            if trouble.cause in mended or (is_warm and trouble.key_id not in keys):
+            is_gone = trouble.budget not in scopes if trouble.budget else trouble.key_id not in keys
+            if trouble.cause in mended or (is_warm and is_gone):
                 _log.info("trouble_mended", cause=trouble.cause, reason=trouble.reason)
                 while await self._upkeep.unpark(group, trouble.cause, count=_UNPARKED):
                     pass
@@ -217,7 +228,7 @@ class Keeper:
         for path, why in held.items():
             await self._keep_held(group, path, why)
         for trouble, waiting, _ in standing:
-            if waiting and self._gate.is_open:
+            if waiting and self._gate.is_open and not trouble.budget:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:

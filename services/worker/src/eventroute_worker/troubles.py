@@ -1,12 +1,13 @@
-"""Standing troubles of keys and models, as this process knows them: what need not be asked, and what is mended.
+"""Standing troubles of keys, models and budgets, as this process knows them: what need not be asked, what is mended.
 
 The queue keeps the troubles and what waits for them (`eventroute.queue`); `eventroute_worker.keeper` reads them every
 second. In between, this process goes by what it has met itself.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from eventroute.queue import Trouble
+from eventroute.queue import Trouble, budget_cause
+from eventroute.route_table import BudgetRule
 
 
 class Troubles:
@@ -19,9 +20,11 @@ class Troubles:
         self._known: dict[str, Trouble] = {}
         self._mended: set[str] = set()
 
-    def standing(self, key_id: str, model: str) -> Trouble | None:
-        """Find a trouble for which asking this model with this key is of no use."""
-        return self._known.get(f"{key_id}:*") or self._known.get(f"{key_id}:{model}")
+    def standing(self, key_id: str, model: str, budgets: Sequence[BudgetRule] = ()) -> Trouble | None:
+        """Find a trouble for which asking this model with this key, at the cost of these budgets, is of no use."""
+        holding = (budget_cause(rule.scope) for rule in budgets if rule.on_exceeded == "hold")
+        causes = (f"{key_id}:*", f"{key_id}:{model}", *holding)
+        return next((self._known[cause] for cause in causes if cause in self._known), None)
 
     def meet(self, trouble: Trouble) -> None:
         """Note a trouble that a call has met."""

@@ -49,7 +49,7 @@ from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, 
 from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.ledger import Account, Exceeded, Ledger
 from eventroute.queue.upkeep import Held, HoldReason, Standing, Stop, Upkeep
-from eventroute.queue.work import Amount, Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
+from eventroute.queue.work import Amount, Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work, budget_cause
 
 __all__ = [
     "FIRST",
@@ -90,5 +90,6 @@ __all__ = [
     "Upkeep",
     "Wanted",
     "Work",
+    "budget_cause",
     "group_of",
 ]
