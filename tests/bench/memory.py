@@ -103,7 +103,7 @@ async def _stand(queue: Backlog, *, shrunk: int, day_s: int) -> _Stood:
         groups=[GROUP],
         routes=Table(),
         troubles=Troubles(),
-        keys_in_use=lambda: (),
+        may_meet=lambda _: False,
         limits=dict,
     )
     most = _MEGABYTES * 1e6 / shrunk

@@ -90,6 +90,7 @@ _FIELDS: Final = {
     "tolerance": _mostly("1s", "1h", "5m", wrong=("0s", "61m", "3601s")),
     "publicURL": _mostly("https://a.example/b", "http://a", wrong=("a.example", "https://a b", "")),
     "suspend": _mostly({"mode": "hold"}, {"mode": "drop"}, wrong=({}, {"mode": "stop"}, True, None)),
+    "ownActors": _mostly(["us[bot]"], ["a", "b"], wrong=(["x" * 129], [""], ["a"] * 9, "us", [5])),
     "filter": _mostly("payload.a == 1", f'payload.a == "{"x" * 1009}"', wrong=("", "x" * 1025, None)),
     "maxBodyBytes": _mostly(1024, 26_214_400, wrong=(1023, 26_214_401, "1Mi")),
     "rateLimit": _mostly(

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
-from eventroute.queue import Group, Ledger, Work
+from eventroute.queue import Group, Ledger, Trouble, Work
 from eventroute.runtime import background
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally
@@ -70,10 +70,16 @@ async def keeping(
     routes: FakeRoutes | None = None,
     keys: Collection[str] = ("own",),
     groups: Sequence[Group] = (GROUP,),
+    may_meet: Callable[[Trouble], bool] | None = None,
     spending: Spending | None = None,
 ) -> AsyncIterator[Keeper]:
     """Keep the queue in order while the block runs; `keys` are those in use, and may change."""
     table = routes or FakeRoutes(worker_route())
+
+    def is_met(trouble: Trouble) -> bool:
+        budgets = {rule.scope for plan in table.all() for rule in plan.route.budgets}
+        return trouble.budget in budgets if trouble.budget else trouble.key_id in keys
+
     ledger = Ledger(ClientCaller(redis))
     keeper = Keeper(
         upkeep_of(redis),
@@ -81,7 +87,7 @@ async def keeping(
         groups=groups,
         routes=table,
         troubles=troubles or Troubles(),
-        keys_in_use=lambda: keys,
+        may_meet=may_meet or is_met,
         limits=dict,
         treasury=Treasury(
             ledger,

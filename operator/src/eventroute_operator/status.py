@@ -43,6 +43,7 @@ _TRUE: Final = {
     ConditionType.SECRETS_RESOLVED: StatusReason.RESOLVED,
     ConditionType.PROMPTS_VALID: StatusReason.VALID,
 }
+_LEFT_OUT: Final = (Receipt.FILTERED, Receipt.OWN_ACTION, Receipt.SUSPENDED)
 _REFUSED: Final = (
     Receipt.UNAUTHENTICATED,
     Receipt.TOO_LARGE,
@@ -183,7 +184,7 @@ def _last_delivery_succeeded(facts: Facts, before: Mapping[str, StatusCondition]
         return _as_before(before, ConditionType.LAST_DELIVERY_SUCCEEDED)
     if facts.stats.last is None:
         return None
-    reason = facts.stats.last.outcome.capitalize()
+    reason = facts.stats.last.outcome.title().replace("_", "")
     return _of_reason(reason) if reason in REASONS else None
 
 
@@ -241,7 +242,7 @@ def _counts(stats: RouteStats) -> CountsStatus | None:
     return CountsStatus(
         accepted=receipts.get(Receipt.QUEUED, 0) + receipts.get(Receipt.REDELIVERED, 0),
         duplicate=receipts.get(Receipt.DUPLICATE, 0),
-        filtered=receipts.get(Receipt.FILTERED, 0) + receipts.get(Receipt.SUSPENDED, 0),
+        filtered=sum(receipts.get(receipt, 0) for receipt in _LEFT_OUT),
         refused=sum(receipts.get(receipt, 0) for receipt in _REFUSED),
         succeeded=runs.get(RunOutcome.SUCCEEDED, 0),
         dead=runs.get(RunOutcome.DEAD, 0) + receipts.get(Receipt.UNDECIDED, 0),

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import msgspec
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
@@ -10,7 +11,7 @@ from eventroute.outcome import Receipt
 from eventroute.route_table import RateLimit
 from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tracing import parse_traceparent
-from eventroute.schemes import Request
+from eventroute.schemes import SCHEMES, Request
 from eventroute.secret import Secret
 from support.queue import GROUP
 from support.receiving import Receiving, opened, receiving, signed
@@ -71,6 +72,19 @@ async def test_each_event_of_a_batch_counts(receiver: Receiving) -> None:
         "queued": 3,
         "filtered": 2,
         "suspended": 5,
+    }
+
+
+async def test_our_own_actions_in_a_batch_are_left_out_and_counted_apart(receiver: Receiving) -> None:
+    scheme = msgspec.structs.replace(SCHEMES["generic"], batch="body", id=("item:id",), actor=("item:by", "item:by_id"))
+    items: list[dict[str, Any]] = [{"id": "1", "by": "us"}, {"id": "2", "by": "ada"}, {"id": "3", "by_id": 7}]
+    route: dict[str, Any] = {"scheme": scheme, "own_actors": ("us", "7")}
+    assert await _receipts(receiver, signed("generic", items), **route) == {"queued": 1, "own_action": 2}
+    filtered = {**route, "generation": 2, "filter": 'payload.id == "9"'}
+    assert await _receipts(receiver, signed("generic", items), **filtered) == {
+        "queued": 1,
+        "own_action": 4,
+        "filtered": 1,
     }
 
 

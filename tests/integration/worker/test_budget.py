@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -102,7 +103,6 @@ async def test_a_call_is_reserved_at_its_worst_while_it_runs_and_paid_as_it_was(
         (Failed(detail="refused"), False),
         (Standing(reason=DeadReason.BILLING, detail="402", whole_key=True), False),
         (GivenUp(reason=DeadReason.INVALID_REQUEST, detail="400"), False),
-        (GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail="full", may_be_paid=True), True),
     ],
 )
 async def test_a_call_without_an_answer_costs_nothing_unless_it_may_have_been_paid(
@@ -113,6 +113,11 @@ async def test_a_call_without_an_answer_costs_nothing_unless_it_may_have_been_pa
     assert reserved == NOTHING
     assert (spent.micro_usd > OUTPUT_USD, spent.tokens > 1000) == (is_paid, is_paid)
     assert (spent == NOTHING) is not is_paid
+
+
+async def test_an_answer_that_is_of_no_use_is_paid_too(redis: Redis) -> None:
+    await _run(redis, _routes(budget()), GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail="full", paid=PAID))
+    assert await stands(redis, budget()) == (Amount(21, 120), NOTHING)
 
 
 async def test_an_answer_of_unknown_cost_counts_as_reserved(redis: Redis) -> None:
@@ -152,6 +157,35 @@ async def test_a_worker_that_has_lost_its_lease_pays_all_the_same(redis: Redis) 
     runner = build_runner(redis, claude=Overtaken(PAID), routes=_routes(budget(micro_usd=10_000)))
     with pytest.raises(LeaseLost):
         await runner(Attempt(await lease(redis)))
+    assert await stands(redis, budget()) == (Amount(21, 120), NOTHING)
+
+
+async def test_each_call_of_an_attempt_is_reserved_and_paid(redis: Redis) -> None:
+    """A refusal, and the answer of the fallback."""
+    call = msgspec.structs.replace(CALL, fallback=msgspec.structs.replace(CALL, name="claude-sonnet-5-5"))
+    refused = msgspec.structs.replace(PAID, outcome=RunOutcome.REFUSED, stop_reason="refusal")
+    claude = Watched(redis, refused, PAID)
+    routes = FakeRoutes(_worker_route(budgets=(budget(micro_usd=50_000),), prompts=(prompt_rule(model=call),)))
+    await admit(redis, sample_delivery())
+    await build_runner(redis, claude=claude, routes=routes)(Attempt(await lease(redis)))
+    cheap, dear = claude.reserved
+    assert 20 * cheap.micro_usd < dear.micro_usd + 1_000, "each at its own model's price"
+    assert await stands(redis, budget()) == (Amount(42, 240), NOTHING)
+
+
+async def test_a_second_call_waits_until_the_first_is_paid(redis: Redis) -> None:
+    call = msgspec.structs.replace(CALL, fallback=msgspec.structs.replace(CALL, name="claude-sonnet-5-5"))
+    refused = msgspec.structs.replace(PAID, outcome=RunOutcome.REFUSED, stop_reason="refusal")
+    lost, claude = Flaky(redis), FakeClaude(refused, PAID)
+    lost.refuses.add("pay")
+    spending = Spending(Ledger(lost), Prices.load())
+    routes = FakeRoutes(_worker_route(budgets=(budget(micro_usd=50_000),), prompts=(prompt_rule(model=call),)))
+    await admit(redis, sample_delivery())
+    with pytest.raises(RedisAway):
+        await build_runner(redis, claude=claude, routes=routes, spending=spending)(Attempt(await lease(redis)))
+    assert len(claude.asked) == 1
+    lost.refuses.clear()
+    await spending.settle()
     assert await stands(redis, budget()) == (Amount(21, 120), NOTHING)
 
 

@@ -106,15 +106,21 @@ async def test_no_model_that_the_api_has_refuses_what_is_sent(claude: Claude, si
         assert isinstance(await _ask(claude, simulator, call=model_call(name=model)), Answer), model
 
 
-@pytest.mark.parametrize("kind", [FaultKind.NO_TEXT, FaultKind.MAX_TOKENS])
-async def test_an_answer_without_a_text_is_truncated_and_has_its_cost(
-    claude: Claude, simulator: Served, kind: FaultKind
+async def test_an_answer_without_a_text_says_that_it_only_thought_and_has_its_cost(
+    claude: Claude, simulator: Served
 ) -> None:
-    call = model_call(maxTokens=1)
-    reply = await _ask(claude, simulator, Fault(kind=kind), call=call)
+    reply = await _ask(claude, simulator, call=model_call(thinking="auto", effort="max", maxTokens=64))
     assert isinstance(reply, Answer)
-    assert (reply.outcome, reply.stop_reason) == (RunOutcome.TRUNCATED, "max_tokens")
-    assert bool(reply.text) is (kind is FaultKind.MAX_TOKENS)
+    assert (reply.outcome, reply.reason, reply.text) == (RunOutcome.NO_TEXT, "thinking_only", "")
+    assert (reply.usage.output, reply.usage.thinking) == (64, 64)
+    assert reply.cost_usd
+    assert reply.cost_usd > Decimal(64) * Decimal("0.50") / 1_000_000
+
+
+async def test_an_answer_that_is_cut_short_is_truncated_and_has_its_cost(claude: Claude, simulator: Served) -> None:
+    reply = await _ask(claude, simulator, Fault(kind=FaultKind.MAX_TOKENS))
+    assert isinstance(reply, Answer)
+    assert (reply.outcome, reply.stop_reason, bool(reply.text)) == (RunOutcome.TRUNCATED, "max_tokens", True)
     assert reply.cost_usd
 
 
@@ -144,6 +150,7 @@ async def test_each_stop_reason_has_an_outcome(
     reply = await _ask(claude, simulator, Fault(kind=kind))
     assert isinstance(reply, Answer)
     assert (reply.stop_reason, reply.outcome) == (kind, outcome)
+    assert reply.reason == ("general_harms" if outcome is RunOutcome.REFUSED else "")
 
 
 @pytest.mark.parametrize(

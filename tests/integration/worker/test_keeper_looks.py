@@ -28,7 +28,7 @@ def keeper(
         groups=[GROUP],
         routes=routes,
         troubles=Troubles(),
-        keys_in_use=lambda: {"own"},
+        may_meet=lambda trouble: trouble.key_id == "own",
         limits=dict if limits is None else lambda: limits,
     )
 

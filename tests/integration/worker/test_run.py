@@ -56,7 +56,7 @@ async def _run(
     return await build_runner(redis, claude=claude, routes=routes)(Attempt(taken))
 
 
-def _dead(end: End) -> tuple[DeadReason | None, str]:
+def _dead(end: End) -> tuple[str, str]:
     assert isinstance(end, Settled)
     assert end.outcome is RunOutcome.DEAD
     return end.reason, end.detail
@@ -99,8 +99,8 @@ async def test_the_record_says_what_the_run_was_about(redis: Redis) -> None:
     [
         (answer(outcome=RunOutcome.TRUNCATED, stop_reason="max_tokens"), RunOutcome.TRUNCATED, 1),
         (answer(outcome=RunOutcome.REFUSED, stop_reason="refusal"), RunOutcome.REFUSED, 0),
-        (answer(""), RunOutcome.SUCCEEDED, 0),
-        (answer("", outcome=RunOutcome.TRUNCATED, stop_reason="tool_use"), RunOutcome.TRUNCATED, 0),
+        (answer("", outcome=RunOutcome.NO_TEXT, reason="empty", stop_reason="tool_use"), RunOutcome.NO_TEXT, 0),
+        (answer("", outcome=RunOutcome.NO_TEXT, reason="thinking_only"), RunOutcome.NO_TEXT, 0),
     ],
 )
 async def test_only_an_answer_with_something_to_say_goes_to_sinks(
@@ -108,7 +108,12 @@ async def test_only_an_answer_with_something_to_say_goes_to_sinks(
 ) -> None:
     end = await _run(redis, claude=FakeClaude(reply))
     assert _settled(end)[0] is outcome
-    assert ("stop reason" in _settled(end)[1]) is (reply.text == "" or outcome is not RunOutcome.SUCCEEDED)
+    assert _settled(end)[1]
+    assert isinstance(end, Settled)
+    assert (end.reason, end.detail.count("thinking took all 5 tokens")) == (
+        reply.reason,
+        reply.reason[:8] == "thinking",
+    )
     assert len(await results(redis)) == sent
 
 

@@ -171,7 +171,7 @@ async def test_no_trouble_is_probed_meanwhile(redis: Redis, *, is_open: bool) ->
         groups=[GROUP],
         routes=FakeRoutes(worker_route()),
         troubles=Troubles(),
-        keys_in_use=lambda: {"own"},
+        may_meet=lambda trouble: trouble.key_id == "own",
         limits=dict,
         gate=Gate(is_open=is_open),
     ).look()

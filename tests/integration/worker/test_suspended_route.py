@@ -34,7 +34,13 @@ def serve(routes: FakeRoutes, route: WorkerRoute) -> None:
 def keeper_of(redis: Redis, routes: FakeRoutes, *, groups: int = 1) -> Keeper:
     of = [Group(number) for number in range(groups)]
     return Keeper(
-        upkeep_of(redis), worker="w", groups=of, routes=routes, troubles=Troubles(), keys_in_use=set, limits=dict
+        upkeep_of(redis),
+        worker="w",
+        groups=of,
+        routes=routes,
+        troubles=Troubles(),
+        may_meet=lambda _: False,
+        limits=dict,
     )
 
 

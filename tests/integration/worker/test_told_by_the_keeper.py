@@ -25,7 +25,7 @@ def keeper(redis: Redis, worker: str) -> Keeper:
         groups=GROUPS,
         routes=routes,
         troubles=Troubles(),
-        keys_in_use=set,
+        may_meet=lambda _: False,
         limits=dict,
     )
 

@@ -113,6 +113,46 @@ def test_a_prompt_changes_single_settings_of_the_routes_model() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("model", "fallback"),
+    [
+        ({"effort": "high", "thinking": "off"}, ("disabled", "high")),
+        ({"name": "claude-haiku-5-5", "fallback": "claude-opus-5-5", "thinking": "off"}, ("adaptive", "low")),
+        ({"fallback": "claude-haiku-4-5", "effort": "max", "thinking": "auto"}, (None, None)),
+        ({"fallback": "claude-opus-4-6", "effort": "xhigh"}, ("disabled", "low")),
+        ({"fallback": "mine", "effort": "xhigh"}, (None, "xhigh")),
+        ({"fallback": "mine"}, (None, None)),
+    ],
+)
+def test_another_model_is_asked_as_nearly_the_same_as_it_takes(
+    model: dict[str, Any], fallback: tuple[str | None, str | None]
+) -> None:
+    model = {"name": "claude-sonnet-5-5", "fallback": "claude-haiku-5-5", "timeout": "7s", **model}
+    call = compiled(model=model).worker[RoutePath("team-a/triage")].prompts[0].model.fallback
+    assert call
+    assert (call.thinking, call.effort) == fallback
+    assert (call.name, call.max_tokens, call.timeout_s, call.fallback) == (model["fallback"], 1024, 7, None)
+    assert _takes(call.name, call.thinking, call.effort) or call.name == "mine"
+
+
+def test_a_model_cannot_stand_in_for_itself_and_a_prompt_that_names_the_other_one_needs_none() -> None:
+    (problem,) = _problems(model={"fallback": "claude-haiku-5-5"})
+    assert (problem.reason, problem.severity) == ("ModelRefuses", "error")
+    prompts = [{"events": ["a"], "model": {"name": "claude-sonnet-5-5"}}, {}]
+    route = compiled(model={"fallback": "claude-sonnet-5-5"}, prompts=prompts).worker[RoutePath("team-a/triage")]
+    assert [bool(prompt.model.fallback) for prompt in route.prompts] == [False, True]
+    (problem,) = _problems(prompts=[{"model": {"name": "claude-sonnet-5-5", "fallback": "claude-sonnet-5-5"}}])
+    assert problem.field == "spec.prompts[0].model"
+
+
+def test_what_is_doubtful_of_the_other_model_is_told_too() -> None:
+    reasons = {each.reason for each in _problems(model={"fallback": "claude-opus-5-5"})}
+    assert reasons == {"ThinkingUnbounded"}
+    route = event_route(model={"fallback": "claude-sonnet-4-5"})
+    result = compile_routes([route], secrets=SECRETS, config_maps={}, today=dt.date(2026, 12, 1))
+    assert [problem.reason for problem in result.verdicts[0].problems] == ["ModelRetired"]
+
+
 def test_a_mistake_of_the_routes_model_is_told_once() -> None:
     prompts = [{"events": ["a"]}, {"events": ["b"]}, {}]
     assert len(_problems(model={"name": "claude-haiku-4-5", "effort": "low"}, prompts=prompts)) == 1

@@ -98,7 +98,33 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
             "payload is not kept any more",
         ),
     ),
-    "refused": (found(state=State.SETTLED, outcome="refused", ended_ms=NOW), QUIET, ("declined", "Look at prompt")),
+    "refused": (
+        found(state=State.SETTLED, outcome="refused", reason="cyber", ended_ms=NOW),
+        QUIET,
+        ("declined for the category cyber", "Look at prompt", "`model.fallback`"),
+    ),
+    "answered by the other model": (
+        found(
+            state=State.SETTLED,
+            outcome="succeeded",
+            ended_ms=NOW,
+            model="claude-sonnet-5-5",
+            instead_of="claude-haiku-5-5",
+            because="refused",
+        ),
+        QUIET,
+        ("claude-sonnet-5-5, instead of claude-haiku-5-5 which declined, answered",),
+    ),
+    "only thought": (
+        found(state=State.SETTLED, outcome="no_text", reason="thinking_only", ended_ms=NOW, cost_usd="0.01"),
+        QUIET,
+        ("for USD 0.01, with thoughts alone", "`model.thinking` off"),
+    ),
+    "said nothing": (
+        found(state=State.SETTLED, outcome="no_text", reason="empty", ended_ms=NOW),
+        QUIET,
+        ("without a word", "Look at the prompt"),
+    ),
     "truncated": (found(state=State.SETTLED, outcome="truncated", ended_ms=NOW), QUIET, ("Raise the limit",)),
     "discarded": (
         found(state=State.SETTLED, outcome="discarded", detail="no_prompt", ended_ms=NOW),

@@ -33,11 +33,11 @@ def test_a_status_that_is_told_again_is_the_same() -> None:
     assert status(stats=BUSY, before=first, now=NOW + timedelta(days=1)) == first
 
 
-@pytest.mark.parametrize("outcome", ["queued", "succeeded", "refused", "truncated", "discarded", "dead"])
+@pytest.mark.parametrize("outcome", ["queued", "succeeded", "refused", "truncated", "no_text", "discarded", "dead"])
 def test_every_outcome_of_a_delivery_has_a_word(outcome: str) -> None:
     stats = RouteStats(receipts={}, runs={}, secrets={}, last=LastDelivery(0, outcome, "d-1", ""))
     conditions = status(stats=stats)["conditions"]
-    assert conditions[-1]["reason"] == outcome.capitalize()
+    assert conditions[-1]["reason"] == {"no_text": "NoText"}.get(outcome, outcome.capitalize())
 
 
 def test_an_outcome_of_a_newer_worker_is_left_out_of_the_conditions() -> None:

@@ -20,7 +20,7 @@ from eventroute.errors import Refused
 from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
-from eventroute.models import Model, Models, Told, tell
+from eventroute.models import Model, Models, Told, tell, tell_nearest
 from eventroute.route_table import (
     HistoryRule,
     LogSink,
@@ -96,6 +96,7 @@ class Reason(StrEnum):
     UNAUTHENTICATED = "UnauthenticatedNotAllowed"
     STRENGTH_TOO_WEAK = "StrengthTooWeak"
     TOLERANCE_WITHOUT_TIMESTAMP = "ToleranceWithoutTimestamp"
+    ACTOR_UNKNOWN = "ActorUnknown"
     PUBLIC_URL_MISSING = "PublicURLMissing"
 
     SECRET_REF_MISSING = "SecretRefMissing"  # a reason's name
@@ -268,17 +269,27 @@ class _AtHand:
 
 
 @dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A model that may be asked."""
+
+    name: str
+    model: Model
+    """What is known of it."""
+    max_tokens: int
+    told: Told | Refused
+    """What is sent, or why the model does not take it."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a prompt wants of a model."""
+    """What a prompt wants of which model."""
 
     field: str
     """Where most of it stands: the route's model, or the prompt's."""
     want: crd.Model
     """The route's, with what the prompt changes."""
-    model: Model
-    """What is known of it."""
-    told: Told | Refused
-    """What is sent, or why the model does not take it."""
+    first: _Candidate
+    fallback: _Candidate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +367,8 @@ def _gather(route: crd.EventRoute, at_hand: _AtHand, taken: Collection[RoutePath
 def _ask(routes: crd.Model, own: crd.PromptModel, field: str, models: Models) -> _Asked:
     """Put what a prompt says of its model over what the route says."""
     changes = {name: value for name in crd.PromptModel.model_fields if (value := getattr(own, name)) is not None}
+    if own.name and own.name == routes.fallback and not own.fallback:
+        changes["fallback"] = None  # it is the other one that is asked already
     want = routes.model_copy(update=changes)
     model = models.find(want.name) or Model()
     told: Told | Refused
@@ -363,7 +376,18 @@ def _ask(routes: crd.Model, own: crd.PromptModel, field: str, models: Models) ->
         told = tell(model, thinking=want.thinking, effort=want.effort)
     except Refused as refused:
         told = refused
-    return _Asked(field if changes else "spec.model", want, model, told)
+    return _Asked(
+        field if changes else "spec.model",
+        want,
+        _Candidate(want.name, model, want.max_tokens, told),
+        _stand_in(want, want.fallback, models) if want.fallback else None,
+    )
+
+
+def _stand_in(want: crd.Model, name: str, models: Models) -> _Candidate:
+    model = models.find(name) or Model()
+    told = tell_nearest(model, thinking=want.thinking, effort=want.effort)
+    return _Candidate(name, model, min(want.max_tokens, model.max_output or want.max_tokens), told)
 
 
 def references(spec: crd.EventRouteSpec) -> frozenset[crd.SecretKeyRef | crd.ConfigMapKeyRef]:
@@ -408,6 +432,7 @@ def _custom_scheme(custom: crd.CustomScheme) -> Scheme:
         tolerance_s=_DEFAULT_TOLERANCE_S if custom.timestamp else None,
         advisory=custom.advisory,
         event=custom.event,
+        actor=custom.actor,
         ignored_events=custom.ignored_events,
         id=custom.id,
         dedup_ttl_s=seconds(custom.dedup_ttl),
@@ -473,6 +498,12 @@ def _tolerance_has_a_timestamp(gathered: _Gathered) -> Iterator[Problem]:
     if gathered.scheme and gathered.spec.tolerance and not gathered.scheme.timestamp:
         message = f"{gathered.scheme.name} sends no timestamp to judge"
         yield gathered.problem(Reason.TOLERANCE_WITHOUT_TIMESTAMP, "spec.tolerance", message)
+
+
+def _own_actors_can_be_known(gathered: _Gathered) -> Iterator[Problem]:
+    if gathered.scheme and gathered.spec.own_actors and not gathered.scheme.actor:
+        message = f"events of {gathered.scheme.name} do not tell who caused them"
+        yield gathered.problem(Reason.ACTOR_UNKNOWN, "spec.ownActors", message)
 
 
 def _public_url_is_set(gathered: _Gathered) -> Iterator[Problem]:
@@ -570,37 +601,45 @@ def _models_take_what_is_asked(gathered: _Gathered) -> Iterator[Problem]:
 
 
 def _refused(gathered: _Gathered, asked: _Asked) -> Iterator[Problem]:
-    want, model = asked.want, asked.model
-    if isinstance(asked.told, Refused):
-        yield gathered.problem(Reason.MODEL_REFUSES, asked.field, f"{want.name} {asked.told}")
-    if model.max_output is not None and want.max_tokens > model.max_output:
-        message = f"{want.name} answers in {model.max_output} tokens at most, not maxTokens {want.max_tokens}"
+    first = asked.first
+    if isinstance(first.told, Refused):
+        yield gathered.problem(Reason.MODEL_REFUSES, asked.field, f"{first.name} {first.told}")
+    if first.model.max_output is not None and first.max_tokens > first.model.max_output:
+        message = f"{first.name} answers in {first.model.max_output} tokens at most, not maxTokens {first.max_tokens}"
+        yield gathered.problem(Reason.MODEL_REFUSES, asked.field, message)
+    if asked.want.fallback == first.name:
+        message = f"{first.name} cannot stand in for itself; name another fallback"
         yield gathered.problem(Reason.MODEL_REFUSES, asked.field, message)
 
 
 def _models_will_answer(gathered: _Gathered) -> Iterator[Problem]:
-    yield from dict.fromkeys(problem for asked in gathered.asked for problem in _doubts(gathered, asked))
+    yield from dict.fromkeys(
+        problem
+        for asked in gathered.asked
+        for candidate in filter(None, (asked.first, asked.fallback))
+        for problem in _doubts(gathered, asked, candidate)
+    )
 
 
-def _doubts(gathered: _Gathered, asked: _Asked) -> Iterator[Problem]:
-    want, model, today = asked.want, asked.model, gathered.at_hand.today
+def _doubts(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> Iterator[Problem]:
+    name, model, today = candidate.name, candidate.model, gathered.at_hand.today
 
     def warning(reason: Reason, message: str) -> Problem:
         return gathered.problem(reason, asked.field, message, severity=Severity.WARNING)
 
-    if gathered.at_hand.models.find(want.name) is None:
-        unsent = "; thinking is not turned off" if want.thinking == "off" else ""
-        message = f"nothing is known of model {want.name}{unsent}{nearest(want.name, gathered.at_hand.models.names())}"
+    if gathered.at_hand.models.find(name) is None:
+        unsent = "; thinking is not turned off" if asked.want.thinking == "off" else ""
+        message = f"nothing is known of model {name}{unsent}{nearest(name, gathered.at_hand.models.names())}"
         yield warning(Reason.MODEL_UNKNOWN, message)
     if model.retires and today and model.retires <= today:
-        message = f"{want.name} answers no more since {model.retires}: deliveries will wait; name another model"
+        message = f"{name} answers no more since {model.retires}: what needs it will wait; name another model"
         yield warning(Reason.MODEL_RETIRED, message)
     elif model.retires and today:
-        yield warning(Reason.MODEL_RETIRES, f"{want.name} answers no more from {model.retires} on; name another model")
-    thinks = isinstance(asked.told, Told) and asked.told.thinks(model)
-    if thinks and want.max_tokens < _ROOM_FOR_THINKING:
+        yield warning(Reason.MODEL_RETIRES, f"{name} answers no more from {model.retires} on; name another model")
+    thinks = isinstance(candidate.told, Told) and candidate.told.thinks(model)
+    if thinks and candidate.max_tokens < _ROOM_FOR_THINKING:
         message = (
-            f"{want.name} thinks before it answers, which maxTokens {want.max_tokens} includes: it may use up all of "
+            f"{name} thinks before it answers, which maxTokens {candidate.max_tokens} includes: it may use up all of "
             f"it and say nothing; leave {_ROOM_FOR_THINKING} or more"
         )
         yield warning(Reason.THINKING_UNBOUNDED, message)
@@ -620,6 +659,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _custom_scheme_is_sound,
     _sender_is_authenticated,
     _tolerance_has_a_timestamp,
+    _own_actors_can_be_known,
     _public_url_is_set,
     _secrets_are_usable,
     _api_key_is_usable,
@@ -656,6 +696,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         secret_names=tuple(f"{ref.name}/{ref.key}" for ref in spec.secret_refs) if needs_secret(scheme) else (),
         public_url=spec.public_url,
         drops_events=spec.suspend is not None and spec.suspend.mode == "drop",
+        own_actors=spec.own_actors,
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
@@ -701,15 +742,20 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
 
 
 def _model_call(asked: _Asked) -> ModelCall:
-    want = asked.want
-    if isinstance(asked.told, Refused):
-        raise TypeError(f"{asked.field}: {asked.told}")  # a route without errors has none such
+    timeout_s = float(seconds(asked.want.timeout))
+    return _call(asked.first, timeout_s, _call(asked.fallback, timeout_s) if asked.fallback else None)
+
+
+def _call(candidate: _Candidate, timeout_s: float, fallback: ModelCall | None = None) -> ModelCall:
+    if isinstance(candidate.told, Refused):
+        raise TypeError(f"{candidate.name} {candidate.told}")  # a route without errors has none such
     return ModelCall(
-        name=want.name,
-        max_tokens=want.max_tokens,
-        timeout_s=float(seconds(want.timeout)),
-        thinking=asked.told.thinking,
-        effort=asked.told.effort,
+        name=candidate.name,
+        max_tokens=candidate.max_tokens,
+        timeout_s=timeout_s,
+        thinking=candidate.told.thinking,
+        effort=candidate.told.effort,
+        fallback=fallback,
     )
 
 

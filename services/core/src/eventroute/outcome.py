@@ -17,6 +17,7 @@ class Receipt(StrEnum):
     FILTERED = "filtered"
     UNDECIDED = "undecided"
     SUSPENDED = "suspended"
+    OWN_ACTION = "own_action"
     HANDSHAKE = "handshake"
     UNAUTHENTICATED = "unauthenticated"
     UNKNOWN_ROUTE = "unknown_route"
@@ -58,7 +59,10 @@ class RunOutcome(StrEnum):
 
     SUCCEEDED = "succeeded"
     REFUSED = "refused"
+    """By the model; with a category as its reason."""
     TRUNCATED = "truncated"
+    NO_TEXT = "no_text"
+    """Answered and paid for, without a word; the reason says whether it thought."""
     DISCARDED = "discarded"
     DEAD = "dead"
 

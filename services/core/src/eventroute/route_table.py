@@ -47,6 +47,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """What URL-signing schemes verify against; never taken from the request's own headers."""
     drops_events: bool = False
     """It is suspended, and events are answered with success and not kept."""
+    own_actors: tuple[str, ...] = ()
+    """Who we are at the provider: an event that one of them caused is answered with success and not queued."""
     filter: str | None
     """CEL; a delivery for which it is not true is answered with success and not queued."""
     max_body_bytes: int
@@ -64,6 +66,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """The type to send, one that this model takes; None = nothing is sent."""
     effort: Effort | None = None
     """The same."""
+    fallback: "ModelCall | None" = None
+    """What is asked when this model declines or exists no more; has none of its own."""
 
 
 class PromptRule(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,6 +33,8 @@ class Genuine(NamedTuple):
     that nobody can read. None of a route that drops its events."""
     filtered: int = 0
     """How many events are not wanted."""
+    own: int = 0
+    """How many events we have caused ourselves."""
     reason: str = ""
     """Why one was left out or could not be judged: the filter's trouble with it; empty when it had none."""
 
@@ -47,7 +49,7 @@ def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
     verdict = verify(scheme, request, hook.keys, now)
     if isinstance(verdict, Rejected):
         return verdict
-    found = read(scheme, request, decode=hook.filter is not None)
+    found = read(scheme, request, decode=hook.filter is not None, own=hook.own_actors)
     key_index, received_ms = verdict.key_index, int(now * 1000)
     if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.drops_events):
         return Genuine(key_index, received_ms, found)
@@ -76,24 +78,28 @@ class Intake:
             gone = dict.fromkeys((name.decode() for name in hook.redacted_headers), REDACTED)
             self._kept_headers = self._headers | {name: mark for name, mark in gone.items() if name in self._headers}
 
-    def choose(self, events: Sequence[Event]) -> tuple[Sequence[Candidate], int, str]:
-        """Ask the route's filter. An event that lacks a field which it names is not wanted; no other error says so.
+    def choose(self, events: Sequence[Event]) -> tuple[Sequence[Candidate], int, int, str]:
+        """Leave out what we have caused ourselves, then ask the route's filter.
 
-        returns  what is kept, how many are not, and the filter's trouble
+        An event that lacks a field which the filter names is not wanted; no other error says so.
+
+        returns  what is kept, how many are not wanted, how many are our own, and the filter's trouble
         """
+        of_others = [event for event in events if not event.is_own]
+        own = len(events) - len(of_others)
         wanted = self._hook.filter
         if wanted is None:
-            return [self._candidate(event) for event in events], 0, ""
+            return [self._candidate(event) for event in of_others], 0, own, ""
         kept: list[Candidate] = []
         reason = ""
-        for event in events:
+        for event in of_others:
             holds, error = self._test(wanted, event)
             reason = reason or error or ""
             if holds:
                 kept.append(self._candidate(event))
             elif error and error is not EvaluationError.MISSING_FIELD:
                 kept.append(self._candidate(event)._replace(dead=(DeadReason.FILTER, f"filter: {error}")))
-        return kept, len(events) - len(kept), reason
+        return kept, len(of_others) - len(kept), own, reason
 
     def unreadable(self, why: str) -> Candidate:
         """Keep a request whose body is not what the provider documents, as a dead letter, its beginning at least."""

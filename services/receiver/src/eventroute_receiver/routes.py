@@ -21,6 +21,8 @@ class Hook:
     route: ReceiverRoute
     keys: tuple[Key, ...]
     filter: Expression | None
+    own_actors: frozenset[bytes]
+    """Whose events are our own actions."""
     dropped_headers: frozenset[bytes]
     """Lower-case names of headers that are not kept: secrets, and what says nothing of the event."""
     redacted_headers: frozenset[bytes]
@@ -52,6 +54,7 @@ def prepare(route: ReceiverRoute) -> Hook:
         route=route,
         keys=parsed,
         filter=compile_expression(route.filter) if route.filter else None,
+        own_actors=frozenset(name.encode() for name in route.own_actors),
         dropped_headers=_OF_THE_CONNECTION | {name.encode() for name in sensitive_headers(route.scheme)},
         redacted_headers=frozenset(name.encode() for name in route.redact.headers),
         redacted_payload=build_steps(route.redact.payload) if route.redact.payload else None,

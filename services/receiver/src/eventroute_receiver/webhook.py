@@ -1,8 +1,8 @@
 """The way of a webhook, from its head to the answer, in the order that keeps it safe.
 
-Route → method and media type → body under its cap → signature over the raw bytes → reading → handshake or suspension
-→ filter → admission. Nothing is parsed before it is verified (but for what a scheme signs inside the body), and success
-is answered only after Redis took everything in one step. Exactly one `Answer` comes out, whatever happens.
+Route → method and media type → body under its cap → signature over the raw bytes → reading → handshake, suspension or
+own action → filter → admission. Nothing is parsed before it is verified (but for what a scheme signs inside the body),
+and success is answered only after Redis took everything in one step. Exactly one `Answer` comes out, whatever happens.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
 
 _ACCEPTED: Final = frozenset({Receipt.QUEUED, Receipt.REDELIVERED})
-_SETTLED: Final = _ACCEPTED | {Receipt.DUPLICATE, Receipt.FILTERED, Receipt.UNDECIDED, Receipt.SUSPENDED}
+_UNWANTED: Final = frozenset({Receipt.FILTERED, Receipt.OWN_ACTION, Receipt.SUSPENDED})
+_SETTLED: Final = _ACCEPTED | _UNWANTED | {Receipt.DUPLICATE, Receipt.UNDECIDED}
 """What becomes of an event, of which a request may hold many; everything else becomes of a request."""
 
 _UNREAD: Final = {
@@ -126,9 +127,14 @@ class Webhooks:
         spans.note_events(span, found.items)
         if judged.kept:
             return None
-        outcome = Receipt.SUSPENDED if route.drops_events else Receipt.FILTERED
-        self._settle(route, outcome, len(found.items))
-        return answer.unwanted(outcome, status=route.scheme.success_status, reason=judged.reason)
+        status = route.scheme.success_status
+        if route.drops_events:
+            self._settle(route, Receipt.SUSPENDED, len(found.items))
+            return answer.unwanted(Receipt.SUSPENDED, status=status)
+        self._settle_unwanted(route, judged)
+        if not judged.filtered:
+            return answer.unwanted(Receipt.OWN_ACTION, status=status)
+        return answer.unwanted(Receipt.FILTERED, status=status, reason=judged.reason)
 
     async def _admit(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer:
         sent = spans.start_send(self._tracer, span, count=len(judged.kept))
@@ -142,8 +148,7 @@ class Webhooks:
             return answer.unavailable(result.reason)
         if isinstance(judged.found, Unparsable):
             return answer.unparsable(result.fates[0].delivery, route.scheme.stop_headers)
-        if judged.filtered:
-            self._settle(route, Receipt.FILTERED, judged.filtered)
+        self._settle_unwanted(route, judged)
         items = self._items(route, judged, result.fates, traceparent)
         return answer.settled(items, status=route.scheme.success_status, reason=judged.reason)
 
@@ -157,6 +162,12 @@ class Webhooks:
                 trace_id = tracing.trace_id_of(traceparent)
                 self._tally.add_accepted(route.uid, fate.delivery, time_ms=judged.received_ms, trace_id=trace_id)
         return items
+
+    def _settle_unwanted(self, route: ReceiverRoute, judged: Genuine) -> None:
+        if judged.filtered:
+            self._settle(route, Receipt.FILTERED, judged.filtered)
+        if judged.own:
+            self._settle(route, Receipt.OWN_ACTION, judged.own)
 
     def _settle(self, route: ReceiverRoute, outcome: Receipt, count: int) -> None:
         """Count events that have met their end here, or begun their way to it."""

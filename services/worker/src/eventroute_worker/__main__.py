@@ -35,7 +35,7 @@ from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
 from eventroute_worker.spending import Spending, Treasury
-from eventroute_worker.troubles import Troubles
+from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.worker import QueueWorker
 
 _CONNECT_S: Final = 2.0  # a Redis that is away then is told of, and waited for; arbitrary
@@ -108,13 +108,13 @@ async def serve(settings: WorkerSettings) -> None:
             groups=groups,
             routes=routes,
             troubles=troubles,
+            may_meet=lambda trouble: may_meet(trouble, routes.all(), claude.key_id),
             treasury=Treasury(
                 ledger,
                 spending,
                 rules=lambda: (rule for plan in routes.all() for rule in plan.route.budgets),
                 groups=settings.groups,
             ),
-            keys_in_use=lambda: {claude.key_id(None), *(claude.key_id(plan.route.api_key) for plan in routes.all())},
             limits=lambda: {plan.route.path: plan.route.max_running for plan in routes.all() if plan.route.max_running},
             gate=gate,
         )

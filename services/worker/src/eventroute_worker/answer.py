@@ -2,10 +2,22 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from eventroute.outcome import DeadReason, RunOutcome
+
+CATEGORIES: Final = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
+"""What the API names of refusals; what it may name later is `other`, as these are labels of a metric."""
+
+
+class Silence(StrEnum):
+    """What an answer without text held."""
+
+    THINKING_ONLY = "thinking_only"
+    EMPTY = "empty"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,28 +30,48 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """To be kept for five minutes."""
     cache_write_1h: int = 0
     cache_read: int = 0
+    thinking: int = 0
+    """Of the output: what nobody sees."""
 
     @property
     def prompt(self) -> int:
         """The whole prompt, cached or not."""
         return self.input + self.cache_write + self.cache_write_1h + self.cache_read
 
+    def __add__(self, other: "Usage") -> "Usage":
+        """Add up two calls."""
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+
+
+class Because(StrEnum):
+    """Why another model was asked than the prompt names."""
+
+    REFUSED = "refused"
+    NOT_FOUND = "not_found"
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that was paid for."""
 
     outcome: RunOutcome
-    """succeeded, truncated or refused."""
+    """succeeded, truncated, refused or no_text."""
+    reason: str = ""
+    """Of a refusal its category, of an answer without text a `Silence`."""
     text: str
-    """May be empty: then there is nothing for a sink."""
+    """Empty exactly with no_text, or a refusal without a word."""
     model: str
     """The one that answered, often a dated name of the one asked for."""
+    instead_of: str = ""
+    """The one that the prompt names, where its fallback answered."""
+    because: Because | None = None
+    """Why it did."""
     stop_reason: str
     message_id: str
     request_id: str
     usage: Usage
+    """Of all calls that it took."""
     cost_usd: Decimal | None
-    """None where the model's price is unknown."""
+    """The same; None where a model's price is unknown."""
     answered_ms: int
     """Unix milliseconds."""
     missing_fields: tuple[str, ...] = ()
@@ -84,11 +116,24 @@ class GivenUp:
 
     reason: DeadReason
     detail: str
-    may_be_paid: bool = False
-    """As above."""
+    paid: Answer | None = None
+    """What was paid for all the same."""
 
 
 Reply = Answer | Passing | Failed | Standing | GivenUp
+
+
+def added(earlier: Answer | None, later: Answer) -> Answer:
+    """Count what an earlier call cost in with a later one."""
+    if earlier is None:
+        return later
+    costs = (earlier.cost_usd, later.cost_usd)
+    return msgspec.structs.replace(
+        later,
+        usage=earlier.usage + later.usage,
+        cost_usd=None if None in costs else sum(filter(None, costs), Decimal(0)),
+    )
+
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Answer)

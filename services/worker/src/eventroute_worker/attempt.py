@@ -38,8 +38,8 @@ class Settled:
     """The delivery has ended: it leaves the queue, and its record begins to age."""
 
     outcome: RunOutcome
-    reason: DeadReason | None = None
-    """Exactly when `outcome` is dead."""
+    reason: str = ""
+    """A `DeadReason` exactly when `outcome` is dead; else what the answer says of its outcome."""
     detail: str = ""
     """For people: what happened, without payload, prompt or answer."""
     fields: Mapping[str, str | bytes | int] = field(default_factory=dict)

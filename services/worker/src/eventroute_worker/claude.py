@@ -5,10 +5,11 @@ Every call ends in one of five values: an `Answer`, or, by whose fault there is 
 The SDK's own retries are off, as they would sleep in the delivery's slot; its own tracing is off, as it
 names spans and attributes in its own way. Knows neither Redis nor routes.
 
-What the stop reasons mean:
-    end_turn, stop_sequence                     succeeded
+An answer is the text of its text blocks. What the stop reasons mean:
     refusal                                     refused: what text there is, is kept on the run and goes to no sink
     model_context_window_exceeded without text  dead `context_window`: the prompt left no room for an answer
+    any other without text                      no_text: paid for all the same; often thinking used up `max_tokens`
+    end_turn, stop_sequence                     succeeded
     all others, also ones not known yet         truncated: Claude did not end its turn; the text is kept and goes on
 """
 
@@ -21,8 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import aiohttp
 import anthropic
-import httpx
 import msgspec
 from anthropic import (
     APIConnectionError,
@@ -42,7 +43,17 @@ from eventroute.route_table import ModelCall
 from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute_worker import metrics
-from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing, Usage
+from eventroute_worker.answer import (
+    CATEGORIES,
+    Answer,
+    Failed,
+    GivenUp,
+    Passing,
+    Reply,
+    Silence,
+    Standing,
+    Usage,
+)
 from eventroute_worker.api_key import OwnKey, key_id, key_text
 from eventroute_worker.fault import Refusal, judge
 from eventroute_worker.pricing import Prices
@@ -62,6 +73,7 @@ _END: Final = {
 """What a call's end is called in metrics and spans."""
 
 _SUCCEEDED: Final = frozenset({"end_turn", "stop_sequence"})
+_THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
 
 
 class _Block(msgspec.Struct, frozen=True):
@@ -73,12 +85,21 @@ class _CacheCreation(msgspec.Struct, frozen=True):
     ephemeral_1h_input_tokens: int = 0
 
 
+class _OutputDetails(msgspec.Struct, frozen=True):
+    thinking_tokens: int = 0
+
+
+class _StopDetails(msgspec.Struct, frozen=True):
+    category: str | None = None
+
+
 class _Usage(msgspec.Struct, frozen=True):
     input_tokens: int
     output_tokens: int
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation: _CacheCreation | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -87,6 +108,7 @@ class _Message(msgspec.Struct, frozen=True):
     content: list[_Block]
     stop_reason: str | None
     usage: _Usage
+    stop_details: _StopDetails | None = None
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -217,12 +239,11 @@ class Claude:
             return Failed(detail=detail, may_be_paid=True)
         text = "".join(block.text for block in message.content if block.type == "text").strip()
         stop_reason = message.stop_reason or "unknown"
-        if stop_reason == "model_context_window_exceeded" and not text:
-            detail = "the prompt leaves no room for an answer"
-            return GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail=detail, may_be_paid=True)
         usage = _read_usage(message.usage)
-        return Answer(
-            outcome=_outcome(stop_reason),
+        outcome, reason = _outcome(message, text)
+        answer = Answer(
+            outcome=outcome,
+            reason=reason,
             text=text,
             model=message.model,
             stop_reason=stop_reason,
@@ -232,6 +253,10 @@ class Claude:
             cost_usd=self._prices.cost(message.model, usage),
             answered_ms=time.time_ns() // 1_000_000,
         )
+        if stop_reason == "model_context_window_exceeded" and not text:
+            detail = "the prompt leaves no room for an answer"
+            return GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail=detail, paid=answer)
+        return answer
 
     @asynccontextmanager
     async def _client(self, key: str) -> AsyncIterator[AsyncAnthropic]:
@@ -265,11 +290,9 @@ class Claude:
 def classify(error: APIError) -> Passing | Failed | Standing | GivenUp:
     """Tell whose fault a failed call is."""
     if isinstance(error, APITimeoutError):
-        return Passing(detail="the connection timed out")
+        return Passing(detail="the connection timed out", may_be_paid=_may_have_arrived(error))
     if isinstance(error, APIConnectionError):
-        return Passing(
-            detail="no connection to the API", may_be_paid=not isinstance(error.__cause__, httpx.ConnectError)
-        )
+        return Passing(detail="no connection to the API", may_be_paid=_may_have_arrived(error))
     if not isinstance(error, APIStatusError):
         return Failed(detail=f"the API's answer is unreadable: {type(error).__name__}", may_be_paid=True)
     told = _told(error.body)
@@ -283,6 +306,14 @@ def classify(error: APIError) -> Passing | Failed | Standing | GivenUp:
             request_id=error.request_id,
         )
     )
+
+
+def _may_have_arrived(error: BaseException) -> bool:
+    """Tell whether there was a connection: the SDK, and what it uses, call a lost one and none by the same name."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is None
 
 
 def _told(body: object) -> _Error:
@@ -309,10 +340,15 @@ def _effort(call: ModelCall) -> OutputConfigParam | Omit:
     return {"effort": call.effort} if call.effort else anthropic.omit
 
 
-def _outcome(stop_reason: str) -> RunOutcome:
-    if stop_reason in _SUCCEEDED:
-        return RunOutcome.SUCCEEDED
-    return RunOutcome.REFUSED if stop_reason == "refusal" else RunOutcome.TRUNCATED
+def _outcome(message: _Message, text: str) -> tuple[RunOutcome, str]:
+    """Tell how an answer ended, and the reason of a refusal or of silence."""
+    if message.stop_reason == "refusal":
+        category = message.stop_details.category if message.stop_details else None
+        return RunOutcome.REFUSED, category if category in CATEGORIES else "other" if category else "uncategorized"
+    if not text:
+        thought = any(block.type in _THOUGHTS for block in message.content)
+        return RunOutcome.NO_TEXT, Silence.THINKING_ONLY if thought else Silence.EMPTY
+    return (RunOutcome.SUCCEEDED if message.stop_reason in _SUCCEEDED else RunOutcome.TRUNCATED), ""
 
 
 def _read_usage(usage: _Usage) -> Usage:
@@ -324,6 +360,7 @@ def _read_usage(usage: _Usage) -> Usage:
         cache_write=max(written - for_an_hour, 0),
         cache_write_1h=for_an_hour,
         cache_read=usage.cache_read_input_tokens or 0,
+        thinking=usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else 0,
     )
 
 
@@ -345,17 +382,19 @@ def _describe(span: Span, reply: Reply) -> None:
 
 def _measure(model: str, reply: Reply, seconds: float) -> None:
     metrics.CLAUDE_SECONDS.labels(model, _END[type(reply)]).observe(seconds)
-    if not isinstance(reply, Answer):
+    paid = reply.paid if isinstance(reply, GivenUp) else reply
+    if not isinstance(paid, Answer):
         return
-    usage = reply.usage
+    usage = paid.usage
     for kind, tokens in (
         ("input", usage.input),
-        ("output", usage.output),
+        ("output", usage.output - usage.thinking),
+        ("thinking", usage.thinking),
         ("cache_write", usage.cache_write + usage.cache_write_1h),
         ("cache_read", usage.cache_read),
     ):
         metrics.TOKENS.labels(model, kind).inc(tokens)
-    if reply.cost_usd is None:
+    if paid.cost_usd is None:
         metrics.UNPRICED.labels(model).inc()
     else:
-        metrics.COST_USD.labels(model).inc(float(reply.cost_usd))
+        metrics.COST_USD.labels(model).inc(float(paid.cost_usd))

@@ -81,24 +81,24 @@ class Keeper:
         groups: Sequence[Group],
         routes: Serves,
         troubles: Troubles,
-        keys_in_use: Callable[[], Collection[str]],
+        may_meet: Callable[[Trouble], bool],
         limits: Callable[[], Mapping[RoutePath, int]],
         treasury: Treasury | None = None,
         gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
-        keys_in_use  names the keys that routes or the worker ask with by now
-        limits       says how many deliveries of a route may run at once, of those routes that have a limit
-        treasury     keeps the accounts of budgets; None = there are none
-        gate         whether anything may be taken, and so asked about a trouble; None = always
+        may_meet  tells whether routes, or the worker's key, may still meet a trouble as they are by now
+        limits    says how many deliveries of a route may run at once, of those routes that have a limit
+        treasury  keeps the accounts of budgets; None = there are none
+        gate      whether anything may be taken, and so asked about a trouble; None = always
         """
         self._upkeep = upkeep
         self._worker = worker
         self._groups = groups
         self._routes = routes
         self._troubles = troubles
-        self._keys_in_use = keys_in_use
+        self._may_meet = may_meet
         self._limits = limits
         self._treasury = treasury
         self._gate = gate or Gate(is_open=True)
@@ -171,12 +171,10 @@ class Keeper:
 
     async def _unpark(self, group: Group, standing: Sequence[Standing], mended: Collection[str]) -> list[Trouble]:
         """Let go of what waits for a mended trouble; returns the troubles that still stand."""
-        keys, scopes = self._keys_in_use(), self._treasury.scopes() if self._treasury else ()
         stand: list[Trouble] = []
-        is_warm = self._routes.version is not None  # a cold process knows of no route's key, and of no budget
+        is_warm = self._routes.version is not None  # a cold process knows of no route
         for trouble, _, _ in standing:
-            is_gone = trouble.budget not in scopes if trouble.budget else trouble.key_id not in keys
-            if trouble.cause in mended or (is_warm and is_gone):
+            if trouble.cause in mended or (is_warm and not self._may_meet(trouble)):
                 _log.info("trouble_mended", cause=trouble.cause, reason=trouble.reason)
                 while await self._upkeep.unpark(group, trouble.cause, count=_UNPARKED):
                     pass

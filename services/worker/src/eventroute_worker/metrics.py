@@ -19,7 +19,7 @@ IN_FLIGHT: Final = Gauge("eventroute_worker_in_flight", "Deliveries that this wo
 ATTEMPTS: Final = Counter("eventroute_worker_attempts", "Attempts that ended, by how", ["end"], registry=REGISTRY)
 RUNS: Final = Counter(
     "eventroute_worker_runs",
-    "Deliveries that ended, by outcome; the reason of a dead one, else empty",
+    "Deliveries that ended, by outcome; the reason of a dead one, category of a refusal, or what there was but text",
     ["outcome", "reason"],
     registry=REGISTRY,
 )
@@ -61,6 +61,12 @@ TOKENS: Final = Counter("eventroute_worker_tokens", "Tokens, by kind", ["model",
 COST_USD: Final = Counter("eventroute_worker_cost_usd", "Cost of answers, in US dollars", ["model"], registry=REGISTRY)
 UNPRICED: Final = Counter(
     "eventroute_worker_unpriced_answers", "Answers whose cost is unknown", ["model"], registry=REGISTRY
+)
+FALLBACKS: Final = Counter(
+    "eventroute_worker_fallbacks",
+    "Answers that a prompt's other model gave, by why",
+    ["model", "because"],
+    registry=REGISTRY,
 )
 
 

@@ -37,7 +37,9 @@ from eventroute_worker.answer import (
     GivenUp,
     Passing,
     Reply,
+    Silence,
     Standing,
+    added,
     decode_answer,
     encode_answer,
 )
@@ -45,6 +47,7 @@ from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Pa
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
+from eventroute_worker.next_call import NextCall, next_call
 from eventroute_worker.patience import patiently
 from eventroute_worker.sinks import Result, SinkFailed, Sinks
 from eventroute_worker.spending import Bill, NoRoom, Spending
@@ -122,6 +125,8 @@ class _Work(NamedTuple):
     entity: Text
     started: float
     """When the attempt began, on the monotonic clock."""
+    paid: Answer | None
+    """The last answer that was saved, final or not; its figures are those of all calls."""
 
     def is_over(self, since_ms: int, *, after_s: float = 0) -> bool:
         """Tell whether the route's deadline has passed, or will have in a while; by Redis' clock."""
@@ -206,8 +211,8 @@ class Runner:
             plan = await self._find_route(attempt, anew=True)
         event = _read_event(delivery, plan)
         entity = plan.entity.text(event.variables) if plan.entity else Text(None)
-        work = _Work(attempt, begun, delivery, plan, event, entity, started)
-        answer = _saved(begun) or await self._ask(work)
+        work = _Work(attempt, begun, delivery, plan, event, entity, started, _saved(begun))
+        answer = await self._answer(work)
         attempt.free_slot()
         if answer.text and answer.outcome is not RunOutcome.REFUSED:
             await self._send(work, answer, span)
@@ -215,7 +220,12 @@ class Runner:
                 await self._history.remember(
                     plan.route.history, delivery, entity.value, answer, lease=attempt.lease, seq=begun.seq
                 )
-        end = Settled(outcome=answer.outcome, detail=_remark(answer), retention=self._kept(plan.route.retention))
+        end = Settled(
+            outcome=answer.outcome,
+            reason=answer.reason,
+            detail=_remark(answer),
+            retention=self._kept(plan.route.retention),
+        )
         return _with(end, work, answer)
 
     async def _find_route(self, attempt: Attempt, *, anew: bool = False) -> Plan:
@@ -238,30 +248,56 @@ class Runner:
         is_there = self._routes.is_broken(path) and self._routes.deleted_since(path) is None
         return HoldReason.WITHHELD if is_there else HoldReason.DELETED
 
-    async def _ask(self, work: _Work) -> Answer:
-        """Get an answer and save it, before anything is done with it."""
-        route, begun = work.plan.route, work.begun
+    async def _answer(self, work: _Work) -> Answer:
+        """Get an answer that is final; each is saved before anything is done with it."""
+        answer, position = work.paid, self._match(work)
+        while position is not None and (wanted := self._next_call(work, position, answer)):
+            work = work._replace(paid=answer)
+            answer = await self._ask(work, position, wanted) or answer
+        if answer is None:
+            raise TypeError("no prompt, and no answer")  # `_match` ends such a run
+        return answer
+
+    def _match(self, work: _Work) -> int | None:
+        """Find the prompt; what was answered already needs none."""
+        match = work.plan.match(work.event)
+        if match.position is None and work.paid is None:
+            self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
+        return match.position
+
+    def _next_call(self, work: _Work, position: int, answer: Answer | None) -> NextCall | None:
+        key_id = self._claude.key_id(work.plan.route.api_key)
+        model = work.plan.route.prompts[position].model
+        return next_call(model, answer, is_gone=lambda name: self._troubles.is_gone(key_id, name))
+
+    async def _ask(self, work: _Work, position: int, wanted: NextCall) -> Answer | None:
+        """Get an answer and save it; None = there is none of this model, and another one is to be asked."""
+        route, begun, call = work.plan.route, work.begun, wanted.call
         if work.is_over(begun.since_ms):
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
-        match = work.plan.match(work.event)
-        if match.position is None:
-            self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
-        call = route.prompts[match.position].model
         key_id = self._claude.key_id(route.api_key)
         trouble = self._troubles.standing(key_id, call.name, route.budgets)
         if trouble and trouble.cause != begun.probes:
             raise Ended(Parked(trouble=trouble, has_asked=False))
-        prompt = await self._render(work, match.position)
+        prompt = await self._render(work, position)
         async with await self._reserve(work, call, prompt) as bill:
             reply = await self._claude.ask(call, prompt, api_key=route.api_key)
             bill.take(reply)
-            answer = self._answer(work, call, reply)
-            answer = msgspec.structs.replace(answer, missing_fields=prompt.missing_fields)
+            if (own := self._judge(work, call, reply)) is None:
+                return None
+            answer = msgspec.structs.replace(
+                added(work.paid, own),
+                missing_fields=prompt.missing_fields,
+                instead_of=wanted.instead_of,
+                because=wanted.because,
+            )
+            if wanted.because:
+                metrics.FALLBACKS.labels(call.name, wanted.because).inc()
             await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
         return answer
 
     async def _reserve(self, work: _Work, call: ModelCall, prompt: Prompt) -> Bill:
-        """Reserve what a call may cost; without room for it the delivery waits, or is a dead letter."""
+        """Reserve what a call may cost, right before it; without room the delivery waits, or is a dead letter."""
         lease, budgets = work.attempt.lease, work.plan.route.budgets
         if not budgets:
             await self._queue.asking(lease)
@@ -276,11 +312,16 @@ class Runner:
             raise Ended(Parked(trouble=found.trouble, has_asked=True, need=found.need))
         return found
 
-    def _answer(self, work: _Work, call: ModelCall, reply: Reply) -> Answer:
-        """Take the answer, or end the attempt as it is due to whoever is at fault that there is none."""
+    def _judge(self, work: _Work, call: ModelCall, reply: Reply) -> Answer | None:
+        """Take the answer, or end the attempt by whose fault there is none; None = the fallback is to be asked."""
+        key_id = self._claude.key_id(work.plan.route.api_key)
         match reply:
             case GivenUp():
+                work = work._replace(paid=added(work.paid, reply.paid) if reply.paid else work.paid)
                 self._end(work, dead(reply.reason, reply.detail))
+            case Standing(reason=DeadReason.NOT_FOUND, whole_key=False) if call.fallback:
+                self._troubles.miss(key_id, call.name)
+                return None
             case Standing():
                 self._park(work, reply, call)
             case Failed():
@@ -289,7 +330,7 @@ class Runner:
                 since_ms = work.begun.since_ms
                 self._wait(work, reply.detail, after_s=reply.after_s, since_ms=since_ms, reason=DeadReason.DEADLINE)
             case Answer():
-                self._troubles.answered(self._claude.key_id(work.plan.route.api_key), call.name)
+                self._troubles.answered(key_id, call.name)
         return reply
 
     def _park(self, work: _Work, met: Standing, call: ModelCall) -> NoReturn:
@@ -399,7 +440,8 @@ def _read_event(delivery: Delivery, plan: Plan) -> Event:
 
 def _with(end: Settled, work: _Work, answer: Answer | None = None) -> Settled:
     """Say what the run was about, for as long as its record outlives the delivery."""
-    return replace(end, fields=_about(work.delivery, work.entity, answer), route=work.plan.route.uid)
+    fields = _about(work.delivery, work.entity, answer or work.paid)
+    return replace(end, fields=fields, route=work.plan.route.uid)
 
 
 def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None = None) -> dict[str, str | bytes | int]:  # noqa: B008 - a value
@@ -413,9 +455,14 @@ def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None 
     if answer is not None:
         about |= {
             "model": answer.model,
+            "instead_of": answer.instead_of,
+            "because": answer.because or "",
             "cost_usd": "" if answer.cost_usd is None else str(answer.cost_usd),
             "input_tokens": answer.usage.prompt,
             "output_tokens": answer.usage.output,
+            "thinking_tokens": answer.usage.thinking,
+            "cache_read_tokens": answer.usage.cache_read,
+            "cache_write_tokens": answer.usage.cache_write + answer.usage.cache_write_1h,
             "missing_fields": list(answer.missing_fields),
         }
     return {"about": msgspec.json.encode({name: value for name, value in about.items() if value})}
@@ -430,9 +477,22 @@ def _no_prompt(match: Match) -> str:
 
 
 def _remark(answer: Answer) -> str:
-    if not answer.text:
-        return f"the answer holds no text (stop reason {answer.stop_reason})"
-    return "" if answer.outcome is RunOutcome.SUCCEEDED else f"stop reason {answer.stop_reason}"
+    stood_in = f"{answer.instead_of}: {answer.because}; {answer.model} was asked instead" if answer.because else ""
+    return "; ".join(filter(None, (stood_in, _stopped(answer))))
+
+
+def _stopped(answer: Answer) -> str:
+    match answer.outcome:
+        case RunOutcome.SUCCEEDED:
+            return ""
+        case RunOutcome.NO_TEXT if answer.reason == Silence.THINKING_ONLY:
+            return (
+                f"the answer holds no text: thinking took all {answer.usage.output} tokens of it ({answer.stop_reason})"
+            )
+        case RunOutcome.NO_TEXT:
+            return f"the answer holds no text (stop reason {answer.stop_reason})"
+        case _:
+            return f"stop reason {answer.stop_reason}"
 
 
 def _named(end: End) -> dict[str, str]:
@@ -442,7 +502,7 @@ def _named(end: End) -> dict[str, str]:
         case Parked():
             return {"end": "parked", "reason": end.trouble.reason, "detail": end.trouble.detail}
         case Settled():
-            return {"end": end.outcome, "reason": end.reason or "", "detail": end.detail}
+            return {"end": end.outcome, "reason": end.reason, "detail": end.detail}
 
 
 def _describe(span: Span, end: End) -> None:
@@ -453,4 +513,5 @@ def _describe(span: Span, end: End) -> None:
         span.set_attribute(tracing.DETAIL, detail)
     if reason := named.get("reason"):
         span.set_attribute(tracing.REASON, reason)
-        span.set_status(StatusCode.ERROR)
+        if not isinstance(end, Settled) or end.outcome is RunOutcome.DEAD:
+            span.set_status(StatusCode.ERROR)

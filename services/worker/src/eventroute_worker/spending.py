@@ -29,7 +29,7 @@ from eventroute.queue.upkeep import Standing as Parked
 from eventroute.route_table import INSTALLATION, BudgetRule, ModelCall
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
-from eventroute_worker.answer import Answer, Reply, Standing
+from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing
 from eventroute_worker.pricing import Prices
 
 _MILLION: Final = 1_000_000
@@ -71,10 +71,11 @@ class Bill:
 
     def take(self, reply: Reply) -> None:
         """Note what the call has cost; without a word, it may be all that was reserved."""
-        if isinstance(reply, Answer):
-            usd = self._need.micro_usd if reply.cost_usd is None else _micro(reply.cost_usd)
-            self._paid = Amount(usd, reply.usage.prompt + reply.usage.output)
-        elif isinstance(reply, Standing) or not reply.may_be_paid:
+        answer = reply.paid if isinstance(reply, GivenUp) else reply
+        if isinstance(answer, Answer):
+            usd = self._need.micro_usd if answer.cost_usd is None else _micro(answer.cost_usd)
+            self._paid = Amount(usd, answer.usage.prompt + answer.usage.output)
+        elif not (isinstance(reply, Passing | Failed) and reply.may_be_paid):
             self._paid = NOTHING
 
     async def __aenter__(self) -> Self:
@@ -112,6 +113,10 @@ class Spending:
             return Standing(reason=DeadReason.BUDGET, detail=detail, whole_key=False)
         need = Amount(_micro(usd or Decimal(0)), tokens + call.max_tokens)
         for_ms = int((call.timeout_s + _MARGIN_S) * 1000)
+        if (
+            lease in self._owed
+        ):  # an earlier call of the same attempt: until it is paid, its reservation stands for this one
+            await self._settle(lease)
         try:
             full = await self._ledger.reserve(lease, rules, need, for_ms=for_ms)
         except (RedisAway, RedisForbids):
@@ -147,10 +152,6 @@ class Treasury:
         self._ledger = ledger
         self._rules = rules
         self._groups = groups
-
-    def scopes(self) -> frozenset[str]:
-        """Name whose budgets there are."""
-        return frozenset(rule.scope for rule in self._rules())
 
     async def look(self, group: Group, standing: Sequence[Parked], *, lets_go: bool) -> Mapping[str, float]:
         """Keep a group's accounts, and let go of what waits as far as there is room.

@@ -4,10 +4,18 @@ The queue keeps the troubles and what waits for them (`eventroute.queue`); `even
 second. In between, this process goes by what it has met itself.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
+from eventroute.outcome import DeadReason
+from eventroute.prompt import Plan
 from eventroute.queue import Trouble, budget_cause
 from eventroute.route_table import BudgetRule
+from eventroute.secret import Secret
+
+_GONE_S: Final = 60.0  # as often as a standing trouble is probed
+_NOT_FOUND: Final = DeadReason.NOT_FOUND
 
 
 class Troubles:
@@ -19,6 +27,7 @@ class Troubles:
         """Called when something is mended that others wait for."""
         self._known: dict[str, Trouble] = {}
         self._mended: set[str] = set()
+        self._gone: dict[str, float] = {}
 
     def standing(self, key_id: str, model: str, budgets: Sequence[BudgetRule] = ()) -> Trouble | None:
         """Find a trouble for which asking this model with this key, at the cost of these budgets, is of no use."""
@@ -31,8 +40,19 @@ class Troubles:
         self._mended.discard(trouble.cause)
         self._known[trouble.cause] = trouble
 
+    def miss(self, key_id: str, model: str) -> None:
+        """Note that a model does not exist for a key: whoever has a fallback need not ask for it for a while."""
+        self._gone[f"{key_id}:{model}"] = time.monotonic() + _GONE_S
+
+    def is_gone(self, key_id: str, model: str) -> bool:
+        """Tell whether a model does not exist, as far as is known."""
+        cause = f"{key_id}:{model}"
+        trouble = self._known.get(cause)
+        return self._gone.get(cause, 0) > time.monotonic() or (trouble is not None and trouble.reason == _NOT_FOUND)
+
     def answered(self, key_id: str, model: str) -> None:
         """Note that a call was answered: whatever stood in the way does so no longer."""
+        self._gone.pop(f"{key_id}:{model}", None)
         for cause in (f"{key_id}:*", f"{key_id}:{model}"):
             if self._known.pop(cause, None):
                 self._mended.add(cause)
@@ -46,3 +66,19 @@ class Troubles:
         """Hand out the causes that are mended, once."""
         mended, self._mended = self._mended, set()
         return mended
+
+
+def may_meet(trouble: Trouble, plans: Iterable[Plan], key_id: Callable[[Secret | None], str]) -> bool:
+    """Tell whether somebody who asks as these routes say would meet a trouble; else it is mended."""
+    if trouble.budget:
+        return any(rule.scope == trouble.budget for plan in plans for rule in plan.route.budgets)
+    if not trouble.model and trouble.key_id == key_id(None):
+        return True
+    return any(_asks_for(plan, trouble) for plan in plans if key_id(plan.route.api_key) == trouble.key_id)
+
+
+def _asks_for(plan: Plan, trouble: Trouble) -> bool:
+    calls = [call for prompt in plan.route.prompts for call in (prompt.model, prompt.model.fallback) if call]
+    return not trouble.model or any(
+        call.name == trouble.model and not (call.fallback and trouble.reason == _NOT_FOUND) for call in calls
+    )

@@ -344,12 +344,12 @@ class QueueWorker(Worker):
         await self._work.settle(
             lease,
             outcome=end.outcome,
-            reason=end.reason or "",
+            reason=end.reason,
             detail=end.detail,
             retention=end.retention,
             fields=end.fields,
         )
-        metrics.RUNS.labels(end.outcome, end.reason or "").inc()
+        metrics.RUNS.labels(end.outcome, end.reason).inc()
         if end.route:
             self._tally.add_run(end.route, end.outcome, lease.delivery, trace_id=end.trace_id)
         if end.outcome is RunOutcome.DEAD:

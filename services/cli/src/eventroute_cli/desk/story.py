@@ -171,7 +171,7 @@ def _held(line: Line, situation: Situation) -> Iterator[str]:
 def _settled(found: Found) -> Iterator[str]:
     line, answer = found.line, found.answer
     took = span(line.ended_ms - max(line.since_ms, line.received_ms))
-    model = f"{line.model} answered" if line.model else "Claude answered"
+    model = f"{line.model or 'Claude'}{_instead(line)} answered"
     cost = f" for USD {line.cost_usd}" if line.cost_usd else ""
     at = f"{_tried(line)}, and ended at {clock(line.ended_ms)}, after {took}, as {line.outcome}:"
     match line.outcome:
@@ -179,7 +179,18 @@ def _settled(found: Found) -> Iterator[str]:
             sinks = f"; {', '.join(found.sinks_done)} {'has' if len(found.sinks_done) == 1 else 'have'} the answer"
             yield f"{at} {model}{cost}{sinks if found.sinks_done else ''}."
         case RunOutcome.REFUSED:
-            yield f"{at} {model}{cost}, and declined ({line.detail}). No sink was told. Look at prompt and payload."
+            category = f" for the category {line.reason}" if line.reason else ""
+            yield (
+                f"{at} {model}{cost}, and declined{category} ({line.detail}). No sink was told. Look at prompt and "
+                "payload, or name another model as the prompt's `model.fallback`."
+            )
+        case RunOutcome.NO_TEXT if line.reason == "thinking_only":
+            yield (
+                f"{at} {model}{cost}, with thoughts alone, which `maxTokens` includes. No sink was told. Raise the "
+                "limit, lower `model.effort`, or turn `model.thinking` off."
+            )
+        case RunOutcome.NO_TEXT:
+            yield f"{at} {model}{cost}, without a word. No sink was told. Look at the prompt."
         case RunOutcome.TRUNCATED:
             yield f"{at} {model}{cost}, up to `maxTokens`; sinks have what there is. Raise the limit or ask for less."
         case _:
@@ -190,6 +201,11 @@ def _settled(found: Found) -> Iterator[str]:
         yield f"The event lacked what the prompt's template names: {', '.join(missing)}."
     if found.delivery is None and not found.is_unreadable:
         yield "Its payload is not kept any more, so that it cannot be replayed."
+
+
+def _instead(line: Line) -> str:
+    why = {"refused": "declined", "not_found": "exists no more"}.get(line.because, line.because)
+    return f", instead of {line.instead_of} which {why}," if line.instead_of else ""
 
 
 def discarded(detail: str) -> str:

@@ -13,9 +13,11 @@ def provider_rules(schemes: Iterable[Scheme]) -> tuple[Rule, ...]:
     weak_rows = _one_of(rows, lambda row: strength(row) is not Strength.VERIFIED)
     signs_url = _one_of(rows, needs_public_url)
     timeless = _one_of(rows, lambda row: not row.timestamp)
+    actorless = _one_of(rows, lambda row: not row.actor)
     no_secret = _one_of(rows, lambda row: not needs_secret(row))
     open_custom = "(has(self.custom) && has(self.custom.kind) && self.custom.kind == 'none')"
     timeless_custom = "(has(self.custom) && !has(self.custom.timestamp))"
+    actorless_custom = "(has(self.custom) && !has(self.custom.actor))"
     custom_url = "(has(self.custom) && has(self.custom.signed) && 'url' in self.custom.signed)"
     return (
         Rule(
@@ -36,6 +38,11 @@ def provider_rules(schemes: Iterable[Scheme]) -> tuple[Rule, ...]:
         Rule(
             f"!has(self.tolerance) || !({timeless} || {timeless_custom})",
             "this provider sends no timestamp that tolerance could judge",
+            reason="FieldValueForbidden",
+        ),
+        Rule(
+            f"!has(self.ownActors) || !({actorless} || {actorless_custom})",
+            "this provider's events do not tell who caused them, so that ownActors could be known",
             reason="FieldValueForbidden",
         ),
         Rule(

@@ -64,6 +64,7 @@ class StatusReason(StrEnum):
     SUCCEEDED = "Succeeded"
     REFUSED = "Refused"
     TRUNCATED = "Truncated"
+    NO_TEXT = "NoText"
     DISCARDED = "Discarded"
     DEAD = "Dead"
 
@@ -123,7 +124,9 @@ class CountsStatus(_Part):
 
     accepted: Count | None = Field(default=None, description="Queued.")
     duplicate: Count | None = Field(default=None, description="Recognized as seen before.")
-    filtered: Count | None = Field(default=None, description="Left out by `filter`, or while suspended.")
+    filtered: Count | None = Field(
+        default=None, description="Left out by `filter`, as our own action, or while suspended."
+    )
     refused: Count | None = Field(default=None, description="Not authenticated, malformed, too large or too many.")
     succeeded: Count | None = Field(default=None, description="Answered, and the answer delivered.")
     dead: Count | None = Field(
@@ -221,6 +224,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "ToleranceWithoutTimestamp": ReasonPage(
         "False", _ACCEPTED, "The scheme sends no timestamp that could be judged.", "Remove `tolerance`."
+    ),
+    "ActorUnknown": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "Events of the provider do not tell who caused them, by which `ownActors` are known.",
+        "Remove `ownActors`, or name `custom.actor`.",
     ),
     "PublicURLMissing": ReasonPage(
         "False", _ACCEPTED, "The provider signs the URL that it calls.", "Set `publicURL` to the one configured there."
@@ -378,6 +387,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "Queued": ReasonPage("Unknown", _LAST, "The newest delivery has not ended yet.", "Wait; then look at the workers."),
     "Succeeded": ReasonPage("True", _LAST, "Claude answered, and every sink has the answer.", _NOTHING),
     "Refused": ReasonPage("False", _LAST, "The model declined to answer.", "Look at prompt and payload."),
+    "NoText": ReasonPage(
+        "False",
+        _LAST,
+        "The answer, though paid for, holds no text; often thinking used up `maxTokens`.",
+        "Raise the limit, or turn thinking off or its effort down; `eventroute explain` says what there was.",
+    ),
     "Truncated": ReasonPage("False", _LAST, "The answer reached `maxTokens`.", "Raise the limit or ask for less."),
     "Discarded": ReasonPage("True", _LAST, "There was nothing to do: no prompt was for the event.", _NOTHING),
     "Dead": ReasonPage(

@@ -41,6 +41,7 @@ ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=25
 Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
 DataKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
 Cel = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+ActorName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=256)]
 EventPattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.:/@]*$", max_length=128)]
@@ -168,6 +169,11 @@ class CustomScheme(Strict):
     event: tuple[SourceName, ...] = Field(
         default=(), max_length=4, description="Sources of the event type's parts, joined with dots. Default: none."
     )
+    actor: tuple[SourceName, ...] = Field(
+        default=(),
+        max_length=4,
+        description="Sources of names of whoever caused the event, for `ownActors`. Default: none.",
+    )
     ignored_events: tuple[EventPattern, ...] = Field(
         default=(), max_length=16, description="Event types answered with success that start nothing. Default: none."
     )
@@ -262,6 +268,13 @@ class Model(Strict):
     timeout: Annotated[Duration, Between("1s", "10m")] = Field(
         default="120s", description="How long one call may take, 1s to 10m. Default: 120s."
     )
+    fallback: ModelName | None = Field(
+        default=None,
+        description=(
+            "Another model, which is asked when this one declines or exists no more; with the same settings, as far as "
+            "it takes them. Default: none."
+        ),
+    )
     api_key_ref: SecretKeyRef | None = Field(
         default=None, description="Secret with the route's own Claude API key. Default: the worker's key."
     )
@@ -278,6 +291,9 @@ class PromptModel(Strict):
     )
     timeout: Annotated[Duration, Between("1s", "10m")] | None = Field(
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."
+    )
+    fallback: ModelName | None = Field(
+        default=None, description="Which model is asked when this one declines or exists no more. Default: the route's."
     )
 
 
@@ -492,6 +508,15 @@ class EventRouteSpec(Strict):
     )
     suspend: Suspend | None = Field(
         default=None, description="Start nothing until this is removed; calls under way end. Default: not suspended."
+    )
+    own_actors: tuple[ActorName, ...] = Field(
+        default=(),
+        max_length=8,
+        description=(
+            "Who writes to the provider with our answers: names or ids as its events tell who caused them "
+            "(`services/PROVIDERS.md`). Events that one of them caused are answered with success and start nothing, so "
+            "that no answer calls for the next. Default: nobody."
+        ),
     )
     filter: Cel | None = Field(
         default=None,

@@ -64,7 +64,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: str = ""
     """Once it has ended: a `RunOutcome`."""
     reason: str = ""
-    """Of a dead letter: a `DeadReason`."""
+    """Of a dead letter: a `DeadReason`; of a refusal its category; of an answer without text what it held."""
     detail: str = ""
     provider: str = ""
     event: str = ""
@@ -73,6 +73,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entity_error: str = ""
     missing_fields: tuple[str, ...] = ()
     model: str = ""
+    instead_of: str = ""
+    """The model that the prompt names, where its fallback answered."""
+    because: str = ""
+    """Why it did."""
     cost_usd: str = ""
     received_ms: int = 0
     since_ms: int = 0
@@ -159,7 +163,10 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str = ""
     outcome: str = ""
+    reason: str = ""
     model: str = ""
+    instead_of: str = ""
+    because: str | None = None
     stop_reason: str = ""
     message_id: str = ""
     request_id: str = ""

@@ -47,6 +47,7 @@ def _grammar(scheme: Scheme) -> Iterator[str]:
         ("signed", signed, {"header", "body"}),
         ("timestamp", filter(None, [scheme.timestamp]), {"header", "signature", "body"}),
         ("event", scheme.event, {"header", "body", "item"}),
+        ("actor", scheme.actor, {"header", "body", "item"}),
         ("id", scheme.id, {"header", "body", "item"}),
         ("handshake", echoed + conditions, {"header", "body"}),
     ]

@@ -130,6 +130,8 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     """First part of the event type → body keys that such an event has. A body without them contradicts its header."""
     ignored_events: tuple[str, ...] = ()
     """Answered with success, and start nothing: test events."""
+    actor: tuple[str, ...] = ()
+    """Sources of names of whoever caused the event: a route knows its own actions by them."""
     id: tuple[str, ...] = ()
     """Sources of the delivery id's parts; all must be present, else the delivery has no id."""
     dedup_ttl_s: int = 86_400

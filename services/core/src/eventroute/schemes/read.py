@@ -16,7 +16,7 @@ from eventroute.schemes.derived import covers_body, identity_is_signed, signs, t
 from eventroute.schemes.message import Message, message_builder
 from eventroute.schemes.model import HandshakeRule, Scheme
 from eventroute.schemes.request import Document, Request, at, document
-from eventroute.schemes.source import getter
+from eventroute.schemes.source import Getter, getter
 
 MAX_ITEMS: Final = 10_000
 """Events of one batch; arbitrary, HubSpot sends 100 and SendGrid some 2,000."""
@@ -52,6 +52,8 @@ class Event(NamedTuple):
     """What must not be accepted twice; empty only for an empty body."""
     value: Any = None
     """The payload, decoded, if that was asked for."""
+    is_own: bool = False
+    """Who asked caused it."""
 
 
 class Events(NamedTuple):
@@ -68,10 +70,13 @@ class Handshake(NamedTuple):
     body: bytes = b""
 
 
-def read(scheme: Scheme, request: Request, *, decode: bool = False) -> Events | Handshake | Unparsable:
+def read(
+    scheme: Scheme, request: Request, *, decode: bool = False, own: frozenset[bytes] = frozenset()
+) -> Events | Handshake | Unparsable:
     """Take a verified request apart; call it only after `verify` has accepted the request.
 
     decode  fill in `Event.value`, which a filter looks into; without, nobody here needs a whole payload
+    own     the names of who asks, as the provider writes them, to fill in `Event.is_own`
     """
     reader = _reader(scheme)
     parsed = reader.document(request)
@@ -95,7 +100,8 @@ def read(scheme: Scheme, request: Request, *, decode: bool = False) -> Events | 
         if isinstance(decoded, Unparsable):
             return decoded
         id_, marks = reader.identity(request, value, index)
-        events.append(Event(event_type, id_, payload, marks, decoded))
+        is_own = bool(own) and any(get(request, value) in own for get in reader.actors)
+        events.append(Event(event_type, id_, payload, marks, decoded, is_own))
     return Events(tuple(events)) if events else Handshake(scheme.success_status)
 
 
@@ -111,6 +117,7 @@ class _Reader(NamedTuple):
     items: Callable[[Document], list[_Item] | Unparsable]
     event_type: Callable[[Request, Any], str | None]
     identity: Callable[[Request, Any, int], tuple[str | None, _Marks]]
+    actors: tuple[Getter, ...]
 
 
 @lru_cache(maxsize=1024)
@@ -121,6 +128,7 @@ def _reader(scheme: Scheme) -> _Reader:
         items=_items(scheme),
         event_type=_event_type(scheme),
         identity=_identity(scheme),
+        actors=tuple(getter(scheme, source) for source in scheme.actor),
     )
 
 

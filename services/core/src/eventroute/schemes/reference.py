@@ -17,10 +17,11 @@ stored as the provider shows it.
 - **event**: where the event's name comes from; parts are joined with a dot. Prompts and filters go by it.
 - **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed
   bytes are remembered too. A delivery without one is known by its bytes, for ten minutes.
+- **actor**: where it stands who caused the event; what is in a route's `ownActors` starts nothing.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
 
-| provider | secret | proof | age at most | event | id | remembered | docs |
-|---|---|---|---|---|---|---|---|
+| provider | secret | proof | age at most | event | actor | id | remembered | docs |
+|---|---|---|---|---|---|---|---|---|
 """
 
 _SECRETS: Final = {
@@ -47,6 +48,7 @@ def _cells(row: Scheme) -> tuple[str, ...]:
         strength(row),
         f"{row.tolerance_s} s" if row.tolerance_s is not None else "-",
         _sources(row.event) or "-",
+        _sources(row.actor) or "-",
         identity if identity_is_signed(row) or not row.id else f"*{identity}*",
         _span(row.dedup_ttl_s),
         f"[docs]({row.docs})" if row.docs else "-",

@@ -54,6 +54,7 @@ _GITHUB: Final = Scheme(
         ("workflow_run", ("workflow_run",)),
     ),
     ignored_events=("ping",),
+    actor=("body:sender.login", "body:sender.id"),
     id=("header:x-github-delivery",),
     dedup_ttl_s=4 * _DAY,
     form="payload",
@@ -111,6 +112,7 @@ _GITLAB_TOKEN: Final = Scheme(
     kind="token",
     signature="header:x-gitlab-token",
     event=("body:object_kind|body:event_name", "body:object_attributes.action"),
+    actor=("body:user.username|body:user_username", "body:user.id|body:user_id"),
     # Not X-Gitlab-Event-UUID: the events that one webhook call triggers share it.
     id=("header:idempotency-key|header:webhook-id",),
     dedup_ttl_s=2 * _DAY,
@@ -212,6 +214,12 @@ _ROWS: Final[Sequence[Scheme]] = (
         timestamp="header:x-slack-request-timestamp",
         tolerance_s=300,
         event=("body:event.type|body:type|body:command",),
+        # A message that was changed or answered stands within the event; the bot's user causes everything else.
+        actor=(
+            "body:event.bot_id|body:event.message.bot_id",
+            "body:event.app_id|body:event.message.app_id",
+            "body:event.user",
+        ),
         id=("body:event_id",),
         dedup_ttl_s=_HOUR,
         form="payload-or-fields",
@@ -271,6 +279,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         name="gitlab",
         docs="https://docs.gitlab.com/user/project/integrations/webhooks/",
         event=_GITLAB_TOKEN.event,
+        actor=_GITLAB_TOKEN.actor,
     ),
     _GITLAB_TOKEN,
     Scheme(
@@ -281,6 +290,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("body",),
         event=("header:x-event-key",),
         ignored_events=("diagnostics:ping",),  # the test button of Bitbucket Data Center
+        actor=("body:actor.uuid", "body:actor.account_id", "body:actor.name"),  # the last one of Data Center
         id=("header:x-request-uuid|header:x-request-id",),
     ),
     Scheme(
@@ -290,6 +300,10 @@ _ROWS: Final[Sequence[Scheme]] = (
         prefix="sha256=",
         signed=("body",),
         event=("body:webhookEvent",),
+        actor=(
+            "body:user.accountId|body:comment.updateAuthor.accountId|body:comment.author.accountId",
+            "body:user.name",  # of Data Center
+        ),
         id=("header:x-atlassian-webhook-identifier",),
     ),
     Scheme(
@@ -301,6 +315,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         timestamp_unit="ms",
         tolerance_s=60,  # as its SDK; whether a retry an hour later is stamped anew is not documented
         event=("body:type", "body:action"),
+        actor=("body:actor.id",),
         id=("header:linear-delivery",),
     ),
     _TWILIO,
@@ -329,6 +344,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("body",),
         event=("body:event.event_type",),
         ignored_events=("pagey.ping",),
+        actor=("body:event.agent.id",),
         id=("body:event.id",),
         dedup_ttl_s=2 * _DAY,
     ),
@@ -338,6 +354,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         signature="header:sentry-hook-signature",
         signed=("body",),
         event=("header:sentry-hook-resource", "body:action"),
+        actor=("body:actor.id",),
         id=("header:request-id",),
     ),
     Scheme(
@@ -350,6 +367,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         timestamp_unit="rfc3339",
         tolerance_s=300,
         event=("body:type",),
+        actor=("body:event.actor.id|body:detail.actor_id",),
         id=("header:x-zendesk-webhook-invocation-id",),
     ),
     Scheme(
