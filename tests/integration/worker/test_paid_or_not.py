@@ -25,8 +25,17 @@ async def _ask(port: int, *, timeout_s: float = 5) -> Reply:
 
 @contextlib.asynccontextmanager
 async def _serving(serve: Serve) -> AsyncIterator[int]:
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        done.set()
+
+    done = asyncio.Event()
+    async with await asyncio.start_server(served, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
+        await done.wait()
 
 
 async def test_where_nobody_listens_nothing_is_paid() -> None:
@@ -36,9 +45,8 @@ async def test_where_nobody_listens_nothing_is_paid() -> None:
 
 
 async def test_a_connection_that_is_lost_after_the_request_may_have_been_paid() -> None:
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.close()
 
     async with _serving(hang_up) as port:
         reply = await _ask(port)
@@ -51,7 +59,6 @@ async def test_half_an_answer_may_have_been_paid() -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
         await writer.drain()
-        writer.close()
 
     async with _serving(answer_half) as port:
         reply = await _ask(port)
@@ -60,9 +67,8 @@ async def test_half_an_answer_may_have_been_paid() -> None:
 
 
 async def test_an_answer_that_takes_too_long_may_have_been_paid() -> None:
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
     async with _serving(say_nothing) as port:
         reply = await _ask(port, timeout_s=0.2)
@@ -75,7 +81,6 @@ async def test_an_answer_that_cannot_be_read_may_have_been_paid() -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
         await writer.drain()
-        writer.close()
 
     async with _serving(babble) as port:
         reply = await _ask(port)
