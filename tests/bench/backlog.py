@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from bench.deliveries import render
 from bench.peers import eventroute
 from bench.processes import PartFailedError
-from eventroute.ids import DeliveryId, RoutePath
+from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt
 from eventroute.prompt import prepare as prepare_plan
@@ -74,9 +74,7 @@ class Backlog:
             numbers = itertools.islice(self._numbers, min(_BATCH, count - len(queued)))
             taken = [one for number in numbers for one in intake(number, path)]
             if claimed_s is not None:
-                taken = [
-                    one._replace(claims=[claim._replace(lifetime_s=claimed_s) for claim in one.claims]) for one in taken
-                ]
+                taken = [one._replace(claims=[Claim(claim.id, claimed_s) for claim in one.claims]) for one in taken]
             said = await self._admissions.admit(path, taken, rate=None, traceparent=traceparent)
             if not isinstance(said, Admitted):
                 raise PartFailedError(f"a delivery was not admitted: {said}")

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import msgspec
 import yaml
-from redis.exceptions import ResponseError
 
 from eventroute.delivery import encode_delivery
 from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
 from eventroute.outcome import DeadReason
-from eventroute.queue import Amount, Candidate, Lease, Ledger, Retention, Taken, Trouble, scripts
+from eventroute.queue import Amount, Candidate, Lease, Ledger, Limit, Retention, Taken, Trouble, scripts
 from eventroute.route_table import INSTALLATION, RateLimit
 from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import RedisForbids
 from support.budgets import DAY_S, OF_ALL, budget
 from support.queue import GROUP
 from support.runs import PATH, sample_delivery
@@ -60,7 +60,7 @@ async def told(queue: StillQueue, situation: Situation) -> dict[str, Any]:
     """Tell what came of a situation's last call: what it returned, or the script where the call returns nothing."""
     try:
         returned = await situation(queue)
-    except ResponseError as error:
+    except RedisForbids as error:
         return {"refused": str(error)}
     return {"returns": queue.told(queue.reply if returned is None else returned), "changes": queue.changes}
 
@@ -111,7 +111,7 @@ async def begun(queue: StillQueue, name: str = "d-1", *, path: RoutePath = PATH)
 async def limited(queue: StillQueue, most: int, *running: str, waiting: Sequence[str] = ()) -> list[Lease]:
     """Let deliveries run of a route that has a limit, while others wait."""
     leases = [await begun(queue, name) for name in running]
-    await queue.upkeep.limit(GROUP, {PATH: most})
+    await queue.upkeep.limit(GROUP, {PATH: Limit(most)})
     await admit(queue, *waiting)
     return leases
 
@@ -351,46 +351,47 @@ async def _admit_raw(queue: StillQueue, *items: str | int, depth: int = 9, size:
 
 @_of("admit", "one of each kind in the script's own words")
 async def _(queue: StillQueue) -> Any:
-    await _admit_raw(queue, "d-1", "x", "", "", 1, "one", 600)
-    dead = ("d-2", "x", "unparsable", "one", 1, "two", 600)  # its detail is no claim
+    await _admit_raw(queue, "d-1", "x", "", "", "", 1, "one", 600)
+    dead = ("d-2", "x", "unparsable", "one", "", 1, "two", 600)  # its detail is no claim
     await _admit_raw(queue, *dead)
-    work = ("d-3", "x", "", "", 0)
-    return await _admit_raw(queue, "d-4", "x", "", "", 1, "one", 1, *dead, "d-5", "x", "", "", 1, "two", 1, *work)
+    work = ("d-3", "x", "", "", "", 0)
+    repeats = [("d-4", "x", "", "", "", 1, "one", 1), ("d-5", "x", "", "", "", 1, "two", 1)]
+    return await _admit_raw(queue, *repeats[0], *dead, *repeats[1], *work)
 
 
 @_of("admit", "a detail that is named like a claim")
 async def _(queue: StillQueue) -> Any:
-    await _admit_raw(queue, "d-1", "x", "", "", 1, "one", 600)
-    return await _admit_raw(queue, "d-2", "x", "unparsable", "one", 1, "two", 600)
+    await _admit_raw(queue, "d-1", "x", "", "", "", 1, "one", 600)
+    return await _admit_raw(queue, "d-2", "x", "unparsable", "one", "", 1, "two", 600)
 
 
 @_of("admit", "a full queue in the script's own words")
 async def _(queue: StillQueue) -> Any:
-    return await _admit_raw(queue, "d-1", "x", "", "", 0, depth=0)
+    return await _admit_raw(queue, "d-1", "x", "", "", "", 0, depth=0)
 
 
 @_of("admit", "a byte of work when a route has all the bytes that there are")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), mapping={"depth": 1, "bytes": 1})
-    return await _admit_raw(queue, "d-1", "x", "", "", 0, size=1)
+    return await _admit_raw(queue, "d-1", "x", "", "", "", 0, size=1)
 
 
 @_of("admit", "a dead letter when more is queued than may be by now")
 async def _(queue: StillQueue) -> Any:
     await admit(queue, "d-1", "d-2")
-    return await _admit_raw(queue, "d-3", "x", "unparsable", "no JSON", 0, depth=1)
+    return await _admit_raw(queue, "d-3", "x", "unparsable", "no JSON", "", 0, depth=1)
 
 
 @_of("admit", "the last byte of dead letters")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), "dead_bytes", DEAD_BYTES - 1)
-    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", 0)
+    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", 0)
 
 
 @_of("admit", "a byte more than the last one of dead letters")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), "dead_bytes", DEAD_BYTES)
-    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", 0)
+    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", 0)
 
 
 @_of("admit", "no rate any more")
@@ -624,7 +625,7 @@ async def _(queue: StillQueue) -> Any:
 async def _two_suspects(queue: StillQueue) -> None:
     await begun(queue, "d-1")
     await begun(queue, "e-1", path=OTHER)
-    await queue.upkeep.limit(GROUP, {PATH: 1})
+    await queue.upkeep.limit(GROUP, {PATH: Limit(1)})
     queue.now_ms += LEASE_MS
     await look(queue, wanted=0)
     await admit(queue, "d-2")
@@ -641,7 +642,7 @@ async def _(queue: StillQueue) -> Any:
 @_of("lease", "no suspect whose route has no room")
 async def _(queue: StillQueue) -> Any:
     await _two_suspects(queue)
-    await queue.upkeep.limit(GROUP, {OTHER: 1})
+    await queue.upkeep.limit(GROUP, {OTHER: Limit(1)})
     await queue.redis.sadd(GROUP.active(OTHER), "e-2")
     return await look(queue)
 
@@ -940,6 +941,12 @@ async def _(queue: StillQueue) -> Any:
     return await queue.work.park(await begun(queue), KEY, has_asked=True)
 
 
+@_of("park", "what needs so much of a budget")
+async def _(queue: StillQueue) -> Any:
+    lease = await begun(queue)
+    return await queue.work.park(lease, KEY, has_asked=False, need=CALL)
+
+
 @_of("park", "another for the same cause")
 async def _(queue: StillQueue) -> Any:
     await parked(queue, "d-1")
@@ -1113,8 +1120,8 @@ async def _(queue: StillQueue) -> Any:
 
 @_of("limit", "some routes, and another one no more")
 async def _(queue: StillQueue) -> Any:
-    await queue.upkeep.limit(GROUP, {OTHER: 7})
-    return await queue.upkeep.limit(GROUP, {PATH: 3, OTHER: 0, THIRD: 1})
+    await queue.upkeep.limit(GROUP, {OTHER: Limit(7)})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(3), OTHER: Limit(), THIRD: Limit(1)})
 
 
 @_of("limit", "no route")
@@ -1127,26 +1134,26 @@ async def _(queue: StillQueue) -> Any:
 @_of("limit", "a route that has room by that")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 1, "d-1", waiting=("d-2", "d-3"))
-    return await queue.upkeep.limit(GROUP, {PATH: 2})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(2)})
 
 
 @_of("limit", "a route that had no room, and any by now")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 1, "d-1", waiting=("d-2",))
-    return await queue.upkeep.limit(GROUP, {PATH: 0})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit()})
 
 
 @_of("limit", "a route of which more run than may")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 2, "d-1", "d-2", waiting=("d-3",))
-    return await queue.upkeep.limit(GROUP, {PATH: 1})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(1)})
 
 
 @_of("limit", "a route that is held")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 1, "d-1", waiting=("d-2",))
     await queue.upkeep.hold(GROUP, PATH, "withheld")
-    return await queue.upkeep.limit(GROUP, {PATH: 2})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(2)})
 
 
 @_of("release", "routes of which some are held")
@@ -1493,6 +1500,27 @@ async def _(queue: StillQueue) -> Any:
     return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
 
 
+@_of("unpark", "a probe of a route that takes turns")
+async def _(queue: StillQueue) -> Any:
+    await _three_parked(queue)
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=0)
+
+
+@_of("unpark", "a probe where no route takes turns")
+async def _(queue: StillQueue) -> Any:
+    await parked(queue, "d-1")
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=0)
+
+
+@_of("unpark", "a probe that has no record")
+async def _(queue: StillQueue) -> Any:
+    await parked(queue, "d-1")
+    await queue.redis.delete(GROUP.delivery(DeliveryId("d-1")))
+    return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=0)
+
+
 @_of("unpark", "the last one as a probe")
 async def _(queue: StillQueue) -> Any:
     await parked(queue, "d-1")
@@ -1606,6 +1634,42 @@ async def _(queue: StillQueue) -> Any:
     for number in range(4):
         await queue.redis.hset(GROUP.delivery(DeliveryId(f"d-{number}")), "body", b"x" * (2 * 1024 * 1024))
     return len(await queue(scripts.GLANCE, GROUP.prefix, [f"d-{number}" for number in range(4)]))
+
+
+@_of("stop", "an installation that runs")
+async def _(queue: StillQueue) -> Any:
+    return await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+
+
+@_of("stop", "one that is stopped already")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+    return await queue(scripts.STOP, GROUP.prefix, ["bob", ""])
+
+
+@_of("start", "one that is stopped")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+    queue.now_ms += 5
+    return await queue(scripts.START, GROUP.prefix, ["bob"])
+
+
+@_of("start", "one that runs")
+async def _(queue: StillQueue) -> Any:
+    return await queue(scripts.START, GROUP.prefix, ["bob"])
+
+
+@_of("stop", "one that was started again")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+    await queue(scripts.START, GROUP.prefix, ["bob"])
+    return await queue(scripts.STOP, GROUP.prefix, ["bob", ""])
+
+
+@_of("load", "of a stopped installation")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", ""])
+    return await queue(scripts.LOAD, GROUP.prefix, [])
 
 
 @_of("load", "of some in each state")

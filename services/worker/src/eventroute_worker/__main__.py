@@ -11,7 +11,7 @@ import uvloop
 
 from eventroute import prompt
 from eventroute.acl import needs
-from eventroute.queue import Group, Ledger, Upkeep, Work
+from eventroute.queue import Group, Ledger, Limit, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis, open_link
@@ -115,7 +115,11 @@ async def serve(settings: WorkerSettings) -> None:
                 rules=lambda: (rule for plan in routes.all() for rule in plan.route.budgets),
                 groups=settings.groups,
             ),
-            limits=lambda: {plan.route.path: plan.route.max_running for plan in routes.all() if plan.route.max_running},
+            limits=lambda: {
+                plan.route.path: Limit(plan.route.max_running, holds_lanes=plan.route.holds_lanes)
+                for plan in routes.all()
+                if plan.route.max_running or plan.route.holds_lanes
+            },
             gate=gate,
         )
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)

@@ -3,7 +3,8 @@
 Every worker looks once a second at the few routes that are held and the few troubles that stand, holds routes that are
 suspended, and lets go of what its own table and keys say is mended. What needs doing once per installation is done by
 one of them, the keeper: to shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what
-a deleted route left, write down how many deliveries of a route may run at once.
+a deleted route left, write down how many of a route's deliveries may run
+beside each other.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import structlog
 
 from eventroute.ids import RoutePath
 from eventroute.prompt import Plan
-from eventroute.queue import Group, HoldReason, Trouble, Upkeep, group_of
+from eventroute.queue import Group, HoldReason, Limit, Trouble, Upkeep, group_of
 from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
@@ -82,14 +83,14 @@ class Keeper:
         routes: Serves,
         troubles: Troubles,
         may_meet: Callable[[Trouble], bool],
-        limits: Callable[[], Mapping[RoutePath, int]],
+        limits: Callable[[], Mapping[RoutePath, Limit]],
         treasury: Treasury | None = None,
         gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
         may_meet  tells whether routes, or the worker's key, may still meet a trouble as they are by now
-        limits    says how many deliveries of a route may run at once, of those routes that have a limit
+        limits    says how many of a route's deliveries may run beside each other, where not any number may
         treasury  keeps the accounts of budgets; None = there are none
         gate      whether anything may be taken, and so asked about a trouble; None = always
         """
@@ -198,10 +199,10 @@ class Keeper:
         if self._routes.version is None:
             return
         known = await self._upkeep.limits(group)
-        wanted = {path: most for path, most in self._limits().items() if group_of(path, len(self._groups)) == group}
+        wanted = {path: limit for path, limit in self._limits().items() if group_of(path, len(self._groups)) == group}
         gone = [path for path in known if path not in wanted and not self._routes.is_broken(path)]
-        changed = {path: most for path, most in wanted.items() if known.get(path) != most}
-        await self._upkeep.limit(group, {**changed, **dict.fromkeys(gone, 0)})
+        changed = {path: limit for path, limit in wanted.items() if known.get(path) != limit}
+        await self._upkeep.limit(group, {**changed, **dict.fromkeys(gone, Limit())})
 
     async def _relieve(self, group: Group) -> None:
         """Make room when Redis fills up: what has ended goes before anybody hears 503."""
