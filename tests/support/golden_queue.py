@@ -124,7 +124,7 @@ async def cut_short(queue: StillQueue, name: str = "d-1", *, asks: bool = False)
     """Let a worker go away in the middle of an attempt, for as long as its lease lives."""
     lease = await begun(queue, name)
     if asks:
-        await queue.work.asking(lease, HAIKU)
+        await queue.work.asking(lease)
     queue.now_ms += LEASE_MS
 
 
@@ -524,7 +524,7 @@ async def _(queue: StillQueue) -> Any:
     await cut_short(queue, asks=True)
     again = (await look(queue)).leases[0]
     await queue.work.begin(again, traceparent="00-second")
-    await queue.work.asking(again, HAIKU)
+    await queue.work.asking(again)
     queue.now_ms += LEASE_MS
     return await look(queue, wanted=0)
 
@@ -725,14 +725,9 @@ async def _(queue: StillQueue) -> Any:
 # --- what a worker writes while it runs ---
 
 
-@_of("asking", "of an attempt that has begun")
+@_of("note", "that it asks")
 async def _(queue: StillQueue) -> Any:
-    return await queue.work.asking(await begun(queue), HAIKU)
-
-
-@_of("asking", "of a lease that another worker has")
-async def _(queue: StillQueue) -> Any:
-    return await lost(queue.work.asking(await overtaken(queue), HAIKU))
+    return await queue.work.asking(await begun(queue))
 
 
 @_of("note", "that a sink is done")
@@ -1610,6 +1605,12 @@ async def _(queue: StillQueue) -> Any:
     return await queue.work.call_up(GROUP, turn, Granted(1, queue.now_ms + 900))
 
 
+@_of("want", "of a route that asked by another bucket before")
+async def _(queue: StillQueue) -> Any:
+    await queue.work.want(GROUP, PATH, SONNET)
+    return await queue.work.want(GROUP, PATH, HAIKU)
+
+
 @_of("hurry", "for a bucket that others wait for")
 async def _(queue: StillQueue) -> Any:
     await throttled(queue, "d-1", until_ms=queue.now_ms + 900)
@@ -1645,7 +1646,9 @@ async def _(queue: StillQueue) -> Any:
 @_of("load", "of what waits, and of what is ready whose route has asked or waited")
 async def _(queue: StillQueue) -> Any:
     await throttled(queue, "d-1", "d-2")
-    await queue.work.asking(await begun(queue, "e-1", path=OTHER), SONNET)
+    await queue.work.want(GROUP, PATH, HAIKU)
+    await queue.work.want(GROUP, OTHER, SONNET)
+    await begun(queue, "e-1", path=OTHER)
     await admit(queue, "d-3")
     await admit(queue, "e-2", "e-3", path=OTHER)
     await admit(queue, "f-1", path=THIRD)

@@ -21,7 +21,7 @@ async def test_nothing_tells_of_its_attempts_but_how_many_there_were(redis: Redi
     await work_on(redis).put_back(taken, pause_ms=0, counts=False, error="as told")
     taken = await lease(redis)
     await work_on(redis).begin(taken, traceparent="")
-    await work_on(redis).asking(taken, "k:m")
+    await work_on(redis).asking(taken)
     await redis.zadd(GROUP.running, {name: 1})
     taken = await lease(redis)
     await work_on(redis).begin(taken, traceparent="")

@@ -17,7 +17,7 @@ Call = Callable[[Work, Lease], Awaitable[Any]]
 
 CALLS: Final[Mapping[str, Call]] = {
     "begin": lambda work, own: work.begin(own, traceparent="00-a"),
-    "asking": lambda work, own: work.asking(own, "k:m"),
+    "asking": lambda work, own: work.asking(own),
     "note": lambda work, own: work.note(own, last_error="x"),
     "mark_sink": lambda work, own: work.mark_sink(own, "log"),
     "save": lambda work, own: work.save(own, b"late"),

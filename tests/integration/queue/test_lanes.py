@@ -92,7 +92,7 @@ async def test_one_that_is_tried_again_keeps_its_turn(redis: Redis, how: str) ->
         await work.park(taken, TROUBLE, has_asked=True)
     else:
         if how == "run out":
-            await work.asking(taken, "k:m")
+            await work.asking(taken)
         await run_out(redis, taken.delivery)
         await work.lease(GROUP, worker="w", lease_ms=1, wanted=0, busy=0)
     assert await state(redis, DeliveryId("d-2")) == "behind"

@@ -237,7 +237,7 @@ class Queue(RuleBasedStateMachine):
     @rule(data=st.data())
     def ask(self, data: st.DataObject) -> None:
         held, known = self._any(data)
-        if self._accepted(held, lambda: self.work.asking(held.lease, "k:m")) is not None:
+        if self._accepted(held, lambda: self.work.asking(held.lease)) is not None:
             known.begun = known.asking = True
 
     @precondition(lambda self: self.held)

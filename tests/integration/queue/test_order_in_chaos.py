@@ -100,7 +100,7 @@ async def _attempt(work: Work, course: Course, lease: Lease, entity: str) -> Non
     if how == "crash":
         return
     if how in {"crash while asking", "stall"}:
-        await work.asking(lease, "k:m")
+        await work.asking(lease)
     if how == "crash while asking":
         return
     if how == "stall":

@@ -22,7 +22,7 @@ async def _killed(redis: Redis, name: str, *, asks: bool = False, begins: bool =
     if begins:
         await work_on(redis).begin(taken, traceparent="")
     if asks:
-        await work_on(redis).asking(taken, "k:m")
+        await work_on(redis).asking(taken)
     await run_out(redis, taken.delivery)
     return taken
 
@@ -40,7 +40,7 @@ async def test_what_had_asked_is_a_suspect_from_the_second_time_on(redis: Redis)
     [again] = (await _look(redis, "w")).leases
     assert not again.alone
     await work_on(redis).begin(again, traceparent="")
-    await work_on(redis).asking(again, "k:m")
+    await work_on(redis).asking(again)
     await run_out(redis, again.delivery)
     [third] = (await _look(redis, "w")).leases
     assert third.alone

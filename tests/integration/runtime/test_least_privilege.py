@@ -189,7 +189,7 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         taken = [await lease(redis) for _ in range(5)]
         for each in taken:
             await work.begin(each, traceparent=TRACEPARENT)
-            await work.asking(each, "k:m")
+            await work.asking(each)
         await work.put_back(taken[0], pause_ms=60_000, counts=False, error="overloaded")
         await work.put_back(taken[1], pause_ms=0, counts=True)
         for each in taken[2:4]:

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.asyncio import Redis
 
-from eventroute.queue import Upkeep, Work
+from eventroute.queue import Ledger, Upkeep, Work
 from eventroute.queue.scripts import NAMES as QUEUE_NAMES
 from eventroute.runtime import tracing
 from eventroute.runtime.link import LinkedRedis, RedisLink
@@ -20,8 +20,10 @@ from eventroute.throttle import Throttle
 from eventroute.throttle.scripts import NAMES as THROTTLE_NAMES
 from eventroute_worker import redis_spans
 from eventroute_worker.history import History
+from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
 from support.queue import GROUP, admit
@@ -65,6 +67,7 @@ async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
         sinks=Sinks(work),
         troubles=Troubles(),
         turns=Turns(work, Throttle(ClientCaller(told)), groups=[GROUP]),
+        spending=Spending(Ledger(ClientCaller(told)), Prices.load()),
     )
     async with running(redis, runner, work=work):
         yield
@@ -89,7 +92,7 @@ async def test_the_steps_of_a_run_are_children_of_its_attempt(
         "redis begin",
         "ZREVRANGEBYSCORE",
         "redis throttle_enter",
-        "redis asking",
+        "redis note",
         "redis save",
         "redis throttle_leave",
         "redis remember",

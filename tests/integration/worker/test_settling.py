@@ -53,7 +53,7 @@ async def test_what_was_noted_on_the_way_is_gone_with_the_end(redis: Redis) -> N
     name = await admit_job(redis, "d-1")
     taken = await lease(redis)
     await work_on(redis).begin(taken, traceparent="")
-    await work_on(redis).asking(taken, "k:m")
+    await work_on(redis).asking(taken)
     again = await lease_again(redis, name)
     await work_on(redis).begin(again, traceparent="")
     await work_on(redis).put_back(again, pause_ms=0, counts=False, error="529")

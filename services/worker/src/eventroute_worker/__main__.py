@@ -11,7 +11,7 @@ import uvloop
 
 from eventroute import prompt
 from eventroute.acl import needs
-from eventroute.queue import Group, Limit, Upkeep, Work
+from eventroute.queue import Group, Ledger, Limit, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis, open_link
@@ -35,6 +35,7 @@ from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.turns import Turns
 from eventroute_worker.worker import QueueWorker
@@ -79,6 +80,8 @@ async def serve(settings: WorkerSettings) -> None:
         )
         troubles, tally, gate = Troubles(), Tally(), Gate()
         turns = Turns(work, Throttle(ClientCaller(told), most_calls=settings.most_calls), groups=groups)
+        ledger = Ledger(ClientCaller(told), looking=ClientCaller(quiet))
+        spending = Spending(ledger, prices)
         runner = Runner(
             work=work,
             holds=upkeep,
@@ -88,6 +91,7 @@ async def serve(settings: WorkerSettings) -> None:
             sinks=Sinks(work),
             troubles=troubles,
             turns=turns,
+            spending=spending,
             retention=settings.retention,
             gate=gate,
         )
@@ -110,6 +114,12 @@ async def serve(settings: WorkerSettings) -> None:
             routes=routes,
             troubles=troubles,
             may_meet=lambda trouble: may_meet(trouble, routes.all(), claude.key_id),
+            treasury=Treasury(
+                ledger,
+                spending,
+                rules=lambda: (rule for plan in routes.all() for rule in plan.route.budgets),
+                groups=settings.groups,
+            ),
             limits=lambda: {
                 plan.route.path: Limit(plan.route.max_running, holds_lanes=plan.route.holds_lanes)
                 for plan in routes.all()

@@ -92,6 +92,8 @@ class Passing:
     """For people; no prompt, no answer."""
     after_s: float | None = None
     """The least wait that the API asked for."""
+    may_be_paid: bool = False
+    """Claude may have answered, and nobody heard what it cost."""
     status: int = 0
     """HTTP; 0 = there was no answer."""
     told: Told = NOT_TOLD
@@ -103,6 +105,8 @@ class Failed:
 
     detail: str
     timed_out: bool = False
+    may_be_paid: bool = False
+    """As above."""
     told: Told = NOT_TOLD
 
 

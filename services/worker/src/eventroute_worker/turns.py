@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from eventroute.ids import RoutePath
 from eventroute.prompt import Prompt
 from eventroute.queue import Group, Lease, Work
 from eventroute.route_table import ModelCall
@@ -46,12 +47,15 @@ class Place:
         self._bucket = bucket
 
     async def ask(self, call: Callable[[], Awaitable[Reply]]) -> Reply:
-        """Make the call; raises `NoPlace` when the API says that there are too many."""
+        """Make the call."""
         self.is_asked = True
-        self.reply = await call()
-        if isinstance(self.reply, Passing) and self.reply.status in _CONGESTED:
-            raise NoPlace(Throttled(bucket=self._bucket, size=self.size, detail=self.reply.detail))
-        return self.reply
+        self.reply = reply = await call()
+        return reply
+
+    def check(self, reply: Reply) -> None:
+        """Raise `NoPlace` where the API says that there are too many calls."""
+        if isinstance(reply, Passing) and reply.status in _CONGESTED:
+            raise NoPlace(Throttled(bucket=self._bucket, size=self.size, detail=reply.detail))
 
 
 class Turns:
@@ -62,10 +66,13 @@ class Turns:
         self._work = work
         self._throttle = throttle
         self._groups = groups
+        self._wanted: dict[RoutePath, str] = {}
+        """What the queue was told of routes."""
 
     @asynccontextmanager
     async def place(self, lease: Lease, bucket: str, call: ModelCall, prompt: Prompt) -> AsyncIterator[Place]:
         """Hold a place while the block runs; raises `NoPlace` when there is none."""
+        await self._tell(lease, bucket)
         place = Place(bucket, _size(call, prompt))
         lasts_ms = int((call.timeout_s + _MARGIN_S) * 1000)
         refused = await self._throttle.enter(
@@ -85,6 +92,11 @@ class Turns:
             return
         granted = await self._throttle.grant(turn.bucket, turn.waiting, has_more=turn.has_more)
         metrics.GRANTED.inc(await self._work.call_up(group, turn, granted))
+
+    async def _tell(self, lease: Lease, bucket: str) -> None:
+        if self._wanted.get(lease.path) != bucket:
+            await self._work.want(lease.group, lease.path, bucket)
+            self._wanted[lease.path] = bucket
 
     async def _leave(self, lease: Lease, bucket: str, place: Place) -> None:
         """Give the place back; a Redis that is away then lets it end by itself."""

@@ -344,7 +344,7 @@ class QueueWorker(Worker):
             case Later():
                 await self._work.put_back(lease, pause_ms=int(end.delay_s * 1000), counts=end.counts, error=end.detail)
             case Parked():
-                await self._work.park(lease, end.trouble, has_asked=end.has_asked)
+                await self._work.park(lease, end.trouble, has_asked=end.has_asked, need=end.need)
             case Throttled():
                 await self._work.wait(lease, end.bucket, end.size, until_ms=end.until_ms, error=end.detail)
             case Settled():

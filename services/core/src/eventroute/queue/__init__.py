@@ -65,7 +65,18 @@ from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.ledger import Account, Exceeded, Ledger
 from eventroute.queue.load import Load, read_load
 from eventroute.queue.upkeep import Held, HoldReason, Limit, Standing, Stop, Upkeep
-from eventroute.queue.work import Amount, Begun, Lease, LeaseLost, Retention, Taken, Trouble, Turn, Work
+from eventroute.queue.work import (
+    Amount,
+    Begun,
+    Lease,
+    LeaseLost,
+    Retention,
+    Taken,
+    Trouble,
+    Turn,
+    Work,
+    budget_cause,
+)
 
 __all__ = [
     "FIRST",
@@ -108,6 +119,7 @@ __all__ = [
     "Upkeep",
     "Wanted",
     "Work",
+    "budget_cause",
     "group_of",
     "read_load",
 ]

@@ -16,7 +16,6 @@ def _script(name: str) -> Script:
 
 ACCOUNT: Final = _script("account")
 ADMIT: Final = _script("admit")
-ASKING: Final = _script("asking")
 AFFORD: Final = _script("afford")
 BEGIN: Final = _script("begin")
 CALL_UP: Final = _script("call_up")
@@ -49,3 +48,4 @@ STREAM: Final = _script("stream")
 TURN: Final = _script("turn")
 UNPARK: Final = _script("unpark")
 WAIT: Final = _script("wait")
+WANT: Final = _script("want")

@@ -217,12 +217,9 @@ class Work:
         """Write fields of the record."""
         await self._fenced(scripts.NOTE, lease, *_flat(fields))
 
-    async def asking(self, lease: Lease, bucket: str) -> None:
-        """Say that Claude is about to be asked, and by which bucket of the throttle.
-
-        From here on a crash is hardly this delivery's doing.
-        """
-        await self._fenced(scripts.ASKING, lease, lease.path, bucket)
+    async def asking(self, lease: Lease) -> None:
+        """Say that Claude is about to be asked: from here on a crash is hardly this delivery's doing."""
+        await self.note(lease, stage="asking")
 
     async def mark_sink(self, lease: Lease, name: str) -> None:
         """Note that a sink has the answer."""
@@ -288,6 +285,10 @@ class Work:
         for each, path in zip(turn.waiting[: granted.places], turn.paths, strict=False):
             args += (each.delivery, path)
         return int(await self._look(scripts.CALL_UP, group.prefix, args))
+
+    async def want(self, group: Group, path: RoutePath, bucket: str) -> None:
+        """Note by which bucket a route asks."""
+        await self._look(scripts.WANT, group.prefix, [path, bucket])
 
     async def hurry(self, group: Group, bucket: str) -> None:
         """Say that a bucket may have a place now."""

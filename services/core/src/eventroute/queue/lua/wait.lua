@@ -20,7 +20,6 @@ redis.call('HSET', key, 'state', 'throttled', 'cause', bucket, 'size', ARGV[5] .
 if ARGV[8] ~= '' then
   redis.call('HSET', key, 'last_error', ARGV[8])
 end
-redis.call('HSET', route(path), 'bucket', bucket)
 redis.call('ZADD', waiting(bucket, path), of[2], id)
 queue_up(waiting_routes(bucket), path, 'NX')
 redis.call('ZADD', TURNS, 'LT', math.max(tonumber(ARGV[7]), now), bucket)
