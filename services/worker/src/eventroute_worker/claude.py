@@ -33,7 +33,7 @@ from anthropic import (
     DefaultAioHttpClient,
     Omit,
 )
-from anthropic.types import OutputConfigParam, ThinkingConfigParam
+from anthropic.types import MessageParam, OutputConfigParam, ThinkingConfigParam
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from eventroute.outcome import DeadReason, RunOutcome
@@ -217,9 +217,9 @@ class Claude:
                     model=call.name,
                     max_tokens=call.max_tokens,
                     system=prompt.system or anthropic.omit,
-                    messages=[{"role": "user", "content": prompt.user}],
+                    messages=_messages(prompt),
                     thinking=_thinking(call),
-                    output_config=_effort(call),
+                    output_config=_output_config(call, prompt),
                     # That there is no connection must show before the whole call's time is up, which is another fault.
                     timeout=anthropic.Timeout(None, connect=min(_CONNECT_S, call.timeout_s / 2)),
                     extra_headers={"traceparent": context} if context else None,
@@ -326,8 +326,20 @@ def _thinking(call: ModelCall) -> ThinkingConfigParam | Omit:
             return anthropic.omit
 
 
-def _effort(call: ModelCall) -> OutputConfigParam | Omit:
-    return {"effort": call.effort} if call.effort else anthropic.omit
+def _messages(prompt: Prompt) -> list[MessageParam]:
+    messages: list[MessageParam] = [{"role": "user", "content": prompt.user}]
+    for answer, said in zip(prompt.turns[::2], prompt.turns[1::2], strict=True):
+        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": said}]
+    return messages
+
+
+def _output_config(call: ModelCall, prompt: Prompt) -> OutputConfigParam | Omit:
+    config: OutputConfigParam = {}
+    if call.effort:
+        config["effort"] = call.effort
+    if prompt.output_schema:
+        config["format"] = {"type": "json_schema", "schema": dict(prompt.output_schema)}
+    return config or anthropic.omit
 
 
 def _outcome(message: _Message, text: str) -> tuple[RunOutcome, str]:

@@ -42,6 +42,7 @@ from eventroute_worker.answer import (
     added,
     decode_answer,
     encode_answer,
+    read_by,
 )
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, dead
 from eventroute_worker.backoff import pause_s
@@ -248,11 +249,15 @@ class Runner:
     async def _answer(self, work: _Work) -> Answer:
         """Get an answer that is final; each is saved before anything is done with it."""
         answer, position = work.paid, self._match(work)
+        if answer is not None and position is not None:
+            answer = read_by(work.plan.schemas[position], answer)  # by the schema of now
         while position is not None and (wanted := self._next_call(work, position, answer)):
             work = work._replace(paid=answer)
             answer = await self._ask(work, position, wanted) or answer
         if answer is None:
             raise TypeError("no prompt, and no answer")  # `_match` ends such a run
+        if answer.violation:
+            self._end(work._replace(paid=answer), dead(DeadReason.INVALID_OUTPUT, answer.violation))
         return answer
 
     def _match(self, work: _Work) -> int | None:
@@ -276,15 +281,24 @@ class Runner:
         if (trouble := self._troubles.standing(key_id, call.name)) and trouble.cause != begun.probes:
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, position)
+        if wanted.again:
+            prompt = prompt.again(wanted.again.text, wanted.again.violation)
         await self._queue.asking(work.attempt.lease)
         reply = await self._claude.ask(call, prompt, api_key=route.api_key)
+        if call.fallback and _is_gone(reply):
+            self._troubles.miss(key_id, call.name)
+            return None
+        paid = added(work.paid, self._take(work, reply, call, key_id))
+        answer = read_by(work.plan.schemas[position], wanted.note(paid, missing_fields=prompt.missing_fields))
+        await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
+        return answer
+
+    def _take(self, work: _Work, reply: Reply, call: ModelCall, key_id: str) -> Answer:
+        """Take an answer; whatever else was replied ends the attempt."""
         match reply:
             case GivenUp():
                 work = work._replace(paid=added(work.paid, reply.paid) if reply.paid else work.paid)
                 self._end(work, dead(reply.reason, reply.detail))
-            case Standing(reason=DeadReason.NOT_FOUND, whole_key=False) if call.fallback:
-                self._troubles.miss(key_id, call.name)
-                return None
             case Standing():
                 trouble = Trouble(
                     reason=reply.reason,
@@ -298,20 +312,15 @@ class Runner:
                 self._fail(work, reply)
             case Passing():
                 self._wait(
-                    work, reply.detail, after_s=reply.after_s, since_ms=begun.since_ms, reason=DeadReason.DEADLINE
+                    work,
+                    reply.detail,
+                    after_s=reply.after_s,
+                    since_ms=work.begun.since_ms,
+                    reason=DeadReason.DEADLINE,
                 )
             case Answer():
                 self._troubles.answered(key_id, call.name)
-        answer = msgspec.structs.replace(
-            added(work.paid, reply),
-            missing_fields=prompt.missing_fields,
-            instead_of=wanted.instead_of,
-            because=wanted.because,
-        )
-        if wanted.because:
-            metrics.FALLBACKS.labels(call.name, wanted.because).inc()
-        await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
-        return answer
+        return reply
 
     async def _render(self, work: _Work, position: int) -> Prompt:
         route, entity = work.plan.route, work.entity.value
@@ -435,6 +444,10 @@ def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None 
             "missing_fields": list(answer.missing_fields),
         }
     return {"about": msgspec.json.encode({name: value for name, value in about.items() if value})}
+
+
+def _is_gone(reply: Reply) -> bool:
+    return isinstance(reply, Standing) and reply.reason is DeadReason.NOT_FOUND and not reply.whole_key
 
 
 def _no_prompt(match: Match) -> str:

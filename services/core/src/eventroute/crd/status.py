@@ -288,6 +288,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "UnreachablePrompt": ReasonPage(
         "-", _PROMPTS, "Earlier prompts take all events of this one.", "Put the more special prompt first."
     ),
+    "InvalidOutputSchema": ReasonPage(
+        "False",
+        _PROMPTS,
+        "The API would refuse the schema of the answer.",
+        "Mend the keyword that the message names; what the API does not support can be said in a description.",
+    ),
     "ModelRefuses": ReasonPage(
         "False",
         _EITHER,
