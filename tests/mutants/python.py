@@ -5,8 +5,9 @@ module and chooses by a variable, which does not reach the processes that our te
 was looked at too: its parser does not know `match`, it leaves out no argument, and half of what it changes is `|` in
 annotations.
 
-Not changed: annotations, decorators, imports, what is logged, words for people, and numbers that are said to be
-arbitrary. A positional argument is replaced by None and not left out, which every call would notice.
+Not changed: annotations, decorators, imports, protocols (nothing of them is run), what is logged, words for people, and
+numbers that are said to be arbitrary. A positional argument is replaced by None and not left out, which every call
+would notice.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +54,7 @@ _Variant = tuple[cst.CSTNode, cst.CSTNode, str]
 
 
 def _variants(module: cst.Module, node: cst.CSTNode, *, is_in_function: bool) -> Iterator[_Variant]:
-    if isinstance(node, _NOT_CHANGED) or _is_left_alone(module, node):
+    if isinstance(node, _NOT_CHANGED) or _is_left_alone(module, node) or _is_protocol(node):
         return
     is_alias = isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.BitOr) and not is_in_function
     if not is_alias:
@@ -61,6 +62,13 @@ def _variants(module: cst.Module, node: cst.CSTNode, *, is_in_function: bool) ->
     yield from ((node, variant, kind) for variant, kind in _of_ours(node))
     for child in node.children:
         yield from _variants(module, child, is_in_function=is_in_function or isinstance(node, cst.FunctionDef))
+
+
+def _is_protocol(node: cst.CSTNode) -> bool:
+    """Tell a class of which nothing is ever run."""
+    return isinstance(node, cst.ClassDef) and any(
+        isinstance(base.value, cst.Name) and base.value.value == "Protocol" for base in node.bases
+    )
 
 
 def _is_left_alone(module: cst.Module, node: cst.CSTNode) -> bool:

@@ -22,6 +22,7 @@ _RUNTIME: Final = "tests/integration/runtime/"
 _OF_SCRIPTS: Final = ("tests/unit/core/test_queue_keys.py", f"{_QUEUE}test_golden_calls.py")
 _OF_THE_QUEUE: Final = (
     *_OF_SCRIPTS,
+    f"{_RUNS}test_golden_runs.py",
     f"{_QUEUE}test_[!mo]*.py",
     f"{_RUNS}test_run.py",
     f"{_RUNS}test_settling.py",
@@ -66,10 +67,20 @@ PARTS: Final = (
         (*_OF_ADMISSION, f"{_QUEUE}test_[!mo]*.py", f"{_QUEUE}test_*.py"),
     ),
     Part((f"{_CORE}queue/lua/glance.lua",), (*_OF_SCRIPTS, "tests/integration/desk/test_*.py")),
-    Part((f"{_CORE}queue/lua/[!ag]*.lua", f"{_CORE}queue/work.py", f"{_CORE}queue/upkeep.py"), _OF_THE_QUEUE),
+    Part(
+        (
+            f"{_CORE}queue/lua/[!ag]*.lua",
+            f"{_CORE}queue/lua/a[!d]*.lua",
+            f"{_CORE}queue/work.py",
+            f"{_CORE}queue/upkeep.py",
+            f"{_CORE}queue/ledger.py",
+        ),
+        _OF_THE_QUEUE,
+    ),
     Part(
         (f"{_CORE}runtime/link.py", f"{_CORE}runtime/scripts.py"),
         (
+            "tests/unit/core/test_link_told_exactly.py",
             "tests/unit/core/test_group_links.py",
             f"{_RECEIPTS}test_link_told.py",
             f"{_RECEIPTS}test_replicas_confirm.py",
@@ -84,6 +95,7 @@ PARTS: Final = (
     Part(
         (f"{_WORKER}run.py", f"{_WORKER}history.py"),
         (
+            f"{_RUNS}test_golden_runs.py",
             f"{_RUNS}test_run.py",
             f"{_RUNS}test_history_order.py",
             f"{_RUNS}test_resume.py",
@@ -98,6 +110,7 @@ PARTS: Final = (
     Part(
         (f"{_WORKER}worker.py",),
         (
+            "tests/unit/worker/test_worker_loop.py",
             f"{_RUNS}test_pick_up.py",
             f"{_RUNS}test_settling.py",
             f"{_RUNS}test_leases.py",
@@ -111,6 +124,7 @@ PARTS: Final = (
     Part(
         (f"{_WORKER}keeper.py", f"{_WORKER}troubles.py"),
         (
+            "tests/unit/worker/test_keeper_told_exactly.py",
             f"{_RUNS}test_told_by_the_keeper.py",
             f"{_RUNS}test_keeper_looks.py",
             f"{_RUNS}test_deleted_route.py",

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 import yaml
-from redis.exceptions import ResponseError
 
 from eventroute.delivery import encode_delivery
 from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
@@ -21,6 +20,7 @@ from eventroute.outcome import DeadReason
 from eventroute.queue import Amount, Candidate, Lease, Ledger, Retention, Taken, Trouble, scripts
 from eventroute.route_table import INSTALLATION, RateLimit
 from eventroute.runtime.redis import connect
+from eventroute.runtime.scripts import RedisForbids
 from support.budgets import DAY_S, OF_ALL, budget
 from support.queue import GROUP
 from support.runs import PATH, sample_delivery
@@ -60,7 +60,7 @@ async def told(queue: StillQueue, situation: Situation) -> dict[str, Any]:
     """Tell what came of a situation's last call: what it returned, or the script where the call returns nothing."""
     try:
         returned = await situation(queue)
-    except ResponseError as error:
+    except RedisForbids as error:
         return {"refused": str(error)}
     return {"returns": queue.told(queue.reply if returned is None else returned), "changes": queue.changes}
 
@@ -940,6 +940,12 @@ async def _(queue: StillQueue) -> Any:
     return await queue.work.park(await begun(queue), KEY, has_asked=True)
 
 
+@_of("park", "what needs so much of a budget")
+async def _(queue: StillQueue) -> Any:
+    lease = await begun(queue)
+    return await queue.work.park(lease, KEY, has_asked=False, need=CALL)
+
+
 @_of("park", "another for the same cause")
 async def _(queue: StillQueue) -> Any:
     await parked(queue, "d-1")
@@ -1493,6 +1499,27 @@ async def _(queue: StillQueue) -> Any:
     return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
 
 
+@_of("unpark", "a probe of a route that takes turns")
+async def _(queue: StillQueue) -> Any:
+    await _three_parked(queue)
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=0)
+
+
+@_of("unpark", "a probe where no route takes turns")
+async def _(queue: StillQueue) -> Any:
+    await parked(queue, "d-1")
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=0)
+
+
+@_of("unpark", "a probe that has no record")
+async def _(queue: StillQueue) -> Any:
+    await parked(queue, "d-1")
+    await queue.redis.delete(GROUP.delivery(DeliveryId("d-1")))
+    return await queue.upkeep.probe(GROUP, KEY.cause, every_ms=0)
+
+
 @_of("unpark", "the last one as a probe")
 async def _(queue: StillQueue) -> Any:
     await parked(queue, "d-1")
@@ -1606,6 +1633,42 @@ async def _(queue: StillQueue) -> Any:
     for number in range(4):
         await queue.redis.hset(GROUP.delivery(DeliveryId(f"d-{number}")), "body", b"x" * (2 * 1024 * 1024))
     return len(await queue(scripts.GLANCE, GROUP.prefix, [f"d-{number}" for number in range(4)]))
+
+
+@_of("stop", "an installation that runs")
+async def _(queue: StillQueue) -> Any:
+    return await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+
+
+@_of("stop", "one that is stopped already")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+    return await queue(scripts.STOP, GROUP.prefix, ["bob", ""])
+
+
+@_of("start", "one that is stopped")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+    queue.now_ms += 5
+    return await queue(scripts.START, GROUP.prefix, ["bob"])
+
+
+@_of("start", "one that runs")
+async def _(queue: StillQueue) -> Any:
+    return await queue(scripts.START, GROUP.prefix, ["bob"])
+
+
+@_of("stop", "one that was started again")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", "too dear"])
+    await queue(scripts.START, GROUP.prefix, ["bob"])
+    return await queue(scripts.STOP, GROUP.prefix, ["bob", ""])
+
+
+@_of("load", "of a stopped installation")
+async def _(queue: StillQueue) -> Any:
+    await queue(scripts.STOP, GROUP.prefix, ["ada", ""])
+    return await queue(scripts.LOAD, GROUP.prefix, [])
 
 
 @_of("load", "of some in each state")

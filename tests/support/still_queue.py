@@ -9,19 +9,24 @@ None is what is there no more. A key's lifetime stands under `(lives)` when the 
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import TimeoutError  # noqa: A004
+from redis.exceptions import (
+    RedisError,
+    TimeoutError,  # noqa: A004
+)
 
 from eventroute.queue import Admissions, Group, Limits, Upkeep, Work
-from eventroute.runtime.scripts import Argument, Script
+from eventroute.runtime.scripts import Argument, Script, told
 from support.queue import GROUP
 
 START_MS: Final = 1_800_000_000_999
 _NEAR_MS: Final = 10**10  # what is told as a distance from now: some months
 
+_WHERE: Final = re.compile(r" script: .*@user_script:\d+\.")  # the line of a script says nothing
 _CLOCK: Final = b"redis.call('TIME')"
 _FOREVER: Final = b"""
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -84,6 +89,8 @@ class StillQueue:
             self.reply, after = await self.redis.eval(self._stopped(script), 1, key, *args)
         except TimeoutError:
             raise AssertionError(f"{script.name} does not come to an end") from None
+        except RedisError as error:
+            raise told(type(error)(_WHERE.sub("", str(error)))) from error
         self.changes = self._compare(_by_key(before), _by_key(after))
         return self.reply
 
@@ -112,7 +119,7 @@ class StillQueue:
             case bytes():
                 return self.told(value.decode(errors="backslashreplace"))
             case str():
-                return self._told_text(value)
+                return self._told_text(str(value))
             case bool() | None:
                 return value
             case int() | float():
@@ -135,7 +142,10 @@ class StillQueue:
         if text.isdigit() and abs(int(text) - self.now_ms) < _NEAR_MS:
             ahead = int(text) - self.now_ms
             return "now" if not ahead else f"now {'+' if ahead > 0 else '-'} {abs(ahead)}"
-        return self.told(json.loads(text)) if text.startswith("{") and text.endswith("}") else text
+        try:
+            return self.told(json.loads(text)) if text.startswith("{") else text
+        except ValueError:  # nothing but looks like JSON
+            return text
 
 
 def _by_key(seen: Sequence[Any]) -> dict[str, dict[str, str]]:

@@ -21,6 +21,7 @@ from eventroute.crd.status import ConditionType, StatusReason
 from eventroute.errors import EventRouteError
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.models import Models
+from eventroute.policy import Policy
 from eventroute.queue import Group, Upkeep
 from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
 from eventroute.runtime.scripts import RedisAway, RedisForbids
@@ -78,6 +79,7 @@ class Reconciler:
         upkeep: Upkeep,
         groups: Sequence[Group] = (Group(0),),
         models: Models | None = None,
+        policy: Policy | None = None,
     ) -> None:
         """Take the collaborators; `run` does the work once `synced` is set."""
         self.synced = asyncio.Event()
@@ -96,6 +98,7 @@ class Reconciler:
         self._hooks_url = hooks_url
         self._status_interval_s = status_interval_s
         self._models = models
+        self._policy = policy
         self._judged: dict[ObjectKey, Judged] = {}
         self._told: dict[ObjectKey, _Told] = {}
         self._deferred: set[ObjectKey] = set()  # to be judged: not yet, or not while the API server cannot be asked
@@ -176,7 +179,7 @@ class Reconciler:
         if old and old.route.uid != route.uid:
             self._forget(key)
         try:
-            new = self._judged[key] = judge(route, self._cluster.find, models=self._models)
+            new = self._judged[key] = judge(route, self._cluster.find, models=self._models, policy=self._policy)
         except Exception as error:  # noqa: BLE001 - a fault of ours, for which the other routes must not suffer
             _log.error("route_not_judged", route=route_path(*key), error=type(error).__name__)
             return False

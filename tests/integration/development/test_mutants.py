@@ -85,6 +85,17 @@ def test_tests_that_fail_without_any_change_say_nothing_of_one(trees: Trees, roo
         list(try_changes(trees, [change(8)], {"operator/src/limit.py": ["test_limit.py"]}, at_once=1))
 
 
+def test_a_test_that_goes_red_by_itself_is_left_out(trees: Trees) -> None:
+    for number in (0, 1):
+        (trees.folder / f"{number}/test_ever_red.py").write_text("def test_x(): assert False\n")
+    tests = {"operator/src/limit.py": ["test_limit.py", "test_ever_red.py"]}
+    tried = list(try_changes(trees, [change(3), change(8)], tests, at_once=1))
+    assert [(each.verdict, each.test) for each in tried] == [
+        (Verdict.ASSERTION, "test_limit.py::test_the_limit"),
+        (Verdict.SURVIVED, tried[1].test),
+    ]
+
+
 def tried(changed: Change) -> Tried:
     return Tried(changed, Verdict.SURVIVED, 0, "")
 

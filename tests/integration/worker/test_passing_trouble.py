@@ -28,7 +28,7 @@ pytestmark = pytest.mark.real
 NAME = sample_delivery().id
 ONE_ATTEMPT = worker_route(
     retry=RetryRule(attempts=1, deadline_s=3600),
-    prompts=(prompt_rule(model=ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=0.5)),),
+    prompts=(prompt_rule(model=ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=0.5, thinking="disabled")),),
 )
 
 

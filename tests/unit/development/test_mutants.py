@@ -23,6 +23,10 @@ LIMIT: Final = 5  # arbitrary
 Name = str | int
 
 
+class Wants(Protocol):
+    def f(self, a: int = 7) -> str: ...  # not changed
+
+
 def f(a: int | None, *, by: int = 3) -> str:
     _log.info("not changed", by=4)
     if a is None:

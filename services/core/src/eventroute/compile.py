@@ -22,6 +22,7 @@ from eventroute.expression import VARIABLES, ExpressionRefused, compile_expressi
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
 from eventroute.models import Model, Models, Told, tell, tell_nearest
+from eventroute.policy import Policy
 from eventroute.route_table import (
     HistoryRule,
     LogSink,
@@ -118,6 +119,7 @@ class Reason(StrEnum):
     CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
     TEXT_TOO_LONG = "TextTooLong"
     UNREACHABLE_PROMPT = "UnreachablePrompt"
+    POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
 
     INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"
@@ -180,6 +182,7 @@ def compile_routes(
     complete: bool = True,
     models: Models | None = None,
     today: dt.date | None = None,
+    policy: Policy | None = None,
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
@@ -190,12 +193,14 @@ def compile_routes(
                  with such a note is not served
     models       what is known of each model; None = the built-in data
     today        by which retired models are told, UTC; None = they are not
+    policy       what the platform's owner allows; None = anything
     """
     at_hand = _AtHand(
         _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),
         _Shelf("ConfigMap", config_maps, Reason.CONFIG_MAP_NOT_FOUND, Reason.CONFIG_MAP_KEY_NOT_FOUND, complete),
         models or Models.load(),
         today,
+        policy or Policy(),
     )
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
@@ -268,6 +273,7 @@ class _AtHand:
     texts: _Shelf[str]
     models: Models
     today: dt.date | None
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -625,6 +631,28 @@ def _refused(gathered: _Gathered, asked: _Asked) -> Iterator[Problem]:
         yield gathered.problem(Reason.MODEL_REFUSES, asked.field, message)
 
 
+def _policy_is_kept(gathered: _Gathered) -> Iterator[Problem]:
+    yield from dict.fromkeys(
+        problem
+        for asked in gathered.asked
+        for candidate in filter(None, (asked.first, asked.fallback))
+        for problem in _violations(gathered, asked, candidate)
+    )
+
+
+def _violations(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> Iterator[Problem]:
+    if isinstance(candidate.told, Refused):
+        return
+    allowance = gathered.at_hand.policy.of(gathered.route.metadata.namespace)
+    for message in allowance.violations(
+        name=candidate.name,
+        model=candidate.model,
+        max_tokens=candidate.max_tokens,
+        effort=candidate.told.effort,
+    ):
+        yield gathered.problem(Reason.POLICY_VIOLATION, asked.field, message)
+
+
 def _models_will_answer(gathered: _Gathered) -> Iterator[Problem]:
     yield from dict.fromkeys(
         problem
@@ -682,6 +710,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _prompts_are_reachable,
     _output_schemas_compile,
     _models_take_what_is_asked,
+    _policy_is_kept,
     _models_will_answer,
     _sinks_have_names_of_their_own,
 )

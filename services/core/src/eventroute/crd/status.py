@@ -237,6 +237,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "DuplicateSink": ReasonPage(
         "False", _ACCEPTED, "Two sinks have the same name, by which an answer is sent once.", "Give one another name."
     ),
+    "PolicyViolation": ReasonPage(
+        "False",
+        _EITHER,
+        "The route asks for a model, an answer's length or an effort that the platform's owner does not allow.",
+        "Ask for what the message names, or have the installation's `operator.policy` changed.",
+    ),
     "InvalidExpression": ReasonPage(
         "False", _EITHER, "A CEL expression does not compile.", "Mend it at the line and column in the message."
     ),
