@@ -59,6 +59,13 @@ class Prompt(NamedTuple):
     turns: tuple[str, ...] = ()
     """What was answered, and what is said to that, by turns."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of all that is sent: at least as many as it has tokens."""
+        texts = (self.system, self.user, *self.turns)
+        schema = msgspec.json.encode(self.output_schema) if self.output_schema else b""
+        return sum(len(text.encode()) for text in texts) + len(schema)
+
     def again(self, answer: str, violation: str) -> "Prompt":
         """Ask once more, as an answer does not fit its schema."""
         return self._replace(turns=(*self.turns, answer, _AGAIN.format(violation=violation)))
