@@ -273,7 +273,8 @@ class Runner:
         if work.is_over(begun.since_ms):
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
         key_id = self._claude.key_id(route.api_key)
-        if (trouble := self._troubles.standing(key_id, call.name)) and trouble.cause != begun.probes:
+        trouble = self._troubles.standing(key_id, call.name)
+        if trouble and (trouble.cause != begun.probes or self._troubles.is_retired(call.name)):
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, position)
         await self._queue.asking(work.attempt.lease)
