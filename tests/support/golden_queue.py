@@ -17,7 +17,7 @@ import yaml
 from eventroute.delivery import encode_delivery
 from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
 from eventroute.outcome import DeadReason
-from eventroute.queue import Amount, Candidate, Lease, Ledger, Retention, Taken, Trouble, scripts
+from eventroute.queue import Amount, Candidate, Lease, Ledger, Limit, Retention, Taken, Trouble, scripts
 from eventroute.route_table import INSTALLATION, RateLimit
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import RedisForbids
@@ -111,7 +111,7 @@ async def begun(queue: StillQueue, name: str = "d-1", *, path: RoutePath = PATH)
 async def limited(queue: StillQueue, most: int, *running: str, waiting: Sequence[str] = ()) -> list[Lease]:
     """Let deliveries run of a route that has a limit, while others wait."""
     leases = [await begun(queue, name) for name in running]
-    await queue.upkeep.limit(GROUP, {PATH: most})
+    await queue.upkeep.limit(GROUP, {PATH: Limit(most)})
     await admit(queue, *waiting)
     return leases
 
@@ -351,46 +351,47 @@ async def _admit_raw(queue: StillQueue, *items: str | int, depth: int = 9, size:
 
 @_of("admit", "one of each kind in the script's own words")
 async def _(queue: StillQueue) -> Any:
-    await _admit_raw(queue, "d-1", "x", "", "", 1, "one", 600)
-    dead = ("d-2", "x", "unparsable", "one", 1, "two", 600)  # its detail is no claim
+    await _admit_raw(queue, "d-1", "x", "", "", "", 1, "one", 600)
+    dead = ("d-2", "x", "unparsable", "one", "", 1, "two", 600)  # its detail is no claim
     await _admit_raw(queue, *dead)
-    work = ("d-3", "x", "", "", 0)
-    return await _admit_raw(queue, "d-4", "x", "", "", 1, "one", 1, *dead, "d-5", "x", "", "", 1, "two", 1, *work)
+    work = ("d-3", "x", "", "", "", 0)
+    repeats = [("d-4", "x", "", "", "", 1, "one", 1), ("d-5", "x", "", "", "", 1, "two", 1)]
+    return await _admit_raw(queue, *repeats[0], *dead, *repeats[1], *work)
 
 
 @_of("admit", "a detail that is named like a claim")
 async def _(queue: StillQueue) -> Any:
-    await _admit_raw(queue, "d-1", "x", "", "", 1, "one", 600)
-    return await _admit_raw(queue, "d-2", "x", "unparsable", "one", 1, "two", 600)
+    await _admit_raw(queue, "d-1", "x", "", "", "", 1, "one", 600)
+    return await _admit_raw(queue, "d-2", "x", "unparsable", "one", "", 1, "two", 600)
 
 
 @_of("admit", "a full queue in the script's own words")
 async def _(queue: StillQueue) -> Any:
-    return await _admit_raw(queue, "d-1", "x", "", "", 0, depth=0)
+    return await _admit_raw(queue, "d-1", "x", "", "", "", 0, depth=0)
 
 
 @_of("admit", "a byte of work when a route has all the bytes that there are")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), mapping={"depth": 1, "bytes": 1})
-    return await _admit_raw(queue, "d-1", "x", "", "", 0, size=1)
+    return await _admit_raw(queue, "d-1", "x", "", "", "", 0, size=1)
 
 
 @_of("admit", "a dead letter when more is queued than may be by now")
 async def _(queue: StillQueue) -> Any:
     await admit(queue, "d-1", "d-2")
-    return await _admit_raw(queue, "d-3", "x", "unparsable", "no JSON", 0, depth=1)
+    return await _admit_raw(queue, "d-3", "x", "unparsable", "no JSON", "", 0, depth=1)
 
 
 @_of("admit", "the last byte of dead letters")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), "dead_bytes", DEAD_BYTES - 1)
-    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", 0)
+    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", 0)
 
 
 @_of("admit", "a byte more than the last one of dead letters")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), "dead_bytes", DEAD_BYTES)
-    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", 0)
+    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", 0)
 
 
 @_of("admit", "no rate any more")
@@ -624,7 +625,7 @@ async def _(queue: StillQueue) -> Any:
 async def _two_suspects(queue: StillQueue) -> None:
     await begun(queue, "d-1")
     await begun(queue, "e-1", path=OTHER)
-    await queue.upkeep.limit(GROUP, {PATH: 1})
+    await queue.upkeep.limit(GROUP, {PATH: Limit(1)})
     queue.now_ms += LEASE_MS
     await look(queue, wanted=0)
     await admit(queue, "d-2")
@@ -641,7 +642,7 @@ async def _(queue: StillQueue) -> Any:
 @_of("lease", "no suspect whose route has no room")
 async def _(queue: StillQueue) -> Any:
     await _two_suspects(queue)
-    await queue.upkeep.limit(GROUP, {OTHER: 1})
+    await queue.upkeep.limit(GROUP, {OTHER: Limit(1)})
     await queue.redis.sadd(GROUP.active(OTHER), "e-2")
     return await look(queue)
 
@@ -1119,8 +1120,8 @@ async def _(queue: StillQueue) -> Any:
 
 @_of("limit", "some routes, and another one no more")
 async def _(queue: StillQueue) -> Any:
-    await queue.upkeep.limit(GROUP, {OTHER: 7})
-    return await queue.upkeep.limit(GROUP, {PATH: 3, OTHER: 0, THIRD: 1})
+    await queue.upkeep.limit(GROUP, {OTHER: Limit(7)})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(3), OTHER: Limit(), THIRD: Limit(1)})
 
 
 @_of("limit", "no route")
@@ -1133,26 +1134,26 @@ async def _(queue: StillQueue) -> Any:
 @_of("limit", "a route that has room by that")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 1, "d-1", waiting=("d-2", "d-3"))
-    return await queue.upkeep.limit(GROUP, {PATH: 2})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(2)})
 
 
 @_of("limit", "a route that had no room, and any by now")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 1, "d-1", waiting=("d-2",))
-    return await queue.upkeep.limit(GROUP, {PATH: 0})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit()})
 
 
 @_of("limit", "a route of which more run than may")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 2, "d-1", "d-2", waiting=("d-3",))
-    return await queue.upkeep.limit(GROUP, {PATH: 1})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(1)})
 
 
 @_of("limit", "a route that is held")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 1, "d-1", waiting=("d-2",))
     await queue.upkeep.hold(GROUP, PATH, "withheld")
-    return await queue.upkeep.limit(GROUP, {PATH: 2})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(2)})
 
 
 @_of("release", "routes of which some are held")

@@ -6,7 +6,7 @@ leases of one delivery only the later one can change anything.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ from eventroute.queue import (
     Candidate,
     Lease,
     LeaseLost,
+    Limit,
     Limits,
     New,
     Repeat,
@@ -58,6 +59,7 @@ TROUBLES = [
     Trouble(reason="authentication", detail="401", key_id="k", model=""),
     Trouble(reason="not_found", detail="404", key_id="k", model="m"),
 ]
+LANES = ["", "", "left", "right"]
 LONG_MS = 600_000
 _ENDED = frozenset({"settled", "dead", "gone"})
 
@@ -69,7 +71,9 @@ class Known:
     path: RoutePath
     claim: str
     place: str = "ready"
-    """ready, running, over (its lease has run out unnoticed), later, parked, suspect, settled, dead, or gone."""
+    """ready, behind, running, over (its lease ran out unnoticed), later, parked, suspect, settled, dead, or gone."""
+    lane: str = ""
+    seq: int = 0
     lease: Lease | None = None
     """The latest."""
     begun: bool = False
@@ -80,6 +84,15 @@ class Known:
     answer: bytes = b""
     ends: int = 0
     """How often it has ended since it was queued last."""
+
+
+@dataclass
+class Lane:
+    """An entity's deliveries."""
+
+    first: DeliveryId | None = None
+    """Whose turn it is."""
+    behind: set[DeliveryId] = field(default_factory=set)
 
 
 @dataclass
@@ -109,6 +122,9 @@ class Queue(RuleBasedStateMachine):
         self.held: list[Held] = []
         self.held_routes: set[RoutePath] = set()
         self.limits: dict[RoutePath, int] = {}
+        self.strict: set[RoutePath] = set()
+        self.lanes: defaultdict[tuple[RoutePath, str], Lane] = defaultdict(Lane)
+        self.seq = 0
         self.count = 0
 
     def run(self, awaitable: Awaitable[Value]) -> Value:
@@ -125,14 +141,19 @@ class Queue(RuleBasedStateMachine):
 
     # --- receivers ---
 
-    @rule(path=st.sampled_from(PATHS), count=st.integers(1, 4), claimed=st.booleans())
-    def admit(self, path: RoutePath, count: int, claimed: bool) -> None:  # noqa: FBT001 - hypothesis calls by name
+    @rule(
+        path=st.sampled_from(PATHS),
+        lanes=st.lists(st.sampled_from(LANES), min_size=1, max_size=4),
+        claimed=st.booleans(),
+    )
+    def admit(self, path: RoutePath, lanes: list[str], claimed: bool) -> None:  # noqa: FBT001 - hypothesis calls by name
+        count = len(lanes)
         candidates = []
-        for _ in range(count):
+        for lane in lanes:
             self.count += 1
             name = DeliveryId(f"d-{self.count:04d}")
             claims = [Claim(ClaimId(name), 3600)] if claimed else []
-            candidates.append(Candidate(sample_delivery(name, route=path), claims))
+            candidates.append(Candidate(sample_delivery(name, route=path), claims, lane=lane))
         found = self.run(self.admissions.admit(path, candidates, rate=None))
         depth = sum(known.place not in _ENDED for known in self.known.values())
         own = sum(known.place not in _ENDED for known in self.known.values() if known.path == path)
@@ -142,20 +163,24 @@ class Queue(RuleBasedStateMachine):
             for candidate, fate in zip(candidates, found.fates, strict=True):
                 assert isinstance(fate, New)
                 claim = candidate.claims[0].id if candidate.claims else ""
-                self.known[fate.delivery] = Known(path, claim)
+                self.known[fate.delivery] = Known(path, claim, lane=candidate.lane, seq=self._next_seq())
+                self._line_up(fate.delivery)
                 if claim:
                     self.claims[claim] = fate.delivery
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def send_again(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), lane=st.sampled_from(LANES))
+    def send_again(self, data: st.DataObject, lane: str) -> None:
         claim = data.draw(st.sampled_from(sorted(self.claims)))
         first = self.claims[claim]
         known = self.known[first]
-        candidate = Candidate(sample_delivery("d-other", route=known.path), [Claim(ClaimId(claim), 3600)])
+        candidate = Candidate(sample_delivery("d-other", route=known.path), [Claim(ClaimId(claim), 3600)], lane=lane)
         found = self.run(self.admissions.admit(known.path, [candidate], rate=None))
         if known.place == "dead" and isinstance(found, Admitted):
             assert found.fates == [Again(first)]
+            if lane != known.lane:
+                self._leave(first)
+            known.lane, known.seq = lane, self._next_seq()
             self._queued_again(first)
         elif isinstance(found, Admitted):
             assert found.fates == [Repeat(first)]
@@ -164,10 +189,10 @@ class Queue(RuleBasedStateMachine):
     def bury(self, path: RoutePath) -> None:
         self.count += 1
         name = DeliveryId(f"d-{self.count:04d}")
-        letter = Candidate(sample_delivery(name, route=path), [], dead=(DeadReason.UNPARSABLE, "no JSON"))
+        letter = Candidate(sample_delivery(name, route=path), [], dead=(DeadReason.UNPARSABLE, "no JSON"), lane="left")
         found = self.run(self.admissions.admit(path, [letter], rate=None))
         assert isinstance(found, Admitted)
-        self.known[name] = Known(path, "", place="dead", ends=1)
+        self.known[name] = Known(path, "", place="dead", ends=1, lane="left", seq=self._next_seq())
 
     # --- workers ---
 
@@ -188,6 +213,7 @@ class Queue(RuleBasedStateMachine):
             known = self.known[lease.delivery]
             assert known.place == ("suspect" if lease.alone else "ready")
             assert known.path not in self.held_routes or lease.alone
+            assert not known.lane or self.lanes[known.path, known.lane].first == lease.delivery
             assert self._running(known.path) < self.limits.get(known.path, 1000)
             assert known.lease is None or lease.fence > known.lease.fence
             known.place, known.lease, known.begun, known.asking = "running", lease, False, False
@@ -236,6 +262,8 @@ class Queue(RuleBasedStateMachine):
             known.place = "dead" if is_dead else "settled"
             known.ends += 1
             assert known.ends == 1
+            if not (is_dead and known.path in self.strict):
+                self._leave(held.lease.delivery)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), pause_ms=st.sampled_from([0, LONG_MS]), counts=st.booleans())
@@ -325,10 +353,19 @@ class Queue(RuleBasedStateMachine):
             self.run(self.upkeep.release(GROUP, [path]))
             self.held_routes.discard(path)
 
-    @rule(path=st.sampled_from(PATHS), most=st.integers(0, 2))
-    def limit(self, path: RoutePath, most: int) -> None:
-        self.run(self.upkeep.limit(GROUP, {path: most}))
+    @rule(path=st.sampled_from(PATHS), most=st.integers(0, 2), is_strict=st.booleans())
+    def limit(self, path: RoutePath, most: int, is_strict: bool) -> None:  # noqa: FBT001 - the same
+        self.run(self.upkeep.limit(GROUP, {path: Limit(most, holds_lanes=is_strict)}))
         self.limits[path] = most or 1000
+        (self.strict.add if is_strict else self.strict.discard)(path)
+
+    @rule()
+    def keep(self) -> None:
+        """Look after the queue: what holds a lane of a route that is strict no more lets go."""
+        self.run(self.upkeep.keep(GROUP, worker="keeper", for_ms=1, cursor=0, routes=100, count=100))
+        for (path, _), lane in self.lanes.items():
+            if lane.first and self.known[lane.first].place == "dead" and path not in self.strict:
+                self._leave(lane.first)
 
     @precondition(lambda self: any(known.place in _ENDED for known in self.known.values()))
     @rule(data=st.data(), mode=st.sampled_from(["resume", "whole", "sinks"]))
@@ -356,6 +393,7 @@ class Queue(RuleBasedStateMachine):
         assert said == expected
         if known.place == "dead":
             known.place = "gone"
+            self._leave(name)
 
     # --- what must hold ---
 
@@ -364,6 +402,7 @@ class Queue(RuleBasedStateMachine):
         places: Counter[tuple[str, str]] = Counter()
         for path in PATHS:
             places.update(("ready", name.decode()) for name in self.run(self.redis.zrange(GROUP.ready(path), 0, -1)))
+            places.update(("behind", name.decode()) for name in self.run(self.redis.zrange(GROUP.behind(path), 0, -1)))
             places.update(("dead", name.decode()) for name in self.run(self.redis.zrange(GROUP.dead(path), 0, -1)))
             ended = self.run(self.redis.zrange(GROUP.finished("bodies", path), 0, -1))
             places.update(("settled", name.decode()) for name in ended)
@@ -390,6 +429,14 @@ class Queue(RuleBasedStateMachine):
             depth, size = self.run(self.redis.hmget(key, "depth", "bytes"))
             lengths = [self.run(self.redis.hstrlen(GROUP.delivery(name), "body")) for name in own]
             assert (int(depth or 0), int(size or 0)) == (len(own), sum(lengths)), path
+
+    @invariant()
+    def lanes_are_in_order(self) -> None:
+        for (path, name), lane in self.lanes.items():
+            found = self.run(self.redis.zrange(GROUP.lane(path, name), 0, -1, withscores=True))
+            waiting = sorted((self.known[each].seq, each) for each in lane.behind)
+            wanted = [(0, lane.first), *waiting] if lane.first and name else []
+            assert [(score, each.decode()) for each, score in found] == wanted
 
     @invariant()
     def routes_with_work_take_turns(self) -> None:
@@ -431,7 +478,31 @@ class Queue(RuleBasedStateMachine):
 
     def _queued_again(self, name: DeliveryId) -> None:
         known = self.known[name]
-        known.place, known.attempts, known.ends, known.cuts = "ready", 0, 0, 0
+        known.attempts, known.ends, known.cuts = 0, 0, 0
+        self._line_up(name)
+
+    def _next_seq(self) -> int:
+        self.seq += 1
+        return self.seq
+
+    def _line_up(self, name: DeliveryId) -> None:
+        known = self.known[name]
+        lane = self.lanes[known.path, known.lane]
+        if not known.lane or lane.first in {None, name}:
+            known.place, lane.first = "ready", name
+        else:
+            known.place = "behind"
+            lane.behind.add(name)
+
+    def _leave(self, name: DeliveryId) -> None:
+        """Leave its lane, which it may have left before."""
+        known = self.known[name]
+        lane = self.lanes[known.path, known.lane]
+        if known.lane and lane.first == name:
+            lane.first = min(lane.behind, key=lambda each: self.known[each].seq, default=None)
+            if lane.first:
+                lane.behind.remove(lane.first)
+                self.known[lane.first].place = "ready"
 
     def _ready_now(self, names: list[DeliveryId]) -> list[DeliveryId]:
         return [

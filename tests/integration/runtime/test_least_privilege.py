@@ -12,7 +12,7 @@ from eventroute import keys
 from eventroute.acl import rules
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Amount, Desk, Load, Trouble
+from eventroute.queue import Amount, Desk, Limit, Load, Trouble
 from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
 from eventroute.runtime import background
@@ -28,7 +28,20 @@ from eventroute_worker.answer import Passing
 from support.acl_users import AclUsers, acl_users
 from support.budgets import OF_ALL, ledger_of
 from support.probes import probing
-from support.queue import GROUP, admit, admit_job, bury, lease, letters, run_out, settle, state, upkeep_of, work_on
+from support.queue import (
+    GROUP,
+    admit,
+    admit_in_lane,
+    admit_job,
+    bury,
+    lease,
+    letters,
+    run_out,
+    settle,
+    state,
+    upkeep_of,
+    work_on,
+)
 from support.receiving import opened, receiving, signed
 from support.redis_link import linked
 from support.runs import HISTORY, PATH, FakeClaude, FakeRoutes, build_runner, results, sample_delivery
@@ -94,6 +107,49 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
         tally.add_accepted(ROUTE, ONE, time_ms=1, trace_id="")
         await tally.flush(redis)
+
+
+async def test_a_receiver_lets_events_of_one_entity_wait_for_each_other(server: AclUsers, admin: Redis) -> None:
+    route = receiver_route(entity="payload.action")
+    await upkeep_of(admin).limit(GROUP, {PATH: Limit(holds_lanes=True)})
+    async with allowed(server, admin, "receiver"), receiving(server.url("receiver"), admin) as receiver:
+        await receiver.serve(route)
+        first, *_ = [(await receiver.post(opened(number))).json()["delivery"] for number in (1, 2)]
+        await bury(admin, first)
+        assert (await receiver.post(opened(1))).json() == {"status": "redelivered", "delivery": first}
+        await bury(admin, first)
+        await receiver.serve(receiver_route(entity="payload.number"))
+        assert (await receiver.post(opened(1))).json() == {"status": "redelivered", "delivery": first}
+        await admin.delete(GROUP.delivery(first))  # somebody removed what has its lane
+        await receiver.serve(receiver_route(entity="string(1)"))
+        for number in (3, 4):
+            await receiver.post(opened(number))
+        await admin.delete(GROUP.delivery((await receiver.queued())[-1]))
+        await receiver.post(opened(5))
+    assert await admin.zcard(GROUP.behind(PATH)) == 1
+
+
+async def test_a_worker_keeps_lanes_in_order(server: AclUsers, admin: Redis) -> None:
+    async with allowed(server, admin, "worker") as redis:
+        upkeep = upkeep_of(redis)
+        await upkeep.limit(GROUP, {PATH: Limit(1, holds_lanes=True)})
+        await admit_in_lane(admin, *(f"d-{number}" for number in range(6)))
+        await settle(redis, await lease(redis))
+        await admin.delete(GROUP.delivery(DeliveryId("d-2")))
+        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+        call = ClientCaller(redis)
+        assert await call(REPLAY, GROUP.prefix, ["resume", "d-1"]) == [b"ok"]
+        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+        assert await call(DISCARD, GROUP.prefix, ["d-1"]) == [b"ok"]
+        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+        await upkeep.limit(GROUP, {PATH: Limit()})
+        assert await upkeep.limits(GROUP) == {}
+        await upkeep.keep(GROUP, worker="w", for_ms=5000, cursor=0, routes=10, count=10)
+        await upkeep.limit(GROUP, {PATH: Limit(holds_lanes=True)})
+        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+        await upkeep.hold(GROUP, PATH, "deleted")
+        assert await upkeep.forsake(GROUP, PATH, after_ms=0, count=10) == 1
+    assert not await admin.exists(GROUP.lane(PATH, "x"), GROUP.behind(PATH), GROUP.holding(PATH))
 
 
 @contextlib.asynccontextmanager

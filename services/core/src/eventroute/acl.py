@@ -30,6 +30,9 @@ _DELIVERY: Final = _ALL.delivery(DeliveryId("*"))
 _ROUTE: Final = _ALL.route(_ANY)
 _READY: Final = _ALL.ready(_ANY)
 _ACTIVE: Final = _ALL.active(_ANY)
+_LANE: Final = _ALL.lane(_ANY, "*")
+_BEHIND: Final = _ALL.behind(_ANY)
+_HOLDING: Final = _ALL.holding(_ANY)
 _DEAD: Final = _ALL.dead(_ANY)
 _FINISHED: Final = tuple(_ALL.finished(kind, _ANY) for kind in ("bodies", "answers", "records"))
 _PARKED: Final = _ALL.parked("*")
@@ -115,7 +118,11 @@ _RECEIVER: Final = (
     _SCRIPTS,
     _Grant("+get +set", _all(_CLAIM)),
     _Grant("+hset +hdel +pexpire +persist", (f"%W~{_DELIVERY}",)),
-    _Grant("+hstrlen", (f"%R~{_DELIVERY}",)),  # how long a dead letter is that runs again, not what it says
+    # How long a dead letter is that runs again, and whether what has a lane is there; not what they say.
+    _Grant("+hstrlen +exists", (f"%R~{_DELIVERY}",)),
+    _Grant("+zadd +zrem +zrange", _all(_LANE)),
+    _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
+    _Grant("+hget +hdel", _all(_HOLDING)),
     _Grant("+hmget +hget +hset +hincrby", _all(_ALL.usage, _ROUTE)),
     _Grant("+sadd", (f"%W~{_ALL.routes}",)),
     _Grant("+zadd", (f"%W~{_READY}",)),
@@ -133,7 +140,7 @@ _WORKER: Final = (
     *_served(WORKER.name),
     _SCRIPTS,
     _Grant(
-        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hsetnx +hdel +hincrby +persist +pexpire +unlink",
+        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hsetnx +hdel +hincrby +persist +pexpire +unlink +exists",
         _all(_DELIVERY),
     ),
     _Grant("+hget +hmget +hset +hdel +hincrby", _all(_ALL.usage, _ROUTE)),
@@ -145,6 +152,9 @@ _WORKER: Final = (
     _Grant("+get +set +del +pexpire", _all(_ALL.solo, _ALL.keeper)),
     _Grant("+hget +hgetall +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
     _Grant("+hget +hgetall +hexists +hset +hdel", _all(_ALL.limits)),
+    _Grant("+smembers +sismember +sadd +srem", _all(_ALL.strict)),
+    _Grant("+zadd +zrem +zrange", _all(_LANE, _BEHIND)),
+    _Grant("+hget +hset +hdel +hscan", _all(_HOLDING)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
     _Grant("+hgetall +hexists", (f"%R~{FIRST.stop}",)),
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
@@ -173,14 +183,14 @@ _OPERATOR: Final = (
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
 _READER: Final = (_Grant("+xlen +xrange +xrevrange +xread", (f"%R~{_STREAM}",)),)
 
-_SETS: Final = (_READY, _DEAD, *_FINISHED, _PARKED, _ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects)
+_SETS: Final = (_READY, _BEHIND, _DEAD, *_FINISHED, _PARKED, _ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects)
 
 # For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `glance`, `load`, `stop` and
 # `start`.
 _DESK: Final = (
     _SCRIPTS,
     _Grant(
-        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hdel +hincrby +persist +unlink",
+        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hdel +hincrby +persist +unlink +exists",
         _all(_DELIVERY),
     ),
     _Grant("+hget +hmget +hincrby", _all(_ALL.usage, _ROUTE)),
@@ -189,6 +199,9 @@ _DESK: Final = (
         tuple(f"%R~{name}" for name in _SETS),
     ),
     _Grant("+zadd", (f"%W~{_READY}", f"%W~{_ALL.rotation}")),
+    _Grant("+zadd +zrem +zrange +zcard", _all(_LANE)),
+    _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
+    _Grant("+hget +hdel +hexists", _all(_HOLDING)),
     _Grant("+zrem", (f"%W~{_DEAD}", *(f"%W~{name}" for name in _FINISHED))),
     _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),

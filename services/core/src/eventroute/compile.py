@@ -730,6 +730,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
+        entity=spec.entity if spec.concurrency.per_entity else None,
     )
 
 
@@ -765,7 +766,8 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
             record_s=_seconds(spec.retention.record),
         ),
         sinks=tuple(map(_sink, spec.sinks)),
-        max_running=spec.concurrency.max,
+        max_running=spec.concurrency.max or 0,
+        holds_lanes=spec.concurrency.on_dead == "hold",
         api_key=_value(gathered.api_key) if gathered.api_key else None,
     )
 

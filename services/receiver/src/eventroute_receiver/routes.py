@@ -1,4 +1,4 @@
-"""A route made ready to judge requests: keys parsed and its filter compiled once, when the table entry arrives."""
+"""A route made ready to judge requests: keys parsed, expressions compiled once, when the table entry arrives."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +21,8 @@ class Hook:
     route: ReceiverRoute
     keys: tuple[Key, ...]
     filter: Expression | None
+    entity: Expression | None
+    """Names whom an event is about; None where admission need not know."""
     own_actors: frozenset[bytes]
     """Whose events are our own actions."""
     dropped_headers: frozenset[bytes]
@@ -29,6 +31,11 @@ class Hook:
     """Lower-case names of headers whose values are not kept."""
     redacted_payload: Steps | None
     """None = the payload is kept as it came."""
+
+    @property
+    def looks_into_events(self) -> bool:
+        """Whether expressions need the events' values, which are not decoded otherwise."""
+        return self.filter is not None or self.entity is not None
 
     def signed_url(self, query: bytes) -> str | None:
         """Build the URL as the provider signs it: the configured one, never what the request says of itself."""
@@ -54,6 +61,7 @@ def prepare(route: ReceiverRoute) -> Hook:
         route=route,
         keys=parsed,
         filter=compile_expression(route.filter) if route.filter else None,
+        entity=compile_expression(route.entity) if route.entity else None,
         own_actors=frozenset(name.encode() for name in route.own_actors),
         dropped_headers=_OF_THE_CONNECTION | {name.encode() for name in sensitive_headers(route.scheme)},
         redacted_headers=frozenset(name.encode() for name in route.redact.headers),

@@ -22,7 +22,7 @@ _MAX_PATH_CHARS: Final = 200  # longer than any route; a path without a route is
 
 def start_receipt(tracer: Tracer, headers: list[tuple[bytes, bytes]]) -> Span:
     """Begin the trace. A sender's own `traceparent` is linked, not adopted: outsiders do not decide what is sampled."""
-    span = tracer.start_span(tracing.RECEIPT_SPAN, context=_NO_PARENT, kind=SpanKind.SERVER)
+    span = tracing.start_trace(tracer, tracing.RECEIPT_SPAN, SpanKind.SERVER)
     if span.is_recording():
         theirs = [
             tracing.parse_traceparent(value.decode("latin-1")) for name, value in headers if name == b"traceparent"

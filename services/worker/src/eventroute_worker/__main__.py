@@ -11,7 +11,7 @@ import uvloop
 
 from eventroute import prompt
 from eventroute.acl import needs
-from eventroute.queue import Group, Upkeep, Work
+from eventroute.queue import Group, Ledger, Limit, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis, open_link
@@ -35,6 +35,7 @@ from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.worker import QueueWorker
 
@@ -77,6 +78,8 @@ async def serve(settings: WorkerSettings) -> None:
             troubles=check.troubles,
         )
         troubles, tally, gate = Troubles(), Tally(), Gate()
+        ledger = Ledger(ClientCaller(told), looking=ClientCaller(quiet))
+        spending = Spending(ledger, prices)
         runner = Runner(
             work=work,
             holds=upkeep,
@@ -85,6 +88,7 @@ async def serve(settings: WorkerSettings) -> None:
             history=History(told, work),
             sinks=Sinks(work),
             troubles=troubles,
+            spending=spending,
             retention=settings.retention,
             gate=gate,
         )
@@ -106,7 +110,17 @@ async def serve(settings: WorkerSettings) -> None:
             routes=routes,
             troubles=troubles,
             may_meet=lambda trouble: may_meet(trouble, routes.all(), claude.key_id),
-            limits=lambda: {plan.route.path: plan.route.max_running for plan in routes.all() if plan.route.max_running},
+            treasury=Treasury(
+                ledger,
+                spending,
+                rules=lambda: (rule for plan in routes.all() for rule in plan.route.budgets),
+                groups=settings.groups,
+            ),
+            limits=lambda: {
+                plan.route.path: Limit(plan.route.max_running, holds_lanes=plan.route.holds_lanes)
+                for plan in routes.all()
+                if plan.route.max_running or plan.route.holds_lanes
+            },
             gate=gate,
         )
         watch = ModelWatch(claude, redis, plans=routes.all, troubles=troubles)

@@ -23,6 +23,8 @@ class Candidate(NamedTuple):
     claims: Sequence[Claim]
     dead: tuple[DeadReason, str] | None = None
     """Keep it as a dead letter, for this reason and with these words for people."""
+    lane: str = ""
+    """Of those in one lane of a route, one is worked on at a time, in the order of acceptance; empty = it has none."""
 
 
 class Limits(NamedTuple):
@@ -96,9 +98,9 @@ class Admissions:
             rate.burst if rate else 0,
             traceparent,
         ]
-        for delivery, claims, dead in candidates:
+        for delivery, claims, dead, lane in candidates:
             reason, detail = dead or ("", "")
-            args += (delivery.id, encode_delivery(delivery), reason, detail, len(claims))
+            args += (delivery.id, encode_delivery(delivery), reason, detail, lane, len(claims))
             for claim in claims:
                 args += (claim.id, claim.lifetime_s * 1000)
         status, *rest = await self._call(ADMIT, group_of(path, self._groups).prefix, args)

@@ -51,6 +51,7 @@ class State(StrEnum):
     LATER = "later"
     HELD = "held"
     SUSPECT = "suspect"
+    BEHIND = "behind"
     SETTLED = "settled"
     DEAD = "dead"
 
@@ -90,6 +91,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str = ""
     """Of a held one: the standing trouble."""
     last_error: str = ""
+    holds: int = 0
+    """Of a dead letter that holds its lane: how many deliveries wait for it to be replayed or discarded."""
 
     @property
     def has_ended(self) -> bool:
@@ -192,6 +195,9 @@ class Found(NamedTuple):
     """Attempts that were cut short."""
     trace_id: str
     """Of its last attempt, else of its receipt; 32 hex digits."""
+    ahead: DeliveryId | None = None
+    """Whose turn it is in its lane, if it waits behind that one."""
+    ahead_is_dead: bool = False
 
 
 class Situation(NamedTuple):
@@ -218,6 +224,14 @@ class _Source(NamedTuple):
     state: State
     by_end: bool = False
     """Its scores are the times of their ends."""
+
+
+class _PlaceInLane(NamedTuple):
+    """Where a delivery stands in its lane, as far as somebody waits."""
+
+    ahead: DeliveryId | None = None
+    ahead_is_dead: bool = False
+    holds: int = 0
 
 
 class Desk:
@@ -285,10 +299,22 @@ class Desk:
                 fields: dict[bytes, bytes] = await client.hgetall(group.delivery(delivery))
                 if b"path" in fields:
                     is_suspect = await client.zscore(group.suspects, delivery) is not None
-                    return _found(delivery, group, fields, is_suspect=is_suspect)
+                    place = await self._place_in_lane(group, delivery, fields)
+                    return _found(delivery, group, fields, place, is_suspect=is_suspect)
         except (RedisError, OSError) as error:
             raise told(error) from error
         return None
+
+    async def _place_in_lane(self, group: Group, delivery: DeliveryId, fields: Mapping[bytes, bytes]) -> "_PlaceInLane":
+        client, path = self._clients[group], RoutePath(fields[b"path"].decode())
+        if fields.get(b"state") == State.BEHIND.encode():
+            first: list[bytes] = await client.zrange(group.lane(path, fields.get(b"lane", b"").decode()), 0, 0)
+            if first:
+                ahead = DeliveryId(first[0].decode())
+                return _PlaceInLane(ahead, await client.hexists(group.holding(path), ahead))
+        if lane := await client.hget(group.holding(path), delivery):
+            return _PlaceInLane(holds=await client.zcard(group.lane(path, lane.decode())) - 1)
+        return _PlaceInLane()
 
     async def find(self, name: str, *, route: str = "", limit: int = 10) -> Sequence[Line]:
         """Find deliveries by the provider's own id, newest first."""
@@ -337,6 +363,7 @@ class Desk:
         for path in await self._paths(group, wanted):
             sources += [
                 _Source(group, group.ready(path), State.READY),
+                _Source(group, group.behind(path), State.BEHIND),
                 _Source(group, group.dead(path), State.DEAD, by_end=True),
                 *(
                     _Source(group, group.finished(kind, path), State.SETTLED, by_end=True)
@@ -367,7 +394,7 @@ class Desk:
                 looked_at += len(page)
                 lines += [line for line in await self._glance(source, page) if wanted.has(line)]
                 # Only what is sorted by time may be left before its end; ready and held ones are, by their acceptance.
-                is_sorted = source.by_end or source.state in {State.READY, State.HELD}
+                is_sorted = source.by_end or source.state in {State.READY, State.HELD, State.BEHIND}
                 if is_sorted and limit is not None and len(lines) >= limit:
                     return Listing(lines, looked_at, is_complete=True)
                 if looked_at >= LOOK_MAX:
@@ -395,7 +422,7 @@ class Desk:
 _HEAD: Final = "head"
 _GLANCED: Final = (
     *("path", "state", "seq", "at", "since", "attempts", "waits", "due", "cause", "outcome", "reason", "detail"),
-    *("finished", "about", "last_error", "replays", _HEAD),
+    *("finished", "about", "last_error", "replays", _HEAD, "holds"),
 )
 
 
@@ -433,6 +460,7 @@ def _line(name: DeliveryId, standing: State, fields: Mapping[str, bytes | None])
         replays=_number(own, "replays"),
         cause=own.get("cause", ""),
         last_error=own.get("last_error", ""),
+        holds=_number(own, "holds"),
     )
 
 
@@ -453,7 +481,9 @@ def _number(fields: Mapping[str, str], name: str) -> int:
     return int(float(value)) if value.replace(".", "", 1).isdigit() else 0
 
 
-def _found(name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], *, is_suspect: bool) -> Found:
+def _found(
+    name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], place: _PlaceInLane, *, is_suspect: bool
+) -> Found:
     fields = {key.decode(): value for key, value in stored.items()}
     body = fields.get("body")
     path, at = RoutePath(fields["path"].decode()), _number({"at": fields.get("at", b"").decode()}, "at")
@@ -482,8 +512,9 @@ def _found(name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], *, is_
         None,
     )
     standing = State.SUSPECT if is_suspect else State.READY
+    glanced = {**{key: fields.get(key) for key in _GLANCED}, _HEAD: head or None, "holds": b"%d" % place.holds}
     return Found(
-        line=_line(name, standing, {**{key: fields.get(key) for key in _GLANCED}, _HEAD: head or None}),
+        line=_line(name, standing, glanced),
         group=group,
         delivery=delivery,
         is_unreadable=is_unreadable,
@@ -492,4 +523,6 @@ def _found(name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], *, is_
         stage=fields.get("stage", b"").decode(),
         cuts=_number({"cuts": fields.get("cuts", b"").decode()}, "cuts"),
         trace_id=f"{context.trace_id:032x}" if context else "",
+        ahead=place.ahead,
+        ahead_is_dead=place.ahead_is_dead,
     )

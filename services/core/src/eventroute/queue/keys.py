@@ -75,6 +75,11 @@ class Group:
         return f"{self.prefix}limits"
 
     @property
+    def strict(self) -> str:
+        """SET of the paths of routes whose dead letters hold their lanes. Worker."""
+        return f"{self.prefix}strict"
+
+    @property
     def causes(self) -> str:
         """HASH, cause → JSON: standing faults of a key or model, and spent budgets, for which deliveries are parked."""
         return f"{self.prefix}causes"
@@ -145,6 +150,18 @@ class Group:
     def active(self, path: RoutePath) -> str:
         """SET of delivery ids: those of `running` that are the route's."""
         return f"{self.prefix}active:{path}"
+
+    def lane(self, path: RoutePath, lane: str) -> str:
+        """ZSET, delivery id → order of acceptance, 0 for the one whose turn it is: one entity's that have not ended."""
+        return f"{self.prefix}lane:{path}:{lane}"
+
+    def behind(self, path: RoutePath) -> str:
+        """ZSET, delivery id → order of acceptance: those that wait for another one of their lane to end."""
+        return f"{self.prefix}behind:{path}"
+
+    def holding(self, path: RoutePath) -> str:
+        """HASH, dead letter → its lane, which goes on when it is replayed or discarded."""
+        return f"{self.prefix}holding:{path}"
 
     def dead(self, path: RoutePath) -> str:
         """ZSET, delivery id → when it became a dead letter, Unix ms; bounded in number and bytes."""
