@@ -22,7 +22,7 @@ from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt
 from eventroute.prompt import prepare as prepare_plan
-from eventroute.queue import Admissions, Admitted, Candidate, Lease, Limits, New, Retention, Upkeep, Work
+from eventroute.queue import Admissions, Admitted, Candidate, Lease, Ledger, Limits, New, Retention, Upkeep, Work
 from eventroute.route_table import ModelCall
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkCaller, LinkedRedis, RedisLink
@@ -34,8 +34,10 @@ from eventroute_receiver.routes import Hook, prepare
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, Settled
 from eventroute_worker.history import History
+from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
 
 TRACEPARENT: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -102,6 +104,7 @@ class Backlog:
             history=History(self.redis, self.work),
             sinks=Sinks(self.work),
             troubles=Troubles(),
+            spending=Spending(Ledger(ClientCaller(self.redis)), Prices.load()),
             retention=kept,
         )
         leases = await self.lease(count)

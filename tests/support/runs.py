@@ -12,7 +12,7 @@ from eventroute.delivery import Delivery
 from eventroute.ids import DeliveryId, RoutePath, RouteUid, route_path
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt, prepare
-from eventroute.queue import Group, Retention, Upkeep, Work
+from eventroute.queue import Group, Ledger, Retention, Upkeep, Work
 from eventroute.route_table import HistoryRule, ModelCall, PromptRule, RetentionRule, RetryRule, StreamSink, WorkerRoute
 from eventroute.runtime.scripts import Caller, ClientCaller
 from eventroute.secret import Secret
@@ -20,8 +20,10 @@ from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
+from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Asks, Runner
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
 
 PATH = route_path("team-a", "triage")
@@ -145,6 +147,7 @@ def build_runner(
     call: Caller | None = None,
     retention: Retention = DEFAULT_RETENTION,
     gate: Gate | None = None,
+    spending: Spending | None = None,
 ) -> Runner:
     """Build a runner on a real Redis; `call` is how it calls scripts."""
     call = call or ClientCaller(redis)
@@ -159,6 +162,7 @@ def build_runner(
         history=History(redis, work),
         sinks=Sinks(work),
         troubles=troubles or Troubles(),
+        spending=spending or Spending(Ledger(call), Prices.load()),
     )
 
 

@@ -11,15 +11,17 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.asyncio import Redis
 
-from eventroute.queue import Upkeep, Work
+from eventroute.queue import Ledger, Upkeep, Work
 from eventroute.queue.scripts import NAMES
 from eventroute.runtime import tracing
 from eventroute.runtime.link import LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
 from eventroute_worker import redis_spans
 from eventroute_worker.history import History
+from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
 from support.queue import admit
 from support.runs import HISTORY, FakeClaude, FakeRoutes, sample_delivery, worker_route
@@ -61,6 +63,7 @@ async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
         history=History(told, work),
         sinks=Sinks(work),
         troubles=Troubles(),
+        spending=Spending(Ledger(ClientCaller(told)), Prices.load()),
     )
     async with running(redis, runner, work=work):
         yield

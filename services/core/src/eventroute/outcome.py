@@ -99,7 +99,8 @@ WHAT_TO_DO: Final[Mapping[DeadReason, str]] = {
     DeadReason.TOO_LARGE: "Name fewer fields of the payload in the prompt's `user` template, then replay.",
     DeadReason.CONTEXT_WINDOW: "Shorten the prompt or its history, or name a model with more room, then replay.",
     DeadReason.BILLING: "Mend the account's billing or its credit, then replay.",
-    DeadReason.BUDGET: "Raise the account's spend limit or wait for its next period, then replay.",
+    DeadReason.BUDGET: "Raise the budget that the detail names, ask for less (`maxTokens`, a shorter prompt), or wait "
+    "for its next period, then replay.",
     DeadReason.DEADLINE: "See that what it waited for is over, or raise the route's `retry.deadline`, then replay.",
     DeadReason.ATTEMPTS: "Read what the last attempt said, and replay once that is mended; raise `retry.attempts` only "
     "where trying more often would help.",

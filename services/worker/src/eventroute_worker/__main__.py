@@ -11,7 +11,7 @@ import uvloop
 
 from eventroute import prompt
 from eventroute.acl import needs
-from eventroute.queue import Group, Limit, Upkeep, Work
+from eventroute.queue import Group, Ledger, Limit, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis, open_link
@@ -34,6 +34,7 @@ from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.worker import QueueWorker
 
@@ -76,6 +77,8 @@ async def serve(settings: WorkerSettings) -> None:
             troubles=check.troubles,
         )
         troubles, tally, gate = Troubles(), Tally(), Gate()
+        ledger = Ledger(ClientCaller(told), looking=ClientCaller(quiet))
+        spending = Spending(ledger, prices)
         runner = Runner(
             work=work,
             holds=upkeep,
@@ -84,6 +87,7 @@ async def serve(settings: WorkerSettings) -> None:
             history=History(told, work),
             sinks=Sinks(work),
             troubles=troubles,
+            spending=spending,
             retention=settings.retention,
             gate=gate,
         )
@@ -105,6 +109,12 @@ async def serve(settings: WorkerSettings) -> None:
             routes=routes,
             troubles=troubles,
             may_meet=lambda trouble: may_meet(trouble, routes.all(), claude.key_id),
+            treasury=Treasury(
+                ledger,
+                spending,
+                rules=lambda: (rule for plan in routes.all() for rule in plan.route.budgets),
+                groups=settings.groups,
+            ),
             limits=lambda: {
                 plan.route.path: Limit(plan.route.max_running, holds_lanes=plan.route.holds_lanes)
                 for plan in routes.all()

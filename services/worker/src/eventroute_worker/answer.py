@@ -86,6 +86,8 @@ class Passing:
     """For people; no prompt, no answer."""
     after_s: float | None = None
     """The least wait that the API asked for."""
+    may_be_paid: bool = False
+    """Claude may have answered, and nobody heard what it cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,8 @@ class Failed:
 
     detail: str
     timed_out: bool = False
+    may_be_paid: bool = False
+    """As above."""
 
 
 @dataclass(frozen=True, kw_only=True)

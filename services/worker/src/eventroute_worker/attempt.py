@@ -9,7 +9,7 @@ from typing import Final
 
 from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Lease, Retention, Trouble
+from eventroute.queue import Amount, Lease, Retention, Trouble
 
 DEFAULT_RETENTION: Final = Retention(body=3_600_000, answer=86_400_000, record=7 * 86_400_000)
 """An hour, a day, a week: a body is for replays, an answer for questions of the same day, a record for figures."""
@@ -69,6 +69,8 @@ class Parked:
     trouble: Trouble
     has_asked: bool
     """It was this attempt that met the trouble, not an earlier one."""
+    need: Amount | None = None
+    """What has no room in a budget, where that is the trouble."""
 
 
 End = Settled | Later | Parked

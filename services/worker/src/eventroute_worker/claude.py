@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import aiohttp
 import anthropic
 import msgspec
 from anthropic import (
@@ -225,7 +226,7 @@ class Claude:
                     extra_headers={"traceparent": context} if context else None,
                 )
         except TimeoutError:
-            return Failed(detail=f"no answer within {call.timeout_s:g} s", timed_out=True)
+            return Failed(detail=f"no answer within {call.timeout_s:g} s", timed_out=True, may_be_paid=True)
         except APIError as error:
             return classify(error)
         return self._read(raw.http_response.content, raw.request_id or "")
@@ -234,7 +235,8 @@ class Claude:
         try:
             message = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return Failed(detail=f"the API's answer is unreadable (request {request_id}): {error}")
+            detail = f"the API's answer is unreadable (request {request_id}): {error}"
+            return Failed(detail=detail, may_be_paid=True)
         text = "".join(block.text for block in message.content if block.type == "text").strip()
         stop_reason = message.stop_reason or "unknown"
         usage = _read_usage(message.usage)
@@ -288,11 +290,11 @@ class Claude:
 def classify(error: APIError) -> Passing | Failed | Standing | GivenUp:
     """Tell whose fault a failed call is."""
     if isinstance(error, APITimeoutError):
-        return Passing(detail="the connection timed out")
+        return Passing(detail="the connection timed out", may_be_paid=_may_have_arrived(error))
     if isinstance(error, APIConnectionError):
-        return Passing(detail="no connection to the API")
+        return Passing(detail="no connection to the API", may_be_paid=_may_have_arrived(error))
     if not isinstance(error, APIStatusError):
-        return Failed(detail=f"the API's answer is unreadable: {type(error).__name__}")
+        return Failed(detail=f"the API's answer is unreadable: {type(error).__name__}", may_be_paid=True)
     told = _told(error.body)
     return judge(
         Refusal(
@@ -304,6 +306,14 @@ def classify(error: APIError) -> Passing | Failed | Standing | GivenUp:
             request_id=error.request_id,
         )
     )
+
+
+def _may_have_arrived(error: BaseException) -> bool:
+    """Tell whether there was a connection: the SDK, and what it uses, call a lost one and none by the same name."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is None
 
 
 def _told(body: object) -> _Error:

@@ -31,7 +31,7 @@ ENDS_REFUSED: Final = Counter(
 )
 PARKED: Final = Gauge(
     "eventroute_worker_parked",
-    "Deliveries that wait until a trouble of a key or model is mended; told by the worker that keeps the queue",
+    "Deliveries that wait until a key or model is mended, or a budget has room; told by the worker that keeps it",
     ["reason"],
     registry=REGISTRY,
 )
@@ -40,6 +40,15 @@ HELD_ROUTES: Final = Gauge(
     "Routes whose deliveries wait, by why; told by the worker that keeps the queue",
     ["reason"],
     registry=REGISTRY,
+)
+BUDGET_USED: Final = Gauge(
+    "eventroute_worker_budget_used_ratio",
+    "Part of a budget that is spent in its period, by whose it is; told by the worker that keeps the queue",
+    ["scope"],
+    registry=REGISTRY,
+)
+BUDGET_WARNINGS: Final = Counter(
+    "eventroute_worker_budget_warnings", "Periods in which a budget was warned of", ["scope"], registry=REGISTRY
 )
 CLAUDE_SECONDS: Final = Histogram(
     "eventroute_worker_claude_seconds",
@@ -61,7 +70,7 @@ FALLBACKS: Final = Counter(
 )
 
 
-def tell(gauge: Gauge, counts: Mapping[str, int]) -> None:
+def tell(gauge: Gauge, counts: Mapping[str, float]) -> None:
     """Set a gauge of one label to these counts, and to nothing else."""
     gauge.clear()
     for label, count in counts.items():

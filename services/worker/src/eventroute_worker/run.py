@@ -50,6 +50,7 @@ from eventroute_worker.history import History
 from eventroute_worker.next_call import NextCall, next_call
 from eventroute_worker.patience import patiently
 from eventroute_worker.sinks import Result, SinkFailed, Sinks
+from eventroute_worker.spending import Bill, NoRoom, Spending
 from eventroute_worker.troubles import Troubles
 
 _RESUMPTIONS: Final = 8
@@ -146,6 +147,7 @@ class Runner:
         history: History,
         sinks: Sinks,
         troubles: Troubles,
+        spending: Spending,
         retention: Retention = DEFAULT_RETENTION,
         gate: Gate | None = None,
     ) -> None:
@@ -161,6 +163,7 @@ class Runner:
         self._history = history
         self._sinks = sinks
         self._troubles = troubles
+        self._spending = spending
         self._retention = retention
         self._gate = gate or Gate(is_open=True)
 
@@ -273,11 +276,45 @@ class Runner:
         if work.is_over(begun.since_ms):
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
         key_id = self._claude.key_id(route.api_key)
-        if (trouble := self._troubles.standing(key_id, call.name)) and trouble.cause != begun.probes:
+        trouble = self._troubles.standing(key_id, call.name, route.budgets)
+        if trouble and trouble.cause != begun.probes:
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, position)
-        await self._queue.asking(work.attempt.lease)
-        reply = await self._claude.ask(call, prompt, api_key=route.api_key)
+        async with await self._reserve(work, call, prompt) as bill:
+            reply = await self._claude.ask(call, prompt, api_key=route.api_key)
+            bill.take(reply)
+            if (own := self._judge(work, call, reply)) is None:
+                return None
+            answer = msgspec.structs.replace(
+                added(work.paid, own),
+                missing_fields=prompt.missing_fields,
+                instead_of=wanted.instead_of,
+                because=wanted.because,
+            )
+            if wanted.because:
+                metrics.FALLBACKS.labels(call.name, wanted.because).inc()
+            await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
+        return answer
+
+    async def _reserve(self, work: _Work, call: ModelCall, prompt: Prompt) -> Bill:
+        """Reserve what a call may cost, right before it; without room the delivery waits, or is a dead letter."""
+        lease, budgets = work.attempt.lease, work.plan.route.budgets
+        if not budgets:
+            await self._queue.asking(lease)
+            return Bill(self._spending, lease)
+        found = await self._spending.reserve(lease, budgets, call, prompt)
+        if isinstance(found, Standing):
+            self._park(work, found, call)
+        if isinstance(found, NoRoom):
+            if found.is_hopeless or found.rule.on_exceeded == "reject":
+                self._end(work, dead(DeadReason.BUDGET, found.detail))
+            self._troubles.meet(found.trouble)
+            raise Ended(Parked(trouble=found.trouble, has_asked=True, need=found.need))
+        return found
+
+    def _judge(self, work: _Work, call: ModelCall, reply: Reply) -> Answer | None:
+        """Take the answer, or end the attempt by whose fault there is none; None = the fallback is to be asked."""
+        key_id = self._claude.key_id(work.plan.route.api_key)
         match reply:
             case GivenUp():
                 work = work._replace(paid=added(work.paid, reply.paid) if reply.paid else work.paid)
@@ -286,32 +323,26 @@ class Runner:
                 self._troubles.miss(key_id, call.name)
                 return None
             case Standing():
-                trouble = Trouble(
-                    reason=reply.reason,
-                    detail=reply.detail,
-                    key_id=key_id,
-                    model="" if reply.whole_key else call.name,
-                )
-                self._troubles.meet(trouble)
-                raise Ended(Parked(trouble=trouble, has_asked=True))
+                self._park(work, reply, call)
             case Failed():
                 self._fail(work, reply)
             case Passing():
-                self._wait(
-                    work, reply.detail, after_s=reply.after_s, since_ms=begun.since_ms, reason=DeadReason.DEADLINE
-                )
+                since_ms = work.begun.since_ms
+                self._wait(work, reply.detail, after_s=reply.after_s, since_ms=since_ms, reason=DeadReason.DEADLINE)
             case Answer():
                 self._troubles.answered(key_id, call.name)
-        answer = msgspec.structs.replace(
-            added(work.paid, reply),
-            missing_fields=prompt.missing_fields,
-            instead_of=wanted.instead_of,
-            because=wanted.because,
+        return reply
+
+    def _park(self, work: _Work, met: Standing, call: ModelCall) -> NoReturn:
+        """Let the delivery wait until the key, or the model at this key, is mended."""
+        trouble = Trouble(
+            reason=met.reason,
+            detail=met.detail,
+            key_id=self._claude.key_id(work.plan.route.api_key),
+            model="" if met.whole_key else call.name,
         )
-        if wanted.because:
-            metrics.FALLBACKS.labels(call.name, wanted.because).inc()
-        await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
-        return answer
+        self._troubles.meet(trouble)
+        raise Ended(Parked(trouble=trouble, has_asked=True))
 
     async def _render(self, work: _Work, position: int) -> Prompt:
         route, entity = work.plan.route, work.entity.value

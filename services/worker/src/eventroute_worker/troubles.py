@@ -1,16 +1,17 @@
-"""Standing troubles of keys and models, as this process knows them: what need not be asked, and what is mended.
+"""Standing troubles of keys, models and budgets, as this process knows them: what need not be asked, what is mended.
 
 The queue keeps the troubles and what waits for them (`eventroute.queue`); `eventroute_worker.keeper` reads them every
 second. In between, this process goes by what it has met itself.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from eventroute.outcome import DeadReason
 from eventroute.prompt import Plan
-from eventroute.queue import Trouble
+from eventroute.queue import Trouble, budget_cause
+from eventroute.route_table import BudgetRule
 from eventroute.secret import Secret
 
 _GONE_S: Final = 60.0  # as often as a standing trouble is probed
@@ -28,9 +29,11 @@ class Troubles:
         self._mended: set[str] = set()
         self._gone: dict[str, float] = {}
 
-    def standing(self, key_id: str, model: str) -> Trouble | None:
-        """Find a trouble for which asking this model with this key is of no use."""
-        return self._known.get(f"{key_id}:*") or self._known.get(f"{key_id}:{model}")
+    def standing(self, key_id: str, model: str, budgets: Sequence[BudgetRule] = ()) -> Trouble | None:
+        """Find a trouble for which asking this model with this key, at the cost of these budgets, is of no use."""
+        holding = (budget_cause(rule.scope) for rule in budgets if rule.on_exceeded == "hold")
+        causes = (f"{key_id}:*", f"{key_id}:{model}", *holding)
+        return next((self._known[cause] for cause in causes if cause in self._known), None)
 
     def meet(self, trouble: Trouble) -> None:
         """Note a trouble that a call has met."""
@@ -67,6 +70,8 @@ class Troubles:
 
 def may_meet(trouble: Trouble, plans: Iterable[Plan], key_id: Callable[[Secret | None], str]) -> bool:
     """Tell whether somebody who asks as these routes say would meet a trouble; else it is mended."""
+    if trouble.budget:
+        return any(rule.scope == trouble.budget for plan in plans for rule in plan.route.budgets)
     if not trouble.model and trouble.key_id == key_id(None):
         return True
     return any(_asks_for(plan, trouble) for plan in plans if key_id(plan.route.api_key) == trouble.key_id)

@@ -334,7 +334,7 @@ class QueueWorker(Worker):
             case Later():
                 await self._work.put_back(lease, pause_ms=int(end.delay_s * 1000), counts=end.counts, error=end.detail)
             case Parked():
-                await self._work.park(lease, end.trouble, has_asked=end.has_asked)
+                await self._work.park(lease, end.trouble, has_asked=end.has_asked, need=end.need)
             case Settled():
                 await self._settle(lease, end)
             case _:

@@ -56,7 +56,7 @@ from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, 
 from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.ledger import Account, Exceeded, Ledger
 from eventroute.queue.upkeep import Held, HoldReason, Limit, Standing, Stop, Upkeep
-from eventroute.queue.work import Amount, Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work
+from eventroute.queue.work import Amount, Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work, budget_cause
 
 __all__ = [
     "FIRST",
@@ -98,5 +98,6 @@ __all__ = [
     "Upkeep",
     "Wanted",
     "Work",
+    "budget_cause",
     "group_of",
 ]
