@@ -282,7 +282,7 @@ class Runner:
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
         key_id = self._claude.key_id(route.api_key)
         trouble = self._troubles.standing(key_id, call.name, route.budgets)
-        if trouble and trouble.cause != begun.probes:
+        if trouble and (trouble.cause != begun.probes or self._troubles.is_retired(trouble.model)):
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, position)
         if wanted.again:

@@ -52,6 +52,7 @@ class StatusReason(StrEnum):
     KEY_REFUSED = "KeyRefused"
     KEY_UNPAID = "KeyUnpaid"
     MODEL_UNAVAILABLE = "ModelUnavailable"
+    MODEL_RETIRES = "ModelRetires"
     HELD = "Held"
     SUSPENDED = "Suspended"
     STOPPED = "Stopped"
@@ -312,7 +313,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "Nothing is known of a model of this name, so nothing is sent of thinking.",
         "Check its spelling, or tell of it in the installation's own `models.json`.",
     ),
-    "ModelRetires": ReasonPage("-", _EITHER, "The day is known on which the model ends.", "Name another model."),
+    "ModelRetires": ReasonPage(
+        "True",
+        (*_EITHER, *_WORKING),
+        "A model of the route goes away; until then its deliveries are answered.",
+        "Name another model before the day in the message.",
+    ),
     "ModelRetired": ReasonPage(
         "-",
         _EITHER,
