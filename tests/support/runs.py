@@ -100,13 +100,15 @@ class FakeClaude:
     def __init__(self, *replies: Reply) -> None:
         self.asked: list[Prompt] = []
         self.keys: list[Secret | None] = []
+        self.models: list[str] = []
         self._replies = list(replies)
 
     def key_id(self, api_key: Secret | None) -> str:
         return api_key.reveal().decode() if api_key else "own"
 
-    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:  # noqa: ARG002 - protocol
+    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
         self.asked.append(prompt)
+        self.models.append(call.name)
         self.keys.append(api_key)
         return self._replies.pop(0) if self._replies else answer(f"Answer {len(self.asked)}.")
 

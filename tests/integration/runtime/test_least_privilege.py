@@ -17,6 +17,7 @@ from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis
+from eventroute.runtime.notices import Notice, read_notices, write_notices
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, read_stats
@@ -56,6 +57,7 @@ ROUTE = RouteUid("uid-triage")
 ONE = DeliveryId("d-1")
 NEED = Amount(100, 10)
 TRACEPARENT = f"00-{'1' * 32}-{'2' * 16}-01"
+NOTICES = {"claude-haiku-4-5": Notice(is_retired=True)}
 TROUBLE = Trouble(reason="billing", detail="no credit", key_id="own", model="")
 
 
@@ -176,6 +178,8 @@ async def test_a_worker_runs_deliveries_to_their_end(server: AclUsers, admin: Re
             await until(is_held)
         tally.add_run(ROUTE, RunOutcome.SUCCEEDED, ONE, trace_id="")
         await tally.flush(redis)
+        await write_notices(redis, NOTICES)
+        assert await read_notices(redis) == NOTICES
     assert len(await results(admin)) == 2
     assert len(await admin.keys(GROUP.history("*"))) == 1
     assert await admin.exists(keys.stats(ROUTE))
@@ -318,6 +322,7 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
     tally = Tally()
     tally.add_match(ROUTE, "hook/secret", time_ms=7)
     await tally.flush(admin)
+    await write_notices(admin, NOTICES)
     async with allowed(server, admin, "operator") as redis:
         for routes in ([receiver_route()], [receiver_route(name="other")], []):
             await publish(redis, RECEIVER, {route.path: route for route in routes}, KEY)
@@ -330,6 +335,7 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
         assert await heartbeats(redis, WORKER) == []
         assert (await read_stats(redis, [ROUTE]))[0].secrets == {"hook/secret": 7}
         assert await read_obstacles(upkeep_of(redis), [GROUP]) == Obstacles()
+        assert await read_notices(redis) == NOTICES
 
 
 CONTENTS: dict[str, tuple[str, ...]] = {

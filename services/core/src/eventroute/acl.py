@@ -180,6 +180,7 @@ _WORKER: Final = (
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
     _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),
     _Grant("+xadd", (f"%W~{_STREAM}",)),
+    _Grant("+get +set", _all(keys.notices())),
 )
 
 _OPERATOR: Final = (
@@ -191,6 +192,7 @@ _OPERATOR: Final = (
         (f"%R~{_STATS}", f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}", f"%R~{FIRST.stop}"),
     ),
     _Grant("+zcard", (f"%R~{_PARKED}",)),
+    _Grant("+get", (f"%R~{keys.notices()}",)),
 )
 
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.

@@ -13,6 +13,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
+from eventroute.answer_schema import AnswerSchema, SchemaRefused
 from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.crd.objects import ObjectKey
@@ -121,6 +122,7 @@ class Reason(StrEnum):
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
 
+    INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"
     MODEL_REFUSES = "ModelRefuses"
     MODEL_UNKNOWN = "ModelUnknown"
     MODEL_RETIRES = "ModelRetires"
@@ -602,6 +604,17 @@ def _prompts_are_reachable(gathered: _Gathered) -> Iterator[Problem]:
             taken |= dict.fromkeys((pattern for pattern in prompt.events if pattern not in taken), index)
 
 
+def _output_schemas_compile(gathered: _Gathered) -> Iterator[Problem]:
+    for index, prompt in enumerate(gathered.spec.prompts):
+        if prompt.output is None:
+            continue
+        try:
+            AnswerSchema(prompt.output.json_schema)
+        except SchemaRefused as refused:
+            field = f"spec.prompts[{index}].output.schema{refused.path}"
+            yield gathered.problem(Reason.INVALID_OUTPUT_SCHEMA, field, str(refused))
+
+
 def _models_take_what_is_asked(gathered: _Gathered) -> Iterator[Problem]:
     yield from dict.fromkeys(problem for asked in gathered.asked for problem in _refused(gathered, asked))
 
@@ -695,6 +708,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _system_texts_exist,
     _templates_compile,
     _prompts_are_reachable,
+    _output_schemas_compile,
     _models_take_what_is_asked,
     _policy_is_kept,
     _models_will_answer,
@@ -750,6 +764,7 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
                 model=_model_call(asked),
                 system=_value(system) or crd.DEFAULT_SYSTEM,
                 user=_value(user),
+                output_schema=prompt.output.json_schema if prompt.output else None,
             )
             for prompt, asked, system, user in zip(
                 spec.prompts, gathered.asked, gathered.systems, gathered.users, strict=True

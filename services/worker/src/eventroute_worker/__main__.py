@@ -30,6 +30,7 @@ from eventroute_worker.claude import Claude
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.keeper import Keeper
+from eventroute_worker.model_watch import ModelWatch
 from eventroute_worker.pricing import Prices
 from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
@@ -127,11 +128,14 @@ async def serve(settings: WorkerSettings) -> None:
             },
             gate=gate,
         )
+        watch = ModelWatch(claude, redis, plans=routes.all, troubles=troubles)
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:
             _log.info("worker_started", probe_port=port, slots=settings.max_jobs)
             async with (
-                background.running(link.run, routes.run, keeper.run, check.run, functools.partial(gate.follow, upkeep)),
+                background.running(
+                    link.run, routes.run, keeper.run, check.run, watch.run, functools.partial(gate.follow, upkeep)
+                ),
                 writing(tally, redis),
             ):
                 await link.until_up(_CONNECT_S)

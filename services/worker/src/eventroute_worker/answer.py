@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from eventroute.answer_schema import AnswerSchema, DoesNotFit
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.throttle import Told
+
+_encoder = msgspec.json.Encoder()
 
 CATEGORIES: Final = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
 """What the API names of refusals; what it may name later is `other`, as these are labels of a metric."""
@@ -80,6 +83,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Unix milliseconds."""
     missing_fields: tuple[str, ...] = ()
     """What the prompt's template wanted and the event lacks."""
+    value: Any = None
+    """Of a prompt with a schema the answer as data, of which `text` is the JSON; None = there is none, or it does not
+    fit."""
+    violation: str = ""
+    """Why it does not."""
+    is_second: bool = False
+    """It was asked for once more, as the one before did not fit."""
     told: Told = NOT_TOLD
     """What came with it of rate limits; not kept."""
 
@@ -135,6 +145,17 @@ class GivenUp:
 Reply = Answer | Passing | Failed | Standing | GivenUp
 
 
+def read_by(schema: AnswerSchema | None, answer: Answer) -> Answer:
+    """Read an answer by its prompt's schema; one that was declined or broken off is what it is."""
+    if schema is None or answer.outcome is not RunOutcome.SUCCEEDED:
+        return answer
+    try:
+        value = schema.read(answer.text)
+    except DoesNotFit as error:
+        return msgspec.structs.replace(answer, value=None, violation=str(error))
+    return msgspec.structs.replace(answer, text=_encoder.encode(value).decode(), value=value, violation="")
+
+
 def added(earlier: Answer | None, later: Answer) -> Answer:
     """Count what an earlier call cost in with a later one."""
     if earlier is None:
@@ -147,7 +168,6 @@ def added(earlier: Answer | None, later: Answer) -> Answer:
     )
 
 
-_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Answer)
 
 

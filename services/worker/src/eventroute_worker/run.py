@@ -45,6 +45,7 @@ from eventroute_worker.answer import (
     added,
     decode_answer,
     encode_answer,
+    read_by,
 )
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, Throttled, dead
 from eventroute_worker.backoff import pause_s
@@ -258,11 +259,15 @@ class Runner:
     async def _answer(self, work: _Work) -> Answer:
         """Get an answer that is final; each is saved before anything is done with it."""
         answer, position = work.paid, self._match(work)
+        if answer is not None and position is not None:
+            answer = read_by(work.plan.schemas[position], answer)  # by the schema of now
         while position is not None and (wanted := self._next_call(work, position, answer)):
             work = work._replace(paid=answer)
             answer = await self._ask(work, position, wanted) or answer
         if answer is None:
             raise TypeError("no prompt, and no answer")  # `_match` ends such a run
+        if answer.violation:
+            self._end(work._replace(paid=answer), dead(DeadReason.INVALID_OUTPUT, answer.violation))
         return answer
 
     def _match(self, work: _Work) -> int | None:
@@ -284,9 +289,11 @@ class Runner:
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
         key_id = self._claude.key_id(route.api_key)
         trouble = self._troubles.standing(key_id, call.name, route.budgets)
-        if trouble and trouble.cause != begun.probes:
+        if trouble and (trouble.cause != begun.probes or self._troubles.is_retired(trouble.model)):
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, position)
+        if wanted.again:
+            prompt = prompt.again(wanted.again.text, wanted.again.violation)
         lease, bucket = work.attempt.lease, bucket_name(key_id, self._models.pool(call.name))
         async with (
             self._turns.place(lease, bucket, call, prompt) as place,
@@ -297,14 +304,8 @@ class Runner:
             place.check(reply)
             if (own := self._judge(work, call, reply)) is None:
                 return None
-            answer = msgspec.structs.replace(
-                added(work.paid, own),
-                missing_fields=prompt.missing_fields,
-                instead_of=wanted.instead_of,
-                because=wanted.because,
-            )
-            if wanted.because:
-                metrics.FALLBACKS.labels(call.name, wanted.because).inc()
+            paid = wanted.note(added(work.paid, own), missing_fields=prompt.missing_fields)
+            answer = read_by(work.plan.schemas[position], paid)
             await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
         return answer
 

@@ -246,7 +246,7 @@ def _dead(found: Found) -> Iterator[str]:
     yield (f"{_tried(line)}, and became a dead letter at {clock(line.ended_ms)}: {line.reason}{_because(line.detail)}.")
     if line.last_error and line.last_error not in line.detail:
         yield f"Before that it had met: {line.last_error.rstrip('.')}."
-    if found.answer:
+    if found.answer and not found.answer.violation:
         yield "Its answer is saved, and a replay does not pay for it again."
     if told := advice(line.reason):
         yield told

@@ -178,6 +178,7 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: str | None = None
     answered_ms: int = 0
     missing_fields: tuple[str, ...] = ()
+    violation: str = ""
 
 
 class Found(NamedTuple):
