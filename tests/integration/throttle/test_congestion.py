@@ -132,9 +132,25 @@ async def test_a_refusal_while_there_is_room_means_that_bursts_are_too_large(red
     await bucket.leave(1, told=told((180, 170)))
     assert (await bucket.figures()).free > 3
     await bucket.leave(2, End.LIMITED, told=told((180, 169)), after_s=0)
+    assert await bucket.wait_ms(3) == 334, "three a second, and none is left of this one"
     bucket.pass_s(60)
     figures = await bucket.figures()
-    assert (figures.requests_left, figures.requests_max) == (3, 180), "a second's worth, however long nobody asks"
+    assert (figures.free, figures.limit) == (3, 6), "a second's worth, and as many under way as before"
+    assert (await bucket.grant(10, 11, has_more=True)).places == 2
+    assert await bucket.enter(10)
+    await bucket.leave(10, told=told((180, 170)))
+    bucket.pass_s(0.001)
+    assert await bucket.enter(11)
+    await bucket.leave(11, told=told((180, 169)))
+    assert (await bucket.grant(12, 13)).places == 1, "a second's worth, whatever the headers say of the minute"
+    bucket.pass_s(0.334)
+    assert (await bucket.grant(13)).places == 1
+    bucket.pass_s(1)
+    assert await bucket.enter(12)
+    bucket.pass_s(0.1)
+    before = await limit(bucket)
+    await bucket.leave(12, End.LIMITED, told=told((180, 170)), after_s=0)
+    assert await limit(bucket) == pytest.approx(before / 2), "it was paced, and is refused all the same"
 
 
 async def test_a_refusal_because_of_a_limit_leaves_bursts_as_they_are(redis: Redis) -> None:

@@ -75,7 +75,9 @@ if how == 'answered' then
   end
 elseif how == 'limited' or how == 'overloaded' then
   local after = tonumber(ARGV[5])
-  if c.began > b.cut then -- else it was on its way when the limit was cut, and tells nothing new
+  if how == 'limited' and is_told and has_room and not b.pace then
+    b.pace = 0 -- "60 requests a minute may be enforced as one a second": of the pace, not of how many are under way
+  elseif c.began > b.cut then -- else it was on its way when the limit was cut, and tells nothing new
     b.threshold = math.max(1, b.limit / 2)
     b.limit, b.cut = b.threshold, now
     after = after or math.min(LONGEST_MS, PAUSE_MS * 2 ^ b.strikes)
@@ -83,10 +85,6 @@ elseif how == 'limited' or how == 'overloaded' then
   end
   if after then
     b.blocked = math.max(b.blocked, now + math.min(after, HOUR_MS))
-  end
-  if how == 'limited' and is_told and has_room then
-    b.burst_s = 1 -- "60 requests a minute may be enforced as one a second"
-    bound(b, 'requests')
   end
 end
 write(bucket, b)
