@@ -1,8 +1,9 @@
 """Throttle: a storm against an account's rate limits, and how much of what these allow is used.
 
 Claude is the product's simulator with the API's token buckets: what a minute allows, requests a second's worth at once.
-All deliveries are queued through the stack's own receiver before the workers start. The allowance counts from the first
-request to the last answer; what was refused, given up and paid twice stands in the simulator's journal.
+All deliveries come at once, through the stack's own receiver, to workers that are up and idle. The allowance counts
+from the storm's first request to the last answered one; what was refused, given up and paid twice stands in the
+simulator's journal.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from bench.deliveries import render
 from bench.effort import Effort
 from bench.figures import Bound, Goal, Row, Section, Spread
 from bench.load import drive
-from bench.processes import ALL_CORES, PartFailedError, valkey
+from bench.processes import ALL_CORES, Part, PartFailedError, valkey
 from bench.site import Site
 from bench.stacks import (
     ARQ_BACKOFF,
@@ -47,6 +48,7 @@ _BURST_S: Final = 1.0
 _LOOK_S: Final = 0.05
 _FILL_LIMIT_S: Final = 60.0
 _READY_S: Final = 90.0
+_IDLE_LOOK_S, _IDLE_S = 1.0, 0.15  # four idle workers use less than this of a core's second
 _QUIET_S: Final = 5.0  # nobody asks any more: what is not answered by now is lost
 _MARKER: Final = re.compile(r"PR_bench\d+")
 _OK, _TOO_MANY = 200, 429
@@ -89,7 +91,7 @@ async def measure_throttle(effort: Effort, folder: Path) -> Section:
     return Section(
         title="Throttle: a storm against an account's rate limits",
         conditions=[
-            f"{effort.storm} deliveries queued beforehand, {WORKERS} worker processes with {SLOTS} slots each",
+            f"{effort.storm} deliveries at once, {WORKERS} idle worker processes with {SLOTS} slots each",
             f"Claude is the simulator: {_LATENCY_S:g} s for an answer, the API's buckets and headers",
             f"requests: {effort.storm_rate * 60:,} a minute, a second's worth at once; halved: after half of them",
             f"input tokens: {storms[-1].limits.input_tokens:,} a minute, with a full bucket at the start",
@@ -127,18 +129,21 @@ async def _run(stack: Stack, storm: _Storm, requests: Sequence[bytes], effort: E
         claude = up.enter_context(serving(settings))
         redis = await up.enter_async_context(Redis.from_url(store.url))
         site = Site(folder=folder, redis_url=store.url, claude_url=claude.url)
-        async with receiving(stack, site):
-            await drive(site.port, requests, connections=CONNECTIONS, limit_s=_FILL_LIMIT_S)
-        for _ in range(WORKERS):
+        await up.enter_async_context(receiving(stack, site, cores=ALL_CORES))
+        workers = [
             await up.enter_async_context(working(stack, site, "claude", cores=ALL_CORES, slots=SLOTS))
+            for _ in range(WORKERS)
+        ]
+        await _until_idle(workers, claude.simulator)
+        claude.simulator.journal.clear()
+        await drive(site.port, requests, connections=CONNECTIONS, limit_s=_FILL_LIMIT_S)
         changed_s = await _until_done(stack, storm, claude.simulator, redis, effort)
-        return _judge(storm, claude.simulator.journal.entries(), wanted=effort.storm, changed_s=changed_s)
+        return _judge(storm, claude.simulator.journal.entries(), wanted=len(requests), changed_s=changed_s)
 
 
 async def _until_done(stack: Stack, storm: _Storm, simulator: Simulator, redis: Redis, effort: Effort) -> float | None:
     """Wait until nothing is queued and nobody asks, change the limits in the middle; returns when, Unix seconds."""
     journal, changed_s = simulator.journal, None
-    await _begun(simulator)
     give_up = time.monotonic() + effort.storm_limit_s
     seen, seen_at = 0, time.monotonic()
     while (now := time.monotonic()) < give_up:
@@ -150,19 +155,24 @@ async def _until_done(stack: Stack, storm: _Storm, simulator: Simulator, redis: 
         if len(entries) > seen:
             seen, seen_at = len(entries), now
         is_quiet = now - seen_at > _QUIET_S and not await queued(stack, redis)
-        if answered >= effort.storm or is_quiet:
+        if answered >= effort.storm - 1 or is_quiet:
             break
         await asyncio.sleep(_LOOK_S)
     return changed_s
 
 
-async def _begun(simulator: Simulator) -> None:
-    """Wait for the first request: four workers at once take their time to start."""
+async def _until_idle(workers: Sequence[Part], simulator: Simulator) -> None:
+    """Wait until the first delivery is answered, and all workers have started and wait for more."""
     give_up = time.monotonic() + _READY_S
-    while not simulator.journal.entries():
+    used: list[float] = []
+    is_idle = False
+    while not is_idle:
+        await asyncio.sleep(_IDLE_LOOK_S)
         if time.monotonic() > give_up:
-            raise PartFailedError(f"nobody asked Claude within {_READY_S:.0f} s")
-        await asyncio.sleep(_LOOK_S)
+            raise PartFailedError(f"workers are not up and idle within {_READY_S:.0f} s")
+        before, used = used, [worker.cpu_s() or 0.0 for worker in workers]
+        grown = sum(used) - sum(before)
+        is_idle = bool(before) and min(used) > 0 and grown < _IDLE_S and bool(simulator.journal.entries())
 
 
 def _judge(storm: _Storm, entries: Sequence[Entry], *, wanted: int, changed_s: float | None) -> _Run:

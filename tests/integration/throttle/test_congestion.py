@@ -129,27 +129,26 @@ async def test_a_refusal_while_there_is_room_means_that_bursts_are_too_large(red
     bucket = Bucket(redis)
     for call in (1, 2):
         assert await bucket.enter(call)
-    await bucket.leave(1, told=told((180, 170)))
-    assert (await bucket.figures()).free > 3
-    await bucket.leave(2, End.LIMITED, told=told((180, 169)), after_s=0)
-    assert await bucket.wait_ms(3) == 334, "three a second, and none is left of this one"
+    await bucket.leave(1, told=told((360, 300)))
+    await bucket.leave(2, End.LIMITED, told=told((360, 299)), after_s=0)
+    assert await bucket.wait_ms(3) == 167, "six a second, and none is left of this one"
     bucket.pass_s(60)
     figures = await bucket.figures()
-    assert (figures.free, figures.limit) == (3, 6), "a second's worth, and as many under way as before"
+    assert (figures.free, figures.limit) == (3, 6), "half a second's worth, and as many under way as before"
     assert (await bucket.grant(10, 11, has_more=True)).places == 2
     assert await bucket.enter(10)
-    await bucket.leave(10, told=told((180, 170)))
+    await bucket.leave(10, told=told((360, 300)))
     bucket.pass_s(0.001)
     assert await bucket.enter(11)
-    await bucket.leave(11, told=told((180, 169)))
-    assert (await bucket.grant(12, 13)).places == 1, "a second's worth, whatever the headers say of the minute"
-    bucket.pass_s(0.334)
+    await bucket.leave(11, told=told((360, 299)))
+    assert (await bucket.grant(12, 13)).places == 1, "whatever the headers say of the minute"
+    bucket.pass_s(0.167)
     assert (await bucket.grant(13)).places == 1
     bucket.pass_s(1)
     assert await bucket.enter(12)
     bucket.pass_s(0.1)
     before = await limit(bucket)
-    await bucket.leave(12, End.LIMITED, told=told((180, 170)), after_s=0)
+    await bucket.leave(12, End.LIMITED, told=told((360, 300)), after_s=0)
     assert await limit(bucket) == pytest.approx(before / 2), "it was paced, and is refused all the same"
 
 

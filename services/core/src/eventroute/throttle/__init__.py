@@ -11,8 +11,8 @@ how many calls may be under way at once, and which ones are. All of it is learne
                     first 429 or 529; each of these halves it (once for all calls that were under way), and from there
                     it grows by one for as many answers as it allows calls
     `retry-after`   holds for everybody; where a 529 names none, the pause doubles each time, up to a quarter of a minute
-    bursts          a minute's worth at once, until a 429 comes while the headers show room: from then on a second's,
-                    which is all that this one changes
+    bursts          a minute's worth at once, until a 429 comes while the headers show room: from then on half a
+                    second's, which is all that this one changes
 
     enter ──▶ place ──leave──▶ gone          of a delivery whose call fits now, and before which none waits
     enter ──▶ refused: it waits in the queue (`eventroute.queue`, state `throttled`)

@@ -76,7 +76,8 @@ if how == 'answered' then
 elseif how == 'limited' or how == 'overloaded' then
   local after = tonumber(ARGV[5])
   if how == 'limited' and is_told and has_room and not b.pace then
-    b.pace = 0 -- "60 requests a minute may be enforced as one a second": of the pace, not of how many are under way
+    -- "60 requests a minute may be enforced as one a second": it is the pace, not how many are under way.
+    b.pace, b.cut = 0, now
   elseif c.began > b.cut then -- else it was on its way when the limit was cut, and tells nothing new
     b.threshold = math.max(1, b.limit / 2)
     b.limit, b.cut = b.threshold, now

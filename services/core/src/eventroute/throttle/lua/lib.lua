@@ -9,7 +9,7 @@
 --   granted:<kind>  what was charged to places that are granted and whose calls have not begun
 -- and of all:
 --   at         when `left` was counted, Unix ms
---   pace       what is left of the requests of a second; absent as long as a minute's may come at once. Headers say
+--   pace       what is left of the requests of half a second; absent as long as a minute's may come at once. Headers say
 --              nothing of it
 --   limit      how many calls may be under way
 --   threshold  up to which limit it grows by one with each answer
@@ -30,6 +30,7 @@ local START = 5 -- calls under way at first
 local KINDS = {'requests', 'input', 'output'}
 local WAITING_MS = 1000 -- others are known to wait for so long after they are due; a stale word costs a detour. Arbitrary
 local GRANTED_MS = 5000 -- for a worker to begin what has been granted; arbitrary
+local PACE_MS = 500 -- of the API's second: what is under way to it arrives later than it was counted here
 local LOOK_MS = 1000 -- where only the end of a call makes room, whose end wakes somebody: the latest next look
 
 local clock = redis.call('TIME')
@@ -42,7 +43,7 @@ local function calls_of(bucket) return P .. 'calls:' .. bucket end
 local function bound(b, kind)
   b['left:' .. kind] = math.min(b['left:' .. kind], b['max:' .. kind])
   if kind == 'requests' and b.pace then
-    b.pace = math.min(b.pace, math.max(1, b['max:requests'] / 60))
+    b.pace = math.min(b.pace, math.max(1, b['max:requests'] * PACE_MS / MINUTE_MS))
   end
 end
 
