@@ -4,7 +4,6 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.crd.status import StatusReason
-from eventroute.ids import route_path
 from eventroute.queue import Amount, Trouble
 from eventroute_operator.obstacles import Obstacle, read_obstacles
 from support.queue import GROUP, admit_job, lease, upkeep_of, work_on
@@ -34,5 +33,4 @@ async def test_what_is_parked_is_told_of_its_route_and_no_other(redis: Redis, tr
     await admit_job(redis, "d-1")
     await work_on(redis).park(await lease(redis), trouble, has_asked=True, need=Amount(1, 1))
     found = await read_obstacles(upkeep_of(redis), [GROUP])
-    assert found.of(PATH) == said
-    assert found.of(route_path("team-a", "other")) is None
+    assert found.by_route == {PATH: said}

@@ -14,6 +14,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
+from eventroute.answer_schema import AnswerSchema, SchemaRefused
 from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.crd.objects import ObjectKey
@@ -127,6 +128,7 @@ class Reason(StrEnum):
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
 
+    INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"
     MODEL_REFUSES = "ModelRefuses"
     MODEL_UNKNOWN = "ModelUnknown"
     MODEL_RETIRES = "ModelRetires"
@@ -196,7 +198,7 @@ def compile_routes(
     complete     False = there may be more of both elsewhere, so that references to others are only noted; a route
                  with such a note is not served
     models       what is known of each model; None = the built-in data
-    today        by which retired models are told, UTC; None = they are not
+    today        by which retired models are told, UTC; None = they are not, and no day takes a route out of service
     policy       what the platform's owner allows; None = anything
     """
     at_hand = _AtHand(
@@ -608,6 +610,17 @@ def _prompts_are_reachable(gathered: _Gathered) -> Iterator[Problem]:
             taken |= dict.fromkeys((pattern for pattern in prompt.events if pattern not in taken), index)
 
 
+def _output_schemas_compile(gathered: _Gathered) -> Iterator[Problem]:
+    for index, prompt in enumerate(gathered.spec.prompts):
+        if prompt.output is None:
+            continue
+        try:
+            AnswerSchema(prompt.output.json_schema)
+        except SchemaRefused as refused:
+            field = f"spec.prompts[{index}].output.schema{refused.path}"
+            yield gathered.problem(Reason.INVALID_OUTPUT_SCHEMA, field, str(refused))
+
+
 def _models_take_what_is_asked(gathered: _Gathered) -> Iterator[Problem]:
     yield from dict.fromkeys(problem for asked in gathered.asked for problem in _refused(gathered, asked))
 
@@ -695,8 +708,11 @@ def _doubts(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> Iterat
         message = f"nothing is known of model {name}{unsent}{nearest(name, gathered.at_hand.models.names())}"
         yield warning(Reason.MODEL_UNKNOWN, message)
     if model.retires and today and model.retires <= today:
-        message = f"{name} answers no more since {model.retires}: what needs it will wait; name another model"
-        yield warning(Reason.MODEL_RETIRED, message)
+        is_needed = candidate is asked.first and asked.fallback is None
+        waits = ": what needs it will wait" if is_needed else ""
+        message = f"{name} answers no more since {model.retires}{waits}; name another model"
+        severity = Severity.ERROR if is_needed else Severity.WARNING
+        yield gathered.problem(Reason.MODEL_RETIRED, asked.field, message, severity=severity)
     elif model.retires and today:
         yield warning(Reason.MODEL_RETIRES, f"{name} answers no more from {model.retires} on; name another model")
     thinks = isinstance(candidate.told, Told) and candidate.told.thinks(model)
@@ -730,6 +746,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _system_texts_exist,
     _templates_compile,
     _prompts_are_reachable,
+    _output_schemas_compile,
     _models_take_what_is_asked,
     _policy_is_kept,
     _budgets_can_be_kept,
@@ -786,6 +803,7 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
                 model=_model_call(asked),
                 system=_value(system) or crd.DEFAULT_SYSTEM,
                 user=_value(user),
+                output_schema=prompt.output.json_schema if prompt.output else None,
             )
             for prompt, asked, system, user in zip(
                 spec.prompts, gathered.asked, gathered.systems, gathered.users, strict=True

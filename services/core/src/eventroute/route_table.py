@@ -5,7 +5,7 @@ Neither part can be read with the other part's key: a receiver never holds a pro
 """
 
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -83,6 +83,8 @@ class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
     """Static text: nothing of a payload ever enters it."""
     user: str | None
     """Template; absent = event name and the fenced payload."""
+    output_schema: dict[str, Any] | None = None
+    """JSON schema of the answer; absent = text."""
 
 
 class HistoryRule(msgspec.Struct, frozen=True, kw_only=True):

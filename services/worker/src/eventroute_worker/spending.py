@@ -106,7 +106,7 @@ class Spending:
         returns  the bill, or why there is none: then nothing is reserved, and the model's price may be what is missing
         raises   `LeaseLost`, `RedisAway` and `RedisForbids`
         """
-        tokens = len(prompt.system.encode()) + len(prompt.user.encode()) + _OVERHEAD
+        tokens = prompt.size + _OVERHEAD
         usd = self._prices.most(call.name, prompt=tokens, output=call.max_tokens)
         if usd is None and any(rule.micro_usd is not None for rule in rules):
             detail = f"nobody knows what {call.name} costs, which a budget in USD needs"

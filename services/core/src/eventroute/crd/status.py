@@ -53,6 +53,7 @@ class StatusReason(StrEnum):
     KEY_UNPAID = "KeyUnpaid"
     MODEL_UNAVAILABLE = "ModelUnavailable"
     BUDGET_SPENT = "BudgetSpent"
+    MODEL_RETIRES = "ModelRetires"
     HELD = "Held"
     SUSPENDED = "Suspended"
     STOPPED = "Stopped"
@@ -307,6 +308,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "UnreachablePrompt": ReasonPage(
         "-", _PROMPTS, "Earlier prompts take all events of this one.", "Put the more special prompt first."
     ),
+    "InvalidOutputSchema": ReasonPage(
+        "False",
+        _PROMPTS,
+        "The API would refuse the schema of the answer.",
+        "Mend the keyword that the message names; what the API does not support can be said in a description.",
+    ),
     "ModelRefuses": ReasonPage(
         "False",
         _EITHER,
@@ -319,9 +326,14 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "Nothing is known of a model of this name, so nothing is sent of thinking.",
         "Check its spelling, or tell of it in the installation's own `models.json`.",
     ),
-    "ModelRetires": ReasonPage("-", _EITHER, "The day is known on which the model ends.", "Name another model."),
+    "ModelRetires": ReasonPage(
+        "True",
+        (*_EITHER, *_WORKING),
+        "A model of the route goes away; until then its deliveries are answered.",
+        "Name another model before the day in the message.",
+    ),
     "ModelRetired": ReasonPage(
-        "-",
+        "False",
         _EITHER,
         "The model answers no more, so deliveries wait.",
         "Name another model; they go on by themselves.",

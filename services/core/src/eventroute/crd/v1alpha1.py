@@ -297,6 +297,19 @@ class PromptModel(Strict):
     )
 
 
+class Output(Strict):
+    """What form the answer has."""
+
+    json_schema: dict[str, Any] = Field(
+        alias="schema",
+        description=(
+            "JSON schema of the answer, an object: what the API supports of JSON Schema, at most 16384 bytes. An "
+            "answer that does not fit is asked for once more, then it is a dead letter. Required."
+        ),
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+
+
 class Prompt(Strict):
     """What Claude is asked about the events that match."""
 
@@ -335,6 +348,7 @@ class Prompt(Strict):
     user_from: ConfigMapKeyRef | None = Field(
         default=None, description="ConfigMap key with the template, instead of `user`. Default: none."
     )
+    output: Output | None = Field(default=None, description="What form the answer has. Default: text.")
 
 
 class History(Strict):
