@@ -217,7 +217,7 @@ def _trial(tree: Path, tests: Sequence[str], log: Path) -> None:
         "ignore::pytest.PytestAssertRewriteWarning",
     ]
     code = pytest.main([*options, *tests], plugins=[first])
-    if code == pytest.ExitCode.TESTS_FAILED:
+    if first.test:  # whatever went wrong afterwards
         code = first.verdict.value
         print(first.test)  # noqa: T201 - read by the parent
     sys.stdout.flush()
