@@ -18,25 +18,29 @@ from redis.asyncio import Redis
 from bench.deliveries import render
 from bench.peers import eventroute
 from bench.processes import PartFailedError
-from eventroute.ids import DeliveryId, RoutePath
+from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt
 from eventroute.prompt import prepare as prepare_plan
-from eventroute.queue import Admissions, Admitted, Candidate, Lease, Limits, New, Retention, Upkeep, Work
+from eventroute.queue import Admissions, Admitted, Candidate, Lease, Ledger, Limits, New, Retention, Upkeep, Work
 from eventroute.route_table import ModelCall
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkCaller, LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.schemes import Request
 from eventroute.secret import Secret
+from eventroute.throttle import Throttle
 from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook, prepare
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, Settled
 from eventroute_worker.history import History
+from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import Turns
 
 TRACEPARENT: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 SAMPLED: Final = TRACEPARENT[:-1] + "1"
@@ -72,9 +76,7 @@ class Backlog:
             numbers = itertools.islice(self._numbers, min(_BATCH, count - len(queued)))
             taken = [one for number in numbers for one in intake(number, path)]
             if claimed_s is not None:
-                taken = [
-                    one._replace(claims=[claim._replace(lifetime_s=claimed_s) for claim in one.claims]) for one in taken
-                ]
+                taken = [one._replace(claims=[Claim(claim.id, claimed_s) for claim in one.claims]) for one in taken]
             said = await self._admissions.admit(path, taken, rate=None, traceparent=traceparent)
             if not isinstance(said, Admitted):
                 raise PartFailedError(f"a delivery was not admitted: {said}")
@@ -104,6 +106,8 @@ class Backlog:
             history=History(self.redis, self.work),
             sinks=Sinks(self.work),
             troubles=Troubles(),
+            turns=Turns(self.work, Throttle(ClientCaller(self.redis)), groups=[eventroute.GROUP]),
+            spending=Spending(Ledger(ClientCaller(self.redis)), Prices.load()),
             retention=kept,
         )
         leases = await self.lease(count)

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import re
+import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, get_args
+from datetime import date, datetime
+from typing import Any, Literal, get_args, get_type_hints
 
 import httpx
 import pytest
@@ -23,6 +26,7 @@ from anthropic import (
     RampLimitExceededError,
     RateLimitError,
 )
+from anthropic._data.deprecated_models import DEPRECATED_MODELS
 from anthropic._exceptions import (
     GatewayTimeoutError,
     OverloadedError,
@@ -30,10 +34,12 @@ from anthropic._exceptions import (
     RequestTimeoutError,
     ServiceUnavailableError,
 )
-from anthropic.types import Message, MessageParam, model
+from anthropic.types import ContentBlockParam, Message, MessageParam, ToolUnionParam, model
+from anthropic.types.message_count_tokens_params import MessageCountTokensParams
 from anthropic.types.message_create_params import MessageCreateParamsBase
+from pydantic import BaseModel
 
-from eventroute_cli.simulator import models
+from eventroute_cli.simulator import conversation, models, tools
 from eventroute_cli.simulator import request as api_request
 from eventroute_cli.simulator.api import DEFAULT_KEY, SimulatorSettings
 from eventroute_cli.simulator.faults import STOP_REASONS, Fault, FaultKind
@@ -284,8 +290,95 @@ async def test_other_paths_and_methods_are_refused_in_the_shape_of_the_api(serve
     assert (method.status_code, method.json()["error"]["type"]) == (405, "invalid_request_error")
 
 
-def test_models_and_fields_are_those_of_the_sdk() -> None:
+async def test_models_are_listed_and_one_goes_away(served: Served, claude: AsyncAnthropic) -> None:
+    listed = {model.id: model async for model in claude.models.list(limit=2)}
+    assert listed.keys() == models.MODELS.keys() - {name for name in models.MODELS if _is_retired(served, name)}
+    async with httpx.AsyncClient(base_url=served.url) as control:
+        day = "2099-12-31T00:00:00Z"
+        try:
+            changed = await control.patch("/simulator/models", json={"model": "claude-opus-5", "retires_at": day})
+            assert changed.status_code == 200
+            info = await claude.models.retrieve("claude-opus-5")
+            assert (info.lifecycle, str(info.retires_at)) == ("deprecated", "2099-12-31 00:00:00+00:00")
+            assert [model.id async for model in claude.models.list(lifecycle=["deprecated"])] == ["claude-opus-5"]
+            gone = {"model": "claude-opus-5", "lifecycle": "retired"}
+            await control.patch("/simulator/models", json=gone)
+            with pytest.raises(NotFoundError):
+                await ask(claude, model="claude-opus-5")
+        finally:
+            await control.patch("/simulator/models", json={"model": "claude-opus-5"})
+        assert (await control.patch("/simulator/models", json={"model": "x"})).status_code == 400
+
+
+def _is_retired(served: Served, name: str) -> bool:
+    return not served.simulator.catalogue.answers(name, time.time())
+
+
+async def test_models_and_counts_ask_for_a_key_and_a_model_that_exists(served: Served, claude: AsyncAnthropic) -> None:
+    with pytest.raises(NotFoundError):
+        await claude.models.retrieve("claude-nothing")
+    with pytest.raises(NotFoundError):
+        await claude.messages.count_tokens(model="claude-nothing", messages=HI)
+    with pytest.raises(BadRequestError):
+        await claude.messages.count_tokens(model="claude-opus-5-5", messages=HI, thinking={"type": "disabled"})
+    async with AsyncAnthropic(api_key="sk-ant-wrong", base_url=served.url, max_retries=0) as stranger:
+        for call in (stranger.models.list(), stranger.messages.count_tokens(model="claude-opus-5-5", messages=HI)):
+            with pytest.raises(AuthenticationError):
+                await call
+
+
+async def test_a_count_is_that_of_the_call(claude: AsyncAnthropic) -> None:
+    counted = await claude.messages.count_tokens(model="claude-haiku-5-5", messages=HI)
+    assert counted.input_tokens == (await ask(claude)).usage.input_tokens
+
+
+async def test_a_tool_is_used_and_its_result_is_taken(served: Served, claude: AsyncAnthropic) -> None:
+    tools = [{"name": "look_up", "input_schema": {"type": "object"}}]
+    served.simulator.faults.add([Fault(kind=FaultKind.TOOL_USE, calls=2)])
+    first = await ask(claude, tools=tools, thinking={"type": "adaptive"}, max_tokens=1024)
+    uses = [block for block in first.content if block.type == "tool_use"]
+    results = [{"type": "tool_result", "tool_use_id": use.id, "content": "found"} for use in uses]
+    turns = [*HI, first.to_param(), {"role": "user", "content": results}]
+    last = await ask(claude, tools=tools, thinking={"type": "adaptive"}, max_tokens=1024, messages=turns)
+    assert (len(uses), first.stop_reason, last.stop_reason) == (2, "tool_use", "end_turn")
+
+
+async def test_a_structured_answer_is_parsed_by_the_sdk(claude: AsyncAnthropic) -> None:
+    class Verdict(BaseModel):
+        severity: Literal["high", "low"]
+        reason: str
+
+    parsed = await claude.messages.parse(**CALL, messages=HI, output_format=Verdict)
+    assert parsed.parsed_output is not None
+    assert parsed.parsed_output.severity == "high"
+
+
+def test_models_fields_blocks_and_tools_are_those_of_the_sdk() -> None:
     known = {name for option in get_args(model.Model) for name in get_args(option)}
-    assert models.MODELS.keys() | models.RETIRED == known
-    fields = {*MessageCreateParamsBase.__annotations__, "stream"}
-    assert fields == api_request._FIELDS
+    assert models.MODELS.keys() == known
+    assert {*MessageCreateParamsBase.__annotations__, "stream"} == api_request.FIELDS
+    assert MessageCountTokensParams.__annotations__.keys() == api_request.COUNTED_FIELDS
+    assert _tags(ContentBlockParam) == conversation.BLOCK_TYPES
+    assert _tags(ToolUnionParam) - {"custom"} == tools.OWN_TYPES
+
+
+def _tags(union: Any) -> set[str]:
+    """Name the values that `type` may have in a union of the SDK's parameters."""
+    return {tag for member in get_args(union) for tag in _literals(get_type_hints(member)["type"])}
+
+
+def _literals(hint: Any) -> Iterator[str]:
+    for item in get_args(hint):
+        if isinstance(item, str):
+            yield item
+        else:
+            yield from _literals(item)
+
+
+def test_dates_of_retirement_are_those_of_the_sdk() -> None:
+    told = {name: str(parse_date(day)) for name, day in DEPRECATED_MODELS.items()}
+    assert {name: str(at.date()) for name, at in models.RETIREMENTS.items()} == told
+
+
+def parse_date(text: str) -> date:
+    return datetime.strptime(re.sub(r"(?<=\d)(st|nd|rd|th)", "", text), "%B %d, %Y").date()  # noqa: DTZ007 - a day

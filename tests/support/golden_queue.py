@@ -17,10 +17,11 @@ import yaml
 from eventroute.delivery import encode_delivery
 from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
 from eventroute.outcome import DeadReason
-from eventroute.queue import Amount, Candidate, Lease, Ledger, Retention, Taken, Trouble, scripts
+from eventroute.queue import Amount, Candidate, Lease, Ledger, Limit, Retention, Taken, Trouble, scripts
 from eventroute.route_table import INSTALLATION, RateLimit
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import RedisForbids
+from eventroute.throttle import Granted, Size
 from support.budgets import DAY_S, OF_ALL, budget
 from support.queue import GROUP
 from support.runs import PATH, sample_delivery
@@ -33,6 +34,9 @@ OTHER: Final = RoutePath("team-b/other")
 THIRD: Final = RoutePath("team-c/third")
 KEY: Final = Trouble(reason="billing", detail="402 billing", key_id="own", model="")
 MODEL: Final = Trouble(reason="not_found", detail="404", key_id="own", model="claude-gone")
+HAIKU: Final = "own:claude-haiku-5-5"
+SONNET: Final = "own:claude-sonnet-5-5"
+SIZED: Final = Size(300, 1024)
 CALL: Final = Amount(400, 70)
 KEPT: Final = Retention(body=60_000, answer=120_000, record=180_000)
 LEASE_MS: Final = 15_000
@@ -111,7 +115,7 @@ async def begun(queue: StillQueue, name: str = "d-1", *, path: RoutePath = PATH)
 async def limited(queue: StillQueue, most: int, *running: str, waiting: Sequence[str] = ()) -> list[Lease]:
     """Let deliveries run of a route that has a limit, while others wait."""
     leases = [await begun(queue, name) for name in running]
-    await queue.upkeep.limit(GROUP, {PATH: most})
+    await queue.upkeep.limit(GROUP, {PATH: Limit(most)})
     await admit(queue, *waiting)
     return leases
 
@@ -351,46 +355,47 @@ async def _admit_raw(queue: StillQueue, *items: str | int, depth: int = 9, size:
 
 @_of("admit", "one of each kind in the script's own words")
 async def _(queue: StillQueue) -> Any:
-    await _admit_raw(queue, "d-1", "x", "", "", 1, "one", 600)
-    dead = ("d-2", "x", "unparsable", "one", 1, "two", 600)  # its detail is no claim
+    await _admit_raw(queue, "d-1", "x", "", "", "", 1, "one", 600)
+    dead = ("d-2", "x", "unparsable", "one", "", 1, "two", 600)  # its detail is no claim
     await _admit_raw(queue, *dead)
-    work = ("d-3", "x", "", "", 0)
-    return await _admit_raw(queue, "d-4", "x", "", "", 1, "one", 1, *dead, "d-5", "x", "", "", 1, "two", 1, *work)
+    work = ("d-3", "x", "", "", "", 0)
+    repeats = [("d-4", "x", "", "", "", 1, "one", 1), ("d-5", "x", "", "", "", 1, "two", 1)]
+    return await _admit_raw(queue, *repeats[0], *dead, *repeats[1], *work)
 
 
 @_of("admit", "a detail that is named like a claim")
 async def _(queue: StillQueue) -> Any:
-    await _admit_raw(queue, "d-1", "x", "", "", 1, "one", 600)
-    return await _admit_raw(queue, "d-2", "x", "unparsable", "one", 1, "two", 600)
+    await _admit_raw(queue, "d-1", "x", "", "", "", 1, "one", 600)
+    return await _admit_raw(queue, "d-2", "x", "unparsable", "one", "", 1, "two", 600)
 
 
 @_of("admit", "a full queue in the script's own words")
 async def _(queue: StillQueue) -> Any:
-    return await _admit_raw(queue, "d-1", "x", "", "", 0, depth=0)
+    return await _admit_raw(queue, "d-1", "x", "", "", "", 0, depth=0)
 
 
 @_of("admit", "a byte of work when a route has all the bytes that there are")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), mapping={"depth": 1, "bytes": 1})
-    return await _admit_raw(queue, "d-1", "x", "", "", 0, size=1)
+    return await _admit_raw(queue, "d-1", "x", "", "", "", 0, size=1)
 
 
 @_of("admit", "a dead letter when more is queued than may be by now")
 async def _(queue: StillQueue) -> Any:
     await admit(queue, "d-1", "d-2")
-    return await _admit_raw(queue, "d-3", "x", "unparsable", "no JSON", 0, depth=1)
+    return await _admit_raw(queue, "d-3", "x", "unparsable", "no JSON", "", 0, depth=1)
 
 
 @_of("admit", "the last byte of dead letters")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), "dead_bytes", DEAD_BYTES - 1)
-    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", 0)
+    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", 0)
 
 
 @_of("admit", "a byte more than the last one of dead letters")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), "dead_bytes", DEAD_BYTES)
-    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", 0)
+    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", 0)
 
 
 @_of("admit", "no rate any more")
@@ -624,7 +629,7 @@ async def _(queue: StillQueue) -> Any:
 async def _two_suspects(queue: StillQueue) -> None:
     await begun(queue, "d-1")
     await begun(queue, "e-1", path=OTHER)
-    await queue.upkeep.limit(GROUP, {PATH: 1})
+    await queue.upkeep.limit(GROUP, {PATH: Limit(1)})
     queue.now_ms += LEASE_MS
     await look(queue, wanted=0)
     await admit(queue, "d-2")
@@ -641,7 +646,7 @@ async def _(queue: StillQueue) -> Any:
 @_of("lease", "no suspect whose route has no room")
 async def _(queue: StillQueue) -> Any:
     await _two_suspects(queue)
-    await queue.upkeep.limit(GROUP, {OTHER: 1})
+    await queue.upkeep.limit(GROUP, {OTHER: Limit(1)})
     await queue.redis.sadd(GROUP.active(OTHER), "e-2")
     return await look(queue)
 
@@ -1119,8 +1124,8 @@ async def _(queue: StillQueue) -> Any:
 
 @_of("limit", "some routes, and another one no more")
 async def _(queue: StillQueue) -> Any:
-    await queue.upkeep.limit(GROUP, {OTHER: 7})
-    return await queue.upkeep.limit(GROUP, {PATH: 3, OTHER: 0, THIRD: 1})
+    await queue.upkeep.limit(GROUP, {OTHER: Limit(7)})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(3), OTHER: Limit(), THIRD: Limit(1)})
 
 
 @_of("limit", "no route")
@@ -1133,26 +1138,26 @@ async def _(queue: StillQueue) -> Any:
 @_of("limit", "a route that has room by that")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 1, "d-1", waiting=("d-2", "d-3"))
-    return await queue.upkeep.limit(GROUP, {PATH: 2})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(2)})
 
 
 @_of("limit", "a route that had no room, and any by now")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 1, "d-1", waiting=("d-2",))
-    return await queue.upkeep.limit(GROUP, {PATH: 0})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit()})
 
 
 @_of("limit", "a route of which more run than may")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 2, "d-1", "d-2", waiting=("d-3",))
-    return await queue.upkeep.limit(GROUP, {PATH: 1})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(1)})
 
 
 @_of("limit", "a route that is held")
 async def _(queue: StillQueue) -> Any:
     await limited(queue, 1, "d-1", waiting=("d-2",))
     await queue.upkeep.hold(GROUP, PATH, "withheld")
-    return await queue.upkeep.limit(GROUP, {PATH: 2})
+    return await queue.upkeep.limit(GROUP, {PATH: Limit(2)})
 
 
 @_of("release", "routes of which some are held")
@@ -1432,6 +1437,222 @@ async def _(queue: StillQueue) -> Any:
     await queue(scripts.REPLAY, GROUP.prefix, ["resume", name])
     await settle(queue, (await look(queue)).leases[0])
     return await queue.upkeep.relieve(GROUP, PATH, "bodies", older_ms=0, count=2)
+
+
+# --- throttled ---
+
+
+async def throttled(
+    queue: StillQueue, *names: str, bucket: str = HAIKU, path: RoutePath = PATH, until_ms: int = 0
+) -> None:
+    """Let deliveries wait for a place at a bucket."""
+    for name in names:
+        await queue.work.wait(await begun(queue, name, path=path), bucket, SIZED, until_ms=until_ms)
+
+
+@_of("wait", "for a bucket that has no place for a while")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.wait(await begun(queue), HAIKU, SIZED, until_ms=queue.now_ms + 700)
+
+
+@_of("wait", "for a bucket that may have a place now, after the API has refused")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.wait(await begun(queue), HAIKU, SIZED, until_ms=0, error="429 rate_limit_error")
+
+
+@_of("wait", "of one before others, that comes later and knows of an earlier time")
+async def _(queue: StillQueue) -> Any:
+    first = await begun(queue, "d-1")
+    await throttled(queue, "d-2", until_ms=queue.now_ms + 700)
+    return await queue.work.wait(first, HAIKU, SIZED, until_ms=queue.now_ms + 500)
+
+
+@_of("wait", "that knows of a later time than others")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", path=OTHER, until_ms=queue.now_ms + 700)
+    return await queue.work.wait(await begun(queue, "d-2"), HAIKU, SIZED, until_ms=queue.now_ms + 900)
+
+
+@_of("wait", "without an attempt")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.wait(await leased(queue), HAIKU, SIZED, until_ms=0)
+
+
+@_of("wait", "of the last that its route may run at once")
+async def _(queue: StillQueue) -> Any:
+    lease, *_ = await limited(queue, 1, "d-1", waiting=["d-2"])
+    return await queue.work.wait(lease, HAIKU, SIZED, until_ms=0)
+
+
+@_of("wait", "of a lease that another worker has")
+async def _(queue: StillQueue) -> Any:
+    return await lost(queue.work.wait(await overtaken(queue), HAIKU, SIZED, until_ms=0))
+
+
+@_of("turn", "when nobody waits")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "before it is time")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", until_ms=queue.now_ms + 1)
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of routes that take turns, each in its order")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2", "d-3")
+    await throttled(queue, "e-1", "e-2", path=OTHER)
+    await throttled(queue, "f-1", path=THIRD)
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of all that wait")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    return await queue.work.turn(GROUP, count=2)
+
+
+@_of("turn", "of the bucket that is due first")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", until_ms=queue.now_ms + 20)
+    await throttled(queue, "e-1", path=OTHER, bucket=SONNET, until_ms=queue.now_ms + 10)
+    queue.now_ms += 20
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "a moment after another worker was told of it")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await queue.work.turn(GROUP, count=5)
+    queue.now_ms += 49
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "when that worker has done nothing about it")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await queue.work.turn(GROUP, count=5)
+    queue.now_ms += 50
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of a route that is held, before another one")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    await throttled(queue, "e-1", path=OTHER)
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of nothing but a route that is held")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of more than a route may run at once")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2", "d-3")
+    await queue.upkeep.limit(GROUP, {PATH: Limit(2)})
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of a route that runs as many as may")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await limited(queue, 1, "d-2")
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("call_up", "of the first of two routes")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    await throttled(queue, "e-1", path=OTHER)
+    turn = await queue.work.turn(GROUP, count=5)
+    await queue.redis.delete(GROUP.wake)
+    assert turn
+    return await queue.work.call_up(GROUP, turn, Granted(1, queue.now_ms + 900))
+
+
+@_of("call_up", "of all that wait")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    turn = await queue.work.turn(GROUP, count=5)
+    await queue.redis.delete(GROUP.wake)
+    assert turn
+    return await queue.work.call_up(GROUP, turn, Granted(2, queue.now_ms))
+
+
+@_of("call_up", "of nobody, as there is no place")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    turn = await queue.work.turn(GROUP, count=5)
+    await queue.redis.delete(GROUP.wake)
+    assert turn
+    return await queue.work.call_up(GROUP, turn, Granted(0, queue.now_ms + 900))
+
+
+@_of("call_up", "again, as the reply got lost")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    turn = await queue.work.turn(GROUP, count=5)
+    assert turn
+    await queue.work.call_up(GROUP, turn, Granted(1, queue.now_ms + 900))
+    await queue.redis.delete(GROUP.wake)
+    return await queue.work.call_up(GROUP, turn, Granted(1, queue.now_ms + 900))
+
+
+@_of("want", "of a route that asked by another bucket before")
+async def _(queue: StillQueue) -> Any:
+    await queue.work.want(GROUP, PATH, SONNET)
+    return await queue.work.want(GROUP, PATH, HAIKU)
+
+
+@_of("hurry", "for a bucket that others wait for")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", until_ms=queue.now_ms + 900)
+    await queue.redis.delete(GROUP.wake)
+    return await queue.work.hurry(GROUP, HAIKU)
+
+
+@_of("hurry", "for a bucket that is due")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await queue.redis.delete(GROUP.wake)
+    queue.now_ms += 5
+    return await queue.work.hurry(GROUP, HAIKU)
+
+
+@_of("hurry", "for a bucket that nobody waits for")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.hurry(GROUP, HAIKU)
+
+
+@_of("lease", "while a bucket of the throttle is due")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    return await look(queue)
+
+
+@_of("lease", "while a bucket of the throttle is due soon")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", until_ms=queue.now_ms + 700)
+    return await look(queue)
+
+
+@_of("load", "of what waits, and of what is ready whose route has asked or waited")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    await queue.work.want(GROUP, PATH, HAIKU)
+    await queue.work.want(GROUP, OTHER, SONNET)
+    await begun(queue, "e-1", path=OTHER)
+    await admit(queue, "d-3")
+    await admit(queue, "e-2", "e-3", path=OTHER)
+    await admit(queue, "f-1", path=THIRD)
+    return await queue(scripts.LOAD, GROUP.prefix, [])
 
 
 # --- parked ---

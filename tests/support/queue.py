@@ -7,7 +7,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from eventroute.delivery import Delivery
-from eventroute.ids import Claim, DeliveryId, RoutePath
+from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
 from eventroute.outcome import DeadReason
 from eventroute.queue import Admissions, Admitted, Candidate, Fate, Group, Lease, Limits, Retention, Upkeep, Work
 from eventroute.runtime.scripts import ClientCaller
@@ -48,6 +48,15 @@ async def admit_all(redis: Redis, deliveries: Sequence[Delivery]) -> None:
     candidates = [Candidate(delivery, []) for delivery in deliveries]
     for start in range(0, len(candidates), 500):
         await admissions.admit(deliveries[0].route, candidates[start : start + 500], rate=None)
+
+
+async def admit_in_lane(redis: Redis, *names: str, lane: str = "x", path: RoutePath = PATH) -> None:
+    """Queue deliveries of one entity in one call."""
+    admissions = Admissions(ClientCaller(redis), limits=Limits(1_000_000, 0))
+    candidates = [
+        Candidate(sample_delivery(name, route=path), [Claim(ClaimId(name), 600)], lane=lane) for name in names
+    ]
+    await admissions.admit(path, candidates, rate=None)
 
 
 async def admit_job(redis: Redis, name: str, *, traceparent: str = "") -> DeliveryId:

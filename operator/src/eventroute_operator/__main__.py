@@ -79,6 +79,7 @@ async def serve(settings: OperatorSettings) -> None:
             hooks_url=settings.hooks_url,
             status_interval_s=settings.status_interval_s,
             models=Models.load(settings.models_path),
+            policy=settings.policy,
             upkeep=Upkeep(shared, ClientCaller(shared)),
             groups=[Group(number) for number in range(settings.groups)],
         )

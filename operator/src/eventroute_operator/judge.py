@@ -10,6 +10,7 @@ from eventroute.compile import ConfigMaps, Secrets, Verdict, compile_routes
 from eventroute.crd.objects import ConfigMapObject, SecretObject
 from eventroute.crd.validate import Mistake
 from eventroute.models import Models
+from eventroute.policy import Policy
 from eventroute.route_table import ReceiverRoute, WorkerRoute
 from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
 
@@ -30,11 +31,18 @@ class Judged(NamedTuple):
         return self.receiver is not None
 
 
-def judge(route: RouteObject, find: Callable[[Reference], Held | None], *, models: Models | None = None) -> Judged:
+def judge(
+    route: RouteObject,
+    find: Callable[[Reference], Held | None],
+    *,
+    models: Models | None = None,
+    policy: Policy | None = None,
+) -> Judged:
     """Compile a route.
 
     find    what a reference leads to; None = there is no such object
     models  what is known of each model; None = the built-in data
+    policy  what the platform's owner allows; None = anything
     """
     if isinstance(route.spec, tuple):
         return Judged(route, route.spec, None, None, {})
@@ -42,7 +50,7 @@ def judge(route: RouteObject, find: Callable[[Reference], Held | None], *, model
     objects = [found.object for found in held.values()]
     secrets: Secrets = {each.key: each.data for each in objects if isinstance(each, SecretObject)}
     texts: ConfigMaps = {each.key: each.data for each in objects if isinstance(each, ConfigMapObject)}
-    compiled = compile_routes([route.spec], secrets=secrets, config_maps=texts, models=models)
+    compiled = compile_routes([route.spec], secrets=secrets, config_maps=texts, models=models, policy=policy)
     verdict = compiled.verdicts[0]
     return Judged(
         route,

@@ -21,8 +21,10 @@ from eventroute.crd.status import ConditionType, StatusReason
 from eventroute.errors import EventRouteError
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.models import Models
+from eventroute.policy import Policy
 from eventroute.queue import Group, Upkeep
 from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
+from eventroute.runtime.notices import read_notices
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tables import heartbeats
@@ -78,6 +80,7 @@ class Reconciler:
         upkeep: Upkeep,
         groups: Sequence[Group] = (Group(0),),
         models: Models | None = None,
+        policy: Policy | None = None,
     ) -> None:
         """Take the collaborators; `run` does the work once `synced` is set."""
         self.synced = asyncio.Event()
@@ -96,6 +99,7 @@ class Reconciler:
         self._hooks_url = hooks_url
         self._status_interval_s = status_interval_s
         self._models = models
+        self._policy = policy
         self._judged: dict[ObjectKey, Judged] = {}
         self._told: dict[ObjectKey, _Told] = {}
         self._deferred: set[ObjectKey] = set()  # to be judged: not yet, or not while the API server cannot be asked
@@ -176,7 +180,7 @@ class Reconciler:
         if old and old.route.uid != route.uid:
             self._forget(key)
         try:
-            new = self._judged[key] = judge(route, self._cluster.find, models=self._models)
+            new = self._judged[key] = judge(route, self._cluster.find, models=self._models, policy=self._policy)
         except Exception as error:  # noqa: BLE001 - a fault of ours, for which the other routes must not suffer
             _log.error("route_not_judged", route=route_path(*key), error=type(error).__name__)
             return False
@@ -236,7 +240,8 @@ class Reconciler:
         try:
             receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
             self._must_publish = not await self._tables.are_current()
-            self._obstacles = await read_obstacles(self._upkeep, self._groups)
+            obstacles = await read_obstacles(self._upkeep, self._groups)
+            self._obstacles = obstacles._replace(notices=await read_notices(self._redis))
             metrics.STOPPED.set(self._obstacles.stop is not None)
         except (RedisError, OSError, RedisAway, RedisForbids) as error:
             if self._away_since is None:
@@ -279,6 +284,7 @@ class Reconciler:
         """Bring every status to what is known; returns whether all that is published has arrived."""
         reasons: Counter[str] = Counter()
         is_settled = True
+        obstacles, today = self._obstacles or Obstacles(), datetime.now(UTC).date()
         is_unclear = self._away_since is not None and not self._fleet.is_away
         for key, judged in self._judged.items():
             current = self._cluster.routes.get(key)
@@ -287,7 +293,7 @@ class Reconciler:
             reason, published = self._progress(judged)
             is_settled &= reason is not StatusReason.PROPAGATING
             is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
-            stats, obstacle = self._stats.get(current.uid), (self._obstacles or Obstacles()).of(route_path(*key))
+            stats, obstacle = self._stats.get(current.uid), obstacles.of(route_path(*key), judged.worker, today)
             told = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
             if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != told:
                 self._write(current, told)

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, Json, SecretStr
 
+from eventroute.policy import Policy
 from eventroute.runtime.settings import Settings
 
 ScalingMode = Literal["none", "hpa", "keda"]
@@ -44,6 +45,8 @@ class OperatorSettings(Settings):
     """Whose EventRoutes, Secrets and ConfigMaps are watched, with commas between them; empty = all namespaces."""
     secret_labels: Annotated[dict[str, str], BeforeValidator(_labels)] = Field(default_factory=dict)
     """Only Secrets with these labels are seen, `label=value` with commas between them; empty = all."""
+    policy: Json[Policy] = Policy()
+    """What routes may ask of Claude, as JSON (`eventroute.policy`); empty = anything."""
     models_path: Path | None = None
     """What an installation knows of models, over what is built in: a file of the form of `eventroute/models.json`."""
     hooks_url: str | None = Field(default=None, pattern="^https?://")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from eventroute.policy import Allowance, Policy
 from support.chart import CHART, RefusedError, environment, helm, named, of_kind, pods, render
 
 
@@ -35,6 +36,8 @@ def trigger(values: Mapping[str, Any]) -> dict[str, Any]:
         ({"queue": {"retention": {"record": "1w"}}}, "does not match pattern"),
         ({"queue": {"groups": 0}}, "minimum: got 0, want 1"),
         ({"operator": {"namespaces": ["Shop"]}}, "does not match pattern"),
+        ({"operator": {"policy": {"effort": "most"}}}, "value must be one of"),
+        ({"operator": {"policy": {"namespaces": {"a": {"model": "b"}}}}}, "additional properties 'model' not allowed"),
         ({"valkey": {"enabled": False}}, "redis.urlSecret.name is required"),
         ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs is required"),
         ({"autoscaling": {"mode": "hpa", "worker": {"min": 0}}}, "only KEDA scales to 0"),
@@ -164,6 +167,14 @@ def test_the_tests_route_is_where_the_operator_looks_with_the_labels_that_it_wan
     assert {item["metadata"]["namespace"] for item in secrets} == {"shop", "er"}
     assert len({item["stringData"]["secret"] for item in secrets}) == 1
     assert all(item["metadata"]["labels"]["read"] == "yes" for item in secrets)
+
+
+def test_a_policy_reaches_the_operator_as_it_is_written() -> None:
+    policy = {"models": ["claude-haiku-*"], "maxTokens": 2_000_000, "namespaces": {"team-a": {"effort": "high"}}}
+    text = variables({"operator": {"policy": policy}}, "operator")["EVENTROUTE_OPERATOR_POLICY"]
+    assert Policy.model_validate_json(text) == Policy(
+        models=("claude-haiku-*",), max_tokens=2_000_000, namespaces={"team-a": Allowance(effort="high")}
+    )
 
 
 @pytest.mark.parametrize(

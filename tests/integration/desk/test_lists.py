@@ -10,14 +10,15 @@ from redis.exceptions import NoPermissionError
 from eventroute import keys
 from eventroute.ids import DeliveryId, RouteUid, route_path
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Admissions, Candidate, Desk, Group, Limits, State, Trouble, Wanted, group_of
+from eventroute.queue import Admissions, Candidate, Desk, Group, Limit, Limits, State, Trouble, Wanted, group_of
 from eventroute.route_table import WORKER
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
+from eventroute.throttle import Size
 from eventroute_worker.answer import encode_answer
 from support.acl_users import AclUsers
 from support.letters import bury, end
-from support.queue import GROUP, admit, lease, upkeep_of, work_on
+from support.queue import GROUP, admit, admit_in_lane, lease, settle, upkeep_of, work_on
 from support.runs import PATH, answer, sample_delivery
 
 pytestmark = pytest.mark.real
@@ -35,7 +36,7 @@ async def everywhere(redis: Redis) -> None:
     await end(redis, sample_delivery("d-dead"), detail="prompts[0].user: truncate expected an integer, found str")
     await end(redis, sample_delivery("d-settled"), outcome=RunOutcome.SUCCEEDED)
     work = work_on(redis)
-    for name in ("d-later", "d-held", "d-suspect"):
+    for name in ("d-later", "d-held", "d-throttled", "d-suspect"):
         await admit(redis, sample_delivery(name))
         leased = await lease(redis, lease_ms=0 if name == "d-suspect" else 15_000)
         await work.begin(leased, traceparent="")
@@ -43,9 +44,11 @@ async def everywhere(redis: Redis) -> None:
             await work.put_back(leased, pause_ms=60_000, counts=True, error="overloaded")
         if name == "d-held":
             await work.park(leased, BILLING, has_asked=True)
+        if name == "d-throttled":
+            await work.wait(leased, "own:haiku-5-5", Size(100, 10), until_ms=0)
     await work.lease(GROUP, worker="w", lease_ms=1, wanted=0, busy=1)  # finds that a lease ran out
     await admit(redis, sample_delivery("d-ready", route=route_path("team-b", "triage")))
-    await admit(redis, sample_delivery("d-running"))
+    await admit_in_lane(redis, "d-running", "d-behind")
     await redis.zrem(GROUP.suspects, "d-suspect")
     await lease(redis)
     await redis.zadd(GROUP.suspects, {"d-suspect": 1})
@@ -58,7 +61,7 @@ async def test_each_state_is_listed(desk: Desk, redis: Redis) -> None:
     one_ran = {found.pop("d-running"), found.pop("d-ready")}
     assert one_ran == {State.RUNNING, State.READY}
     assert found == {f"d-{state}": state for state in State if state not in {State.RUNNING, State.READY}}
-    assert (await desk.load()).held == 1
+    assert (await desk.load()).held == 2, "the parked one, and the one behind another"
 
 
 async def test_a_list_is_filtered(desk: Desk, redis: Redis) -> None:
@@ -109,6 +112,33 @@ async def test_one_is_shown_with_all_that_is_known(desk: Desk, redis: Redis) -> 
     assert (found.line.state, found.stage, found.sinks_done) == (State.RUNNING, "begun", ["log"])
     assert found.trace_id == "a" * 32
     assert await desk.show(DeliveryId("d-2")) is None
+
+
+async def test_who_waits_for_whom_in_a_lane_is_shown_and_listed(desk: Desk, redis: Redis) -> None:
+    await upkeep_of(redis).limit(GROUP, {PATH: Limit(holds_lanes=True)})
+    await admit_in_lane(redis, "d-1", "d-2", "d-3")
+    third = await desk.show(DeliveryId("d-3"))
+    assert third
+    assert (third.line.state, third.ahead, third.ahead_is_dead) == (State.BEHIND, "d-1", False)
+    await settle(redis, await lease(redis), "dead", DeadReason.RENDER)
+    third, letter = await desk.show(DeliveryId("d-3")), await desk.show(DeliveryId("d-1"))
+    assert third
+    assert letter
+    assert (third.ahead, third.ahead_is_dead) == ("d-1", True)
+    assert (letter.line.holds, letter.ahead) == (2, None)
+    listed = (await desk.look(Wanted(states=frozenset({"dead"})))).lines
+    assert [(line.id, line.holds) for line in listed] == [("d-1", 2)]
+    assert await desk.replay([DeliveryId("d-1")]) == {"d-1": "ok"}
+    letter = await desk.show(DeliveryId("d-1"))
+    assert letter
+    assert (letter.line.state, letter.line.holds) == (State.READY, 0)
+    await settle(redis, await lease(redis), "dead", DeadReason.RENDER)
+    assert await desk.discard([DeliveryId("d-1")]) == {"d-1": "ok"}
+    assert (await states(desk)) == {"d-2": State.READY, "d-3": State.BEHIND}
+    await settle(redis, await lease(redis), "dead", DeadReason.RENDER)
+    await redis.delete(GROUP.delivery(DeliveryId("d-3")))
+    assert await desk.discard([DeliveryId("d-2")]) == {"d-2": "ok"}
+    assert not await redis.exists(GROUP.lane(PATH, "x"))
 
 
 async def test_what_cannot_be_read_is_shown_all_the_same(desk: Desk, redis: Redis) -> None:

@@ -11,6 +11,7 @@ from eventroute import keys
 from eventroute.crd.objects import ObjectKey
 from eventroute.errors import RetryLater
 from eventroute.ids import RoutePath
+from eventroute.policy import Policy
 from eventroute.queue import Upkeep
 from eventroute.route_table import RECEIVER, Plane
 from eventroute.runtime.background import running
@@ -64,6 +65,7 @@ class Control:
 
     redis: Redis
     namespaces: str = ""
+    policy: Policy | None = None
     api: FakeApi = field(default_factory=FakeApi)
     cluster: Cluster = field(default_factory=Cluster)
     receiver_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
@@ -81,6 +83,7 @@ class Control:
             writer=self.writer,
             hooks_url=None,
             status_interval_s=1,
+            policy=self.policy,
         )
         settings = OperatorSettings.model_validate(
             {

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -10,9 +11,11 @@ from redis.asyncio import Redis
 
 from eventroute import keys
 from eventroute.ids import RoutePath, RouteUid, route_path
+from eventroute.policy import Allowance, Policy
 from eventroute.queue import Desk, Group
 from eventroute.route_table import RECEIVER, WORKER, Plane
 from eventroute.runtime.background import running
+from eventroute.runtime.notices import Notice, write_notices
 from eventroute.runtime.tables import Heartbeat, RouteTable
 from eventroute_operator import metrics, reconcile
 from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
@@ -143,6 +146,21 @@ async def _served(control: Control, plane: Plane[Any], *names: str) -> set[str]:
     served = {name for name, path in paths.items() if table.get(path)}
     assert all(table.is_broken(path) for name, path in paths.items() if name not in served)
     return served
+
+
+async def test_a_route_that_asks_for_more_than_is_allowed_is_withheld_and_says_so(redis: Redis) -> None:
+    strict = Control(redis, policy=Policy(max_tokens=1000, namespaces={"team-b": Allowance(max_tokens=4096)}))
+    allowed = route_body("allowed", model={"maxTokens": 1000})
+    strict.api.objects |= {Kind.ROUTE: [route_body(), allowed], Kind.SECRET: [secret_body()]}
+    async with running(strict.reconciler.run, strict.writer.run, strict.resync.run):
+        await until(lambda: strict.reasons().get("triage") == "PolicyViolation")
+        await until(lambda: _equal(strict, {VERSION, TRIAGE, "team-a/allowed"}))
+    table: RouteTable[Any] = RouteTable(
+        redis, RECEIVER, strict.receiver_key, process_id="", prepare=lambda route: route
+    )
+    await table.refresh()
+    assert (table.get(RoutePath(TRIAGE)), table.is_broken(RoutePath(TRIAGE))) == (None, True)
+    assert table.get(RoutePath("team-a/allowed"))
 
 
 async def test_a_route_without_its_secret_is_withheld_until_it_is_deleted(control: Control) -> None:
@@ -284,6 +302,17 @@ async def test_a_stopped_installation_is_told_by_every_route(control: Control, r
         if each["reason"] == "Stopped"
     }
     assert message == "ada@desk stopped the installation: wrong answers; `eventroute start` ends that"
+
+
+async def test_a_model_that_goes_away_is_told_by_the_routes_that_name_it(control: Control, redis: Redis) -> None:
+    later = {"claude-haiku-4-5": Notice(retires=date(2099, 12, 14))}
+    await write_notices(redis, later)
+    old = route_body("old", model={"name": "claude-haiku-4-5"})
+    control.api.objects |= {Kind.ROUTE: [old, route_body("other")], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _working(control) == {"old": "ModelRetires", "other": "Working"})
+        await write_notices(redis, {"claude-haiku-4-5": Notice(is_retired=True)})
+        await until(lambda: _working(control) == {"old": "ModelUnavailable", "other": "Working"})
 
 
 def _working(control: Control) -> dict[str, str]:

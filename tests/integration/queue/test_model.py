@@ -6,7 +6,7 @@ leases of one delivery only the later one can change anything.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ from eventroute.queue import (
     Candidate,
     Lease,
     LeaseLost,
+    Limit,
     Limits,
     New,
     Repeat,
@@ -44,6 +45,7 @@ from eventroute.queue import (
 )
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
+from eventroute.throttle import Granted, Size
 from support.queue import GROUP
 from support.runs import sample_delivery
 
@@ -58,6 +60,8 @@ TROUBLES = [
     Trouble(reason="authentication", detail="401", key_id="k", model=""),
     Trouble(reason="not_found", detail="404", key_id="k", model="m"),
 ]
+BUCKETS = ["k:claude-haiku-5-5", "k:claude-sonnet-5-5"]
+LANES = ["", "", "left", "right"]
 LONG_MS = 600_000
 _ENDED = frozenset({"settled", "dead", "gone"})
 
@@ -69,7 +73,10 @@ class Known:
     path: RoutePath
     claim: str
     place: str = "ready"
-    """ready, running, over (its lease has run out unnoticed), later, parked, suspect, settled, dead, or gone."""
+    """ready, behind, running, over (its lease ran out unnoticed), later, parked, throttled, suspect, settled, dead, or
+    gone."""
+    lane: str = ""
+    seq: int = 0
     lease: Lease | None = None
     """The latest."""
     begun: bool = False
@@ -80,6 +87,15 @@ class Known:
     answer: bytes = b""
     ends: int = 0
     """How often it has ended since it was queued last."""
+
+
+@dataclass
+class Lane:
+    """An entity's deliveries."""
+
+    first: DeliveryId | None = None
+    """Whose turn it is."""
+    behind: set[DeliveryId] = field(default_factory=set)
 
 
 @dataclass
@@ -109,6 +125,9 @@ class Queue(RuleBasedStateMachine):
         self.held: list[Held] = []
         self.held_routes: set[RoutePath] = set()
         self.limits: dict[RoutePath, int] = {}
+        self.strict: set[RoutePath] = set()
+        self.lanes: defaultdict[tuple[RoutePath, str], Lane] = defaultdict(Lane)
+        self.seq = 0
         self.count = 0
 
     def run(self, awaitable: Awaitable[Value]) -> Value:
@@ -125,14 +144,19 @@ class Queue(RuleBasedStateMachine):
 
     # --- receivers ---
 
-    @rule(path=st.sampled_from(PATHS), count=st.integers(1, 4), claimed=st.booleans())
-    def admit(self, path: RoutePath, count: int, claimed: bool) -> None:  # noqa: FBT001 - hypothesis calls by name
+    @rule(
+        path=st.sampled_from(PATHS),
+        lanes=st.lists(st.sampled_from(LANES), min_size=1, max_size=4),
+        claimed=st.booleans(),
+    )
+    def admit(self, path: RoutePath, lanes: list[str], claimed: bool) -> None:  # noqa: FBT001 - hypothesis calls by name
+        count = len(lanes)
         candidates = []
-        for _ in range(count):
+        for lane in lanes:
             self.count += 1
             name = DeliveryId(f"d-{self.count:04d}")
             claims = [Claim(ClaimId(name), 3600)] if claimed else []
-            candidates.append(Candidate(sample_delivery(name, route=path), claims))
+            candidates.append(Candidate(sample_delivery(name, route=path), claims, lane=lane))
         found = self.run(self.admissions.admit(path, candidates, rate=None))
         depth = sum(known.place not in _ENDED for known in self.known.values())
         own = sum(known.place not in _ENDED for known in self.known.values() if known.path == path)
@@ -142,20 +166,24 @@ class Queue(RuleBasedStateMachine):
             for candidate, fate in zip(candidates, found.fates, strict=True):
                 assert isinstance(fate, New)
                 claim = candidate.claims[0].id if candidate.claims else ""
-                self.known[fate.delivery] = Known(path, claim)
+                self.known[fate.delivery] = Known(path, claim, lane=candidate.lane, seq=self._next_seq())
+                self._line_up(fate.delivery)
                 if claim:
                     self.claims[claim] = fate.delivery
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def send_again(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), lane=st.sampled_from(LANES))
+    def send_again(self, data: st.DataObject, lane: str) -> None:
         claim = data.draw(st.sampled_from(sorted(self.claims)))
         first = self.claims[claim]
         known = self.known[first]
-        candidate = Candidate(sample_delivery("d-other", route=known.path), [Claim(ClaimId(claim), 3600)])
+        candidate = Candidate(sample_delivery("d-other", route=known.path), [Claim(ClaimId(claim), 3600)], lane=lane)
         found = self.run(self.admissions.admit(known.path, [candidate], rate=None))
         if known.place == "dead" and isinstance(found, Admitted):
             assert found.fates == [Again(first)]
+            if lane != known.lane:
+                self._leave(first)
+            known.lane, known.seq = lane, self._next_seq()
             self._queued_again(first)
         elif isinstance(found, Admitted):
             assert found.fates == [Repeat(first)]
@@ -164,10 +192,10 @@ class Queue(RuleBasedStateMachine):
     def bury(self, path: RoutePath) -> None:
         self.count += 1
         name = DeliveryId(f"d-{self.count:04d}")
-        letter = Candidate(sample_delivery(name, route=path), [], dead=(DeadReason.UNPARSABLE, "no JSON"))
+        letter = Candidate(sample_delivery(name, route=path), [], dead=(DeadReason.UNPARSABLE, "no JSON"), lane="left")
         found = self.run(self.admissions.admit(path, [letter], rate=None))
         assert isinstance(found, Admitted)
-        self.known[name] = Known(path, "", place="dead", ends=1)
+        self.known[name] = Known(path, "", place="dead", ends=1, lane="left", seq=self._next_seq())
 
     # --- workers ---
 
@@ -188,6 +216,7 @@ class Queue(RuleBasedStateMachine):
             known = self.known[lease.delivery]
             assert known.place == ("suspect" if lease.alone else "ready")
             assert known.path not in self.held_routes or lease.alone
+            assert not known.lane or self.lanes[known.path, known.lane].first == lease.delivery
             assert self._running(known.path) < self.limits.get(known.path, 1000)
             assert known.lease is None or lease.fence > known.lease.fence
             known.place, known.lease, known.begun, known.asking = "running", lease, False, False
@@ -236,6 +265,8 @@ class Queue(RuleBasedStateMachine):
             known.place = "dead" if is_dead else "settled"
             known.ends += 1
             assert known.ends == 1
+            if not (is_dead and known.path in self.strict):
+                self._leave(held.lease.delivery)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), pause_ms=st.sampled_from([0, LONG_MS]), counts=st.booleans())
@@ -258,6 +289,43 @@ class Queue(RuleBasedStateMachine):
             known.attempts -= known.begun
             known.begun = known.asking = False
             known.place, known.cause = "parked", trouble.cause
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), bucket=st.sampled_from(BUCKETS))
+    def wait(self, data: st.DataObject, bucket: str) -> None:
+        held, known = self._any(data)
+        done = self._accepted(held, lambda: self.work.wait(held.lease, bucket, Size(100, 10), until_ms=0))
+        self.held.remove(held)
+        if done is not None:
+            known.attempts -= known.begun
+            known.begun = known.asking = False
+            known.place, known.cause = "throttled", bucket
+
+    @rule(count=st.integers(1, 4), granted=st.integers(0, 4), dies=st.booleans())
+    def turn(self, count: int, granted: int, dies: bool) -> None:  # noqa: FBT001 - the same
+        """Grant places to those whose turn it is; their worker may die before it says so."""
+        for bucket in BUCKETS:
+            self.run(self.redis.zadd(GROUP.turns, {bucket: 0}, xx=True))
+        before = Counter(known.path for known in self.known.values() if known.place == "ready")
+        turn = self.run(self.work.turn(GROUP, count=count))
+        called: set[DeliveryId] = set()
+        if turn is not None:
+            assert len(turn.waiting) <= count
+            for each, path in zip(turn.waiting, turn.paths, strict=True):
+                known = self.known[each.delivery]
+                assert (known.place, known.cause, known.path) == ("throttled", turn.bucket, path)
+                assert path not in self.held_routes
+            for path, asked in Counter(turn.paths).items():
+                assert asked <= self.limits.get(path, 1000) - self._running(path) - before[path]
+            if not dies:
+                called = {each.delivery for each in turn.waiting[:granted]}
+                assert self.run(self.work.call_up(GROUP, turn, Granted(granted, 0))) == len(called)
+        waiting = [name for name, known in self.known.items() if known.place == "throttled"]
+        ready = self._ready_now(waiting)
+        assert called <= set(ready)
+        for name in ready:
+            assert name in called or self.known[name].path in self.held_routes
+            self.known[name].place, self.known[name].cause = "ready", ""
 
     @precondition(lambda self: self.held)
     @rule(worker=st.sampled_from(WORKERS))
@@ -325,10 +393,19 @@ class Queue(RuleBasedStateMachine):
             self.run(self.upkeep.release(GROUP, [path]))
             self.held_routes.discard(path)
 
-    @rule(path=st.sampled_from(PATHS), most=st.integers(0, 2))
-    def limit(self, path: RoutePath, most: int) -> None:
-        self.run(self.upkeep.limit(GROUP, {path: most}))
+    @rule(path=st.sampled_from(PATHS), most=st.integers(0, 2), is_strict=st.booleans())
+    def limit(self, path: RoutePath, most: int, is_strict: bool) -> None:  # noqa: FBT001 - the same
+        self.run(self.upkeep.limit(GROUP, {path: Limit(most, holds_lanes=is_strict)}))
         self.limits[path] = most or 1000
+        (self.strict.add if is_strict else self.strict.discard)(path)
+
+    @rule()
+    def keep(self) -> None:
+        """Look after the queue: what holds a lane of a route that is strict no more lets go."""
+        self.run(self.upkeep.keep(GROUP, worker="keeper", for_ms=1, cursor=0, routes=100, count=100))
+        for (path, _), lane in self.lanes.items():
+            if lane.first and self.known[lane.first].place == "dead" and path not in self.strict:
+                self._leave(lane.first)
 
     @precondition(lambda self: any(known.place in _ENDED for known in self.known.values()))
     @rule(data=st.data(), mode=st.sampled_from(["resume", "whole", "sinks"]))
@@ -356,6 +433,7 @@ class Queue(RuleBasedStateMachine):
         assert said == expected
         if known.place == "dead":
             known.place = "gone"
+            self._leave(name)
 
     # --- what must hold ---
 
@@ -364,12 +442,17 @@ class Queue(RuleBasedStateMachine):
         places: Counter[tuple[str, str]] = Counter()
         for path in PATHS:
             places.update(("ready", name.decode()) for name in self.run(self.redis.zrange(GROUP.ready(path), 0, -1)))
+            places.update(("behind", name.decode()) for name in self.run(self.redis.zrange(GROUP.behind(path), 0, -1)))
             places.update(("dead", name.decode()) for name in self.run(self.redis.zrange(GROUP.dead(path), 0, -1)))
             ended = self.run(self.redis.zrange(GROUP.finished("bodies", path), 0, -1))
             places.update(("settled", name.decode()) for name in ended)
         for trouble in TROUBLES:
             waiting = self.run(self.redis.zrange(GROUP.parked(trouble.cause), 0, -1))
             places.update(("parked", name.decode()) for name in waiting)
+        for bucket in BUCKETS:
+            for path in PATHS:
+                waiting = self.run(self.redis.zrange(GROUP.waiting(bucket, path), 0, -1))
+                places.update(("throttled", name.decode()) for name in waiting)
         for place, key in (("running", GROUP.running), ("later", GROUP.later), ("suspect", GROUP.suspects)):
             places.update((place, name.decode()) for name in self.run(self.redis.zrange(key, 0, -1)))
         wanted = {
@@ -392,11 +475,30 @@ class Queue(RuleBasedStateMachine):
             assert (int(depth or 0), int(size or 0)) == (len(own), sum(lengths)), path
 
     @invariant()
+    def lanes_are_in_order(self) -> None:
+        for (path, name), lane in self.lanes.items():
+            found = self.run(self.redis.zrange(GROUP.lane(path, name), 0, -1, withscores=True))
+            waiting = sorted((self.known[each].seq, each) for each in lane.behind)
+            wanted = [(0, lane.first), *waiting] if lane.first and name else []
+            assert [(score, each.decode()) for each, score in found] == wanted
+
+    @invariant()
     def routes_with_work_take_turns(self) -> None:
         turns = {path.decode() for path in self.run(self.redis.zrange(GROUP.rotation, 0, -1))}
         ready = {known.path for known in self.known.values() if known.place == "ready"}
         full = {path for path, most in self.limits.items() if self._running(path) >= most}
         assert turns == ready - self.held_routes - full
+
+    @invariant()
+    def routes_that_wait_for_a_bucket_take_turns_at_it(self) -> None:
+        due = {bucket.decode() for bucket in self.run(self.redis.zrange(GROUP.turns, 0, -1))}
+        for bucket in BUCKETS:
+            turns = {path.decode() for path in self.run(self.redis.zrange(GROUP.waiting_routes(bucket), 0, -1))}
+            waiting = {
+                known.path for known in self.known.values() if known.place == "throttled" and known.cause == bucket
+            }
+            assert turns == waiting
+            assert bucket in due or not waiting
 
     @invariant()
     def what_runs_is_known_of_each_route(self) -> None:
@@ -431,7 +533,31 @@ class Queue(RuleBasedStateMachine):
 
     def _queued_again(self, name: DeliveryId) -> None:
         known = self.known[name]
-        known.place, known.attempts, known.ends, known.cuts = "ready", 0, 0, 0
+        known.attempts, known.ends, known.cuts = 0, 0, 0
+        self._line_up(name)
+
+    def _next_seq(self) -> int:
+        self.seq += 1
+        return self.seq
+
+    def _line_up(self, name: DeliveryId) -> None:
+        known = self.known[name]
+        lane = self.lanes[known.path, known.lane]
+        if not known.lane or lane.first in {None, name}:
+            known.place, lane.first = "ready", name
+        else:
+            known.place = "behind"
+            lane.behind.add(name)
+
+    def _leave(self, name: DeliveryId) -> None:
+        """Leave its lane, which it may have left before."""
+        known = self.known[name]
+        lane = self.lanes[known.path, known.lane]
+        if known.lane and lane.first == name:
+            lane.first = min(lane.behind, key=lambda each: self.known[each].seq, default=None)
+            if lane.first:
+                lane.behind.remove(lane.first)
+                self.known[lane.first].place = "ready"
 
     def _ready_now(self, names: list[DeliveryId]) -> list[DeliveryId]:
         return [

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath, route_path
-from eventroute.queue import Lease, Taken, Trouble
+from eventroute.queue import Lease, Limit, Taken, Trouble
 from support.queue import GROUP, admit_all, lease_all, ready, run_out, settle, upkeep_of, work_on
 from support.runs import sample_delivery
 
@@ -21,7 +21,7 @@ async def _queue(redis: Redis, path: RoutePath, count: int) -> list[DeliveryId]:
 
 
 async def _limited(redis: Redis, most: int, *, count: int = 10) -> list[DeliveryId]:
-    await upkeep_of(redis).limit(GROUP, {LIMITED: most})
+    await upkeep_of(redis).limit(GROUP, {LIMITED: Limit(most)})
     return await _queue(redis, LIMITED, count)
 
 
@@ -85,15 +85,15 @@ async def test_it_comes_back_the_moment_one_ends_however_it_does(redis: Redis, h
 async def test_a_lower_limit_waits_until_fewer_run_and_a_higher_one_holds_at_once(redis: Redis) -> None:
     names = await _limited(redis, 4)
     leases = await lease_all(redis)
-    await upkeep_of(redis).limit(GROUP, {LIMITED: 2})
+    await upkeep_of(redis).limit(GROUP, {LIMITED: Limit(2)})
     for each in leases[:2]:
         await settle(redis, each)
         assert await lease_all(redis) == []
     await settle(redis, leases[2])
     assert _names(await lease_all(redis)) == names[4:5]
-    await upkeep_of(redis).limit(GROUP, {LIMITED: 4})
+    await upkeep_of(redis).limit(GROUP, {LIMITED: Limit(4)})
     assert _names(await lease_all(redis)) == names[5:7]
-    await upkeep_of(redis).limit(GROUP, {LIMITED: 0})
+    await upkeep_of(redis).limit(GROUP, {LIMITED: Limit(0)})
     assert _names(await lease_all(redis)) == names[7:]
     assert await upkeep_of(redis).limits(GROUP) == {}
 
@@ -103,7 +103,7 @@ async def test_a_limit_lets_no_held_route_take_turns(redis: Redis) -> None:
     [first] = await lease_all(redis)
     await upkeep_of(redis).hold(GROUP, LIMITED, "withheld")
     await settle(redis, first)
-    await upkeep_of(redis).limit(GROUP, {LIMITED: 5})
+    await upkeep_of(redis).limit(GROUP, {LIMITED: Limit(5)})
     assert await _turns(redis) == []
     await upkeep_of(redis).release(GROUP, [LIMITED])
     assert len(await lease_all(redis)) == 5

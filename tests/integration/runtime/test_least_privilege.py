@@ -12,11 +12,12 @@ from eventroute import keys
 from eventroute.acl import rules
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Amount, Desk, Load, Trouble
+from eventroute.queue import Amount, Desk, Limit, Load, Trouble
 from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis
+from eventroute.runtime.notices import Notice, read_notices, write_notices
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, read_stats
@@ -27,7 +28,20 @@ from eventroute_worker.answer import Passing
 from support.acl_users import AclUsers, acl_users
 from support.budgets import OF_ALL, ledger_of
 from support.probes import probing
-from support.queue import GROUP, admit, admit_job, bury, lease, letters, run_out, settle, state, upkeep_of, work_on
+from support.queue import (
+    GROUP,
+    admit,
+    admit_in_lane,
+    admit_job,
+    bury,
+    lease,
+    letters,
+    run_out,
+    settle,
+    state,
+    upkeep_of,
+    work_on,
+)
 from support.receiving import opened, receiving, signed
 from support.redis_link import linked
 from support.runs import HISTORY, PATH, FakeClaude, FakeRoutes, build_runner, results, sample_delivery
@@ -43,6 +57,7 @@ ROUTE = RouteUid("uid-triage")
 ONE = DeliveryId("d-1")
 NEED = Amount(100, 10)
 TRACEPARENT = f"00-{'1' * 32}-{'2' * 16}-01"
+NOTICES = {"claude-haiku-4-5": Notice(is_retired=True)}
 TROUBLE = Trouble(reason="billing", detail="no credit", key_id="own", model="")
 
 
@@ -84,14 +99,57 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
         assert (await receiver.post(opened(3))).json()["status"] == "queued"
         await upkeep_of(admin).release(GROUP, [limited.path])
         async with probing(receiver) as probes:
-            assert (await probes.get("/load")).json() == {"load": 2, "deferred": 0, "held": 0}
+            assert (await probes.get("/load")).json() == {"load": 2, "throttled": 0, "deferred": 0, "held": 0}
             await Desk({GROUP: admin}).stop(by="ada", reason="")
-            assert (await probes.get("/load")).json() == {"load": 0, "deferred": 0, "held": 2}
+            assert (await probes.get("/load")).json() == {"load": 0, "throttled": 0, "deferred": 0, "held": 2}
         assert [beat.version for beat in await heartbeats(admin, RECEIVER)] == [receiver.receiver.table.version]
         tally = Tally()
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
         tally.add_accepted(ROUTE, ONE, time_ms=1, trace_id="")
         await tally.flush(redis)
+
+
+async def test_a_receiver_lets_events_of_one_entity_wait_for_each_other(server: AclUsers, admin: Redis) -> None:
+    route = receiver_route(entity="payload.action")
+    await upkeep_of(admin).limit(GROUP, {PATH: Limit(holds_lanes=True)})
+    async with allowed(server, admin, "receiver"), receiving(server.url("receiver"), admin) as receiver:
+        await receiver.serve(route)
+        first, *_ = [(await receiver.post(opened(number))).json()["delivery"] for number in (1, 2)]
+        await bury(admin, first)
+        assert (await receiver.post(opened(1))).json() == {"status": "redelivered", "delivery": first}
+        await bury(admin, first)
+        await receiver.serve(receiver_route(entity="payload.number"))
+        assert (await receiver.post(opened(1))).json() == {"status": "redelivered", "delivery": first}
+        await admin.delete(GROUP.delivery(first))  # somebody removed what has its lane
+        await receiver.serve(receiver_route(entity="string(1)"))
+        for number in (3, 4):
+            await receiver.post(opened(number))
+        await admin.delete(GROUP.delivery((await receiver.queued())[-1]))
+        await receiver.post(opened(5))
+    assert await admin.zcard(GROUP.behind(PATH)) == 1
+
+
+async def test_a_worker_keeps_lanes_in_order(server: AclUsers, admin: Redis) -> None:
+    async with allowed(server, admin, "worker") as redis:
+        upkeep = upkeep_of(redis)
+        await upkeep.limit(GROUP, {PATH: Limit(1, holds_lanes=True)})
+        await admit_in_lane(admin, *(f"d-{number}" for number in range(6)))
+        await settle(redis, await lease(redis))
+        await admin.delete(GROUP.delivery(DeliveryId("d-2")))
+        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+        call = ClientCaller(redis)
+        assert await call(REPLAY, GROUP.prefix, ["resume", "d-1"]) == [b"ok"]
+        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+        assert await call(DISCARD, GROUP.prefix, ["d-1"]) == [b"ok"]
+        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+        await upkeep.limit(GROUP, {PATH: Limit()})
+        assert await upkeep.limits(GROUP) == {}
+        await upkeep.keep(GROUP, worker="w", for_ms=5000, cursor=0, routes=10, count=10)
+        await upkeep.limit(GROUP, {PATH: Limit(holds_lanes=True)})
+        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+        await upkeep.hold(GROUP, PATH, "deleted")
+        assert await upkeep.forsake(GROUP, PATH, after_ms=0, count=10) == 1
+    assert not await admin.exists(GROUP.lane(PATH, "x"), GROUP.behind(PATH), GROUP.holding(PATH))
 
 
 @contextlib.asynccontextmanager
@@ -120,6 +178,8 @@ async def test_a_worker_runs_deliveries_to_their_end(server: AclUsers, admin: Re
             await until(is_held)
         tally.add_run(ROUTE, RunOutcome.SUCCEEDED, ONE, trace_id="")
         await tally.flush(redis)
+        await write_notices(redis, NOTICES)
+        assert await read_notices(redis) == NOTICES
     assert len(await results(admin)) == 2
     assert len(await admin.keys(GROUP.history("*"))) == 1
     assert await admin.exists(keys.stats(ROUTE))
@@ -144,8 +204,8 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
         assert await upkeep.probe(GROUP, TROUBLE.cause, every_ms=0)
         assert await upkeep.unpark(GROUP, TROUBLE.cause, count=100) == 0
+        assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, throttled=0, held=0, workable=3)
         assert not (await upkeep.read_stop()).is_standing
-        assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, held=0)
     assert await letters(admin) == [taken[4].delivery]
 
 
@@ -262,6 +322,7 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
     tally = Tally()
     tally.add_match(ROUTE, "hook/secret", time_ms=7)
     await tally.flush(admin)
+    await write_notices(admin, NOTICES)
     async with allowed(server, admin, "operator") as redis:
         for routes in ([receiver_route()], [receiver_route(name="other")], []):
             await publish(redis, RECEIVER, {route.path: route for route in routes}, KEY)
@@ -274,6 +335,7 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
         assert await heartbeats(redis, WORKER) == []
         assert (await read_stats(redis, [ROUTE]))[0].secrets == {"hook/secret": 7}
         assert await read_obstacles(upkeep_of(redis), [GROUP]) == Obstacles()
+        assert await read_notices(redis) == NOTICES
 
 
 CONTENTS: dict[str, tuple[str, ...]] = {

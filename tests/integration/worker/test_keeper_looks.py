@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from eventroute.ids import RoutePath
+from eventroute.queue import Limit
 from eventroute.runtime.redis import connect
 from eventroute_cli.local.processes import free_port
 from eventroute_worker.keeper import Keeper
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.real
 
 
 def keeper(
-    redis: Redis, routes: FakeRoutes, *, limits: Mapping[RoutePath, int] | None = None, worker: str = "w"
+    redis: Redis, routes: FakeRoutes, *, limits: Mapping[RoutePath, Limit] | None = None, worker: str = "w"
 ) -> Keeper:
     return Keeper(
         upkeep_of(redis),
@@ -59,30 +60,30 @@ async def test_a_worker_that_has_read_no_table_changes_no_reason(redis: Redis) -
 
 async def test_a_limit_holds_from_the_look_after_it_was_said_and_goes_with_it(redis: Redis) -> None:
     other = RoutePath("team-a/other")
-    limits = {PATH: 1, other: 7}
+    limits = {PATH: Limit(1), other: Limit(7, holds_lanes=True)}
     looks = keeper(redis, FakeRoutes(worker_route()), limits=limits)
     await looks.look()
-    assert await upkeep_of(redis).limits(GROUP) == {PATH: 1, other: 7}
-    limits[PATH] = 5
+    assert await upkeep_of(redis).limits(GROUP) == limits
+    limits[PATH] = Limit(0, holds_lanes=True)
     del limits[other]
     await looks.look()
-    assert await upkeep_of(redis).limits(GROUP) == {PATH: 5}
+    assert await upkeep_of(redis).limits(GROUP) == {PATH: Limit(0, holds_lanes=True)}
 
 
 async def test_a_limit_of_a_route_that_cannot_be_served_now_holds_on(redis: Redis) -> None:
     routes = FakeRoutes()
     routes.broken = {PATH}
-    await upkeep_of(redis).limit(GROUP, {PATH: 2})
+    await upkeep_of(redis).limit(GROUP, {PATH: Limit(2)})
     await keeper(redis, routes).look()
-    assert await upkeep_of(redis).limits(GROUP) == {PATH: 2}
+    assert await upkeep_of(redis).limits(GROUP) == {PATH: Limit(2)}
 
 
 async def test_limits_are_said_by_the_keeper_alone_and_by_none_who_has_read_no_table(redis: Redis) -> None:
-    await keeper(redis, FakeRoutes(), limits={PATH: 1}).look()
-    await keeper(redis, FakeRoutes(), limits={PATH: 9}, worker="another").look()
-    assert await upkeep_of(redis).limits(GROUP) == {PATH: 1}, "else two versions of a table take turns"
+    await keeper(redis, FakeRoutes(), limits={PATH: Limit(1)}).look()
+    await keeper(redis, FakeRoutes(), limits={PATH: Limit(9)}, worker="another").look()
+    assert await upkeep_of(redis).limits(GROUP) == {PATH: Limit(1)}, "else two versions of a table take turns"
     await keeper(redis, FakeRoutes(version=None), limits={}).look()
-    assert await upkeep_of(redis).limits(GROUP) == {PATH: 1}
+    assert await upkeep_of(redis).limits(GROUP) == {PATH: Limit(1)}
 
 
 async def test_a_redis_that_is_away_is_told_once_however_often_it_looks() -> None:

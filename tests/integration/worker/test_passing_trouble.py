@@ -28,7 +28,7 @@ pytestmark = pytest.mark.real
 NAME = sample_delivery().id
 ONE_ATTEMPT = worker_route(
     retry=RetryRule(attempts=1, deadline_s=3600),
-    prompts=(prompt_rule(model=ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=0.5)),),
+    prompts=(prompt_rule(model=ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=0.5, thinking="disabled")),),
 )
 
 
@@ -80,7 +80,7 @@ async def _run(redis: Redis, simulator: Served, *faults: Fault, base_url: str | 
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(kind=FaultKind.OVERLOADED, times=8),
+        Fault(kind=FaultKind.OVERLOADED, times=3, retry_after_s=0),
         Fault(kind=FaultKind.RATE_LIMIT, times=3, retry_after_s=0),
         Fault(kind=FaultKind.API_ERROR, times=8),
         Fault(kind=FaultKind.UNAVAILABLE, times=8),

@@ -10,8 +10,9 @@ from eventroute.compile import Problem, Severity, compile_routes
 from eventroute.ids import RoutePath
 from eventroute.models import Models
 from eventroute.route_table import ModelCall
+from eventroute_cli.simulator.errors import ApiError
 from eventroute_cli.simulator.models import MODELS
-from eventroute_cli.simulator.request import ApiError, parse_request
+from eventroute_cli.simulator.request import parse_request
 from support.routes import SECRETS, compiled, event_route
 
 _KNOWN = [name for name in MODELS if Models.load().find(name)]
@@ -31,7 +32,7 @@ def _takes(model: str, thinking: str | None, effort: str | None) -> bool:
     if effort:
         fields["output_config"] = {"effort": effort}
     try:
-        parse_request(msgspec.json.encode(fields), version="2026-10-21")
+        parse_request(msgspec.json.encode(fields), version="2026-10-21", answers=MODELS.__contains__)
     except ApiError:
         return False
     return True

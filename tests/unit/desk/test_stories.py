@@ -53,6 +53,21 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
     "its route is suspended": (found(), held("suspended"), ("waits for its route", "is suspended", "remove `suspend`")),
     "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "behind another one": (
+        found(state=State.BEHIND)._replace(ahead=DeliveryId("d-0")),
+        QUIET,
+        ("d-0, about the same entity, has not ended", "one at a time"),
+    ),
+    "behind a dead letter": (
+        found(state=State.BEHIND)._replace(ahead=DeliveryId("d-0"), ahead_is_dead=True),
+        QUIET,
+        ("d-0, about the same entity, is a dead letter", "`eventroute dead replay d-0`", "dead discard d-0"),
+    ),
+    "a dead letter that others wait for": (
+        found(state=State.DEAD, outcome="dead", reason="render", holds=3),
+        QUIET,
+        ("Until then 3 of the same entity wait for it.",),
+    ),
     "all is stopped": (
         found(),
         Situation({}, [], Stop(since_ms=NOW, by="ada@desk", reason="wrong answers.")),
@@ -78,6 +93,11 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
         ("as do 6 others", "billing: no credit", "Mend the account's billing or its credit; it then goes on by itself"),
     ),
     "parked for what is mended": (found(state=State.HELD, cause="own:*"), QUIET, ("goes on within seconds",)),
+    "throttled": (
+        found(state=State.THROTTLED, attempts=0, cause="own:haiku-5-5", last_error="429 rate_limit_error"),
+        QUIET,
+        ("waits for its turn at Claude, at no cost: 429 rate_limit_error: as many calls", "goes on by itself"),
+    ),
     "suspect": (found(state=State.SUSPECT, cuts=2), QUIET, ("Twice its worker ended", "runs alone")),
     "succeeded": (
         found(

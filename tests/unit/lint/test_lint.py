@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from eventroute.errors import Refused
 from eventroute_cli.__main__ import app
 
 ROUTE = """apiVersion: eventroute.dev/v1alpha1
@@ -138,3 +139,33 @@ def test_help_shows_examples() -> None:
     output = lint("--help").output
     assert "eventroute lint -R k8s/ --no-secrets" in output
     assert lint().exit_code == 2
+
+
+def test_what_the_platform_does_not_allow_is_an_error(folder: Path) -> None:
+    (folder / "all.yaml").write_text(GOOD + "---\n" + SECRET)
+    (folder / "policy.yaml").write_text("maxTokens: 512\nnamespaces: {team-b: {maxTokens: 4096}}\n")
+    result = lint("all.yaml", "--policy", "policy.yaml")
+    assert lines(result)[0].startswith(
+        "all.yaml:4: error PolicyViolation: route team-a/triage: model: maxTokens 1024 is"
+    )
+    assert result.exit_code == 1
+    (folder / "policy.yaml").write_text("maxTokens: 512\nnamespaces: {team-a: {maxTokens: 4096}}\n")
+    assert lint("all.yaml", "--policy", "policy.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("maxToken: 5", "maxToken: Extra inputs"),
+        ("models: [a", "no YAML"),
+        ("namespaces: {a: {effort: most}}", "namespaces.a.effort"),
+        ("- a", "all of it"),
+    ],
+)
+def test_a_policy_that_is_not_understood_is_told(folder: Path, text: str, said: str) -> None:
+    (folder / "all.yaml").write_text(GOOD + "---\n" + SECRET)
+    (folder / "policy.yaml").write_text(text)
+    result = lint("all.yaml", "--policy", "policy.yaml")
+    assert isinstance(result.exception, Refused)
+    assert "policy: policy.yaml: " in str(result.exception)
+    assert said in str(result.exception)

@@ -3,6 +3,7 @@
 import pytest
 
 from eventroute.errors import Refused
+from eventroute.policy import Policy
 from eventroute_operator.settings import OperatorSettings
 
 NEEDED = {
@@ -33,6 +34,21 @@ def test_lists_have_commas_between() -> None:
     assert settings.namespaces == ("team-a", "team-b")
     assert settings.autoscalers == ("receiver", "worker")
     assert settings.secret_labels == {"a.b/c": "d", "e": ""}
+
+
+def test_a_policy_is_json_as_the_chart_writes_it() -> None:
+    assert load().policy == Policy()
+    assert load(POLICY='{"models":[],"maxTokens":0,"effort":"","namespaces":{}}').policy == Policy()
+    policy = load(POLICY='{"maxTokens":2e3,"namespaces":{"team-a":{"effort":"high"}}}').policy
+    assert (policy.max_tokens, policy.of("team-a").effort, policy.of("team-b").effort) == (2000, "high", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"modles":[]}', '{"effort":"most"}', '{"models":["a*b"]}', '{"maxTokens":-1}']
+)
+def test_a_policy_that_is_not_understood_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="POLICY"):
+        load(POLICY=text)
 
 
 @pytest.mark.parametrize("labels", ["a in (b)", "a!=b", "a", "=b"])

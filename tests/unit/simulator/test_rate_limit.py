@@ -3,9 +3,9 @@
 import pytest
 
 from eventroute.errors import Refused
+from eventroute_cli.simulator.errors import ApiError
 from eventroute_cli.simulator.limits import LimitChange, Limiter, Limits, RateLimits, parse_change, parse_limit
 from eventroute_cli.simulator.models import MODELS
-from eventroute_cli.simulator.request import ApiError
 
 NOW = 1_800_000_000.0
 

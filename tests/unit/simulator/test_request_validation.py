@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from eventroute_cli.simulator.request import ApiError, MessagesRequest, parse_request
+from eventroute_cli.simulator.errors import ApiError
+from eventroute_cli.simulator.models import MODELS
+from eventroute_cli.simulator.request import MessagesRequest, parse_request
 
 VERSION = "2026-10-21"
 USER = {"role": "user", "content": "hello"}
@@ -13,7 +15,8 @@ USER = {"role": "user", "content": "hello"}
 
 def parse(version: str | None = VERSION, **changes: Any) -> MessagesRequest:
     fields = {"model": "claude-haiku-5-5", "max_tokens": 64, "messages": [USER], **changes}
-    return parse_request(msgspec.json.encode({k: v for k, v in fields.items() if v is not None}), version=version)
+    body = msgspec.json.encode({k: v for k, v in fields.items() if v is not None})
+    return parse_request(body, version=version, answers=MODELS.__contains__)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,11 @@ def parse(version: str | None = VERSION, **changes: Any) -> MessagesRequest:
         ({"stop_sequences": "x"}, "stop_sequences: Input should be a valid list"),
         ({"stop_sequences": [" "]}, "stop_sequences: each stop sequence must contain non-whitespace"),
         ({"temperature": 0.5}, "temperature: Extra inputs are not permitted"),
+        ({"output_config": {"efort": "low"}}, "output_config.efort: Extra inputs are not permitted"),
+        ({"metadata": {"user": "x"}}, "metadata.user: Extra inputs are not permitted"),
+        ({"service_tier": "priority"}, "service_tier: Input should be"),
+        ({"thinking": {"type": "adaptive", "display": "all"}}, "thinking.adaptive.display: Input should be"),
+        ({"thinking": {"type": "adaptive", "budget_tokens": 1024}}, "thinking.adaptive.budget_tokens: Extra inputs"),
         ({"modle": "x"}, "modle: Extra inputs are not permitted"),
         ({"messages": [{"role": "user", "content": "x" * 4_000_004}]}, "prompt is too long: 1000001 tokens > 1000000"),
     ],
@@ -58,7 +66,7 @@ def test_a_wrong_request_is_refused_with_400(changes: dict[str, Any], message: s
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'"text"', b"[]"])
 def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(ApiError, match="The request body is not"):
-        parse_request(body, version=VERSION)
+        parse_request(body, version=VERSION, answers=MODELS.__contains__)
 
 
 def test_a_missing_version_header_is_refused() -> None:
@@ -67,13 +75,19 @@ def test_a_missing_version_header_is_refused() -> None:
 
 
 def test_sampling_parameters_are_accepted_by_versions_that_still_have_them() -> None:
-    assert parse(version="2023-06-01", temperature=0.5).max_tokens == 64
+    assert parse(version="2023-06-01", model="claude-sonnet-4-6", temperature=0.5).max_tokens == 64
 
 
-@pytest.mark.parametrize("model", ["claude-haiku-9", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929"])
-def test_an_unknown_or_retired_model_is_answered_with_404(model: str) -> None:
-    with pytest.raises(ApiError, match=f"^model: {model}$") as caught:
-        parse(model=model)
+@pytest.mark.parametrize("model", ["claude-opus-4-7", "claude-opus-5", "claude-haiku-5-5"])
+@pytest.mark.parametrize("name", ["temperature", "top_p", "top_k"])
+def test_newer_models_take_no_sampling_parameters_in_any_version(model: str, name: str) -> None:
+    with pytest.raises(ApiError, match=f"{name}: is not supported for this model"):
+        parse(version="2023-06-01", model=model, **{name: 1})
+
+
+def test_a_model_that_does_not_answer_is_not_found() -> None:
+    with pytest.raises(ApiError, match=r"^model: claude-haiku-9$") as caught:
+        parse(model="claude-haiku-9")
     assert (caught.value.status, caught.value.kind) == (404, "not_found_error")
 
 
@@ -87,7 +101,12 @@ FABLE, OPUS, SONNET, HAIKU = "claude-fable-5-2", "claude-opus-5-5", "claude-sonn
         (OPUS, {"type": "disabled"}, None, '"thinking.type.disabled" is not supported for this model'),
         (OPUS, {"type": "between_tools"}, None, '"thinking.type.between_tools" is not supported for this model'),
         (SONNET, {"type": "disabled"}, None, 'Use "thinking.type.adaptive" or "thinking.type.between_tools"'),
-        (SONNET, {"type": "between_tools", "display": "summarized"}, None, "thinking.between_tools: Extra inputs"),
+        (
+            SONNET,
+            {"type": "between_tools", "display": "summarized"},
+            None,
+            "thinking.between_tools.display: Extra inputs",
+        ),
         (SONNET, {"type": "between_tools"}, "max", "output_config.effort: 'max' is not supported with"),
         (HAIKU, {"type": "between_tools"}, None, '"thinking.type.between_tools" is not supported for this model'),
         (HAIKU, {"type": "enabled", "budget_tokens": 1024}, None, '"thinking.type.enabled" is not supported'),
@@ -137,7 +156,7 @@ def test_text_is_what_system_and_messages_say_and_nothing_of_the_tools() -> None
     )
     assert request.text == "be brief\n\nhello\n\nhi\n\nhello"
     assert request.user_text == "hello\n\nhi\n\nhello"
-    assert request.tool_names == ("look_up",)
+    assert [tool.name for tool in request.tools.client] == ["look_up"]
 
 
 def test_an_empty_final_assistant_message_is_allowed() -> None:

@@ -15,7 +15,15 @@ MESSAGE: dict[str, Any] = {
     "stop_reason": "tool_use",
     "stop_sequence": None,
     "stop_details": None,
-    "usage": {"input_tokens": 3, "output_tokens": 9},
+    "container": None,
+    "usage": {
+        "input_tokens": 3,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": 9,
+        "output_tokens_details": {"thinking_tokens": 2},
+        "server_tool_use": None,
+    },
 }
 
 
@@ -58,11 +66,25 @@ def test_thinking_is_streamed_as_its_signature() -> None:
     assert delta["delta"] == {"type": "signature_delta", "signature": "s"}
 
 
+def test_a_summary_of_the_thinking_is_streamed_before_its_signature() -> None:
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+    start, summary, delta, _stop = events({**MESSAGE, "content": [thinking]})[2:6]
+    assert start["content_block"]["thinking"] == ""
+    assert summary["delta"] == {"type": "thinking_delta", "thinking": "Hm."}
+    assert delta["delta"]["type"] == "signature_delta"
+
+
+def test_the_input_of_a_tool_is_not_told_before_its_deltas() -> None:
+    starts = [event["content_block"] for event in events(MESSAGE) if event["type"] == "content_block_start"]
+    assert starts[1]["input"] == {}
+
+
 def test_how_it_ended_is_known_only_at_the_end() -> None:
     first, *_, delta, _stop = events(MESSAGE)
     assert (first["message"]["content"], first["message"]["stop_reason"]) == ([], None)
-    assert first["message"]["usage"] == {"input_tokens": 3, "output_tokens": 1}
-    assert (delta["delta"]["stop_reason"], delta["usage"]) == ("tool_use", {"output_tokens": 9})
+    begun = {"output_tokens": 1, "output_tokens_details": {"thinking_tokens": 0}}
+    assert first["message"]["usage"] == {**MESSAGE["usage"], **begun}
+    assert (delta["delta"]["stop_reason"], delta["usage"]) == ("tool_use", MESSAGE["usage"])
 
 
 def test_a_message_without_content_has_no_blocks() -> None:

@@ -10,6 +10,7 @@ from eventroute.ids import DeliveryId, RoutePath, RouteUid
 from eventroute.prompt import Event, HistoryEntry, prepare
 from eventroute.route_table import ModelCall, PromptRule, RetentionRule, RetryRule, WorkerRoute
 from eventroute_cli.simulator.answer import compose, read_subject
+from eventroute_cli.simulator.models import MODELS
 from eventroute_cli.simulator.request import MessagesRequest, parse_request
 
 MODEL = ModelCall(name="claude-haiku-5-5", max_tokens=1024, timeout_s=120)
@@ -48,7 +49,7 @@ def asked(user: str | None, *, payload: Any = None, history: int = 0) -> Message
     prompt = prepare(route).build_prompt(0, Event(delivery), history=past)
     messages = [{"role": "user", "content": prompt.user}]
     body = {"model": MODEL.name, "max_tokens": 512, "system": prompt.system, "messages": messages}
-    return parse_request(msgspec.json.encode(body), version="2026-10-21")
+    return parse_request(msgspec.json.encode(body), version="2026-10-21", answers=MODELS.__contains__)
 
 
 @pytest.mark.parametrize("history", [0, 1, 10])
@@ -64,21 +65,20 @@ def test_a_prompt_with_a_template_is_understood() -> None:
 
 def test_a_template_that_quotes_nobody_is_quoted_itself() -> None:
     assert (
-        'the text: "Number 41, again"'
-        in compose(asked("Number {{ payload.n }}, again\nmore", payload={"n": 41}), None).text
+        'the text: "Number 41, again"' in compose(asked("Number {{ payload.n }}, again\nmore", payload={"n": 41})).text
     )
 
 
 def test_the_answer_says_all_of_it() -> None:
-    text = compose(asked(None, history=3), None).text
+    text = compose(asked(None, history=3)).text
     for part in ("`pull_request.opened`", "github", "3 earlier events", "pull_request.title", "Retry uploads"):
         assert part in text
 
 
 def test_a_prompt_of_somebody_else_is_answered_all_the_same() -> None:
     body = {"model": MODEL.name, "max_tokens": 512, "messages": [{"role": "user", "content": "Say something."}]}
-    request = parse_request(msgspec.json.encode(body), version="2026-10-21")
-    assert "An event without a name" in compose(request, None).text
+    request = parse_request(msgspec.json.encode(body), version="2026-10-21", answers=MODELS.__contains__)
+    assert "An event without a name" in compose(request).text
 
 
 def test_a_payload_that_looks_like_history_is_not_counted() -> None:
@@ -88,4 +88,4 @@ def test_a_payload_that_looks_like_history_is_not_counted() -> None:
 
 @pytest.mark.parametrize("payload", [[], "text", {"a": [{"b": None}]}, {"title": {"deep": 1}}])
 def test_any_payload_has_an_answer(payload: Any) -> None:
-    assert "pull_request.opened" in compose(asked(None, payload={"x": payload}), None).text
+    assert "pull_request.opened" in compose(asked(None, payload={"x": payload})).text

@@ -13,7 +13,9 @@ from eventroute.compile import Compiled, Problem, Severity, compile_routes
 from eventroute.crd.envfile import parse_env_file
 from eventroute.crd.manifest import Manifests, Origin, load_manifests
 from eventroute.crd.objects import ObjectKey
+from eventroute.errors import Refused
 from eventroute.models import Models
+from eventroute.policy import Policy
 from eventroute.secret import Secret
 
 MAX_ENV_FILE_BYTES: Final = 1_048_576
@@ -58,13 +60,15 @@ def examine(
     env_file: Path | None = None,
     with_secrets: bool = True,
     models: Path | None = None,
+    policy: Path | None = None,
 ) -> Examined:
     """Read and compile the manifests of files and directories.
 
     env_file      secrets as `NAMESPACE/NAME/KEY=value` lines; they win over those of manifests
     with_secrets  False = Secrets and ConfigMaps that are not in the manifests are not at hand: references are notes
     models        what is known of models over what is built in, a file of the form of `eventroute/models.json`
-    raises        `Refused` when that file is wrong
+    policy        what the platform's owner allows, a file of the form of `eventroute.policy`; None = anything
+    raises        `Refused` when one of these two is wrong
     """
     manifests = load_manifests(paths, recursive=recursive)
     env_secrets, env_findings = _read_env_file(env_file) if env_file else ({}, ())
@@ -79,6 +83,7 @@ def examine(
         complete=with_secrets,
         models=Models.load(models),
         today=dt.datetime.now(dt.UTC).date(),
+        policy=_read_policy(policy) if policy else None,
     )
     findings = [*_of_files(manifests), *env_findings, *_of_routes(manifests, compiled)]
     if not manifests.routes and not findings:
@@ -104,6 +109,15 @@ def _of_routes(manifests: Manifests, compiled: Compiled) -> Iterator[Finding]:
 def _of_route(problem: Problem, origin: Origin, route: str) -> Finding:
     line = origin.line(problem.field, problem.line)
     return Finding(origin.file, line, problem.severity, problem.reason, problem.message, problem.field, route)
+
+
+def _read_policy(path: Path) -> Policy:
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_ENV_FILE_BYTES).decode()
+        return Policy.parse(text)
+    except (OSError, UnicodeDecodeError, Refused) as error:
+        raise Refused(f"policy: {path}: {error}") from error
 
 
 def _read_env_file(path: Path) -> tuple[dict[ObjectKey, dict[str, Secret]], Sequence[Finding]]:

@@ -37,6 +37,10 @@ def lint(
     models: Annotated[
         Path | None, typer.Option(help="What you know of models, over what is built in: your `models.json`.")
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="What your platform allows: a file of the form of the chart's `operator.policy`."),
+    ] = None,
 ) -> None:
     """Check EventRoutes: syntax, fields, provider, secrets, models, expressions, templates.
 
@@ -49,8 +53,12 @@ def lint(
       eventroute lint -R k8s/ --no-secrets
 
       eventroute lint routes/ --env-file .env -o json
+
+      eventroute lint -R k8s/ --no-secrets --policy policy.yaml
     """
-    examined = examine(files, recursive=recursive, env_file=env_file, with_secrets=not no_secrets, models=models)
+    examined = examine(
+        files, recursive=recursive, env_file=env_file, with_secrets=not no_secrets, models=models, policy=policy
+    )
     if output is Output.JSON:
         typer.echo(msgspec.json.format(_as_json(examined)).decode())
     else:

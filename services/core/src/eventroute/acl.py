@@ -19,6 +19,7 @@ from eventroute import keys
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.queue.keys import FIRST, Group
 from eventroute.route_table import RECEIVER, WORKER
+from eventroute.throttle import keys as throttle
 
 _CONNECTION: Final = "+ping +select +role +client|setinfo +cluster|slots"
 """Of every client: to sign in is always allowed; ROLE tells whether this still is the primary, CLUSTER SLOTS who is."""
@@ -30,10 +31,15 @@ _DELIVERY: Final = _ALL.delivery(DeliveryId("*"))
 _ROUTE: Final = _ALL.route(_ANY)
 _READY: Final = _ALL.ready(_ANY)
 _ACTIVE: Final = _ALL.active(_ANY)
+_LANE: Final = _ALL.lane(_ANY, "*")
+_BEHIND: Final = _ALL.behind(_ANY)
+_HOLDING: Final = _ALL.holding(_ANY)
 _DEAD: Final = _ALL.dead(_ANY)
 _FINISHED: Final = tuple(_ALL.finished(kind, _ANY) for kind in ("bodies", "answers", "records"))
 _PARKED: Final = _ALL.parked("*")
 _PARKED_OF: Final = _ALL.parked_of("*")
+_WAITS: Final = _ALL.waiting_routes("*")
+_WAITING: Final = _ALL.waiting("*", _ANY)
 _BUDGET: Final = _ALL.budget("*")
 _STREAM: Final = _ALL.stream("*", "*")
 _HISTORY: Final = _ALL.history("*")
@@ -110,30 +116,43 @@ _SCRIPTS: Final = _Grant("+eval +evalsha", _all(_ALL.prefix))
 
 # What the queue's scripts do, in the order of `queue/lua`. A receiver writes deliveries and reads none: it sees
 # how long a dead letter is, and whether it has an answer.
+
+# What `load` counts, and how many calls the throttle admits.
+_FIGURES: Final = (
+    _Grant("+zrange +zcard", (f"%R~{_ALL.turns}", f"%R~{_WAITS}", f"%R~{_WAITING}")),
+    _Grant("+hgetall", (f"%R~{throttle.state('*')}",)),
+    _Grant("+zcount", (f"%R~{throttle.places('*')}",)),
+)
+
 _RECEIVER: Final = (
     *_served(RECEIVER.name),
     _SCRIPTS,
     _Grant("+get +set", _all(_CLAIM)),
     _Grant("+hset +hdel +pexpire +persist", (f"%W~{_DELIVERY}",)),
-    _Grant("+hstrlen", (f"%R~{_DELIVERY}",)),  # how long a dead letter is that runs again, not what it says
+    # How long a dead letter is that runs again, and whether what has a lane is there; not what they say.
+    _Grant("+hstrlen +exists", (f"%R~{_DELIVERY}",)),
+    _Grant("+zadd +zrem +zrange", _all(_LANE)),
+    _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
+    _Grant("+hget +hdel", _all(_HOLDING)),
     _Grant("+hmget +hget +hset +hincrby", _all(_ALL.usage, _ROUTE)),
     _Grant("+sadd", (f"%W~{_ALL.routes}",)),
     _Grant("+zadd", (f"%W~{_READY}",)),
     _Grant("+zcard", (f"%R~{_READY}",)),
     _Grant("+zadd +zrange", _all(_ALL.rotation)),
     _Grant("+zscore +zadd +zrem", _all(_DEAD)),
-    _Grant("+hexists", (f"%R~{_ALL.held}", f"%R~{FIRST.stop}")),
+    _Grant("+hexists", (f"%R~{_ALL.held}", f"%R~{_ALL.stop}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),
     _Grant("+scard", (f"%R~{_ACTIVE}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
     _Grant("+zcard +zcount", (f"%R~{_ALL.running}", f"%R~{_ALL.later}", f"%R~{_ALL.suspects}")),
+    *_FIGURES,
 )
 
 _WORKER: Final = (
     *_served(WORKER.name),
     _SCRIPTS,
     _Grant(
-        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hsetnx +hdel +hincrby +persist +pexpire +unlink",
+        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hsetnx +hdel +hincrby +persist +pexpire +unlink +exists",
         _all(_DELIVERY),
     ),
     _Grant("+hget +hmget +hset +hdel +hincrby", _all(_ALL.usage, _ROUTE)),
@@ -142,11 +161,17 @@ _WORKER: Final = (
         "+zadd +zrem +zcard +zscore +zrange +zrangebyscore +zcount",
         _all(_ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects),
     ),
+    _Grant("+zadd +zrem +zcard +zscore +zrange +zrangebyscore", _all(_ALL.turns, _WAITS, _WAITING)),
+    _Grant("+hgetall +hget +hset +hdel +pexpire", _all(throttle.state("*"), throttle.calls("*"))),
+    _Grant("+zadd +zrem +zcard +zcount +zrangebyscore +pexpire", _all(throttle.places("*"))),
     _Grant("+get +set +del +pexpire", _all(_ALL.solo, _ALL.keeper)),
     _Grant("+hget +hgetall +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
     _Grant("+hget +hgetall +hexists +hset +hdel", _all(_ALL.limits)),
+    _Grant("+smembers +sismember +sadd +srem", _all(_ALL.strict)),
+    _Grant("+zadd +zrem +zrange", _all(_LANE, _BEHIND)),
+    _Grant("+hget +hset +hdel +hscan", _all(_HOLDING)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
-    _Grant("+hgetall +hexists", (f"%R~{FIRST.stop}",)),
+    _Grant("+hgetall +hexists", (f"%R~{_ALL.stop}",)),
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
     _Grant("+hget +hmget +hset +hsetnx +hdel +hincrby +pexpire", _all(_BUDGET)),
     _Grant("+hget +hexists +hset +hdel +hscan", _all(_ALL.reserved)),
@@ -155,6 +180,7 @@ _WORKER: Final = (
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
     _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),
     _Grant("+xadd", (f"%W~{_STREAM}",)),
+    _Grant("+get +set", _all(keys.notices())),
 )
 
 _OPERATOR: Final = (
@@ -166,19 +192,20 @@ _OPERATOR: Final = (
         (f"%R~{_STATS}", f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}", f"%R~{FIRST.stop}"),
     ),
     _Grant("+zcard", (f"%R~{_PARKED}",)),
+    _Grant("+get", (f"%R~{keys.notices()}",)),
 )
 
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
 _READER: Final = (_Grant("+xlen +xrange +xrevrange +xread", (f"%R~{_STREAM}",)),)
 
-_SETS: Final = (_READY, _DEAD, *_FINISHED, _PARKED, _ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects)
+_SETS: Final = (_READY, _BEHIND, _DEAD, *_FINISHED, _PARKED, _ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects)
 
 # For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `glance`, `load`, `stop` and
 # `start`.
 _DESK: Final = (
     _SCRIPTS,
     _Grant(
-        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hdel +hincrby +persist +unlink",
+        "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hdel +hincrby +persist +unlink +exists",
         _all(_DELIVERY),
     ),
     _Grant("+hget +hmget +hincrby", _all(_ALL.usage, _ROUTE)),
@@ -187,6 +214,9 @@ _DESK: Final = (
         tuple(f"%R~{name}" for name in _SETS),
     ),
     _Grant("+zadd", (f"%W~{_READY}", f"%W~{_ALL.rotation}")),
+    _Grant("+zadd +zrem +zrange +zcard", _all(_LANE)),
+    _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
+    _Grant("+hget +hdel +hexists", _all(_HOLDING)),
     _Grant("+zrem", (f"%W~{_DEAD}", *(f"%W~{name}" for name in _FINISHED))),
     _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),
@@ -194,7 +224,10 @@ _DESK: Final = (
     _Grant("+smembers", (f"%R~{_ALL.routes}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
     _Grant("+hgetall +hexists +hset +hdel", _all(FIRST.stop)),
+    _Grant("+hexists", (f"%R~{_ALL.stop}",)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),
+    *_FIGURES,
+    _Grant("+zrevrangebyscore", (f"%R~{_WAITING}",)),
 )
 
 _USERS: Final[dict[str, tuple[str, tuple[_Grant, ...]]]] = {

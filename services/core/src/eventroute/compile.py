@@ -13,6 +13,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
+from eventroute.answer_schema import AnswerSchema, SchemaRefused
 from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.crd.objects import ObjectKey
@@ -21,6 +22,7 @@ from eventroute.expression import VARIABLES, ExpressionRefused, compile_expressi
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
 from eventroute.models import Model, Models, Told, tell, tell_nearest
+from eventroute.policy import Policy
 from eventroute.route_table import (
     HistoryRule,
     LogSink,
@@ -117,8 +119,10 @@ class Reason(StrEnum):
     CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
     TEXT_TOO_LONG = "TextTooLong"
     UNREACHABLE_PROMPT = "UnreachablePrompt"
+    POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
 
+    INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"
     MODEL_REFUSES = "ModelRefuses"
     MODEL_UNKNOWN = "ModelUnknown"
     MODEL_RETIRES = "ModelRetires"
@@ -178,6 +182,7 @@ def compile_routes(
     complete: bool = True,
     models: Models | None = None,
     today: dt.date | None = None,
+    policy: Policy | None = None,
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
@@ -188,12 +193,14 @@ def compile_routes(
                  with such a note is not served
     models       what is known of each model; None = the built-in data
     today        by which retired models are told, UTC; None = they are not
+    policy       what the platform's owner allows; None = anything
     """
     at_hand = _AtHand(
         _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),
         _Shelf("ConfigMap", config_maps, Reason.CONFIG_MAP_NOT_FOUND, Reason.CONFIG_MAP_KEY_NOT_FOUND, complete),
         models or Models.load(),
         today,
+        policy or Policy(),
     )
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
@@ -266,6 +273,7 @@ class _AtHand:
     texts: _Shelf[str]
     models: Models
     today: dt.date | None
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -596,6 +604,17 @@ def _prompts_are_reachable(gathered: _Gathered) -> Iterator[Problem]:
             taken |= dict.fromkeys((pattern for pattern in prompt.events if pattern not in taken), index)
 
 
+def _output_schemas_compile(gathered: _Gathered) -> Iterator[Problem]:
+    for index, prompt in enumerate(gathered.spec.prompts):
+        if prompt.output is None:
+            continue
+        try:
+            AnswerSchema(prompt.output.json_schema)
+        except SchemaRefused as refused:
+            field = f"spec.prompts[{index}].output.schema{refused.path}"
+            yield gathered.problem(Reason.INVALID_OUTPUT_SCHEMA, field, str(refused))
+
+
 def _models_take_what_is_asked(gathered: _Gathered) -> Iterator[Problem]:
     yield from dict.fromkeys(problem for asked in gathered.asked for problem in _refused(gathered, asked))
 
@@ -610,6 +629,28 @@ def _refused(gathered: _Gathered, asked: _Asked) -> Iterator[Problem]:
     if asked.want.fallback == first.name:
         message = f"{first.name} cannot stand in for itself; name another fallback"
         yield gathered.problem(Reason.MODEL_REFUSES, asked.field, message)
+
+
+def _policy_is_kept(gathered: _Gathered) -> Iterator[Problem]:
+    yield from dict.fromkeys(
+        problem
+        for asked in gathered.asked
+        for candidate in filter(None, (asked.first, asked.fallback))
+        for problem in _violations(gathered, asked, candidate)
+    )
+
+
+def _violations(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> Iterator[Problem]:
+    if isinstance(candidate.told, Refused):
+        return
+    allowance = gathered.at_hand.policy.of(gathered.route.metadata.namespace)
+    for message in allowance.violations(
+        name=candidate.name,
+        model=candidate.model,
+        max_tokens=candidate.max_tokens,
+        effort=candidate.told.effort,
+    ):
+        yield gathered.problem(Reason.POLICY_VIOLATION, asked.field, message)
 
 
 def _models_will_answer(gathered: _Gathered) -> Iterator[Problem]:
@@ -667,7 +708,9 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _system_texts_exist,
     _templates_compile,
     _prompts_are_reachable,
+    _output_schemas_compile,
     _models_take_what_is_asked,
+    _policy_is_kept,
     _models_will_answer,
     _sinks_have_names_of_their_own,
 )
@@ -701,6 +744,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
+        entity=spec.entity if spec.concurrency.per_entity else None,
     )
 
 
@@ -720,6 +764,7 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
                 model=_model_call(asked),
                 system=_value(system) or crd.DEFAULT_SYSTEM,
                 user=_value(user),
+                output_schema=prompt.output.json_schema if prompt.output else None,
             )
             for prompt, asked, system, user in zip(
                 spec.prompts, gathered.asked, gathered.systems, gathered.users, strict=True
@@ -736,7 +781,8 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
             record_s=_seconds(spec.retention.record),
         ),
         sinks=tuple(map(_sink, spec.sinks)),
-        max_running=spec.concurrency.max,
+        max_running=spec.concurrency.max or 0,
+        holds_lanes=spec.concurrency.on_dead == "hold",
         api_key=_value(gathered.api_key) if gathered.api_key else None,
     )
 

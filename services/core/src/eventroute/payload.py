@@ -14,7 +14,7 @@ Ordinary bodies pay nothing for it: a text is mended only once it has been refus
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -45,13 +45,13 @@ _OPENING: Final = ord("[")
 _T = TypeVar("_T")
 
 
-class Unparsable(NamedTuple):
+class Unparsable(msgspec.Struct, frozen=True):
     """A body that is not what its provider sends; `reason` never quotes it."""
 
     reason: str
 
 
-class Json(NamedTuple, Generic[_T]):
+class Json(msgspec.Struct, Generic[_T], frozen=True):
     """JSON that is valid as a whole, and as much of it as was asked for."""
 
     value: _T

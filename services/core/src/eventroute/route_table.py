@@ -5,7 +5,7 @@ Neither part can be read with the other part's key: a receiver never holds a pro
 """
 
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -54,6 +54,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int
     rate_limit: RateLimit | None
     redact: RedactRule = RedactRule()
+    entity: str | None = None
+    """CEL; whom the event is about. Only where that matters for admission: one delivery per entity at a time."""
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,8 @@ class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
     """Static text: nothing of a payload ever enters it."""
     user: str | None
     """Template; absent = event name and the fenced payload."""
+    output_schema: dict[str, Any] | None = None
+    """JSON schema of the answer; absent = text."""
 
 
 class HistoryRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,8 +167,10 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryRule
     retention: RetentionRule
     sinks: tuple[Sink, ...]
-    max_running: int | None = None
-    """How many of its deliveries may run at once, over all workers; None = any number."""
+    max_running: int = 0
+    """How many of its deliveries may run at once, over all workers; 0 = any number."""
+    holds_lanes: bool = False
+    """With lanes: after a dead letter, what is about the same entity waits until it is replayed or discarded."""
     api_key: Secret | None
     """The route's own Claude key; None = the worker's."""
     budgets: tuple[BudgetRule, ...] = ()

@@ -1,7 +1,7 @@
 """What the sender hears: one constructor per row of the receiver's contract."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -15,7 +15,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _CLOSE: Final = (b"connection", b"close")
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """A response, and how the request is counted."""
 
     status: int
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
         return [*self.headers, (b"content-length", b"%d" % len(self.body))]
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True):
     """What became of one event of the request."""
 
     outcome: Receipt
@@ -44,8 +44,8 @@ def settled(items: Sequence[Item], *, status: int, reason: str = "") -> Answer:
     reason  why items are undecided; counted with the request only when it counts as that
     """
     if len(items) == 1:
-        outcome, delivery = items[0]
-        body = b'{"status":"%b","delivery":"%b"}' % (outcome.encode(), delivery.encode())
+        outcome = items[0].outcome
+        body = b'{"status":"%b","delivery":"%b"}' % (outcome.encode(), items[0].delivery.encode())
         return Answer(status, outcome, body, (_JSON,), reason if outcome is Receipt.UNDECIDED else "")
     outcome = Receipt.QUEUED if any(item.outcome is Receipt.QUEUED for item in items) else items[0].outcome
     body = msgspec.json.encode(

@@ -1,12 +1,12 @@
 """Judging a request: is it genuine, what is in it, and what of that is to be queued, as delivery records."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from eventroute.delivery import Delivery
-from eventroute.expression import EvaluationError, Expression, Truth
+from eventroute.expression import EvaluationError
 from eventroute.ids import Claim, claim_id, new_delivery_id
 from eventroute.outcome import DeadReason
 from eventroute.queue import Candidate
@@ -20,7 +20,7 @@ MAX_UNREADABLE_BYTES: Final = 65_536
 """Of a body that nobody can read, to see what it was; quoted it may be four times as long."""
 
 
-class Genuine(NamedTuple):
+class Genuine(msgspec.Struct, frozen=True):
     """A request that comes from its provider, and what of it is to be queued."""
 
     key_index: int
@@ -49,7 +49,7 @@ def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
     verdict = verify(scheme, request, hook.keys, now)
     if isinstance(verdict, Rejected):
         return verdict
-    found = read(scheme, request, decode=hook.filter is not None, own=hook.own_actors)
+    found = read(scheme, request, decode=hook.looks_into_events, own=hook.own_actors)
     key_index, received_ms = verdict.key_index, int(now * 1000)
     if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.drops_events):
         return Genuine(key_index, received_ms, found)
@@ -93,7 +93,7 @@ class Intake:
         kept: list[Candidate] = []
         reason = ""
         for event in of_others:
-            holds, error = self._test(wanted, event)
+            holds, error = wanted.test(self._variables(event))
             reason = reason or error or ""
             if holds:
                 kept.append(self._candidate(event))
@@ -112,23 +112,29 @@ class Intake:
         lifetime_s = self._hook.route.scheme.dedup_ttl_s
         return Candidate(delivery, [Claim(claim, lifetime_s)], dead=(DeadReason.UNPARSABLE, why))
 
-    def _test(self, wanted: Expression, event: Event) -> Truth:
+    def _lane(self, event: Event) -> str:
+        """Name the entity, hashed; empty when none can be told: the worker records why."""
+        if self._hook.entity is None:
+            return ""
+        whom = self._hook.entity.text(self._variables(event)).value
+        return claim_id(self._hook.route.uid, "entity", whom.encode("utf-8", "surrogatepass")) if whom else ""
+
+    def _variables(self, event: Event) -> dict[str, Any]:
         namespace, _, name = self._hook.route.path.partition("/")
-        variables: dict[str, Any] = {
+        return {
             "payload": event.value,
             "event": event.type,
             "headers": self._headers,
             "route": {"namespace": namespace, "name": name},
         }
-        return wanted.test(variables)
 
     def _candidate(self, event: Event) -> Candidate:
         uid = self._hook.route.uid
-        claims = [Claim(claim_id(uid, kind, value), lifetime_s) for kind, value, lifetime_s in event.marks]
+        claims = [Claim(claim_id(uid, mark.kind, mark.value), mark.lifetime_s) for mark in event.marks]
         steps = self._hook.redacted_payload
         payload = redact(event.payload, steps) if steps else msgspec.Raw(event.payload)
         delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload)
-        return Candidate(delivery, claims)
+        return Candidate(delivery, claims, lane=self._lane(event))
 
     def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
         route = self._hook.route

@@ -3,7 +3,8 @@
 Every worker looks once a second at the few routes that are held and the few troubles that stand, holds routes that are
 suspended, and lets go of what its own table and keys say is mended. What needs doing once per installation is done by
 one of them, the keeper: to shed what has ended, make room in a Redis that fills up, probe standing troubles, bury what
-a deleted route left, write down how many deliveries of a route may run at once.
+a deleted route left, write down how many of a route's deliveries may run
+beside each other.
 """
 
 import asyncio
@@ -16,11 +17,12 @@ import structlog
 
 from eventroute.ids import RoutePath
 from eventroute.prompt import Plan
-from eventroute.queue import Group, HoldReason, Trouble, Upkeep, group_of
+from eventroute.queue import Group, HoldReason, Limit, Trouble, Upkeep, group_of
 from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
 from eventroute_worker.gate import Gate
+from eventroute_worker.spending import Treasury
 from eventroute_worker.troubles import Troubles
 
 LOOK_S: Final = 1.0
@@ -72,7 +74,7 @@ class Serves(Protocol):
 class Keeper:
     """Looks after the queue for as long as the worker runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators, all but one by name
         self,
         upkeep: Upkeep,
         *,
@@ -81,13 +83,15 @@ class Keeper:
         routes: Serves,
         troubles: Troubles,
         may_meet: Callable[[Trouble], bool],
-        limits: Callable[[], Mapping[RoutePath, int]],
+        limits: Callable[[], Mapping[RoutePath, Limit]],
+        treasury: Treasury | None = None,
         gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
         may_meet  tells whether routes, or the worker's key, may still meet a trouble as they are by now
-        limits    says how many deliveries of a route may run at once, of those routes that have a limit
+        limits    says how many of a route's deliveries may run beside each other, where not any number may
+        treasury  keeps the accounts of budgets; None = there are none
         gate      whether anything may be taken, and so asked about a trouble; None = always
         """
         self._upkeep = upkeep
@@ -97,6 +101,7 @@ class Keeper:
         self._troubles = troubles
         self._may_meet = may_meet
         self._limits = limits
+        self._treasury = treasury
         self._gate = gate or Gate(is_open=True)
         self._cursors = dict.fromkeys(groups, 0)
         self._woken = asyncio.Event()
@@ -129,6 +134,9 @@ class Keeper:
         mended = self._troubles.take_mended()
         stored: list[Trouble] = []
         held_by, parked_by = Counter[str](), Counter[str]()
+        used: dict[str, float] = {}
+        if self._treasury:
+            await self._treasury.settle()
         for group in self._groups:
             held = await self._upkeep.held(group)
             await self.release(group, list(held))
@@ -138,12 +146,15 @@ class Keeper:
             if await self._keep(group):
                 await self._limit(group)
                 await self._keep_what_waits(group, held, standing)
+                if self._treasury and self._routes.version is not None:  # a cold process knows of no budget
+                    used |= await self._treasury.look(group, standing, lets_go=self._gate.is_open)
                 held_by.update(why.reason for why in held.values())
                 for trouble, waiting, _ in standing:
                     parked_by[trouble.reason] += waiting
         self._troubles.read(stored)
         metrics.tell(metrics.HELD_ROUTES, held_by)
         metrics.tell(metrics.PARKED, parked_by)
+        metrics.tell(metrics.BUDGET_USED, used)
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
         """Let go of held routes that can be served by now, and are not suspended."""
@@ -188,10 +199,10 @@ class Keeper:
         if self._routes.version is None:
             return
         known = await self._upkeep.limits(group)
-        wanted = {path: most for path, most in self._limits().items() if group_of(path, len(self._groups)) == group}
+        wanted = {path: limit for path, limit in self._limits().items() if group_of(path, len(self._groups)) == group}
         gone = [path for path in known if path not in wanted and not self._routes.is_broken(path)]
-        changed = {path: most for path, most in wanted.items() if known.get(path) != most}
-        await self._upkeep.limit(group, {**changed, **dict.fromkeys(gone, 0)})
+        changed = {path: limit for path, limit in wanted.items() if known.get(path) != limit}
+        await self._upkeep.limit(group, {**changed, **dict.fromkeys(gone, Limit())})
 
     async def _relieve(self, group: Group) -> None:
         """Make room when Redis fills up: what has ended goes before anybody hears 503."""
@@ -216,7 +227,7 @@ class Keeper:
         for path, why in held.items():
             await self._keep_held(group, path, why)
         for trouble, waiting, _ in standing:
-            if waiting and self._gate.is_open:
+            if waiting and self._gate.is_open and not trouble.budget:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:

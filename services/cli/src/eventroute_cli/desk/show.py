@@ -84,6 +84,7 @@ def found_as_json(found: Found) -> dict[str, Any]:
         "trace_id": found.trace_id,
         "sinks_done": list(found.sinks_done),
         "cuts": found.cuts,
+        "ahead": found.ahead,
         "headers": dict(delivery.headers) if delivery else None,
         "payload": _decoded(bytes(delivery.payload)) if delivery else None,
         "answer": msgspec.to_builtins(found.answer) if found.answer else None,
@@ -112,6 +113,8 @@ def print_found(found: Found, console: Console) -> None:
         "waits": str(line.waits or ""),
         "last error": line.last_error,
         "held for": line.cause,
+        "waits for": found.ahead or "",
+        "holds up": str(line.holds or ""),
         "sinks done": ", ".join(found.sinks_done),
         "trace": found.trace_id,
     }
@@ -144,6 +147,8 @@ def _cells(line: Line) -> tuple[str, ...]:
     what = line.detail or line.last_error or line.entity_error
     if missing := line.missing_fields:
         what = "; ".join(filter(None, (what, f"missing: {', '.join(missing)}")))
+    if line.holds:
+        what = f"holds up {line.holds}; {what}"
     short = what if len(what) <= _WHAT_CHARS else f"{what[: _WHAT_CHARS - 1]}…"
     cells = (clock(line.moment_ms), _state(line), line.route, line.event or "-", line.id, short)
     return tuple(" ".join(cell.split()) for cell in cells)

@@ -104,11 +104,18 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
             yield f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
         case State.HELD:
             yield from _held(line, situation)
+        case State.THROTTLED:
+            yield (
+                f"{_tried(line)}, and waits for its turn at Claude, at no cost{_because(line.last_error)}: as many "
+                "calls as the API takes for now were made before it. It goes on by itself, in the order of receipt."
+            )
         case State.SUSPECT:
             yield (
                 f"{times(max(found.cuts, 1)).capitalize()} its worker ended in the middle of an attempt, perhaps "
                 "because of it: it waits for a worker to be idle, and then runs alone."
             )
+        case State.BEHIND:
+            yield _behind(found)
         case State.SETTLED:
             yield from _settled(found)
         case State.DEAD:
@@ -166,6 +173,19 @@ def _held(line: Line, situation: Situation) -> Iterator[str]:
     )
     if told := advice(trouble.reason):
         yield f"{told.removesuffix(_THEN_REPLAY)}; it then goes on by itself, and waiting costs it no attempt."
+
+
+def _behind(found: Found) -> str:
+    if found.ahead_is_dead:
+        return (
+            f"It waits for its turn: {found.ahead}, about the same entity, is a dead letter, and the route holds what "
+            f"comes after one. `eventroute dead replay {found.ahead}` or `eventroute dead discard {found.ahead}` lets "
+            "it go on; waiting costs it no attempt."
+        )
+    return (
+        f"It waits for its turn: {found.ahead or 'another delivery'}, about the same entity, has not ended, and the "
+        "route works on one at a time. Waiting costs it no attempt."
+    )
 
 
 def _settled(found: Found) -> Iterator[str]:
@@ -226,10 +246,12 @@ def _dead(found: Found) -> Iterator[str]:
     yield (f"{_tried(line)}, and became a dead letter at {clock(line.ended_ms)}: {line.reason}{_because(line.detail)}.")
     if line.last_error and line.last_error not in line.detail:
         yield f"Before that it had met: {line.last_error.rstrip('.')}."
-    if found.answer:
+    if found.answer and not found.answer.violation:
         yield "Its answer is saved, and a replay does not pay for it again."
     if told := advice(line.reason):
         yield told
+    if line.holds:
+        yield f"Until then {line.holds} of the same entity wait{'s' if line.holds == 1 else ''} for it."
     yield (
         f"To replay: `eventroute dead replay {line.id}`; to drop it: `eventroute dead discard {line.id}`; it is kept "
         f"until {clock(line.ended_ms + _DEAD_MS)}."

@@ -9,14 +9,17 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from eventroute_cli.simulator.faults import STOP_REASONS, FaultKind
+from eventroute_cli.simulator.conversation import signature
+from eventroute_cli.simulator.faults import STOP_REASONS, Fault, FaultKind
 from eventroute_cli.simulator.models import MODELS
 from eventroute_cli.simulator.request import MessagesRequest
+from eventroute_cli.simulator.schema import example, swapped, violated
 from eventroute_cli.simulator.tokens import CacheUse, estimate_tokens
 
 MARK: Final = "[simulated]"
 """Every text starts with it: nobody may take an answer of the simulator for one of Claude."""
 
+_NO_FAULT: Final = Fault(kind=FaultKind.OK)
 _BYTES_PER_TOKEN: Final = 4
 _THINKING_TOKENS: Final = {"low": 64, "medium": 256, "high": 512, "xhigh": 1024, "max": 2048}
 """What thinking takes by effort. Arbitrary; real models think as long as they see fit."""
@@ -51,15 +54,23 @@ class Subject(NamedTuple):
     payload: Any
 
 
+class ToolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool that the model wants to use."""
+
+    name: str
+    input: dict[str, Any]
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer before it has an id."""
 
     text: str
-    tool: str = ""
-    """Name of the tool that it wants to use."""
+    tools: tuple[ToolUse, ...] = ()
     stop_reason: str
     stop_sequence: str | None = None
-    stop_details: dict[str, str] | None = None
+    stop_details: dict[str, str | None] | None = None
+    thinking: str = ""
+    """What may be shown of it: a summary, where one is wanted."""
     thinking_tokens: int = 0
     """Spent before the first word."""
     output_tokens: int
@@ -68,48 +79,110 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def content(self, message_id: str) -> list[dict[str, Any]]:
         """Write the content blocks."""
         blocks: list[dict[str, Any]] = []
-        if self.thinking_tokens:  # its text is left out, as the API does unless asked for a summary
-            blocks.append({"type": "thinking", "thinking": "", "signature": f"simulated-{message_id[-24:]}"})
+        if self.thinking_tokens:
+            blocks.append({"type": "thinking", "thinking": self.thinking, "signature": signature(self.thinking)})
         if self.text:
-            blocks.append({"type": "text", "text": self.text})
-        if self.tool:
-            blocks.append({"type": "tool_use", "id": f"toolu_{message_id[-24:]}", "name": self.tool, "input": {}})
+            blocks.append({"type": "text", "text": self.text, "citations": None})
+        for index, tool in enumerate(self.tools):
+            blocks.append(
+                {
+                    "type": "tool_use",
+                    "id": f"toolu_{message_id[-24:]}{index:02d}",
+                    "name": tool.name,
+                    "input": tool.input,
+                    "caller": {"type": "direct"},
+                    "toolset_name": None,
+                }
+            )
         return blocks
 
 
-def compose(request: MessagesRequest, fault: FaultKind | None) -> Answer:
-    """Answer a request; a fault that is a stop reason ends the answer that way."""
+def compose(request: MessagesRequest, fault: Fault | None = None) -> Answer:
+    """Answer a request; a fault says how it ends, and what is said."""
+    fault = fault or _NO_FAULT
+    thinking = f"{MARK} A summary of what was thought." if request.shows_thinking else ""
     thinking_tokens = _THINKING_TOKENS[request.effort or MODELS[request.model].effort] if request.thinks else 0
-    if fault is FaultKind.NO_TEXT or (thinking_tokens and thinking_tokens >= request.max_tokens):
+    if fault.kind is FaultKind.NO_TEXT or (thinking_tokens and thinking_tokens >= request.max_tokens):
         return Answer(
             text="",
             stop_reason=FaultKind.MAX_TOKENS,
+            thinking=thinking,
             thinking_tokens=request.max_tokens,
             output_tokens=request.max_tokens,
         )
     spoken = _speak(msgspec.structs.replace(request, max_tokens=request.max_tokens - thinking_tokens), fault)
     return msgspec.structs.replace(
-        spoken, thinking_tokens=thinking_tokens, output_tokens=spoken.output_tokens + thinking_tokens
+        spoken,
+        thinking=thinking,
+        thinking_tokens=thinking_tokens,
+        output_tokens=spoken.output_tokens + thinking_tokens,
     )
 
 
-def _speak(request: MessagesRequest, fault: FaultKind | None) -> Answer:
-    text = f"{MARK} {_sentences(read_subject(request))}"
-    forced = fault if fault in STOP_REASONS else None
-    match forced:
+def _speak(request: MessagesRequest, fault: Fault) -> Answer:
+    text = _words(request, fault)
+    kind = fault.kind if fault.kind in STOP_REASONS else None
+    if kind is None and request.tools.is_forced:
+        kind = FaultKind.TOOL_USE
+    match kind:
         case FaultKind.REFUSAL:
-            details = {"type": "refusal", "category": "general_harms", "explanation": "Scripted in the simulator."}
-            return _answer(f"{MARK} I can't help with this.", forced, stop_details=details)
+            return _refuse(request, fault)
         case FaultKind.TOOL_USE:
-            return _answer(text, forced, tool=next(iter(request.tool_names), "simulated_tool"))
+            return _use_tools(request, fault, text)
         case FaultKind.STOP_SEQUENCE:
-            return _answer(text, forced, stop_sequence=next(iter(request.stop_sequences), "\n\nHuman:"))
+            return _answer(text, kind, stop_sequence=next(iter(request.stop_sequences), "\n\nHuman:"))
         case FaultKind.MAX_TOKENS | FaultKind.CONTEXT_WINDOW:
-            return _answer(_cut(text, min(request.max_tokens, estimate_tokens(text) // 2)), forced)
+            return _answer(_cut(text, min(request.max_tokens, estimate_tokens(text) // 2)), kind)
         case None:
             return _end(request, text)
         case _:
-            return _answer(text, forced)
+            return _answer(text, kind)
+
+
+def _words(request: MessagesRequest, fault: Fault) -> str:
+    """Choose what is said: JSON where the request gives a schema, else a sentence, or what the script has."""
+    if request.output_schema is None:
+        return f"{MARK} {fault.text or _sentences(read_subject(request))}"
+    if fault.text:
+        return fault.text
+    value = example(request.output_schema, f"{MARK} {_sentences(read_subject(request))}")
+    if fault.kind is FaultKind.SCHEMA_VIOLATION:
+        value = violated(value)
+    if fault.kind is FaultKind.ENUM_CASE:
+        value = swapped(request.output_schema, value)
+    return msgspec.json.encode(value).decode()
+
+
+def _refuse(request: MessagesRequest, fault: Fault) -> Answer:
+    """Refuse before the first word, or in the middle of those that the script has."""
+    details = {
+        "type": "refusal",
+        "category": fault.category,
+        "explanation": "Scripted in the simulator." if fault.category else None,
+    }
+    text = f"{MARK} {fault.text}" if fault.text else ""
+    return _answer(_cut(text, request.max_tokens), FaultKind.REFUSAL, stop_details=details)
+
+
+def _use_tools(request: MessagesRequest, fault: Fault, text: str) -> Answer:
+    tools = request.tools
+    tool = tools.find(fault.tool or tools.chosen)
+    name = tool.name if tool else fault.tool or "simulated_tool"
+    given = fault.input if fault.input is not None else _input(tool.input_schema if tool else {}, text)
+    uses = (ToolUse(name=name, input=given),) * (fault.calls if tools.parallel else 1)
+    words = "" if tools.is_forced else text
+    answer = _answer(words, FaultKind.TOOL_USE, tools=uses)
+    spent = sum(estimate_tokens(msgspec.json.encode(use).decode()) for use in uses)
+    return msgspec.structs.replace(answer, output_tokens=answer.output_tokens + spent)
+
+
+def _input(schema: dict[str, Any], text: str) -> dict[str, Any]:
+    """Make an input that fits; a schema that is not strict may hold what the simulator cannot make a value of."""
+    try:
+        value = example(schema, text)
+    except (AttributeError, KeyError, IndexError, TypeError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def read_subject(request: MessagesRequest) -> Subject:
@@ -156,9 +229,12 @@ def usage(cache: CacheUse, answer: Answer) -> dict[str, Any]:
             "ephemeral_5m_input_tokens": cache.written_5m,
             "ephemeral_1h_input_tokens": cache.written_1h,
         },
+        "inference_geo": "global",
         "output_tokens": answer.output_tokens,
         "output_tokens_details": {"thinking_tokens": answer.thinking_tokens},
+        "server_tool_use": None,
         "service_tier": "standard",
+        "speed": "standard",
     }
 
 

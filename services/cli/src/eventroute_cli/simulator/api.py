@@ -17,10 +17,12 @@ from typing import Any, Final
 import msgspec
 
 from eventroute_cli.simulator.answer import Answer, compose, usage
+from eventroute_cli.simulator.errors import ApiError, invalid
 from eventroute_cli.simulator.faults import Fault, FaultKind, FaultScript
 from eventroute_cli.simulator.journal import MAX_ENTRIES, Entry, Given, Journal, key_id, without_keys
 from eventroute_cli.simulator.limits import NO_LIMITS, LimitChange, Limiter, Limits, RateLimits, organization_of
-from eventroute_cli.simulator.request import ApiError, MessagesRequest, parse_request
+from eventroute_cli.simulator.models import MODELS, Catalogue, Life
+from eventroute_cli.simulator.request import MessagesRequest, parse_count, parse_request
 from eventroute_cli.simulator.stream import stream_events
 from eventroute_cli.simulator.tokens import PromptCache, count_tokens
 
@@ -42,6 +44,8 @@ class SimulatorSettings:
     """Of every pool."""
     limit_changes: tuple[LimitChange, ...] = ()
     """What is different in some pools."""
+    lives: tuple[Life, ...] = ()
+    """Models that go away at another time than is announced."""
     faults: tuple[Fault, ...] = ()
     journal_entries: int = MAX_ENTRIES
     """How many requests the journal keeps."""
@@ -89,6 +93,7 @@ class Simulator:
         """Start with an empty journal and full rate-limit buckets."""
         self.faults = FaultScript(settings.faults, seed=settings.seed)
         self.journal = Journal(settings.journal_entries)
+        self.catalogue = Catalogue(settings.lives)
         self.limits = Limits(settings.limits, settings.limit_changes)
         self._settings = settings
         self._cache = PromptCache()
@@ -112,10 +117,10 @@ class Simulator:
         key = ""
         try:
             key = self._key(dict(headers))
-            request = parse_request(body, version=dict(headers).get("anthropic-version"))
+            request = parse_request(body, version=dict(headers).get("anthropic-version"), answers=self._answers)
             limiter = self.limits.limiter(key, request.model, self._settings.clock())
             fault = self.faults.take(request.text)
-            reply, given = self._reply(request, fault, limiter, request_id)
+            reply, given = self._reply(request, fault, limiter, key, request_id)
         except ApiError as error:
             reply = _error_reply(error, request_id, fault.delay_s if fault else 0.0)
             given = Given(status=error.status, text=error.message, fault=fault.kind if fault else "")
@@ -143,6 +148,32 @@ class Simulator:
         """Note that a reply is out, or that its client did not wait for it."""
         self.journal.end(reply.request_id, time.time_ns(), client_gone=client_gone)
 
+    def count(self, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+        """Answer `POST /v1/messages/count_tokens`; raises `ApiError`."""
+        self._key(headers)
+        request = parse_count(body, version=headers.get("anthropic-version"), answers=self._answers)
+        return {"input_tokens": count_tokens(request.blocks)}
+
+    def list_models(self, headers: dict[str, str], stages: Sequence[str], **page: Any) -> dict[str, Any]:
+        """Answer `GET /v1/models`; raises `ApiError`."""
+        self._check_reader(headers)
+        return self.catalogue.page(stages, self._settings.clock(), **page)
+
+    def describe_model(self, headers: dict[str, str], name: str) -> dict[str, Any]:
+        """Answer `GET /v1/models/{id}`, of a retired model too; raises `ApiError`."""
+        self._check_reader(headers)
+        if name not in MODELS:
+            raise ApiError(404, "not_found_error", f"model: {name}")
+        return self.catalogue.info(name, self._settings.clock())
+
+    def _check_reader(self, headers: dict[str, str]) -> None:
+        self._key(headers)
+        if "anthropic-version" not in headers:
+            raise invalid("anthropic-version: header is required")
+
+    def _answers(self, model: str) -> bool:
+        return self.catalogue.answers(model, self._settings.clock())
+
     def change_limits(self, change: LimitChange) -> None:
         """Let other limits hold from now on."""
         self.limits.change(change, self._settings.clock())
@@ -157,15 +188,21 @@ class Simulator:
         return given
 
     def _reply(
-        self, request: MessagesRequest, fault: Fault | None, limiter: Limiter, request_id: str
+        self, request: MessagesRequest, fault: Fault | None, limiter: Limiter, key: str, request_id: str
     ) -> tuple[Reply, Given]:
         if fault and (error := fault.error()):
             raise error
         now = self._settings.clock()
         limiter.admit(count_tokens(request.blocks), now)
-        cache = self._cache.use(request.model, request.blocks, now)
-        answer = compose(request, fault.kind if fault else None)
         delay_s = self._latency_s(fault)
+        cache = self._cache.use(
+            _cache_space(request, key),
+            request.blocks,
+            cacheable_from=MODELS[request.model].cacheable_from,
+            now=now,
+            begins_at=now + delay_s,
+        )
+        answer = compose(request, fault)
         limiter.settle(cached_tokens=cache.read, output_tokens=answer.output_tokens, now=now, over_s=delay_s)
         message = _message(request, answer, usage(cache, answer), request_id)
         reply = _message_reply(message, request, fault, request_id, delay_s)
@@ -195,6 +232,12 @@ def _asked(request: MessagesRequest | None) -> dict[str, Any]:
     }
 
 
+def _cache_space(request: MessagesRequest, key: str) -> str:
+    """Name what has to be the same for a prompt's beginning to be found again, besides its text."""
+    settings = {name: request.body.get(name) for name in ("thinking", "output_config", "tool_choice", "speed")}
+    return "\0".join((key, request.model, msgspec.json.encode(settings).decode()))
+
+
 def _message(request: MessagesRequest, answer: Answer, figures: dict[str, Any], request_id: str) -> dict[str, Any]:
     message_id = request_id.replace("req_", "msg_")
     return {
@@ -206,6 +249,8 @@ def _message(request: MessagesRequest, answer: Answer, figures: dict[str, Any], 
         "stop_reason": answer.stop_reason,
         "stop_sequence": answer.stop_sequence,
         "stop_details": answer.stop_details,
+        "container": None,
+        "diagnostics": None,
         "usage": figures,
     }
 

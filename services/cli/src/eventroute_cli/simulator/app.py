@@ -1,6 +1,7 @@
 """The simulator over HTTP: the Messages API, and a control side for tests and for people.
 
     POST   /v1/messages           as the real one
+    POST   /v1/messages/count_tokens, GET /v1/models, GET /v1/models/{id}   the same; not in the journal
     GET    /simulator/requests    the journal; `?containing=TEXT` filters by the text of the request
     DELETE /simulator/requests    forgets it
     GET    /simulator/faults      the faults that still wait
@@ -8,26 +9,29 @@
     DELETE /simulator/faults      forgets them
     GET    /simulator/limits      the rate limits of each pool
     PATCH  /simulator/limits      lets others hold from now on, of one pool or of all
+    PATCH  /simulator/models      lets a model go away at a time, `{"model": …, "retires_at": …}`
 
 The control side asks for no key: the simulator listens on this machine only unless told otherwise.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from litestar import Litestar, Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
-from litestar.params import FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from eventroute.errors import Refused
 from eventroute_cli.simulator.api import Manner, Reply, Simulator
+from eventroute_cli.simulator.errors import ApiError, invalid
 from eventroute_cli.simulator.faults import Pending, parse_faults
 from eventroute_cli.simulator.journal import Entry
 from eventroute_cli.simulator.limits import RateLimits, parse_change
-from eventroute_cli.simulator.request import MAX_BODY_BYTES, ApiError, invalid
+from eventroute_cli.simulator.models import Life, Stage, parse_life
+from eventroute_cli.simulator.request import MAX_BODY_BYTES
 
 CUT_EXTENSION: Final = "eventroute.cut"
 """ASGI extension of `server`: a function that drops the request's connection without a farewell."""
@@ -59,6 +63,31 @@ async def messages(request: HttpRequest, simulator: TheSimulator) -> Response[An
             return _stream(_spread(reply), reply, simulator)
     simulator.end(reply)
     return Response(reply.parts[0], status_code=reply.status, headers=simulator.headers(reply))
+
+
+@post("/v1/messages/count_tokens", status_code=200)
+async def count_tokens(request: HttpRequest, simulator: TheSimulator) -> dict[str, Any]:
+    """Say how many tokens a prompt has."""
+    return simulator.count(_headers(request), await request.body())
+
+
+@get("/v1/models")
+async def list_models(
+    request: HttpRequest,
+    simulator: TheSimulator,
+    lifecycle: Annotated[list[Stage] | None, QueryParameter(name="lifecycle[]")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 20,
+    after_id: Annotated[str | None, QueryParameter()] = None,
+    before_id: Annotated[str | None, QueryParameter()] = None,
+) -> dict[str, Any]:
+    """List models, those that are retired only where they are asked for."""
+    return simulator.list_models(_headers(request), lifecycle or [], limit=limit, after=after_id, before=before_id)
+
+
+@get("/v1/models/{name:str}")
+async def describe_model(request: HttpRequest, simulator: TheSimulator, name: FromPath[str]) -> dict[str, Any]:
+    """Tell what is known of a model."""
+    return simulator.describe_model(_headers(request), name)
 
 
 @get("/simulator/requests")
@@ -111,11 +140,25 @@ async def change_limits(request: HttpRequest, simulator: TheSimulator) -> dict[s
     return simulator.limits.shown()
 
 
+@patch("/simulator/models")
+async def change_model(request: HttpRequest, simulator: TheSimulator) -> Life:
+    """Let a model go away at another time."""
+    try:
+        life = parse_life(await request.body())
+    except Refused as error:
+        raise invalid(str(error)) from error
+    simulator.catalogue.change(life)
+    return life
+
+
 def build_app(simulator: Simulator) -> Litestar:
     """Put a simulator on HTTP."""
     return Litestar(
         route_handlers=[
             messages,
+            count_tokens,
+            list_models,
+            describe_model,
             list_requests,
             forget_requests,
             list_faults,
@@ -123,6 +166,7 @@ def build_app(simulator: Simulator) -> Litestar:
             forget_faults,
             list_limits,
             change_limits,
+            change_model,
         ],
         dependencies={"simulator": Provide(lambda: simulator, sync_to_thread=False)},
         exception_handlers={HTTPException: _http_error, ApiError: _api_error},
@@ -130,6 +174,10 @@ def build_app(simulator: Simulator) -> Litestar:
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
     )
+
+
+def _headers(request: HttpRequest) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.scope["headers"]}
 
 
 def _http_error(request: HttpRequest, error: HTTPException) -> Response[bytes]:

@@ -12,6 +12,7 @@ from eventroute_cli.simulator.api import DEFAULT_KEY, Simulator, SimulatorSettin
 from eventroute_cli.simulator.faults import Fault, parse_fault, parse_faults
 from eventroute_cli.simulator.journal import MAX_ENTRIES
 from eventroute_cli.simulator.limits import parse_limit
+from eventroute_cli.simulator.models import parse_retirement
 
 
 def simulator(
@@ -29,9 +30,15 @@ def simulator(
         ),
     ] = None,
     journal: Annotated[int, typer.Option(help="How many requests it keeps for a look.", min=1)] = MAX_ENTRIES,
+    retire: Annotated[
+        list[str] | None, typer.Option(help="MODEL=TIME: when a model goes away, such as 2026-12-14T00:00:00Z.")
+    ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="KIND[,FIELD=VALUE]… with times, rate, match, retry_after_s, delay_s, message."),
+        typer.Option(
+            help="KIND[,FIELD=VALUE]… with times, rate, match, retry_after_s, delay_s, message, text, category, tool, "
+            "calls."
+        ),
     ] = None,
     script: Annotated[Path | None, typer.Option(help="JSON file with a list of faults.", dir_okay=False)] = None,
 ) -> None:
@@ -39,10 +46,12 @@ def simulator(
 
     Every answer is marked as simulated. Limits are per minute, for each key, in one pool of models or in all: at
     `burst_s=1`, sixty requests a minute are one a second; beyond `ramp` requests in ten seconds, there may be twice as
-    many as in the ten before. Kinds of faults: an HTTP status (400 401 402 403 404 408 409 413 429 499
-    500 503 504 529), a limit or trouble of the account (ramp_limit enforced_spend_limit contract_spend_limit
-    own_spend_limit workspace_spend_limit credit_balance organization_on_hold), hang, cut, cut_body, malformed, no_text,
-    ok, or a stop reason (end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded).
+    many as in the ten before.
+
+    Kinds of faults: an HTTP status (400 401 402 403 404 408 409 413 429 499 500 503 504 529), a limit or trouble of the
+    account (ramp_limit enforced_spend_limit contract_spend_limit own_spend_limit workspace_spend_limit credit_balance
+    organization_on_hold), hang, cut, cut_body, malformed, no_text, schema_violation, enum_case, ok, or a stop reason
+    (end_turn max_tokens stop_sequence tool_use pause_turn refusal model_context_window_exceeded).
 
     For example:
 
@@ -65,6 +74,7 @@ def simulator(
         seed=seed,
         limit_changes=tuple(map(parse_limit, limit or [])),
         journal_entries=journal,
+        lives=tuple(map(parse_retirement, retire or [])),
         faults=tuple(_read_faults(fault or [], script)),
     )
     serve(settings, host=host, port=port)

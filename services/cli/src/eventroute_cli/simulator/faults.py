@@ -7,12 +7,12 @@ The first fault of the list that matches a request, has turns left and wins its 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from random import Random
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from eventroute.errors import Refused
-from eventroute_cli.simulator.request import ApiError
+from eventroute_cli.simulator.errors import ApiError
 
 
 class FaultKind(StrEnum):
@@ -57,6 +57,10 @@ class FaultKind(StrEnum):
     """Status 200 and JSON that does not parse."""
     NO_TEXT = "no_text"
     """Thinking uses up `max_tokens`: a paid answer without a word."""
+    SCHEMA_VIOLATION = "schema_violation"
+    """A structured answer that does not fit its schema."""
+    ENUM_CASE = "enum_case"
+    """A structured answer with its enumerated strings in the other case."""
     END_TURN = "end_turn"
     MAX_TOKENS = "max_tokens"
     STOP_SEQUENCE = "stop_sequence"
@@ -130,6 +134,9 @@ _ERRORS: Final = {
 October 2026; that of a used-up balance as the API has answered. The other wordings are ours."""
 
 
+Category = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One entry of a script."""
 
@@ -146,6 +153,16 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Waits this long on top of the usual latency."""
     message: str = ""
     """Replaces the error's text."""
+    text: str = ""
+    """Said instead of the usual words, behind the mark of the simulator; a structured answer is this as it stands."""
+    category: Category | None = "general_harms"
+    """Of a refusal; None = it fits none."""
+    tool: str = ""
+    """Which tool is used; empty = the one that is to be, or the first."""
+    input: dict[str, Any] | None = None
+    """What the tool is given; None = something that fits."""
+    calls: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    """How many uses of the tool stand in one answer, where the request lets them."""
 
     def error(self) -> ApiError | None:
         """Build the error that this fault answers with, None where it is no error status."""

@@ -17,8 +17,8 @@ from uuid import UUID
 import msgspec
 
 from eventroute.errors import Refused
-from eventroute_cli.simulator.models import POOLS, pool_of
-from eventroute_cli.simulator.request import ApiError
+from eventroute_cli.simulator.errors import ApiError
+from eventroute_cli.simulator.models import MODELS, POOLS
 
 _MINUTE_S: Final = 60.0
 _RAMP_S: Final = 10  # arbitrary: the API does not say how it measures growth
@@ -241,7 +241,7 @@ class Limits:
 
     def limiter(self, key: str, model: str, now: float) -> Limiter:
         """Find what a key has left for a model."""
-        pool = pool_of(model)
+        pool = MODELS[model].pool
         if (key, pool) not in self._limiters:
             self._limiters[key, pool] = Limiter(self._limits[pool], now)
         return self._limiters[key, pool]

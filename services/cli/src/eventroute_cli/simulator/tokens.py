@@ -6,11 +6,11 @@ text always has the same figure.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 _BYTES_PER_TOKEN: Final = 4
-MIN_CACHEABLE_TOKENS: Final = 1024  # the smallest prompt that the API caches; larger for some models
+_LOOKBACK_BLOCKS: Final = 20  # how far before a breakpoint the API looks for a prefix that it knows
 _SHORT_TTL_S: Final = 300  # the API has two lifetimes, five minutes and an hour
 _MAX_CACHED_PROMPTS: Final = 4096  # arbitrary: bounds memory, far above what a laptop's routes need
 
@@ -45,36 +45,61 @@ def count_tokens(blocks: Sequence[Block]) -> int:
 
 
 class PromptCache:
-    """Remembers the prefixes that clients asked to cache."""
+    """Remembers the prefixes that clients asked to cache. Times are Unix times in seconds."""
 
     def __init__(self) -> None:
-        self._until: OrderedDict[bytes, float] = OrderedDict()
+        self._lives: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        """From when to when each prefix is known."""
 
-    def use(self, model: str, blocks: Sequence[Block], now: float) -> CacheUse:
+    def use(
+        self, space: str, blocks: Sequence[Block], *, cacheable_from: int, now: float, begins_at: float
+    ) -> CacheUse:
         """Split a prompt's tokens into fresh, written and read, and remember its breakpoints until their time ends.
 
-        now  Unix time in seconds
+        space           what has to be the same for a prefix to be: key, model, and all settings that change the cache
+        cacheable_from  tokens of the shortest prefix that is cached
+        begins_at       when the answer begins: a prefix that is only being written is not known yet
         """
-        digest = hashlib.sha256(model.encode())
-        total = read = marked = ttl_s = 0
-        for block in blocks:
-            digest.update(f"\0{block.role}\0{block.text}".encode("utf-8", "surrogatepass"))
-            total += estimate_tokens(block.text)
-            if block.cache_ttl_s is None or total < MIN_CACHEABLE_TOKENS:
-                continue
-            marked, ttl_s = total, block.cache_ttl_s
-            if self._known(digest.digest(), now):
-                read = total
-            self._remember(digest.digest(), now + block.cache_ttl_s)
-        written = marked - read
-        is_long = ttl_s > _SHORT_TTL_S
-        return CacheUse(total - marked, 0 if is_long else written, written if is_long else 0, read)
+        prefixes = list(_prefixes(space, blocks))
+        marked = [
+            index
+            for index, block in enumerate(blocks)
+            if block.cache_ttl_s is not None and prefixes[index][1] >= cacheable_from
+        ]
+        read = max(
+            (self._longest_known(prefixes[max(0, index - _LOOKBACK_BLOCKS) : index + 1], now) for index in marked),
+            default=0,
+        )
+        written = {False: 0, True: 0}
+        billed = read
+        for index in marked:
+            digest, tokens = prefixes[index]
+            ttl_s = blocks[index].cache_ttl_s or 0
+            written[ttl_s > _SHORT_TTL_S] += max(0, tokens - billed)
+            billed = max(billed, tokens)
+            self._remember(digest, now, begins_at, ttl_s)
+        total = prefixes[-1][1] if prefixes else 0
+        return CacheUse(fresh=total - billed, written_5m=written[False], written_1h=written[True], read=read)
 
-    def _known(self, prefix: bytes, now: float) -> bool:
-        return self._until.get(prefix, 0.0) > now
+    def _longest_known(self, prefixes: Sequence[tuple[bytes, int]], now: float) -> int:
+        return next((tokens for digest, tokens in reversed(prefixes) if self._is_known(digest, now)), 0)
 
-    def _remember(self, prefix: bytes, until: float) -> None:
-        self._until[prefix] = until
-        self._until.move_to_end(prefix)
-        if len(self._until) > _MAX_CACHED_PROMPTS:
-            self._until.popitem(last=False)
+    def _is_known(self, digest: bytes, now: float) -> bool:
+        since, until = self._lives.get(digest, (0.0, 0.0))
+        return since <= now < until
+
+    def _remember(self, digest: bytes, now: float, begins_at: float, ttl_s: int) -> None:
+        since = self._lives[digest][0] if self._is_known(digest, now) else begins_at
+        self._lives[digest] = (since, now + ttl_s)
+        self._lives.move_to_end(digest)
+        if len(self._lives) > _MAX_CACHED_PROMPTS:
+            self._lives.popitem(last=False)
+
+
+def _prefixes(space: str, blocks: Sequence[Block]) -> Iterator[tuple[bytes, int]]:
+    """Yield digest and tokens of the prompt up to each block."""
+    digest, total = hashlib.sha256(space.encode()), 0
+    for block in blocks:
+        digest.update(f"\0{block.role}\0{block.text}".encode("utf-8", "surrogatepass"))
+        total += estimate_tokens(block.text)
+        yield digest.digest(), total

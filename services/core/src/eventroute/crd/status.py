@@ -52,6 +52,7 @@ class StatusReason(StrEnum):
     KEY_REFUSED = "KeyRefused"
     KEY_UNPAID = "KeyUnpaid"
     MODEL_UNAVAILABLE = "ModelUnavailable"
+    MODEL_RETIRES = "ModelRetires"
     HELD = "Held"
     SUSPENDED = "Suspended"
     STOPPED = "Stopped"
@@ -237,6 +238,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "DuplicateSink": ReasonPage(
         "False", _ACCEPTED, "Two sinks have the same name, by which an answer is sent once.", "Give one another name."
     ),
+    "PolicyViolation": ReasonPage(
+        "False",
+        _EITHER,
+        "The route asks for a model, an answer's length or an effort that the platform's owner does not allow.",
+        "Ask for what the message names, or have the installation's `operator.policy` changed.",
+    ),
     "InvalidExpression": ReasonPage(
         "False", _EITHER, "A CEL expression does not compile.", "Mend it at the line and column in the message."
     ),
@@ -288,6 +295,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "UnreachablePrompt": ReasonPage(
         "-", _PROMPTS, "Earlier prompts take all events of this one.", "Put the more special prompt first."
     ),
+    "InvalidOutputSchema": ReasonPage(
+        "False",
+        _PROMPTS,
+        "The API would refuse the schema of the answer.",
+        "Mend the keyword that the message names; what the API does not support can be said in a description.",
+    ),
     "ModelRefuses": ReasonPage(
         "False",
         _EITHER,
@@ -300,7 +313,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "Nothing is known of a model of this name, so nothing is sent of thinking.",
         "Check its spelling, or tell of it in the installation's own `models.json`.",
     ),
-    "ModelRetires": ReasonPage("-", _EITHER, "The day is known on which the model ends.", "Name another model."),
+    "ModelRetires": ReasonPage(
+        "True",
+        (*_EITHER, *_WORKING),
+        "A model of the route goes away; until then its deliveries are answered.",
+        "Name another model before the day in the message.",
+    ),
     "ModelRetired": ReasonPage(
         "-",
         _EITHER,

@@ -297,6 +297,19 @@ class PromptModel(Strict):
     )
 
 
+class Output(Strict):
+    """What form the answer has."""
+
+    json_schema: dict[str, Any] = Field(
+        alias="schema",
+        description=(
+            "JSON schema of the answer, an object: what the API supports of JSON Schema, at most 16384 bytes. An "
+            "answer that does not fit is asked for once more, then it is a dead letter. Required."
+        ),
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+
+
 class Prompt(Strict):
     """What Claude is asked about the events that match."""
 
@@ -335,6 +348,7 @@ class Prompt(Strict):
     user_from: ConfigMapKeyRef | None = Field(
         default=None, description="ConfigMap key with the template, instead of `user`. Default: none."
     )
+    output: Output | None = Field(default=None, description="What form the answer has. Default: text.")
 
 
 class History(Strict):
@@ -355,11 +369,29 @@ class History(Strict):
 class Concurrency(Strict):
     """How many deliveries are worked on at once."""
 
+    rules = (Rule("!has(self.onDead) || has(self.perEntity)", "onDead is about perEntity, which is not set"),)
+
     max: int | None = Field(
         default=None,
         ge=1,
         le=1000,
         description="Deliveries of the route at once, over all workers, 1 to 1000. Default: any number.",
+    )
+    per_entity: int | None = Field(
+        default=None,
+        ge=1,
+        le=1,
+        description=(
+            "1: deliveries about one `entity` are worked on one after the other, in the order of acceptance, also "
+            "where one is tried again. Those of which no entity can be told do not wait. Default: in no order."
+        ),
+    )
+    on_dead: Literal["continue", "hold"] | None = Field(
+        default=None,
+        description=(
+            "What an entity's deliveries do after a dead letter: `continue`, or `hold` until it is replayed or "
+            "discarded. Default: continue."
+        ),
     )
 
 
@@ -452,6 +484,10 @@ class EventRouteSpec(Strict):
         Rule(
             "(self.provider == 'custom') == has(self.custom)",
             "custom is required with provider custom, and not allowed with any other",
+        ),
+        Rule(
+            "!has(self.concurrency) || !has(self.concurrency.perEntity) || has(self.entity)",
+            "concurrency.perEntity needs entity, which names whom the events are about",
         ),
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )

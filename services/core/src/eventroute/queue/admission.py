@@ -7,6 +7,8 @@ atomic step, before the sender gets its answer.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from eventroute.delivery import Delivery, encode_delivery
 from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.outcome import DeadReason
@@ -23,6 +25,8 @@ class Candidate(NamedTuple):
     claims: Sequence[Claim]
     dead: tuple[DeadReason, str] | None = None
     """Keep it as a dead letter, for this reason and with these words for people."""
+    lane: str = ""
+    """Of those in one lane of a route, one is worked on at a time, in the order of acceptance; empty = it has none."""
 
 
 class Limits(NamedTuple):
@@ -34,19 +38,19 @@ class Limits(NamedTuple):
     """Of deliveries queued; 0 = any."""
 
 
-class New(NamedTuple):
+class New(msgspec.Struct, frozen=True):
     """It is queued, or kept as the dead letter that it was said to be."""
 
     delivery: DeliveryId
 
 
-class Repeat(NamedTuple):
+class Repeat(msgspec.Struct, frozen=True):
     """Nothing was done: it was accepted before, under this id."""
 
     delivery: DeliveryId
 
 
-class Again(NamedTuple):
+class Again(msgspec.Struct, frozen=True):
     """It was accepted before and ended as a dead letter, which now runs again, under its old id."""
 
     delivery: DeliveryId
@@ -55,7 +59,7 @@ class Again(NamedTuple):
 Fate = New | Repeat | Again
 
 
-class Admitted(NamedTuple):
+class Admitted(msgspec.Struct, frozen=True):
     """What became of each candidate."""
 
     fates: Sequence[Fate]
@@ -96,9 +100,9 @@ class Admissions:
             rate.burst if rate else 0,
             traceparent,
         ]
-        for delivery, claims, dead in candidates:
+        for delivery, claims, dead, lane in candidates:
             reason, detail = dead or ("", "")
-            args += (delivery.id, encode_delivery(delivery), reason, detail, len(claims))
+            args += (delivery.id, encode_delivery(delivery), reason, detail, lane, len(claims))
             for claim in claims:
                 args += (claim.id, claim.lifetime_s * 1000)
         status, *rest = await self._call(ADMIT, group_of(path, self._groups).prefix, args)

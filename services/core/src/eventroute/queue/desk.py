@@ -20,8 +20,8 @@ from eventroute.match import accepts
 from eventroute.outcome import RunOutcome
 from eventroute.queue import scripts
 from eventroute.queue.keys import FIRST, Group, group_of
+from eventroute.queue.load import Load, read_load
 from eventroute.queue.upkeep import Held, Standing, Stop, Upkeep
-from eventroute.queue.work import Load
 from eventroute.runtime.scripts import Argument, ClientCaller, Script, told
 from eventroute.runtime.tracing import parse_traceparent
 
@@ -50,7 +50,9 @@ class State(StrEnum):
     RUNNING = "running"
     LATER = "later"
     HELD = "held"
+    THROTTLED = "throttled"
     SUSPECT = "suspect"
+    BEHIND = "behind"
     SETTLED = "settled"
     DEAD = "dead"
 
@@ -88,8 +90,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     waits: int = 0
     replays: int = 0
     cause: str = ""
-    """Of a held one: the standing trouble."""
+    """Of a held one the standing trouble, of a throttled one the bucket of the throttle."""
     last_error: str = ""
+    holds: int = 0
+    """Of a dead letter that holds its lane: how many deliveries wait for it to be replayed or discarded."""
 
     @property
     def has_ended(self) -> bool:
@@ -174,6 +178,7 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: str | None = None
     answered_ms: int = 0
     missing_fields: tuple[str, ...] = ()
+    violation: str = ""
 
 
 class Found(NamedTuple):
@@ -192,6 +197,9 @@ class Found(NamedTuple):
     """Attempts that were cut short."""
     trace_id: str
     """Of its last attempt, else of its receipt; 32 hex digits."""
+    ahead: DeliveryId | None = None
+    """Whose turn it is in its lane, if it waits behind that one."""
+    ahead_is_dead: bool = False
 
 
 class Situation(NamedTuple):
@@ -220,6 +228,14 @@ class _Source(NamedTuple):
     """Its scores are the times of their ends."""
 
 
+class _PlaceInLane(NamedTuple):
+    """Where a delivery stands in its lane, as far as somebody waits."""
+
+    ahead: DeliveryId | None = None
+    ahead_is_dead: bool = False
+    holds: int = 0
+
+
 class Desk:
     """The calls. All raise `RedisAway` or `RedisForbids`."""
 
@@ -239,9 +255,7 @@ class Desk:
 
     async def load(self) -> Load:
         """Count what is queued."""
-        return Load.of_all(
-            await asyncio.gather(*(call(scripts.LOAD, group.prefix, []) for group, call in self._calls.items()))
-        )
+        return await read_load(self._calls)
 
     async def read_stop(self) -> Stop:
         """Read whether somebody has stopped the installation."""
@@ -285,10 +299,22 @@ class Desk:
                 fields: dict[bytes, bytes] = await client.hgetall(group.delivery(delivery))
                 if b"path" in fields:
                     is_suspect = await client.zscore(group.suspects, delivery) is not None
-                    return _found(delivery, group, fields, is_suspect=is_suspect)
+                    place = await self._place_in_lane(group, delivery, fields)
+                    return _found(delivery, group, fields, place, is_suspect=is_suspect)
         except (RedisError, OSError) as error:
             raise told(error) from error
         return None
+
+    async def _place_in_lane(self, group: Group, delivery: DeliveryId, fields: Mapping[bytes, bytes]) -> "_PlaceInLane":
+        client, path = self._clients[group], RoutePath(fields[b"path"].decode())
+        if fields.get(b"state") == State.BEHIND.encode():
+            first: list[bytes] = await client.zrange(group.lane(path, fields.get(b"lane", b"").decode()), 0, 0)
+            if first:
+                ahead = DeliveryId(first[0].decode())
+                return _PlaceInLane(ahead, await client.hexists(group.holding(path), ahead))
+        if lane := await client.hget(group.holding(path), delivery):
+            return _PlaceInLane(holds=await client.zcard(group.lane(path, lane.decode())) - 1)
+        return _PlaceInLane()
 
     async def find(self, name: str, *, route: str = "", limit: int = 10) -> Sequence[Line]:
         """Find deliveries by the provider's own id, newest first."""
@@ -334,9 +360,14 @@ class Desk:
         if wanted.has_state(State.HELD):
             causes: list[bytes] = await client.hkeys(group.causes)
             sources += [_Source(group, group.parked(cause.decode()), State.HELD) for cause in causes]
+        buckets: list[bytes] = []
+        if wanted.has_state(State.THROTTLED):
+            buckets = await client.zrange(group.turns, 0, -1)
         for path in await self._paths(group, wanted):
             sources += [
+                *(_Source(group, group.waiting(bucket.decode(), path), State.THROTTLED) for bucket in buckets),
                 _Source(group, group.ready(path), State.READY),
+                _Source(group, group.behind(path), State.BEHIND),
                 _Source(group, group.dead(path), State.DEAD, by_end=True),
                 *(
                     _Source(group, group.finished(kind, path), State.SETTLED, by_end=True)
@@ -367,7 +398,8 @@ class Desk:
                 looked_at += len(page)
                 lines += [line for line in await self._glance(source, page) if wanted.has(line)]
                 # Only what is sorted by time may be left before its end; ready and held ones are, by their acceptance.
-                is_sorted = source.by_end or source.state in {State.READY, State.HELD}
+                in_order = {State.READY, State.HELD, State.THROTTLED, State.BEHIND}
+                is_sorted = source.by_end or source.state in in_order
                 if is_sorted and limit is not None and len(lines) >= limit:
                     return Listing(lines, looked_at, is_complete=True)
                 if looked_at >= LOOK_MAX:
@@ -395,7 +427,7 @@ class Desk:
 _HEAD: Final = "head"
 _GLANCED: Final = (
     *("path", "state", "seq", "at", "since", "attempts", "waits", "due", "cause", "outcome", "reason", "detail"),
-    *("finished", "about", "last_error", "replays", _HEAD),
+    *("finished", "about", "last_error", "replays", _HEAD, "holds"),
 )
 
 
@@ -433,6 +465,7 @@ def _line(name: DeliveryId, standing: State, fields: Mapping[str, bytes | None])
         replays=_number(own, "replays"),
         cause=own.get("cause", ""),
         last_error=own.get("last_error", ""),
+        holds=_number(own, "holds"),
     )
 
 
@@ -453,7 +486,9 @@ def _number(fields: Mapping[str, str], name: str) -> int:
     return int(float(value)) if value.replace(".", "", 1).isdigit() else 0
 
 
-def _found(name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], *, is_suspect: bool) -> Found:
+def _found(
+    name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], place: _PlaceInLane, *, is_suspect: bool
+) -> Found:
     fields = {key.decode(): value for key, value in stored.items()}
     body = fields.get("body")
     path, at = RoutePath(fields["path"].decode()), _number({"at": fields.get("at", b"").decode()}, "at")
@@ -482,8 +517,9 @@ def _found(name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], *, is_
         None,
     )
     standing = State.SUSPECT if is_suspect else State.READY
+    glanced = {**{key: fields.get(key) for key in _GLANCED}, _HEAD: head or None, "holds": b"%d" % place.holds}
     return Found(
-        line=_line(name, standing, {**{key: fields.get(key) for key in _GLANCED}, _HEAD: head or None}),
+        line=_line(name, standing, glanced),
         group=group,
         delivery=delivery,
         is_unreadable=is_unreadable,
@@ -492,4 +528,6 @@ def _found(name: DeliveryId, group: Group, stored: Mapping[bytes, bytes], *, is_
         stage=fields.get("stage", b"").decode(),
         cuts=_number({"cuts": fields.get("cuts", b"").decode()}, "cuts"),
         trace_id=f"{context.trace_id:032x}" if context else "",
+        ahead=place.ahead,
+        ahead_is_dead=place.ahead_is_dead,
     )

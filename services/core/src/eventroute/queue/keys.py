@@ -75,6 +75,11 @@ class Group:
         return f"{self.prefix}limits"
 
     @property
+    def strict(self) -> str:
+        """SET of the paths of routes whose dead letters hold their lanes. Worker."""
+        return f"{self.prefix}strict"
+
+    @property
     def causes(self) -> str:
         """HASH, cause → JSON: standing faults of a key or model, and spent budgets, for which deliveries are parked."""
         return f"{self.prefix}causes"
@@ -83,6 +88,11 @@ class Group:
     def probed(self) -> str:
         """HASH, cause → when it was last seen whether the fault still stands, Unix ms."""
         return f"{self.prefix}probed"
+
+    @property
+    def turns(self) -> str:
+        """ZSET, bucket of the throttle for which some wait → when it is worth asking it for places, Unix ms."""
+        return f"{self.prefix}turns"
 
     @property
     def stop(self) -> str:
@@ -146,6 +156,18 @@ class Group:
         """SET of delivery ids: those of `running` that are the route's."""
         return f"{self.prefix}active:{path}"
 
+    def lane(self, path: RoutePath, lane: str) -> str:
+        """ZSET, delivery id → order of acceptance, 0 for the one whose turn it is: one entity's that have not ended."""
+        return f"{self.prefix}lane:{path}:{lane}"
+
+    def behind(self, path: RoutePath) -> str:
+        """ZSET, delivery id → order of acceptance: those that wait for another one of their lane to end."""
+        return f"{self.prefix}behind:{path}"
+
+    def holding(self, path: RoutePath) -> str:
+        """HASH, dead letter → its lane, which goes on when it is replayed or discarded."""
+        return f"{self.prefix}holding:{path}"
+
     def dead(self, path: RoutePath) -> str:
         """ZSET, delivery id → when it became a dead letter, Unix ms; bounded in number and bytes."""
         return f"{self.prefix}dead:{path}"
@@ -161,6 +183,14 @@ class Group:
     def parked_of(self, cause: str) -> str:
         """HASH, path → how many of its deliveries are parked for this cause."""
         return f"{self.prefix}parked_of:{cause}"
+
+    def waiting_routes(self, bucket: str) -> str:
+        """ZSET, path → turn: routes whose deliveries wait for this bucket of the throttle. The lowest is next."""
+        return f"{self.prefix}waits:{bucket}"
+
+    def waiting(self, bucket: str, path: RoutePath) -> str:
+        """ZSET, delivery id → order of acceptance: deliveries of a route that wait for a bucket of the throttle."""
+        return f"{self.prefix}waiting:{bucket}:{path}"
 
     def history(self, scope: str) -> str:
         """ZSET, entry → order of receipt: what is remembered of an entity; lives for the route's history TTL."""

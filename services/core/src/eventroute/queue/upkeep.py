@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 from eventroute.ids import RoutePath
 from eventroute.queue import scripts
 from eventroute.queue.keys import FIRST, Group
-from eventroute.queue.work import Load, Trouble
+from eventroute.queue.load import Load, read_load
+from eventroute.queue.work import Trouble
 from eventroute.runtime.scripts import Caller, told
 
 
@@ -34,6 +35,15 @@ class Held(msgspec.Struct, frozen=True):
     detail: str
     since: int
     """Unix milliseconds."""
+
+
+class Limit(NamedTuple):
+    """How many of a route's deliveries may run beside each other."""
+
+    most: int = 0
+    """0 = any number."""
+    holds_lanes: bool = False
+    """A dead letter holds its lane until it is replayed or discarded."""
 
 
 class Stop(NamedTuple):
@@ -70,7 +80,7 @@ class Upkeep:
 
     async def load(self, group: Group) -> Load:
         """Count what is queued."""
-        return Load.of_all([await self._call(scripts.LOAD, group.prefix, [])])
+        return await read_load({group: self._call})
 
     async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
         """Hold a route; returns whether that is news."""
@@ -80,18 +90,23 @@ class Upkeep:
         """Let routes take turns again; returns how many were held."""
         return int(await self._call(scripts.RELEASE, group.prefix, [*paths])) if paths else 0
 
-    async def limits(self, group: Group) -> dict[RoutePath, int]:
-        """Read how many deliveries of each route may run at once, of those that have a limit."""
+    async def limits(self, group: Group) -> dict[RoutePath, Limit]:
+        """Read how many of each route's deliveries may run beside each other, of those where not any number may."""
         try:
-            found: dict[bytes, bytes] = await self._redis.hgetall(group.limits)
+            most: dict[bytes, bytes] = await self._redis.hgetall(group.limits)
+            strict: set[bytes] = await self._redis.smembers(group.strict)
         except (RedisError, OSError) as error:
             raise told(error) from error
-        return {RoutePath(path.decode()): int(most) for path, most in found.items()}
+        return {
+            RoutePath(path.decode()): Limit(int(most.get(path, 0)), holds_lanes=path in strict)
+            for path in most.keys() | strict
+        }
 
-    async def limit(self, group: Group, limits: Mapping[RoutePath, int]) -> None:
-        """Say how many deliveries of routes may run at once; 0 = any."""
-        if limits:
-            await self._call(scripts.LIMIT, group.prefix, [each for pair in limits.items() for each in pair])
+    async def limit(self, group: Group, limits: Mapping[RoutePath, Limit]) -> None:
+        """Say how many of routes' deliveries may run beside each other."""
+        args = [each for path, limit in limits.items() for each in (path, limit.most, int(limit.holds_lanes))]
+        if args:
+            await self._call(scripts.LIMIT, group.prefix, args)
 
     async def forsake(self, group: Group, path: RoutePath, *, after_ms: int, count: int) -> int:
         """Bury what a deleted route has left behind; returns how much, -1 when it is not time."""

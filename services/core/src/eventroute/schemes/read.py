@@ -29,7 +29,7 @@ _MAX_TYPE: Final = 200  # characters of an event type; arbitrary, so that nobody
 _MAX_ECHO: Final = 1024  # characters; arbitrary, Slack's challenge has 52
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True):
     """Something that tells a repetition from a new event."""
 
     kind: Literal["id", "digest", "copy"]
@@ -39,7 +39,7 @@ class Mark(NamedTuple):
     lifetime_s: int
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True):
     """One event of a request."""
 
     type: str
@@ -56,13 +56,13 @@ class Event(NamedTuple):
     """Who asked caused it."""
 
 
-class Events(NamedTuple):
+class Events(msgspec.Struct, frozen=True):
     """What is to be queued: all of it or nothing. Never empty."""
 
     items: tuple[Event, ...]
 
 
-class Handshake(NamedTuple):
+class Handshake(msgspec.Struct, frozen=True):
     """An answer to give at once; no event happened."""
 
     status: int
@@ -208,7 +208,7 @@ def _raw(payload: bytes, path: tuple[str, ...]) -> bytes:
 def _event_type(scheme: Scheme) -> Callable[[Request, Any], str | None]:
     """Build the function that names an event; None = the body lacks what that event would have."""
     getters = [getter(scheme, source) for source in scheme.event]
-    implied = {name.encode(): keys for name, keys in scheme.implies}
+    implied = {name.encode(): frozenset(keys) for name, keys in scheme.implies}
 
     def event_type(request: Request, value: Any) -> str | None:
         parts: list[bytes] = []
@@ -218,7 +218,7 @@ def _event_type(scheme: Scheme) -> Callable[[Request, Any], str | None]:
                 break
             parts.append(part)
         wanted = implied.get(parts[0]) if parts else None
-        if wanted and not (isinstance(value, dict) and all(key in value for key in wanted)):
+        if wanted and not (isinstance(value, dict) and value.keys() >= wanted):
             return None
         return b".".join(parts).decode("utf-8", "replace")[:_MAX_TYPE]
 
@@ -240,17 +240,20 @@ def _identity(scheme: Scheme) -> Callable[[Request, Any, int], tuple[str | None,
     copied = digest if covers_body(scheme) else _body_digest(scheme)
 
     def identity(request: Request, value: Any, index: int) -> tuple[str | None, _Marks]:
-        parts = [get(request, value) for get in getters]
-        present = [part for part in parts if part is not None and not _is_blank(part)]
-        has_id = bool(parts) and len(present) == len(parts)
+        parts: list[bytes] = []
+        for get in getters:
+            part = get(request, value)
+            if part is not None and not _is_blank(part):
+                parts.append(part)
+        has_id = bool(parts) and len(parts) == len(getters)
         marks: list[Mark] = []
         if has_id:
-            marks.append(Mark("id", present[0] if len(present) == 1 else _joined(present), lifetime_s))
+            marks.append(Mark("id", parts[0] if len(parts) == 1 else _joined(parts), lifetime_s))
         if forgeable or (stamped and not has_id):
             marks.append(Mark("digest", digest(request, index), lifetime_s))
         if not marks and request.body:
             marks.append(Mark("copy", copied(request, index), COPY_S))
-        return b":".join(present).decode("utf-8", "replace") if has_id else None, tuple(marks)
+        return b":".join(parts).decode("utf-8", "replace") if has_id else None, tuple(marks)
 
     return identity
 

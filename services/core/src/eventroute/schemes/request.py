@@ -8,19 +8,20 @@ Everything here answers None or a reason for malformed input; nothing raises.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from eventroute.payload import Opened, Unparsable, open_json, open_part
 
+_JSON: Final = b"application/json"
 _MAX_FORM_FIELDS: Final = 1000  # arbitrary; Twilio sends some forty
 
 _encode_json = msgspec.json.Encoder().encode
 
 
-class Document(NamedTuple):
+class Document(msgspec.Struct, frozen=True):
     """A parsed body."""
 
     value: Opened | dict[str, Any]
@@ -66,8 +67,11 @@ def _once(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 def media_type(headers: dict[bytes, bytes]) -> Literal["json", "form"] | None:
     """Tell the two media types of webhooks apart; no Content-Type counts as JSON, any other is None."""
-    essence = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    if essence == b"application/json" or (essence.startswith(b"application/") and essence.endswith(b"+json")):
+    declared = headers.get(b"content-type", _JSON)
+    if declared == _JSON:
+        return "json"
+    essence = declared.partition(b";")[0].strip().lower()
+    if essence == _JSON or (essence.startswith(b"application/") and essence.endswith(b"+json")):
         return "json"
     return "form" if essence == b"application/x-www-form-urlencoded" else None
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -33,7 +34,7 @@ MAX_CANDIDATES: Final = 16
 _MAX_SIGNATURE_BYTES: Final = 8192  # of the whole header; arbitrary, sixteen signatures need some 1,500
 
 
-class Verified(NamedTuple):
+class Verified(msgspec.Struct, frozen=True):
     """The request was accepted."""
 
     key_index: int
@@ -41,7 +42,7 @@ class Verified(NamedTuple):
     strength: Strength
 
 
-class Rejected(NamedTuple):
+class Rejected(msgspec.Struct, frozen=True):
     """The request was not accepted."""
 
     reason: Refusal

@@ -4,8 +4,8 @@
 --
 -- ARGV     1 the route's path  2 max deliveries queued  3 max bytes queued, 0 = any
 --          4 the route's rate per second, 0 = any  5 its burst  6 traceparent of the receipt, may be empty
---          then per item: delivery id, body, reason and detail of a dead letter (empty for work), number of claims,
---          and per claim: the claim, its lifetime in ms
+--          then per item: delivery id, body, reason and detail of a dead letter (empty for work), its lane (empty for
+--          none), number of claims, and per claim: the claim, its lifetime in ms
 -- returns  {"ok", per item "" when admitted, "d" and the id of the delivery that it repeats, or "r" and that id when the
 --          first one was a dead letter and runs again}
 --          {"full", "queue" or "route"} or {"limited", ms to wait}; then nothing was written
@@ -37,11 +37,12 @@ local work, bytes, letters = 0, 0, 0
 local trace = ARGV[6] ~= '' and {'trace', ARGV[6]} or {}
 local arg = 7
 while arg <= #ARGV do
-  local item = {id = ARGV[arg], body = ARGV[arg + 1], reason = ARGV[arg + 2], detail = ARGV[arg + 3], claims = {}}
-  local count = tonumber(ARGV[arg + 4])
+  local item = {id = ARGV[arg], body = ARGV[arg + 1], reason = ARGV[arg + 2], detail = ARGV[arg + 3], lane = ARGV[arg + 4],
+    claims = {}}
+  local count = tonumber(ARGV[arg + 5])
   local first = false
   for i = 1, count do
-    local claim, lifetime = P .. 'c:' .. ARGV[arg + 3 + 2 * i], ARGV[arg + 4 + 2 * i]
+    local claim, lifetime = P .. 'c:' .. ARGV[arg + 4 + 2 * i], ARGV[arg + 5 + 2 * i]
     item.claims[i] = {claim, lifetime}
     first = first or taken[claim] or claimant(redis.call('GET', claim))
   end
@@ -61,7 +62,7 @@ while arg <= #ARGV do
       letters = letters + #item.body
     end
   end
-  arg = arg + 5 + 2 * count
+  arg = arg + 6 + 2 * count
 end
 
 -- A request of nothing but repeats costs the sender nothing: it is answered, and so not sent again.
@@ -106,6 +107,7 @@ end
 local seq = tonumber(all[3]) or 0
 redis.call('HSET', USAGE, 'depth', depth + work, 'bytes', size + bytes, 'seq', seq + #fresh)
 redis.call('HSET', route(path), 'depth', own_depth + work, 'bytes', own_size + bytes, unpack(filled))
+local lined_up = 0
 for _, item in ipairs(fresh) do
   seq = seq + 1
   local key = delivery(item.id)
@@ -115,14 +117,23 @@ for _, item in ipairs(fresh) do
   end
   if item.again then
     redis.call('ZREM', dead(path), item.id)
+    if redis.call('HGET', holding(path), item.id) == item.lane then
+      redis.call('HDEL', holding(path), item.id) -- it has its lane still
+    end
+    let_go(path, item.id)
     redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', key, 'body'))
     redis.call('PERSIST', key)
-    redis.call('HDEL', key, 'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'due', 'stage')
+    redis.call('HDEL', key, 'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'due', 'stage', 'lane')
     redis.call('HSET', key, 'since', now, 'saved', now) -- both deadlines count anew; it may not look for an answer
   end
   redis.call('HSET', key, 'body', item.body, 'path', path, 'seq', seq, 'at', now, unpack(trace))
+  if item.lane ~= '' then
+    redis.call('HSET', key, 'lane', item.lane)
+  end
   if item.reason == '' then
-    redis.call('ZADD', ready(path), seq, item.id)
+    if line_up(path, item.id, seq, item.lane) then
+      lined_up = lined_up + 1
+    end
   else
     redis.call('HSET', key, 'state', 'dead', 'outcome', 'dead', 'reason', item.reason, 'detail', item.detail, 'finished', now)
     redis.call('PEXPIRE', key, DEAD_MS + DAY_MS)
@@ -130,7 +141,7 @@ for _, item in ipairs(fresh) do
     redis.call('HINCRBY', route(path), 'dead_bytes', #item.body)
   end
 end
-if work > 0 and join(path) then
-  wake(work)
+if lined_up > 0 and join(path) then
+  wake(lined_up)
 end
 return reply

@@ -10,14 +10,22 @@ local told = held and cjson.decode(held)
 if not told or told.reason ~= 'deleted' or now - told.since < tonumber(ARGV[2]) then
   return -1
 end
-local ids = redis.call('ZRANGE', ready(path), 0, tonumber(ARGV[3]) - 1)
-for _, id in ipairs(ids) do
-  redis.call('ZREM', ready(path), id)
+local letters = redis.call('HSCAN', holding(path), 0, 'COUNT', ARGV[3])[2]
+for i = 1, #letters, 2 do
+  let_go(path, letters[i]) -- what waits behind them is forsaken too
+end
+local count = 0
+while count < tonumber(ARGV[3]) do -- one after the other: each may bring the next of its lane
+  local id = redis.call('ZPOPMIN', ready(path))[1]
+  if not id then
+    break
+  end
+  count = count + 1
   charge(path, -1, -redis.call('HSTRLEN', delivery(id), 'body'))
   bury(path, id, 'route_deleted', 'the route was deleted and did not come back')
 end
 bound_dead(path)
-if #ids == 0 and (tonumber(redis.call('HGET', route(path), 'depth')) or 0) <= 0 then
+if count == 0 and (tonumber(redis.call('HGET', route(path), 'depth')) or 0) <= 0 then
   redis.call('HDEL', HELD, path)
 end
-return #ids
+return count

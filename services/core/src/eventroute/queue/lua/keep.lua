@@ -30,6 +30,12 @@ for _, path in ipairs(page[2]) do
       redis.call('SREM', active(path), id)
     end
   end
+  if redis.call('SISMEMBER', STRICT, path) == 0 then
+    local letters = redis.call('HSCAN', holding(path), 0, 'COUNT', ARGV[5])[2]
+    for i = 1, #letters, 2 do -- the route's lanes go on by now
+      let_go(path, letters[i])
+    end
+  end
   if redis.call('ZCARD', ready(path)) > 0 then
     join(path)
   end

@@ -8,7 +8,7 @@
 local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
-local LIMITS = P .. 'limits'
+local LIMITS, STRICT, TURNS = P .. 'limits', P .. 'strict', P .. 'turns'
 local STOP = P .. 'stop' -- of the first group, for all
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
@@ -22,9 +22,14 @@ local function delivery(id) return P .. 'd:' .. id end
 local function ready(path) return P .. 'ready:' .. path end
 local function route(path) return P .. 'route:' .. path end
 local function active(path) return P .. 'active:' .. path end
+local function lane_of(path, lane) return P .. 'lane:' .. path .. ':' .. lane end
+local function behind(path) return P .. 'behind:' .. path end
+local function holding(path) return P .. 'holding:' .. path end
 local function dead(path) return P .. 'dead:' .. path end
 local function finished(kind, path) return P .. kind .. ':' .. path end
 local function parked(cause) return P .. 'parked:' .. cause end
+local function waiting_routes(bucket) return P .. 'waits:' .. bucket end
+local function waiting(bucket, path) return P .. 'waiting:' .. bucket .. ':' .. path end
 
 local function wake(count)
   for _ = 1, math.min(count, WAKE_TOKENS) do
@@ -33,6 +38,12 @@ local function wake(count)
       return
     end
   end
+end
+
+-- Gives a route the last turn of a rotation, which it keeps unless it is to go to the end.
+local function queue_up(rotation, path, flag)
+  local last = redis.call('ZRANGE', rotation, -1, -1, 'WITHSCORES')
+  redis.call('ZADD', rotation, flag, (tonumber(last[2]) or 0) + 1, path)
 end
 
 -- How many more deliveries of a route may run at once.
@@ -46,8 +57,7 @@ local function join(path)
   if redis.call('HEXISTS', HELD, path) == 1 or room(path) <= 0 then
     return false
   end
-  local last = redis.call('ZRANGE', ROTATION, -1, -1, 'WITHSCORES')
-  redis.call('ZADD', ROTATION, 'NX', (tonumber(last[2]) or 0) + 1, path)
+  queue_up(ROTATION, path, 'NX')
   return true
 end
 
@@ -59,10 +69,92 @@ local function come_back(path)
   end
 end
 
-local function make_ready(path, id, seq)
+-- Gives a lane to the next one that waits in it, whose deadline counts from now. The score of who has it is 0, of the
+-- others their order of acceptance. What somebody removed is passed over.
+local function advance(path, lane)
+  local key = lane_of(path, lane)
+  while true do
+    local next = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if not next[1] then
+      return
+    end
+    redis.call('ZREM', behind(path), next[1])
+    if redis.call('EXISTS', delivery(next[1])) == 1 then
+      redis.call('ZADD', key, 0, next[1])
+      redis.call('HDEL', delivery(next[1]), 'state')
+      redis.call('HSET', delivery(next[1]), 'due', now, 'since', now)
+      redis.call('ZADD', ready(path), next[2], next[1])
+      if join(path) then
+        wake(1)
+      end
+      return
+    end
+    redis.call('ZREM', key, next[1])
+  end
+end
+
+-- Puts a delivery where it may be leased, unless another one has its lane: then it waits behind that. Tells which.
+local function line_up(path, id, seq, lane)
+  if lane and lane ~= '' then
+    local key = lane_of(path, lane)
+    local first = redis.call('ZRANGE', key, 0, 0)[1]
+    if first and first ~= id and redis.call('EXISTS', delivery(first)) == 0 then
+      redis.call('ZREM', key, first)
+      advance(path, lane)
+      first = redis.call('ZRANGE', key, 0, 0)[1]
+    end
+    if first and first ~= id then
+      redis.call('ZADD', key, seq, id)
+      redis.call('ZADD', behind(path), seq, id)
+      redis.call('HSET', delivery(id), 'state', 'behind')
+      return false
+    end
+    redis.call('ZADD', key, 0, id)
+  end
   redis.call('ZADD', ready(path), seq, id)
-  if join(path) then
+  return true
+end
+
+-- The one way for a delivery to become ready, but for a new one, of which the receiver knows the lane.
+local function make_ready(path, id, seq)
+  if line_up(path, id, seq, redis.call('HGET', delivery(id), 'lane')) and join(path) then
     wake(1)
+  end
+end
+
+-- A delivery waits for the throttle no more; returns whether it did.
+local function call_up(bucket, path, id)
+  local own, routes = waiting(bucket, path), waiting_routes(bucket)
+  if redis.call('ZREM', own, id) == 0 then
+    return false
+  end
+  if redis.call('ZCARD', own) == 0 then
+    redis.call('ZREM', routes, path)
+  else
+    queue_up(routes, path, 'XX')
+  end
+  local seq = redis.call('HGET', delivery(id), 'seq')
+  if seq then
+    redis.call('HDEL', delivery(id), 'state', 'cause', 'size')
+    redis.call('HSET', delivery(id), 'due', now)
+    make_ready(path, id, seq)
+  end
+  return true
+end
+
+-- The one way for a delivery to leave its lane: it has ended, and the next one has its turn.
+local function leave(path, id, lane)
+  if lane and redis.call('ZREM', lane_of(path, lane), id) == 1 and redis.call('ZREM', behind(path), id) == 0 then
+    advance(path, lane)
+  end
+end
+
+-- A dead letter holds its lane no longer; whoever makes it ready again does so without leaving.
+local function let_go(path, id)
+  local lane = redis.call('HGET', holding(path), id)
+  if lane then
+    redis.call('HDEL', holding(path), id)
+    leave(path, id, lane)
   end
 end
 
@@ -99,6 +191,7 @@ local function end_lease(path, id)
 end
 
 local function drop_dead(path, id)
+  let_go(path, id)
   redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', delivery(id), 'body'))
   redis.call('ZREM', dead(path), id)
   redis.call('UNLINK', delivery(id))
@@ -118,13 +211,20 @@ local function bound_dead(path)
   end
 end
 
--- The delivery has left the queue's sets; it stays as a dead letter, the oldest of its route making room.
+-- The delivery has left the queue's sets; it stays as a dead letter, the oldest of its route making room. It leaves its
+-- lane, or holds it where the route says so.
 local function bury(path, id, reason, detail)
   redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts')
   redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
   redis.call('PEXPIRE', delivery(id), DEAD_MS + DAY_MS) -- the keeper comes first, and takes it off the account
   if redis.call('ZADD', dead(path), now, id) == 1 then
     redis.call('HINCRBY', route(path), 'dead_bytes', redis.call('HSTRLEN', delivery(id), 'body'))
+  end
+  local lane = redis.call('HGET', delivery(id), 'lane')
+  if lane and redis.call('SISMEMBER', STRICT, path) == 1 and reason ~= 'route_deleted' then
+    redis.call('HSET', holding(path), id, lane)
+  else
+    leave(path, id, lane)
   end
 end
 

@@ -22,6 +22,7 @@ for i = 2, #ARGV do
     local path = of[2]
     if redis.call('ZREM', dead(path), id) == 1 then
       redis.call('HINCRBY', route(path), 'dead_bytes', -size)
+      redis.call('HDEL', holding(path), id) -- it has its lane still
     end
     redis.call('ZREM', finished('bodies', path), id)
     local gone = {'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'stage', 'last_error'}
