@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from eventroute.ids import DeliveryId, claim_id
+from eventroute.ids import Claim, DeliveryId, claim_id
 from eventroute.outcome import DeadReason, Unavailable
 from eventroute.queue import Admitted, Candidate, Full, Limited, Limits, Load, New
 from eventroute.route_table import RateLimit, ReceiverRoute, RedactRule
@@ -173,7 +173,7 @@ def test_a_body_that_nobody_can_read_is_a_dead_letter_with_its_beginning() -> No
     (letter,) = found.kept
     said = told(letter)
     (claim,) = said["claims"]
-    assert claim == (claim_id(receiver_route().uid, "unreadable", body), receiver_route().scheme.dedup_ttl_s)
+    assert claim == Claim(claim_id(receiver_route().uid, "unreadable", body), receiver_route().scheme.dedup_ttl_s)
     text = msgspec.json.decode(said["payload"])
     assert text == '{"a":\\xff' + "x" * (MAX_UNREADABLE_BYTES - 6)
     assert (said["event"], said["provider_id"], found.filtered, found.own) == ("", "", 0, 0)
@@ -245,9 +245,9 @@ async def test_what_the_queue_says_becomes_what_the_sender_hears(said: Any, hear
 
 
 async def test_the_load_is_that_of_all_groups() -> None:
-    calls = Calls([1, 2, 3, 10, 0], [10, 20, 30, 100, 0])
+    calls = Calls([1, 2, 3, 4, 15, 0], [10, 20, 30, 40, 150, 0])
     found = await admission(calls, groups=2).load()
-    assert found == Load.of_all([[1, 2, 3, 10, 0], [10, 20, 30, 100, 0]])
+    assert found == Load(11, 22, 33, 44, 55, workable=33)
     assert calls.asked == [("load", "er:{g0}:", []), ("load", "er:{g1}:", [])]
     assert await admission(Calls(RedisAway("OOM", "full"))).load() == NotNow(Unavailable.MEMORY)
     assert await admission(Calls(RedisForbids("NOPERM", "no"))).load() == NotNow(Unavailable.REDIS)
