@@ -16,6 +16,7 @@ from eventroute.queue import Group, Ledger, Retention, Upkeep, Work
 from eventroute.route_table import HistoryRule, ModelCall, PromptRule, RetentionRule, RetryRule, StreamSink, WorkerRoute
 from eventroute.runtime.scripts import Caller, ClientCaller
 from eventroute.secret import Secret
+from eventroute.throttle import Throttle
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION
 from eventroute_worker.gate import Gate
@@ -25,6 +26,7 @@ from eventroute_worker.run import Asks, Runner
 from eventroute_worker.sinks import Sinks
 from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import Turns
 
 PATH = route_path("team-a", "triage")
 STREAM = StreamSink(name="results", stream="results", max_entries=1000)
@@ -164,6 +166,7 @@ def build_runner(
         history=History(redis, work),
         sinks=Sinks(work),
         troubles=troubles or Troubles(),
+        turns=Turns(work, Throttle(call), groups=[Group(0)]),
         spending=spending or Spending(Ledger(call), Prices.load()),
     )
 

@@ -99,9 +99,9 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
         assert (await receiver.post(opened(3))).json()["status"] == "queued"
         await upkeep_of(admin).release(GROUP, [limited.path])
         async with probing(receiver) as probes:
-            assert (await probes.get("/load")).json() == {"load": 2, "deferred": 0, "held": 0}
+            assert (await probes.get("/load")).json() == {"load": 2, "throttled": 0, "deferred": 0, "held": 0}
             await Desk({GROUP: admin}).stop(by="ada", reason="")
-            assert (await probes.get("/load")).json() == {"load": 0, "deferred": 0, "held": 2}
+            assert (await probes.get("/load")).json() == {"load": 0, "throttled": 0, "deferred": 0, "held": 2}
         assert [beat.version for beat in await heartbeats(admin, RECEIVER)] == [receiver.receiver.table.version]
         tally = Tally()
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
@@ -204,8 +204,8 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
         assert await upkeep.probe(GROUP, TROUBLE.cause, every_ms=0)
         assert await upkeep.unpark(GROUP, TROUBLE.cause, count=100) == 0
+        assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, throttled=0, held=0, workable=3)
         assert not (await upkeep.read_stop()).is_standing
-        assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, held=0)
     assert await letters(admin) == [taken[4].delivery]
 
 

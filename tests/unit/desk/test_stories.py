@@ -93,6 +93,11 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
         ("as do 6 others", "billing: no credit", "Mend the account's billing or its credit; it then goes on by itself"),
     ),
     "parked for what is mended": (found(state=State.HELD, cause="own:*"), QUIET, ("goes on within seconds",)),
+    "throttled": (
+        found(state=State.THROTTLED, attempts=0, cause="own:haiku-5-5", last_error="429 rate_limit_error"),
+        QUIET,
+        ("waits for its turn at Claude, at no cost: 429 rate_limit_error: as many calls", "goes on by itself"),
+    ),
     "suspect": (found(state=State.SUSPECT, cuts=2), QUIET, ("Twice its worker ended", "runs alone")),
     "succeeded": (
         found(

@@ -194,7 +194,7 @@ def compile_routes(
     complete     False = there may be more of both elsewhere, so that references to others are only noted; a route
                  with such a note is not served
     models       what is known of each model; None = the built-in data
-    today        by which retired models are told, UTC; None = they are not
+    today        by which retired models are told, UTC; None = they are not, and no day takes a route out of service
     policy       what the platform's owner allows; None = anything
     """
     at_hand = _AtHand(
@@ -675,8 +675,11 @@ def _doubts(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> Iterat
         message = f"nothing is known of model {name}{unsent}{nearest(name, gathered.at_hand.models.names())}"
         yield warning(Reason.MODEL_UNKNOWN, message)
     if model.retires and today and model.retires <= today:
-        message = f"{name} answers no more since {model.retires}: what needs it will wait; name another model"
-        yield warning(Reason.MODEL_RETIRED, message)
+        is_needed = candidate is asked.first and asked.fallback is None
+        waits = ": what needs it will wait" if is_needed else ""
+        message = f"{name} answers no more since {model.retires}{waits}; name another model"
+        severity = Severity.ERROR if is_needed else Severity.WARNING
+        yield gathered.problem(Reason.MODEL_RETIRED, asked.field, message, severity=severity)
     elif model.retires and today:
         yield warning(Reason.MODEL_RETIRES, f"{name} answers no more from {model.retires} on; name another model")
     thinks = isinstance(candidate.told, Told) and candidate.told.thinks(model)

@@ -9,6 +9,7 @@ import msgspec
 
 from eventroute.answer_schema import AnswerSchema, DoesNotFit
 from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.throttle import Told
 
 _encoder = msgspec.json.Encoder()
 
@@ -53,7 +54,10 @@ class Because(StrEnum):
     NOT_FOUND = "not_found"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+NOT_TOLD: Final = Told()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer that was paid for."""
 
     outcome: RunOutcome
@@ -86,6 +90,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Why it does not."""
     is_second: bool = False
     """It was asked for once more, as the one before did not fit."""
+    told: Told = NOT_TOLD
+    """What came with it of rate limits; not kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +104,9 @@ class Passing:
     """The least wait that the API asked for."""
     may_be_paid: bool = False
     """Claude may have answered, and nobody heard what it cost."""
+    status: int = 0
+    """HTTP; 0 = there was no answer."""
+    told: Told = NOT_TOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +117,7 @@ class Failed:
     timed_out: bool = False
     may_be_paid: bool = False
     """As above."""
+    told: Told = NOT_TOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +128,7 @@ class Standing:
     detail: str
     whole_key: bool
     """False where only the model asked for is concerned: other models may answer with the same key."""
+    told: Told = NOT_TOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +139,7 @@ class GivenUp:
     detail: str
     paid: Answer | None = None
     """What was paid for all the same."""
+    told: Told = NOT_TOLD
 
 
 Reply = Answer | Passing | Failed | Standing | GivenUp
@@ -161,7 +173,7 @@ _decoder = msgspec.json.Decoder(Answer)
 
 def encode_answer(answer: Answer) -> bytes:
     """Write an answer as JSON."""
-    return _encoder.encode(answer)
+    return _encoder.encode(msgspec.structs.replace(answer, told=NOT_TOLD))
 
 
 def decode_answer(data: bytes) -> Answer:

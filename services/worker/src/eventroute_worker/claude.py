@@ -18,7 +18,7 @@ import datetime as dt
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -45,9 +45,11 @@ from eventroute.route_table import ModelCall
 from eventroute.runtime import tracing
 from eventroute.runtime.notices import Notice
 from eventroute.secret import Secret
+from eventroute.throttle import Told
 from eventroute_worker import metrics
 from eventroute_worker.answer import (
     CATEGORIES,
+    NOT_TOLD,
     Answer,
     Failed,
     GivenUp,
@@ -60,6 +62,7 @@ from eventroute_worker.answer import (
 from eventroute_worker.api_key import OwnKey, key_id, key_text
 from eventroute_worker.caching import Caching, Lifetime
 from eventroute_worker.fault import Refusal, judge
+from eventroute_worker.limits import read_limits
 from eventroute_worker.pricing import Prices
 
 _CONNECT_S: Final = 5.0
@@ -270,15 +273,16 @@ class Claude:
         except TimeoutError:
             return Failed(detail=f"no answer within {call.timeout_s:g} s", timed_out=True, may_be_paid=True)
         except APIError as error:
-            return classify(error)
-        return self._read(raw.http_response.content, raw.request_id or "")
+            told = read_limits(error.response.headers) if isinstance(error, APIStatusError) else NOT_TOLD
+            return replace(classify(error), told=told)
+        return self._read(raw.http_response.content, raw.request_id or "", read_limits(raw.headers))
 
-    def _read(self, body: bytes, request_id: str) -> Reply:
+    def _read(self, body: bytes, request_id: str, told: Told = NOT_TOLD) -> Reply:
         try:
             message = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             detail = f"the API's answer is unreadable (request {request_id}): {error}"
-            return Failed(detail=detail, may_be_paid=True)
+            return Failed(detail=detail, may_be_paid=True, told=told)
         text = "".join(block.text for block in message.content if block.type == "text").strip()
         stop_reason = message.stop_reason or "unknown"
         usage = _read_usage(message.usage)
@@ -294,10 +298,11 @@ class Claude:
             usage=usage,
             cost_usd=self._prices.cost(message.model, usage),
             answered_ms=time.time_ns() // 1_000_000,
+            told=told,
         )
         if stop_reason == "model_context_window_exceeded" and not text:
             detail = "the prompt leaves no room for an answer"
-            return GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail=detail, paid=answer)
+            return GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail=detail, paid=answer, told=told)
         return answer
 
     @asynccontextmanager

@@ -104,6 +104,11 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
             yield f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
         case State.HELD:
             yield from _held(line, situation)
+        case State.THROTTLED:
+            yield (
+                f"{_tried(line)}, and waits for its turn at Claude, at no cost{_because(line.last_error)}: as many "
+                "calls as the API takes for now were made before it. It goes on by itself, in the order of receipt."
+            )
         case State.SUSPECT:
             yield (
                 f"{times(max(found.cuts, 1)).capitalize()} its worker ended in the middle of an attempt, perhaps "

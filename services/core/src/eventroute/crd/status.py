@@ -320,7 +320,7 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "Name another model before the day in the message.",
     ),
     "ModelRetired": ReasonPage(
-        "-",
+        "False",
         _EITHER,
         "The model answers no more, so deliveries wait.",
         "Name another model; they go on by themselves.",

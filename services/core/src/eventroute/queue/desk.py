@@ -20,8 +20,8 @@ from eventroute.match import accepts
 from eventroute.outcome import RunOutcome
 from eventroute.queue import scripts
 from eventroute.queue.keys import FIRST, Group, group_of
+from eventroute.queue.load import Load, read_load
 from eventroute.queue.upkeep import Held, Standing, Stop, Upkeep
-from eventroute.queue.work import Load
 from eventroute.runtime.scripts import Argument, ClientCaller, Script, told
 from eventroute.runtime.tracing import parse_traceparent
 
@@ -50,6 +50,7 @@ class State(StrEnum):
     RUNNING = "running"
     LATER = "later"
     HELD = "held"
+    THROTTLED = "throttled"
     SUSPECT = "suspect"
     BEHIND = "behind"
     SETTLED = "settled"
@@ -89,7 +90,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     waits: int = 0
     replays: int = 0
     cause: str = ""
-    """Of a held one: the standing trouble."""
+    """Of a held one the standing trouble, of a throttled one the bucket of the throttle."""
     last_error: str = ""
     holds: int = 0
     """Of a dead letter that holds its lane: how many deliveries wait for it to be replayed or discarded."""
@@ -254,9 +255,7 @@ class Desk:
 
     async def load(self) -> Load:
         """Count what is queued."""
-        return Load.of_all(
-            await asyncio.gather(*(call(scripts.LOAD, group.prefix, []) for group, call in self._calls.items()))
-        )
+        return await read_load(self._calls)
 
     async def read_stop(self) -> Stop:
         """Read whether somebody has stopped the installation."""
@@ -361,8 +360,12 @@ class Desk:
         if wanted.has_state(State.HELD):
             causes: list[bytes] = await client.hkeys(group.causes)
             sources += [_Source(group, group.parked(cause.decode()), State.HELD) for cause in causes]
+        buckets: list[bytes] = []
+        if wanted.has_state(State.THROTTLED):
+            buckets = await client.zrange(group.turns, 0, -1)
         for path in await self._paths(group, wanted):
             sources += [
+                *(_Source(group, group.waiting(bucket.decode(), path), State.THROTTLED) for bucket in buckets),
                 _Source(group, group.ready(path), State.READY),
                 _Source(group, group.behind(path), State.BEHIND),
                 _Source(group, group.dead(path), State.DEAD, by_end=True),
@@ -395,7 +398,8 @@ class Desk:
                 looked_at += len(page)
                 lines += [line for line in await self._glance(source, page) if wanted.has(line)]
                 # Only what is sorted by time may be left before its end; ready and held ones are, by their acceptance.
-                is_sorted = source.by_end or source.state in {State.READY, State.HELD, State.BEHIND}
+                in_order = {State.READY, State.HELD, State.THROTTLED, State.BEHIND}
+                is_sorted = source.by_end or source.state in in_order
                 if is_sorted and limit is not None and len(lines) >= limit:
                     return Listing(lines, looked_at, is_complete=True)
                 if looked_at >= LOOK_MAX:
