@@ -8,6 +8,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -24,6 +25,8 @@ from eventroute.match import covers
 from eventroute.models import CacheRule, Model, Models, Told, tell, tell_nearest
 from eventroute.policy import Policy
 from eventroute.route_table import (
+    INSTALLATION,
+    BudgetRule,
     HistoryRule,
     LogSink,
     ModelCall,
@@ -36,6 +39,7 @@ from eventroute.route_table import (
     Sink,
     StreamSink,
     WorkerRoute,
+    whose,
 )
 from eventroute.schemes import (
     SCHEMES,
@@ -120,6 +124,8 @@ class Reason(StrEnum):
     CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
     TEXT_TOO_LONG = "TextTooLong"
     UNREACHABLE_PROMPT = "UnreachablePrompt"
+    PRICE_UNKNOWN = "PriceUnknown"
+    BUDGET_TOO_SMALL = "BudgetTooSmall"
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
 
@@ -655,6 +661,35 @@ def _violations(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> It
         yield gathered.problem(Reason.POLICY_VIOLATION, asked.field, message)
 
 
+def _budgets_can_be_kept(gathered: _Gathered) -> Iterator[Problem]:
+    limits = [rule for rule in _budgets(gathered) if rule.micro_usd is not None]
+    yield from dict.fromkeys(
+        problem
+        for rule in limits
+        for asked in gathered.asked
+        for candidate in filter(None, (asked.first, asked.fallback))
+        for problem in _unpayable(gathered, asked, candidate, rule)
+    )
+
+
+def _unpayable(gathered: _Gathered, asked: _Asked, candidate: _Candidate, rule: BudgetRule) -> Iterator[Problem]:
+    """Say why a call cannot be made within a budget in US dollars."""
+    if not candidate.model.prices:
+        message = (
+            f"nobody knows what {candidate.name} costs, which the budget of {whose(rule.scope)} needs: put its prices "
+            "into the installation's models file, or budget tokens"
+        )
+        yield gathered.problem(Reason.PRICE_UNKNOWN, asked.field, message)
+        return
+    least = min(band.output for band in candidate.model.prices) * candidate.max_tokens  # in millionths, as per million
+    if rule.micro_usd is not None and least > rule.micro_usd:
+        message = (
+            f"an answer of {candidate.name} may cost USD {least / 1_000_000:f} (maxTokens {candidate.max_tokens}), "
+            f"more than all of the budget of {whose(rule.scope)}: nothing would be asked"
+        )
+        yield gathered.problem(Reason.BUDGET_TOO_SMALL, asked.field, message, severity=Severity.WARNING)
+
+
 def _models_will_answer(gathered: _Gathered) -> Iterator[Problem]:
     yield from dict.fromkeys(
         problem
@@ -725,6 +760,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _output_schemas_compile,
     _models_take_what_is_asked,
     _policy_is_kept,
+    _budgets_can_be_kept,
     _models_will_answer,
     _caches_are_used,
     _sinks_have_names_of_their_own,
@@ -799,6 +835,7 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
         max_running=spec.concurrency.max or 0,
         holds_lanes=spec.concurrency.on_dead == "hold",
         api_key=_value(gathered.api_key) if gathered.api_key else None,
+        budgets=_budgets(gathered),
     )
 
 
@@ -820,6 +857,29 @@ def _call(candidate: _Candidate, timeout_s: float, cache: CacheRule, fallback: M
         cache=cache,
         cacheable_from=candidate.model.shortest_cached,
         fallback=fallback,
+    )
+
+
+def _budgets(gathered: _Gathered) -> tuple[BudgetRule, ...]:
+    """List the budgets that a route's calls count in."""
+    policy, namespace = gathered.at_hand.policy, gathered.route.metadata.namespace
+    of_namespace = policy.namespaces.get(namespace)
+    found = {
+        gathered.path: gathered.spec.budget,
+        namespace: of_namespace.budget if of_namespace else None,
+        INSTALLATION: policy.budget,
+    }
+    return tuple(_budget(scope, budget) for scope, budget in found.items() if budget)
+
+
+def _budget(scope: str, budget: crd.Budget) -> BudgetRule:
+    return BudgetRule(
+        scope=scope,
+        period_s=seconds(budget.period),
+        micro_usd=None if budget.usd is None else int(Decimal(budget.usd) * 1_000_000),
+        tokens=budget.tokens,
+        warn_at=budget.warn_at,
+        on_exceeded=budget.on_exceeded,
     )
 
 

@@ -137,6 +137,13 @@ class BudgetRule(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a delivery whose call does not fit: it waits for room, or becomes a dead letter."""
 
 
+def whose(scope: str) -> str:
+    """Name the owner of a budget."""
+    if scope == INSTALLATION:
+        return "the installation"
+    return f"route {scope}" if "/" in scope else f"namespace {scope}"
+
+
 class LogSink(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
     """The answer as one log line of the worker."""
 

@@ -446,6 +446,46 @@ class Retention(Strict):
     )
 
 
+class Budget(Strict):
+    """What calls may cost in a period."""
+
+    rules = (
+        Rule("has(self.usd) || has(self.tokens)", "set usd or tokens, or both"),
+        Rule("!has(self.usd) || self.usd.matches('[1-9]')", "usd must be more than 0"),
+    )
+
+    period: Annotated[Duration, Between("1m", "744h")] = Field(
+        default="24h",
+        description=(
+            "How long a period is, 1m to 744h. Periods follow each other from 1970 on, in UTC and by Redis' clock: 24h "
+            "turns at midnight. Default: 24h."
+        ),
+    )
+    usd: str | None = Field(
+        default=None,
+        max_length=13,
+        pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$",
+        description='At most so many US dollars, as a text: "20" or "0.50". Default: any.',
+    )
+    tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000_000,
+        description="At most so many tokens, those of prompts, cached or not, and of answers. Default: any.",
+    )
+    warn_at: int = Field(
+        default=80, ge=1, le=100, description="Percent spent from which on to warn, once a period. Default: 80."
+    )
+    on_exceeded: Literal["hold", "reject"] = Field(
+        default="hold",
+        description=(
+            "What becomes of a delivery whose call may cost more than is left. `hold`: it waits, at no cost, and goes "
+            "on by itself, in order, when the period turns or the budget rises; `reject`: it becomes a dead letter. A "
+            "call that may cost more than the whole budget makes one in any case. Default: hold."
+        ),
+    )
+
+
 class LogSink(Strict):
     """The answer as a log line of the worker."""
 
@@ -610,6 +650,7 @@ class EventRouteSpec(Strict):
         default_factory=Retention,
         description="How long what has ended is kept. Default: as the installation says.",
     )
+    budget: Budget | None = Field(default=None, description="What the route's calls may cost. Default: any amount.")
     sinks: tuple[Sink, ...] = Field(
         default=(Sink(log=LogSink()),), min_length=1, max_length=8, description="Where answers go. Default: the log."
     )
