@@ -6,7 +6,7 @@ from typing import Final
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
-from eventroute.queue import Found, Held, HoldReason, Line, Situation, State, Stop
+from eventroute.queue import Found, Held, HoldReason, Line, Situation, Standing, State, Stop
 
 _DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
 _IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
@@ -165,6 +165,9 @@ def _held(line: Line, situation: Situation) -> Iterator[str]:
         yield f"{_tried(line)}, and waited for a trouble that is mended by now: it goes on within seconds."
         return
     trouble = standing.trouble
+    if trouble.budget:
+        yield from _over_budget(line, standing)
+        return
     whose = f"of model {trouble.model}" if trouble.model else "of the API key as a whole"
     others = f", as do {standing.waiting - 1} others" if standing.waiting > 1 else ""
     yield (
@@ -185,6 +188,15 @@ def _behind(found: Found) -> str:
     return (
         f"It waits for its turn: {found.ahead or 'another delivery'}, about the same entity, has not ended, and the "
         "route works on one at a time. Waiting costs it no attempt."
+    )
+
+
+def _over_budget(line: Line, standing: Standing) -> Iterator[str]:
+    others = f", as do {standing.waiting - 1} others," if standing.waiting > 1 else ""
+    yield f"{_tried(line)}, and waits{others} for room in a budget: {standing.trouble.detail}."
+    yield (
+        "It goes on by itself, in its order, then or when the budget rises, and waiting costs it no attempt; "
+        "`eventroute budget` shows what is left."
     )
 
 

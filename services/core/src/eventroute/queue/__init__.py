@@ -60,7 +60,7 @@ has of its end, `trace` and `answer` are left; of which the last two go next.
 """
 
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
-from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
+from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, Spent, State, Wanted
 from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.ledger import Account, Exceeded, Ledger
 from eventroute.queue.load import Load, read_load
@@ -110,6 +110,7 @@ __all__ = [
     "Repeat",
     "Retention",
     "Situation",
+    "Spent",
     "Standing",
     "State",
     "Stop",
