@@ -22,7 +22,7 @@ from eventroute.errors import Refused
 from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
-from eventroute.models import Model, Models, Told, tell, tell_nearest
+from eventroute.models import CacheRule, Model, Models, Told, tell, tell_nearest
 from eventroute.policy import Policy
 from eventroute.route_table import (
     INSTALLATION,
@@ -68,6 +68,7 @@ Value = TypeVar("Value")
 _LOCAL_UIDS: Final = uuid.UUID("5f0e3a52-3c5d-5d7e-9b52-6f2a6f0a7f11")
 """Namespace of the uids that routes without an API server get; random, and never to be changed."""
 _DEFAULT_TOLERANCE_S: Final = 300
+_BYTES_PER_TOKEN: Final = 4  # of English, about
 _ROOM_FOR_THINKING: Final = 4096
 """Tokens that a short answer and the thinking before it rarely exceed at low effort. Arbitrary."""
 _SIGNING_KINDS: Final = frozenset({"hmac", "ed25519", "ecdsa-p256"})
@@ -134,6 +135,7 @@ class Reason(StrEnum):
     MODEL_RETIRES = "ModelRetires"
     MODEL_RETIRED = "ModelRetired"
     THINKING_UNBOUNDED = "ThinkingUnbounded"
+    CACHE_UNUSED = "CacheUnused"
 
 
 class Problem(NamedTuple):
@@ -724,6 +726,15 @@ def _doubts(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> Iterat
         yield warning(Reason.THINKING_UNBOUNDED, message)
 
 
+def _caches_are_used(gathered: _Gathered) -> Iterator[Problem]:
+    for asked, system in zip(gathered.asked, gathered.systems, strict=True):
+        said = system.value if isinstance(system.value, str) else crd.DEFAULT_SYSTEM
+        least = asked.first.model.shortest_cached
+        if asked.want.cache in ("5m", "1h") and len(said.encode()) // _BYTES_PER_TOKEN < least:
+            message = f"{asked.first.name} caches nothing shorter than {least} tokens, which the system text is"
+            yield gathered.problem(Reason.CACHE_UNUSED, asked.field, message, severity=Severity.WARNING)
+
+
 def _sinks_have_names_of_their_own(gathered: _Gathered) -> Iterator[Problem]:
     names = [sink_name(sink) for sink in gathered.spec.sinks]
     for index, name in enumerate(names):
@@ -751,6 +762,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _policy_is_kept,
     _budgets_can_be_kept,
     _models_will_answer,
+    _caches_are_used,
     _sinks_have_names_of_their_own,
 )
 
@@ -829,10 +841,11 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
 
 def _model_call(asked: _Asked) -> ModelCall:
     timeout_s = float(seconds(asked.want.timeout))
-    return _call(asked.first, timeout_s, _call(asked.fallback, timeout_s) if asked.fallback else None)
+    fallback = _call(asked.fallback, timeout_s, asked.want.cache) if asked.fallback else None
+    return _call(asked.first, timeout_s, asked.want.cache, fallback)
 
 
-def _call(candidate: _Candidate, timeout_s: float, fallback: ModelCall | None = None) -> ModelCall:
+def _call(candidate: _Candidate, timeout_s: float, cache: CacheRule, fallback: ModelCall | None = None) -> ModelCall:
     if isinstance(candidate.told, Refused):
         raise TypeError(f"{candidate.name} {candidate.told}")  # a route without errors has none such
     return ModelCall(
@@ -841,6 +854,8 @@ def _call(candidate: _Candidate, timeout_s: float, fallback: ModelCall | None = 
         timeout_s=timeout_s,
         thinking=candidate.told.thinking,
         effort=candidate.told.effort,
+        cache=cache,
+        cacheable_from=candidate.model.shortest_cached,
         fallback=fallback,
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import msgspec
 
 from eventroute.ids import RoutePath, RouteUid
-from eventroute.models import Effort, Thinking
+from eventroute.models import CacheRule, Effort, Thinking
 from eventroute.schemes import Scheme
 from eventroute.secret import Secret
 
@@ -68,6 +68,10 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """The type to send, one that this model takes; None = nothing is sent."""
     effort: Effort | None = None
     """The same."""
+    cache: CacheRule = "off"
+    """Whether the system text is cached, where it is long enough."""
+    cacheable_from: int = 0
+    """Tokens that this model caches at least."""
     fallback: "ModelCall | None" = None
     """What is asked when this model declines or exists no more; has none of its own."""
 

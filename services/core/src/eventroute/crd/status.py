@@ -338,6 +338,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "The model answers no more, so deliveries wait.",
         "Name another model; they go on by themselves.",
     ),
+    "CacheUnused": ReasonPage(
+        "-",
+        _EITHER,
+        "The system text is too short for this model to cache.",
+        "Leave `cache` out; it is decided by itself then.",
+    ),
     "ThinkingUnbounded": ReasonPage(
         "-",
         _EITHER,

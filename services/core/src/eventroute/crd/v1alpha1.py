@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
 from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
-from eventroute.models import Effort, Wish
+from eventroute.models import CacheRule, Effort, Wish
 from eventroute.schemes import SCHEMES
 
 GROUP: Final = "eventroute.dev"
@@ -268,6 +268,14 @@ class Model(Strict):
     timeout: Annotated[Duration, Between("1s", "10m")] = Field(
         default="120s", description="How long one call may take, 1s to 10m. Default: 120s."
     )
+    cache: CacheRule = Field(
+        default="auto",
+        description=(
+            "Whether the system text is cached, which makes it dearer once and far cheaper after that: `auto` when it "
+            "is asked often enough, `off` never (in quotes, as with thinking), `5m` or `1h` always for so long. "
+            "Nothing of an event is. Default: auto."
+        ),
+    )
     fallback: ModelName | None = Field(
         default=None,
         description=(
@@ -291,6 +299,9 @@ class PromptModel(Strict):
     )
     timeout: Annotated[Duration, Between("1s", "10m")] | None = Field(
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."
+    )
+    cache: CacheRule | None = Field(
+        default=None, description="Whether the system text is cached. Default: the route's."
     )
     fallback: ModelName | None = Field(
         default=None, description="Which model is asked when this one declines or exists no more. Default: the route's."
