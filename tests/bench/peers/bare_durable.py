@@ -50,7 +50,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     number = headers[b"x-github-delivery"]
     sent = spans.start_send(_tracer, span, count=1)
     limits: list[Argument] = [ROUTE, _DEPTH, 0, 0, 0, tracing.traceparent(sent)]
-    await _call(ADMIT, GROUP.prefix, [*limits, number, body, "", "", 1, number, _CLAIMED_MS])
+    await _call(ADMIT, GROUP.prefix, [*limits, number, body, "", "", "", 1, number, _CLAIMED_MS])
     if sent is not span:
         sent.end()
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
