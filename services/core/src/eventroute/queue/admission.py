@@ -18,7 +18,7 @@ from eventroute.route_table import RateLimit
 from eventroute.runtime.scripts import Argument, Caller
 
 
-class Candidate(NamedTuple):
+class Candidate(msgspec.Struct, frozen=True):
     """A delivery that asks for admission, and what no other delivery may have claimed."""
 
     delivery: Delivery
@@ -100,9 +100,10 @@ class Admissions:
             rate.burst if rate else 0,
             traceparent,
         ]
-        for delivery, claims, dead, lane in candidates:
-            reason, detail = dead or ("", "")
-            args += (delivery.id, encode_delivery(delivery), reason, detail, lane, len(claims))
+        for each in candidates:
+            reason, detail = each.dead or ("", "")
+            claims = each.claims
+            args += (each.delivery.id, encode_delivery(each.delivery), reason, detail, each.lane, len(claims))
             for claim in claims:
                 args += (claim.id, claim.lifetime_s * 1000)
         status, *rest = await self._call(ADMIT, group_of(path, self._groups).prefix, args)
