@@ -1,4 +1,4 @@
-"""A route that debounces answers later events of an entity with the delivery that stands for them, and asks Claude once."""
+"""A route that debounces answers later events with the delivery that stands for them, and asks Claude once."""
 
 import pytest
 from redis.asyncio import Redis
@@ -17,7 +17,7 @@ ROUTE = receiver_route(entity="payload.user", debounce=DebounceRule(quiet_s=30, 
 
 
 async def _answer(receiver: Receiving, user: object, *, delivery: str) -> dict[str, str]:
-    answer = await receiver.post(signed("github", {"user": user}, event="push", delivery=delivery))
+    answer = await receiver.post(signed("github", {"user": user}, event="pull_request", delivery=delivery))
     assert answer.status_code == 200
     found: dict[str, str] = answer.json()
     return found
@@ -57,6 +57,6 @@ async def test_claude_is_asked_once_and_sees_all_of_them(receiver: Receiving, re
     async with running(redis, build_runner(redis, claude=claude, routes=routes)):
         await until_empty(redis)
     (asked,) = claude.asked
-    assert asked.user.count('{"event":"push","payload":{"user":"ann"}}') == 3
+    assert asked.user.count('{"event":"pull_request","payload":{"user":"ann"}}') == 3
     about = await redis.hget(f"{GROUP.prefix}d:{standing}", "about")
     assert b'"events":3' in about

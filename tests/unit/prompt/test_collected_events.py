@@ -1,4 +1,4 @@
-"""A run that several events were collected for tells all of them, in order, each as data and none at the others' cost."""
+"""A run that stands for several events tells all of them, in order, each as data and none at the others' cost."""
 
 import re
 
