@@ -22,21 +22,25 @@ from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt
 from eventroute.prompt import prepare as prepare_plan
-from eventroute.queue import Admissions, Admitted, Candidate, Lease, Limits, New, Retention, Upkeep, Work
+from eventroute.queue import Admissions, Admitted, Candidate, Lease, Ledger, Limits, New, Retention, Upkeep, Work
 from eventroute.route_table import ModelCall
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkCaller, LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.schemes import Request
 from eventroute.secret import Secret
+from eventroute.throttle import Throttle
 from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook, prepare
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, Settled
 from eventroute_worker.history import History
+from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
 from eventroute_worker.sinks import Sinks
+from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import Turns
 
 TRACEPARENT: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 SAMPLED: Final = TRACEPARENT[:-1] + "1"
@@ -102,6 +106,8 @@ class Backlog:
             history=History(self.redis, self.work),
             sinks=Sinks(self.work),
             troubles=Troubles(),
+            turns=Turns(self.work, Throttle(ClientCaller(self.redis)), groups=[eventroute.GROUP]),
+            spending=Spending(Ledger(ClientCaller(self.redis)), Prices.load()),
             retention=kept,
         )
         leases = await self.lease(count)

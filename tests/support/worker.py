@@ -8,13 +8,18 @@ from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
-from eventroute.queue import Group, Trouble, Work
+from eventroute.queue import Group, Ledger, Trouble, Work
 from eventroute.runtime import background
+from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally
+from eventroute.throttle import Throttle
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
 from eventroute_worker.gate import Gate
 from eventroute_worker.keeper import Keeper
+from eventroute_worker.pricing import Prices
+from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import Turns
 from eventroute_worker.worker import QueueWorker
 from support.queue import GROUP, fields, upkeep_of, work_on
 from support.runs import FakeRoutes, worker_route
@@ -44,6 +49,7 @@ async def running(  # noqa: PLR0913  each test names the one thing that it varie
         handler,
         tally=tally or Tally(),
         slots=slots,
+        serve_turn=Turns(work or work_on(redis), Throttle(ClientCaller(redis)), groups=groups).serve,
         begun=begun,
         grace_s=grace_s,
         lease_s=lease_s,
@@ -68,16 +74,30 @@ async def keeping(
     keys: Collection[str] = ("own",),
     groups: Sequence[Group] = (GROUP,),
     may_meet: Callable[[Trouble], bool] | None = None,
+    spending: Spending | None = None,
 ) -> AsyncIterator[Keeper]:
     """Keep the queue in order while the block runs; `keys` are those in use, and may change."""
+    table = routes or FakeRoutes(worker_route())
+
+    def is_met(trouble: Trouble) -> bool:
+        budgets = {rule.scope for plan in table.all() for rule in plan.route.budgets}
+        return trouble.budget in budgets if trouble.budget else trouble.key_id in keys
+
+    ledger = Ledger(ClientCaller(redis))
     keeper = Keeper(
         upkeep_of(redis),
         worker="keeper",
         groups=groups,
-        routes=routes or FakeRoutes(worker_route()),
+        routes=table,
         troubles=troubles or Troubles(),
-        may_meet=may_meet or (lambda trouble: trouble.key_id in keys),
+        may_meet=may_meet or is_met,
         limits=dict,
+        treasury=Treasury(
+            ledger,
+            spending or Spending(ledger, Prices.load()),
+            rules=lambda: (rule for plan in table.all() for rule in plan.route.budgets),
+            groups=len(groups),
+        ),
     )
     async with background.running(keeper.run):
         yield keeper

@@ -13,11 +13,13 @@ from support.worker import running, until_empty
 
 pytestmark = pytest.mark.real
 
-ROUTE = receiver_route(entity="payload.user", debounce=DebounceRule(quiet_s=30, max_s=300))
+ROUTE = receiver_route(entity="payload.pull_request.user", debounce=DebounceRule(quiet_s=30, max_s=300))
 
 
 async def _answer(receiver: Receiving, user: object, *, delivery: str) -> dict[str, str]:
-    answer = await receiver.post(signed("github", {"user": user}, event="pull_request", delivery=delivery))
+    answer = await receiver.post(
+        signed("github", {"pull_request": {"user": user}}, event="pull_request", delivery=delivery)
+    )
     assert answer.status_code == 200
     found: dict[str, str] = answer.json()
     return found
@@ -53,10 +55,10 @@ async def test_claude_is_asked_once_and_sees_all_of_them(receiver: Receiving, re
     (standing,) = ids
     await redis.zadd(GROUP.later, {standing: 1}, xx=True)
     claude = FakeClaude()
-    routes = FakeRoutes(worker_route(entity="payload.user"))
+    routes = FakeRoutes(worker_route(entity="payload.pull_request.user"))
     async with running(redis, build_runner(redis, claude=claude, routes=routes)):
         await until_empty(redis)
     (asked,) = claude.asked
-    assert asked.user.count('{"event":"pull_request","payload":{"user":"ann"}}') == 3
+    assert asked.user.count('{"event":"pull_request","payload":{"pull_request":{"user":"ann"}}}') == 3
     about = await redis.hget(f"{GROUP.prefix}d:{standing}", "about")
     assert b'"events":3' in about

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from eventroute.ids import DeliveryId
+from eventroute.ids import DeliveryId, route_path
+from eventroute.queue import Desk
 from eventroute.route_table import WORKER, WorkerRoute
 from eventroute.runtime.redis import connect
 from eventroute.runtime.tables import publish
@@ -26,6 +27,7 @@ from support.worker_process import WorkerFleet, worker_fleet
 pytestmark = pytest.mark.real
 
 BURST = 500
+OTHER = route_path("team-a", "other")
 
 
 @pytest.fixture
@@ -79,6 +81,33 @@ async def test_a_delivery_goes_through(redis: Redis, fleet: WorkerFleet) -> None
     exposed = worker.get("/metrics").text
     assert 'eventroute_worker_runs_total{outcome="succeeded",reason=""} 1.0' in exposed
     assert "eventroute_worker_cost_usd_total" in exposed
+
+
+async def test_a_stop_and_then_a_suspension_hold_what_is_queued_until_they_end(
+    redis: Redis, fleet: WorkerFleet
+) -> None:
+    await _publish(redis, fleet, worker_route())
+    desk = Desk({GROUP: redis})
+    worker = fleet.start()
+    await until(lambda: "installation_runs" in worker.log.read_text())
+    await desk.stop(by="ada", reason="")
+    await until(lambda: "installation_stopped" in worker.log.read_text())
+    await admit(redis, sample_delivery("d-1"))
+    await redis.hincrby(GROUP.delivery(DeliveryId("d-1")), "at", -7_200_000)  # beyond its deadline, but for the stop
+    await _publish(redis, fleet, worker_route(), worker_route(path=OTHER, is_suspended=True))
+    await until(lambda: redis.hexists(GROUP.held, OTHER))
+    assert await state(redis, DeliveryId("d-1")) == "ready"
+    await desk.start(by="ada")
+    await until_empty(redis)
+    await admit(redis, sample_delivery("d-2", route=OTHER))
+    await admit(redis, sample_delivery("d-3"))
+    await until(lambda: _has_results(redis, "d-1", "d-3"))
+    await _publish(redis, fleet, worker_route(), worker_route(path=OTHER))
+    await until(lambda: _has_results(redis, "d-1", "d-3", "d-2"))
+
+
+async def _has_results(redis: Redis, *names: str) -> bool:
+    return [entry["delivery"] for entry in await results(redis)] == list(names)
 
 
 async def test_a_worker_without_a_table_is_not_ready_and_keeps_its_deliveries(redis: Redis, fleet: WorkerFleet) -> None:

@@ -51,3 +51,29 @@ def test_an_installations_own_prices_replace_and_extend_the_built_in_ones(tmp_pa
     assert known.cost("claude-haiku-4-5", Usage(input=1_000_000, output=1_000_000)) == Decimal("2.5")
     assert known.cost("claude-opus-5-5", Usage(input=1_000_000, output=0)) == Decimal(4)
     assert known.cost("mine", Usage(input=1, output=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt", "output", "most"),
+    [
+        ("claude-haiku-4-5", 1_000_000, 0, "2"),  # all of it written to the cache, for an hour
+        ("claude-haiku-4-5", 0, 1_000_000, "5"),
+        ("claude-opus-5-5", 1000, 1000, "0.028"),
+        ("claude-haiku-5-5", 100_000, 1000, "0.0205"),
+        ("claude-haiku-5-5", 100_001, 0, "0.100001"),
+    ],
+)
+def test_at_most_a_call_costs_what_the_dearest_kinds_of_tokens_do(
+    model: str, prompt: int, output: int, most: str
+) -> None:
+    assert PRICES.most(model, prompt=prompt, output=output) == Decimal(most)
+
+
+def test_at_most_a_call_costs_what_it_would_as_a_shorter_one_too() -> None:
+    bands = (Band(prompt_up_to=10, input=Decimal(9), output=Decimal(0)), Band(input=Decimal(1), output=Decimal(0)))
+    prices = Prices(Models({"falls": Model(prices=bands), "ends": Model(prices=bands[:1])}))
+    assert prices.most("falls", prompt=20, output=0) == Decimal("0.00018")
+    assert prices.most("falls", prompt=500, output=0) == Decimal("0.0045")
+    assert prices.most("ends", prompt=10, output=0) == Decimal("0.00009")
+    assert prices.most("ends", prompt=11, output=0) is None
+    assert prices.most("unknown", prompt=1, output=1) is None

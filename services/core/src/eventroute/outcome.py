@@ -85,6 +85,7 @@ class DeadReason(StrEnum):
     RENDER = "render"
     SINK = "sink"
     DECODE = "decode"
+    INVALID_OUTPUT = "invalid_output"
     UNPARSABLE = "unparsable"
     ROUTE_DELETED = "route_deleted"
     FILTER = "filter"
@@ -100,12 +101,15 @@ WHAT_TO_DO: Final[Mapping[DeadReason, str]] = {
     DeadReason.TOO_LARGE: "Name fewer fields of the payload in the prompt's `user` template, then replay.",
     DeadReason.CONTEXT_WINDOW: "Shorten the prompt or its history, or name a model with more room, then replay.",
     DeadReason.BILLING: "Mend the account's billing or its credit, then replay.",
-    DeadReason.BUDGET: "Raise the account's spend limit or wait for its next period, then replay.",
+    DeadReason.BUDGET: "Raise the budget that the detail names, ask for less (`maxTokens`, a shorter prompt), or wait "
+    "for its next period, then replay.",
     DeadReason.DEADLINE: "See that what it waited for is over, or raise the route's `retry.deadline`, then replay.",
     DeadReason.ATTEMPTS: "Read what the last attempt said, and replay once that is mended; raise `retry.attempts` only "
     "where trying more often would help.",
     DeadReason.RENDER: "Mend the prompt's `user` template (`eventroute lint` judges it), apply the route, then replay.",
     DeadReason.SINK: "Mend the sink that the detail names, then replay: the saved answer is not paid for again.",
+    DeadReason.INVALID_OUTPUT: "Claude's answer did not fit the prompt's `output.schema`, twice: mend the schema or "
+    "the prompt, then replay; an answer that fits by then is not paid for again, else replay with `--whole`.",
     DeadReason.DECODE: "Nobody can read what was stored, so a replay ends alike: let the provider send it again, and "
     "discard this one.",
     DeadReason.UNPARSABLE: "The sender sent what is no JSON object or form of its provider: look at its body, mend the "

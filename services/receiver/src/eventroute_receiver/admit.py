@@ -10,9 +10,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from eventroute.outcome import Unavailable
-from eventroute.queue import Admissions, Admitted, Candidate, Full, Limited, Limits, Load
-from eventroute.queue.keys import Group
-from eventroute.queue.scripts import LOAD
+from eventroute.queue import Admissions, Admitted, Candidate, Full, Group, Limited, Limits, Load, read_load
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime.link import Link, LinkCaller
 from eventroute.runtime.scripts import RedisAway, RedisForbids
@@ -60,10 +58,9 @@ class Admission:
     async def load(self) -> Load | NotNow:
         """Count the queue by Redis' own clock."""
         try:
-            counts = [await self._call(LOAD, Group(number).prefix, []) for number in range(self._groups)]
+            return await read_load({Group(number): self._call for number in range(self._groups)})
         except (RedisAway, RedisForbids) as error:
             return NotNow(self._reason(error))
-        return Load.of_all(counts)
 
     def _reason(self, error: RedisAway | RedisForbids) -> Unavailable:
         now = time.monotonic()

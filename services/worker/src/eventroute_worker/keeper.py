@@ -22,6 +22,7 @@ from eventroute.queue.upkeep import Held, Standing
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
 from eventroute_worker.gate import Gate
+from eventroute_worker.spending import Treasury
 from eventroute_worker.troubles import Troubles
 
 LOOK_S: Final = 1.0
@@ -73,7 +74,7 @@ class Serves(Protocol):
 class Keeper:
     """Looks after the queue for as long as the worker runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators, all but one by name
         self,
         upkeep: Upkeep,
         *,
@@ -83,12 +84,14 @@ class Keeper:
         troubles: Troubles,
         may_meet: Callable[[Trouble], bool],
         limits: Callable[[], Mapping[RoutePath, Limit]],
+        treasury: Treasury | None = None,
         gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
         may_meet  tells whether routes, or the worker's key, may still meet a trouble as they are by now
         limits    says how many of a route's deliveries may run beside each other, where not any number may
+        treasury  keeps the accounts of budgets; None = there are none
         gate      whether anything may be taken, and so asked about a trouble; None = always
         """
         self._upkeep = upkeep
@@ -98,6 +101,7 @@ class Keeper:
         self._troubles = troubles
         self._may_meet = may_meet
         self._limits = limits
+        self._treasury = treasury
         self._gate = gate or Gate(is_open=True)
         self._cursors = dict.fromkeys(groups, 0)
         self._woken = asyncio.Event()
@@ -130,6 +134,9 @@ class Keeper:
         mended = self._troubles.take_mended()
         stored: list[Trouble] = []
         held_by, parked_by = Counter[str](), Counter[str]()
+        used: dict[str, float] = {}
+        if self._treasury:
+            await self._treasury.settle()
         for group in self._groups:
             held = await self._upkeep.held(group)
             await self.release(group, list(held))
@@ -139,12 +146,15 @@ class Keeper:
             if await self._keep(group):
                 await self._limit(group)
                 await self._keep_what_waits(group, held, standing)
+                if self._treasury and self._routes.version is not None:  # a cold process knows of no budget
+                    used |= await self._treasury.look(group, standing, lets_go=self._gate.is_open)
                 held_by.update(why.reason for why in held.values())
                 for trouble, waiting, _ in standing:
                     parked_by[trouble.reason] += waiting
         self._troubles.read(stored)
         metrics.tell(metrics.HELD_ROUTES, held_by)
         metrics.tell(metrics.PARKED, parked_by)
+        metrics.tell(metrics.BUDGET_USED, used)
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
         """Let go of held routes that can be served by now, and are not suspended."""
@@ -217,7 +227,7 @@ class Keeper:
         for path, why in held.items():
             await self._keep_held(group, path, why)
         for trouble, waiting, _ in standing:
-            if waiting and self._gate.is_open:
+            if waiting and self._gate.is_open and not trouble.budget:
                 await self._upkeep.probe(group, trouble.cause, every_ms=_PROBE_MS)
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:

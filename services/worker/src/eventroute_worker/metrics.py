@@ -31,8 +31,37 @@ ENDS_REFUSED: Final = Counter(
 )
 PARKED: Final = Gauge(
     "eventroute_worker_parked",
-    "Deliveries that wait until a trouble of a key or model is mended; told by the worker that keeps the queue",
+    "Deliveries that wait until a key or model is mended, or a budget has room; told by the worker that keeps it",
     ["reason"],
+    registry=REGISTRY,
+)
+THROTTLED: Final = Gauge(
+    "eventroute_worker_throttled",
+    "Deliveries that wait for their turn at Claude, by key and pool of models; told by the worker that keeps the queue",
+    ["bucket"],
+    registry=REGISTRY,
+)
+CALLS: Final = Gauge(
+    "eventroute_worker_throttle_calls",
+    "Calls under way by all workers, for buckets that others wait for; told by the worker that keeps the queue",
+    ["bucket"],
+    registry=REGISTRY,
+)
+CALL_LIMIT: Final = Gauge(
+    "eventroute_worker_throttle_call_limit", "How many of them there may be, as learned", ["bucket"], registry=REGISTRY
+)
+REQUESTS_LEFT: Final = Gauge(
+    "eventroute_worker_throttle_requests_left", "What is left of a minute's requests", ["bucket"], registry=REGISTRY
+)
+GRANTED: Final = Counter(
+    "eventroute_worker_throttle_granted",
+    "Deliveries that waited for the throttle and got their turn",
+    registry=REGISTRY,
+)
+CONGESTIONS: Final = Counter(
+    "eventroute_worker_throttle_congestions",
+    "Calls that the API refused for now: limited (429), overloaded (529)",
+    ["kind"],
     registry=REGISTRY,
 )
 HELD_ROUTES: Final = Gauge(
@@ -40,6 +69,15 @@ HELD_ROUTES: Final = Gauge(
     "Routes whose deliveries wait, by why; told by the worker that keeps the queue",
     ["reason"],
     registry=REGISTRY,
+)
+BUDGET_USED: Final = Gauge(
+    "eventroute_worker_budget_used_ratio",
+    "Part of a budget that is spent in its period, by whose it is; told by the worker that keeps the queue",
+    ["scope"],
+    registry=REGISTRY,
+)
+BUDGET_WARNINGS: Final = Counter(
+    "eventroute_worker_budget_warnings", "Periods in which a budget was warned of", ["scope"], registry=REGISTRY
 )
 CLAUDE_SECONDS: Final = Histogram(
     "eventroute_worker_claude_seconds",
@@ -61,7 +99,7 @@ FALLBACKS: Final = Counter(
 )
 
 
-def tell(gauge: Gauge, counts: Mapping[str, int]) -> None:
+def tell(gauge: Gauge, counts: Mapping[str, float]) -> None:
     """Set a gauge of one label to these counts, and to nothing else."""
     gauge.clear()
     for label, count in counts.items():

@@ -33,6 +33,22 @@ class Prices:
                 return _cost(band, usage)
         return None
 
+    def most(self, model: str, *, prompt: int, output: int) -> Decimal | None:
+        """Compute what a call costs in USD at the very most; None where the model's price is unknown.
+
+        prompt  tokens of the whole prompt, at most; output likewise
+        """
+        known = self._models.find(model)
+        bands = known.prices if known else ()
+        costs, begin = list[Decimal](), 0
+        for band in bands:
+            if begin <= prompt:
+                rate = max(band.input, band.cache_write or 0, band.cache_write_1h or 0)
+                costs.append((prompt * rate + output * band.output) / _MILLION)
+            begin = (band.prompt_up_to or prompt) + 1
+        is_open = bool(bands) and (bands[-1].prompt_up_to is None or prompt <= bands[-1].prompt_up_to)
+        return max(costs) if is_open else None
+
 
 def _cost(band: Band, usage: Usage) -> Decimal | None:
     total = Decimal(0)

@@ -29,7 +29,9 @@ if redis.call('HEXISTS', RESERVED, name) == 0 then
     redis.call('HINCRBY', budget(said[i]), 'reserved_usd', ARGV[4])
     redis.call('HINCRBY', budget(said[i]), 'reserved_tokens', ARGV[5])
   end
-  redis.call('HSET', RESERVED, name, table.concat(said, ' '))
+  if #said > 3 then
+    redis.call('HSET', RESERVED, name, table.concat(said, ' '))
+  end
 end
 if ARGV[3] == '1' then
   redis.call('HSET', delivery(id), 'stage', 'asking')
