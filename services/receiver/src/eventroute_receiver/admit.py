@@ -4,11 +4,12 @@ What Redis refuses is logged in its own words, at most once a second for each ki
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
 
+from eventroute.ids import RoutePath
 from eventroute.outcome import Unavailable
 from eventroute.queue import Admissions, Admitted, Candidate, Full, Limited, Limits, Load
 from eventroute.queue.keys import Group
@@ -55,13 +56,13 @@ class Admission:
             return NotNow(self._reason(error))
         return NotNow(_FULL[found.what]) if isinstance(found, Full) else found
 
-    async def load(self) -> Load | NotNow:
-        """Count the queue by Redis' own clock."""
+    async def load(self, *, may_go: Callable[[RoutePath], bool]) -> Load | NotNow:
+        """Count the queue by Redis' own clock; `may_go` as `Load.of_all` takes it."""
         try:
             counts = [await self._call(LOAD, Group(number).prefix, []) for number in range(self._groups)]
         except (RedisAway, RedisForbids) as error:
             return NotNow(self._reason(error))
-        return Load.of_all(counts)
+        return Load.of_all(counts, may_go=may_go)
 
     def _reason(self, error: RedisAway | RedisForbids) -> Unavailable:
         now = time.monotonic()

@@ -1,6 +1,6 @@
 """Working off the queue: every call that a worker makes for the deliveries that it has leased."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -162,9 +162,17 @@ class Load(NamedTuple):
     held: int
 
     @classmethod
-    def of_all(cls, counts: Iterable[Sequence[int]]) -> "Load":
-        """Add up what each group says; while the installation is stopped, nothing is ready, and all of that is held."""
-        ready, running, later, depth, stops = map(sum, zip(*counts, strict=True))
+    def of_all(
+        cls, counts: Iterable[Sequence[Any]], *, may_go: Callable[[RoutePath], bool] = lambda _: False
+    ) -> "Load":
+        """Add up what each group says; while the installation is stopped, nothing is ready, and all of that is held.
+
+        may_go  tells of which held routes a worker would let go at once: what they have is ready
+        """
+        *numbers, held = zip(*counts, strict=True)
+        ready, running, later, depth, stops = map(sum, numbers)
+        for path, count in (pair for flat in held for pair in zip(flat[::2], flat[1::2], strict=True)):
+            ready += count if may_go(RoutePath(path.decode())) else 0
         if stops:
             ready = 0
         return cls(ready, running, later, max(depth - ready - running - later, 0))
