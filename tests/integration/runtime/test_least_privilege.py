@@ -12,7 +12,7 @@ from eventroute import keys
 from eventroute.acl import rules
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Amount, Desk, Limit, Load, Trouble
+from eventroute.queue import Amount, Desk, Limit, Limits, Load, Trouble
 from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
 from eventroute.runtime import background
