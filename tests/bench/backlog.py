@@ -29,6 +29,7 @@ from eventroute.runtime.link import LinkCaller, LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.schemes import Request
 from eventroute.secret import Secret
+from eventroute.throttle import Throttle
 from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook, prepare
 from eventroute_worker.answer import Answer, Reply, Usage
@@ -39,6 +40,7 @@ from eventroute_worker.run import Runner
 from eventroute_worker.sinks import Sinks
 from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import Turns
 
 TRACEPARENT: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 SAMPLED: Final = TRACEPARENT[:-1] + "1"
@@ -104,6 +106,7 @@ class Backlog:
             history=History(self.redis, self.work),
             sinks=Sinks(self.work),
             troubles=Troubles(),
+            turns=Turns(self.work, Throttle(ClientCaller(self.redis)), groups=[eventroute.GROUP]),
             spending=Spending(Ledger(ClientCaller(self.redis)), Prices.load()),
             retention=kept,
         )

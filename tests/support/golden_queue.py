@@ -21,6 +21,7 @@ from eventroute.queue import Amount, Candidate, Lease, Ledger, Limit, Retention,
 from eventroute.route_table import INSTALLATION, RateLimit
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import RedisForbids
+from eventroute.throttle import Granted, Size
 from support.budgets import DAY_S, OF_ALL, budget
 from support.queue import GROUP
 from support.runs import PATH, sample_delivery
@@ -33,6 +34,9 @@ OTHER: Final = RoutePath("team-b/other")
 THIRD: Final = RoutePath("team-c/third")
 KEY: Final = Trouble(reason="billing", detail="402 billing", key_id="own", model="")
 MODEL: Final = Trouble(reason="not_found", detail="404", key_id="own", model="claude-gone")
+HAIKU: Final = "own:claude-haiku-5-5"
+SONNET: Final = "own:claude-sonnet-5-5"
+SIZED: Final = Size(300, 1024)
 CALL: Final = Amount(400, 70)
 KEPT: Final = Retention(body=60_000, answer=120_000, record=180_000)
 LEASE_MS: Final = 15_000
@@ -1433,6 +1437,222 @@ async def _(queue: StillQueue) -> Any:
     await queue(scripts.REPLAY, GROUP.prefix, ["resume", name])
     await settle(queue, (await look(queue)).leases[0])
     return await queue.upkeep.relieve(GROUP, PATH, "bodies", older_ms=0, count=2)
+
+
+# --- throttled ---
+
+
+async def throttled(
+    queue: StillQueue, *names: str, bucket: str = HAIKU, path: RoutePath = PATH, until_ms: int = 0
+) -> None:
+    """Let deliveries wait for a place at a bucket."""
+    for name in names:
+        await queue.work.wait(await begun(queue, name, path=path), bucket, SIZED, until_ms=until_ms)
+
+
+@_of("wait", "for a bucket that has no place for a while")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.wait(await begun(queue), HAIKU, SIZED, until_ms=queue.now_ms + 700)
+
+
+@_of("wait", "for a bucket that may have a place now, after the API has refused")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.wait(await begun(queue), HAIKU, SIZED, until_ms=0, error="429 rate_limit_error")
+
+
+@_of("wait", "of one before others, that comes later and knows of an earlier time")
+async def _(queue: StillQueue) -> Any:
+    first = await begun(queue, "d-1")
+    await throttled(queue, "d-2", until_ms=queue.now_ms + 700)
+    return await queue.work.wait(first, HAIKU, SIZED, until_ms=queue.now_ms + 500)
+
+
+@_of("wait", "that knows of a later time than others")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", path=OTHER, until_ms=queue.now_ms + 700)
+    return await queue.work.wait(await begun(queue, "d-2"), HAIKU, SIZED, until_ms=queue.now_ms + 900)
+
+
+@_of("wait", "without an attempt")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.wait(await leased(queue), HAIKU, SIZED, until_ms=0)
+
+
+@_of("wait", "of the last that its route may run at once")
+async def _(queue: StillQueue) -> Any:
+    lease, *_ = await limited(queue, 1, "d-1", waiting=["d-2"])
+    return await queue.work.wait(lease, HAIKU, SIZED, until_ms=0)
+
+
+@_of("wait", "of a lease that another worker has")
+async def _(queue: StillQueue) -> Any:
+    return await lost(queue.work.wait(await overtaken(queue), HAIKU, SIZED, until_ms=0))
+
+
+@_of("turn", "when nobody waits")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "before it is time")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", until_ms=queue.now_ms + 1)
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of routes that take turns, each in its order")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2", "d-3")
+    await throttled(queue, "e-1", "e-2", path=OTHER)
+    await throttled(queue, "f-1", path=THIRD)
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of all that wait")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    return await queue.work.turn(GROUP, count=2)
+
+
+@_of("turn", "of the bucket that is due first")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", until_ms=queue.now_ms + 20)
+    await throttled(queue, "e-1", path=OTHER, bucket=SONNET, until_ms=queue.now_ms + 10)
+    queue.now_ms += 20
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "a moment after another worker was told of it")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await queue.work.turn(GROUP, count=5)
+    queue.now_ms += 49
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "when that worker has done nothing about it")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await queue.work.turn(GROUP, count=5)
+    queue.now_ms += 50
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of a route that is held, before another one")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    await throttled(queue, "e-1", path=OTHER)
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of nothing but a route that is held")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await queue.upkeep.hold(GROUP, PATH, "withheld")
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of more than a route may run at once")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2", "d-3")
+    await queue.upkeep.limit(GROUP, {PATH: Limit(2)})
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("turn", "of a route that runs as many as may")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await limited(queue, 1, "d-2")
+    return await queue.work.turn(GROUP, count=5)
+
+
+@_of("call_up", "of the first of two routes")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    await throttled(queue, "e-1", path=OTHER)
+    turn = await queue.work.turn(GROUP, count=5)
+    await queue.redis.delete(GROUP.wake)
+    assert turn
+    return await queue.work.call_up(GROUP, turn, Granted(1, queue.now_ms + 900))
+
+
+@_of("call_up", "of all that wait")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    turn = await queue.work.turn(GROUP, count=5)
+    await queue.redis.delete(GROUP.wake)
+    assert turn
+    return await queue.work.call_up(GROUP, turn, Granted(2, queue.now_ms))
+
+
+@_of("call_up", "of nobody, as there is no place")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    turn = await queue.work.turn(GROUP, count=5)
+    await queue.redis.delete(GROUP.wake)
+    assert turn
+    return await queue.work.call_up(GROUP, turn, Granted(0, queue.now_ms + 900))
+
+
+@_of("call_up", "again, as the reply got lost")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    turn = await queue.work.turn(GROUP, count=5)
+    assert turn
+    await queue.work.call_up(GROUP, turn, Granted(1, queue.now_ms + 900))
+    await queue.redis.delete(GROUP.wake)
+    return await queue.work.call_up(GROUP, turn, Granted(1, queue.now_ms + 900))
+
+
+@_of("want", "of a route that asked by another bucket before")
+async def _(queue: StillQueue) -> Any:
+    await queue.work.want(GROUP, PATH, SONNET)
+    return await queue.work.want(GROUP, PATH, HAIKU)
+
+
+@_of("hurry", "for a bucket that others wait for")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", until_ms=queue.now_ms + 900)
+    await queue.redis.delete(GROUP.wake)
+    return await queue.work.hurry(GROUP, HAIKU)
+
+
+@_of("hurry", "for a bucket that is due")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await queue.redis.delete(GROUP.wake)
+    queue.now_ms += 5
+    return await queue.work.hurry(GROUP, HAIKU)
+
+
+@_of("hurry", "for a bucket that nobody waits for")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.hurry(GROUP, HAIKU)
+
+
+@_of("lease", "while a bucket of the throttle is due")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    return await look(queue)
+
+
+@_of("lease", "while a bucket of the throttle is due soon")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", until_ms=queue.now_ms + 700)
+    return await look(queue)
+
+
+@_of("load", "of what waits, and of what is ready whose route has asked or waited")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    await queue.work.want(GROUP, PATH, HAIKU)
+    await queue.work.want(GROUP, OTHER, SONNET)
+    await begun(queue, "e-1", path=OTHER)
+    await admit(queue, "d-3")
+    await admit(queue, "e-2", "e-3", path=OTHER)
+    await admit(queue, "f-1", path=THIRD)
+    return await queue(scripts.LOAD, GROUP.prefix, [])
 
 
 # --- parked ---

@@ -16,6 +16,7 @@ from eventroute.queue import Group, Ledger, Retention, Upkeep, Work
 from eventroute.route_table import HistoryRule, ModelCall, PromptRule, RetentionRule, RetryRule, StreamSink, WorkerRoute
 from eventroute.runtime.scripts import Caller, ClientCaller
 from eventroute.secret import Secret
+from eventroute.throttle import Throttle
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION
 from eventroute_worker.gate import Gate
@@ -25,6 +26,7 @@ from eventroute_worker.run import Asks, Runner
 from eventroute_worker.sinks import Sinks
 from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import Turns
 
 PATH = route_path("team-a", "triage")
 STREAM = StreamSink(name="results", stream="results", max_entries=1000)
@@ -98,13 +100,15 @@ class FakeClaude:
     def __init__(self, *replies: Reply) -> None:
         self.asked: list[Prompt] = []
         self.keys: list[Secret | None] = []
+        self.models: list[str] = []
         self._replies = list(replies)
 
     def key_id(self, api_key: Secret | None) -> str:
         return api_key.reveal().decode() if api_key else "own"
 
-    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:  # noqa: ARG002 - protocol
+    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
         self.asked.append(prompt)
+        self.models.append(call.name)
         self.keys.append(api_key)
         return self._replies.pop(0) if self._replies else answer(f"Answer {len(self.asked)}.")
 
@@ -162,6 +166,7 @@ def build_runner(
         history=History(redis, work),
         sinks=Sinks(work),
         troubles=troubles or Troubles(),
+        turns=Turns(work, Throttle(call), groups=[Group(0)]),
         spending=spending or Spending(Ledger(call), Prices.load()),
     )
 

@@ -12,12 +12,14 @@ from eventroute.queue import Group, Ledger, Trouble, Work
 from eventroute.runtime import background
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally
+from eventroute.throttle import Throttle
 from eventroute_worker.attempt import Attempt, End, Handler, Settled
 from eventroute_worker.gate import Gate
 from eventroute_worker.keeper import Keeper
 from eventroute_worker.pricing import Prices
 from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import Turns
 from eventroute_worker.worker import QueueWorker
 from support.queue import GROUP, fields, upkeep_of, work_on
 from support.runs import FakeRoutes, worker_route
@@ -47,6 +49,7 @@ async def running(  # noqa: PLR0913  each test names the one thing that it varie
         handler,
         tally=tally or Tally(),
         slots=slots,
+        serve_turn=Turns(work or work_on(redis), Throttle(ClientCaller(redis)), groups=groups).serve,
         begun=begun,
         grace_s=grace_s,
         lease_s=lease_s,

@@ -2,6 +2,7 @@
 
     Programmed      Normal   the route became ready
     <a reason>      Warning  it is no longer ready, or never was: the reason of the condition that says so
+    ModelRetires    Warning  a model of it goes away: once that is known, and 60, 14 and 3 days before
     SecretRotated   Normal   a Secret to verify with was changed, and is in use
 
 Pure, but for `Announcer`, which posts them: a few at a time, as Events are for people, and losing one loses nothing.
@@ -50,6 +51,8 @@ def announcements(route: RouteObject, before: Mapping[str, Any], after: Mapping[
         yield Announcement(route, "Normal", StatusReason.PROGRAMMED, "the route is served as it is written")
     elif not is_ready and reason != old.get("reason") and reason not in _PASSING:
         yield Announcement(route, "Warning", reason, str(new.get("message")))
+    if (notice := _notice(after)) and notice != _notice(before):
+        yield Announcement(route, "Warning", StatusReason.MODEL_RETIRES, notice)
     if is_ready and (rotated := _rotated(before, after)):
         names = ", ".join(sorted(rotated))
         yield Announcement(route, "Normal", SECRET_ROTATED, f"Secret {names} changed, and is in use")
@@ -57,6 +60,12 @@ def announcements(route: RouteObject, before: Mapping[str, Any], after: Mapping[
 
 def _condition(status: Mapping[str, Any], kind: ConditionType) -> Mapping[str, Any]:
     return next((each for each in status.get("conditions") or [] if each.get("type") == kind), {})
+
+
+def _notice(status: Mapping[str, Any]) -> str:
+    """Read which model goes away, and when: the words change as the day comes nearer. Empty = none does."""
+    working = _condition(status, ConditionType.WORKING)
+    return str(working.get("message")) if working.get("reason") == StatusReason.MODEL_RETIRES else ""
 
 
 def _rotated(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:

@@ -1,5 +1,6 @@
-"""What stands in the way of a route's deliveries: the queue knows it, and the status says it."""
+"""What stands or will stand in the way of a route's deliveries: queue and API know it, and the status says it."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -8,6 +9,11 @@ from eventroute.ids import RoutePath
 from eventroute.outcome import DeadReason
 from eventroute.queue import Group, HoldReason, Stop, Upkeep
 from eventroute.queue.upkeep import Standing
+from eventroute.route_table import ModelCall, WorkerRoute
+from eventroute.runtime.notices import Notice, Notices
+
+NOTICE_DAYS: Final = (3, 14, 60)
+"""So many days before a model goes its routes say so anew."""
 
 _OF_THE_KEY: Final = {DeadReason.BILLING: StatusReason.KEY_UNPAID}
 
@@ -20,14 +26,18 @@ class Obstacle(NamedTuple):
 
 
 class Obstacles(NamedTuple):
-    """What is in the way, of all routes or of each."""
+    """What is in the way, of all routes or of each, and which models will be."""
 
     stop: Obstacle | None = None
     by_route: Mapping[RoutePath, Obstacle] = {}
+    notices: Mapping[str, Notice] = {}
 
-    def of(self, path: RoutePath) -> Obstacle | None:
-        """Find what is in a route's way."""
-        return self.stop or self.by_route.get(path)
+    def of(self, path: RoutePath, route: WorkerRoute | None, today: dt.date) -> Obstacle | None:
+        """Find what is in a route's way, or will be.
+
+        route  as it is served; None = it is not
+        """
+        return self.stop or self.by_route.get(path) or (_notice(route, self.notices, today) if route else None)
 
 
 async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> Obstacles:
@@ -45,6 +55,41 @@ async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> Obstacles:
     return Obstacles(_stopped(await upkeep.read_stop()), found)
 
 
+def _notice(route: WorkerRoute, notices: Notices, today: dt.date) -> Obstacle | None:
+    """Tell of a model that is gone, and nothing answers in its place, or of the route's next one to go."""
+    calls = [prompt.model for prompt in route.prompts]
+    gone = next((call.name for call in calls if _is_gone(call, notices)), None)
+    if gone:
+        return Obstacle(StatusReason.MODEL_UNAVAILABLE, f"model {gone}: {_when(notices[gone], today)}")
+    names = {each.name for call in calls for each in (call, call.fallback) if each and each.name in notices}
+    if not names:
+        return None
+    name = min(names, key=lambda name: (_end(notices[name]), name))
+    return Obstacle(StatusReason.MODEL_RETIRES, f"model {name}: {_when(notices[name], today)}")
+
+
+def _is_gone(call: ModelCall, notices: Notices) -> bool:
+    is_retired = call.name in notices and notices[call.name].is_retired
+    return is_retired and (call.fallback is None or _is_gone(call.fallback, notices))
+
+
+def _end(notice: Notice) -> dt.date:
+    return dt.date.min if notice.is_retired else notice.retires or dt.date.max
+
+
+def _when(notice: Notice, today: dt.date) -> str:
+    """Say when a model goes, in words that change on the days of `NOTICE_DAYS` only."""
+    if notice.is_retired:
+        return f"retired since {notice.retires}" if notice.retires else "retired"
+    if notice.retires is None:
+        return "deprecated, retires on a day to be announced"
+    if notice.retires <= today:
+        return f"retires any moment, since {notice.retires}"
+    left = (notice.retires - today).days
+    within = next((f", in {days} days or less" for days in NOTICE_DAYS if left <= days), "")
+    return f"retires on {notice.retires}{within}"
+
+
 def _stopped(stop: Stop) -> Obstacle | None:
     if not stop.is_standing:
         return None
@@ -58,6 +103,8 @@ def _waiting(by_route: Mapping[RoutePath, int]) -> list[RoutePath]:
 
 def _obstacle(standing: Standing) -> Obstacle:
     trouble = standing.trouble
+    if trouble.budget:
+        return Obstacle(StatusReason.BUDGET_SPENT, trouble.detail)
     if trouble.model:
         return Obstacle(StatusReason.MODEL_UNAVAILABLE, f"model {trouble.model}: {trouble.detail}")
     reason = _OF_THE_KEY.get(DeadReason(trouble.reason), StatusReason.KEY_REFUSED)

@@ -24,6 +24,7 @@ from eventroute.models import Models
 from eventroute.policy import Policy
 from eventroute.queue import Group, Upkeep
 from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
+from eventroute.runtime.notices import read_notices
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tables import heartbeats
@@ -239,7 +240,8 @@ class Reconciler:
         try:
             receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
             self._must_publish = not await self._tables.are_current()
-            self._obstacles = await read_obstacles(self._upkeep, self._groups)
+            obstacles = await read_obstacles(self._upkeep, self._groups)
+            self._obstacles = obstacles._replace(notices=await read_notices(self._redis))
             metrics.STOPPED.set(self._obstacles.stop is not None)
         except (RedisError, OSError, RedisAway, RedisForbids) as error:
             if self._away_since is None:
@@ -282,6 +284,7 @@ class Reconciler:
         """Bring every status to what is known; returns whether all that is published has arrived."""
         reasons: Counter[str] = Counter()
         is_settled = True
+        obstacles, today = self._obstacles or Obstacles(), datetime.now(UTC).date()
         is_unclear = self._away_since is not None and not self._fleet.is_away
         for key, judged in self._judged.items():
             current = self._cluster.routes.get(key)
@@ -290,7 +293,7 @@ class Reconciler:
             reason, published = self._progress(judged)
             is_settled &= reason is not StatusReason.PROPAGATING
             is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
-            stats, obstacle = self._stats.get(current.uid), (self._obstacles or Obstacles()).of(route_path(*key))
+            stats, obstacle = self._stats.get(current.uid), obstacles.of(route_path(*key), judged.worker, today)
             told = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
             if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != told:
                 self._write(current, told)

@@ -170,7 +170,7 @@ def _working(facts: Facts, before: Mapping[str, StatusCondition]) -> tuple[_Stat
         return _of_reason(StatusReason.SUSPENDED)
     if facts.obstacles is None:
         return _as_before(before, ConditionType.WORKING)
-    obstacle = facts.obstacles.of(route_path(*facts.judged.route.key))
+    obstacle = facts.obstacles.of(route_path(*facts.judged.route.key), facts.judged.worker, facts.now.date())
     return _of_reason(obstacle.reason, obstacle.message) if obstacle else _of_reason(StatusReason.WORKING)
 
 

@@ -54,11 +54,11 @@ def holds(matcher: promql_parser.Matcher, labels: dict[str, str]) -> bool:
 @pytest.fixture(autouse=True, scope="module")
 def _seen() -> None:
     """Let everything happen once that an alert is about."""
-    receiver.RECEIPTS.add("", Receipt.UNAVAILABLE, Unavailable.REDIS)
-    receiver.RECEIPTS.add("", Receipt.UNAVAILABLE, Unavailable.BROKEN_ROUTE)
-    receiver.RECEIPTS.add("er/alerts", Receipt.UNAVAILABLE, Unavailable.ROUTE_FULL)
-    receiver.RECEIPTS.add("er/alerts", Receipt.UNAUTHENTICATED, "mismatch")
-    receiver.DELIVERIES.add("er/alerts", Receipt.UNDECIDED)
+    receiver.RECEIPTS.counts["", Receipt.UNAVAILABLE, Unavailable.REDIS] += 1
+    receiver.RECEIPTS.counts["", Receipt.UNAVAILABLE, Unavailable.BROKEN_ROUTE] += 1
+    receiver.RECEIPTS.counts["er/alerts", Receipt.UNAVAILABLE, Unavailable.ROUTE_FULL] += 1
+    receiver.RECEIPTS.counts["er/alerts", Receipt.UNAUTHENTICATED, "mismatch"] += 1
+    receiver.DELIVERIES.counts["er/alerts", Receipt.UNDECIDED] += 1
     worker.RUNS.labels(RunOutcome.DEAD, "decode").inc()
     worker.PICKUP.observe(1)
     worker.ENDS_REFUSED.inc()

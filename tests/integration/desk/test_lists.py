@@ -14,6 +14,7 @@ from eventroute.queue import Admissions, Candidate, Desk, Group, Limit, Limits, 
 from eventroute.route_table import WORKER
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
+from eventroute.throttle import Size
 from eventroute_worker.answer import encode_answer
 from support.acl_users import AclUsers
 from support.letters import bury, end
@@ -35,7 +36,7 @@ async def everywhere(redis: Redis) -> None:
     await end(redis, sample_delivery("d-dead"), detail="prompts[0].user: truncate expected an integer, found str")
     await end(redis, sample_delivery("d-settled"), outcome=RunOutcome.SUCCEEDED)
     work = work_on(redis)
-    for name in ("d-later", "d-held", "d-suspect"):
+    for name in ("d-later", "d-held", "d-throttled", "d-suspect"):
         await admit(redis, sample_delivery(name))
         leased = await lease(redis, lease_ms=0 if name == "d-suspect" else 15_000)
         await work.begin(leased, traceparent="")
@@ -43,6 +44,8 @@ async def everywhere(redis: Redis) -> None:
             await work.put_back(leased, pause_ms=60_000, counts=True, error="overloaded")
         if name == "d-held":
             await work.park(leased, BILLING, has_asked=True)
+        if name == "d-throttled":
+            await work.wait(leased, "own:haiku-5-5", Size(100, 10), until_ms=0)
     await work.lease(GROUP, worker="w", lease_ms=1, wanted=0, busy=1)  # finds that a lease ran out
     await admit(redis, sample_delivery("d-ready", route=route_path("team-b", "triage")))
     await admit_in_lane(redis, "d-running", "d-behind")

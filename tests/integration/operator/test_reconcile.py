@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from eventroute.policy import Allowance, Policy
 from eventroute.queue import Desk, Group
 from eventroute.route_table import RECEIVER, WORKER, Plane
 from eventroute.runtime.background import running
+from eventroute.runtime.notices import Notice, write_notices
 from eventroute.runtime.tables import Heartbeat, RouteTable
 from eventroute_operator import metrics, reconcile
 from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
@@ -300,6 +302,17 @@ async def test_a_stopped_installation_is_told_by_every_route(control: Control, r
         if each["reason"] == "Stopped"
     }
     assert message == "ada@desk stopped the installation: wrong answers; `eventroute start` ends that"
+
+
+async def test_a_model_that_goes_away_is_told_by_the_routes_that_name_it(control: Control, redis: Redis) -> None:
+    later = {"claude-haiku-4-5": Notice(retires=date(2099, 12, 14))}
+    await write_notices(redis, later)
+    old = route_body("old", model={"name": "claude-haiku-4-5"})
+    control.api.objects |= {Kind.ROUTE: [old, route_body("other")], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _working(control) == {"old": "ModelRetires", "other": "Working"})
+        await write_notices(redis, {"claude-haiku-4-5": Notice(is_retired=True)})
+        await until(lambda: _working(control) == {"old": "ModelUnavailable", "other": "Working"})
 
 
 def _working(control: Control) -> dict[str, str]:

@@ -45,6 +45,7 @@ from eventroute.queue import (
 )
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
+from eventroute.throttle import Granted, Size
 from support.queue import GROUP
 from support.runs import sample_delivery
 
@@ -59,6 +60,7 @@ TROUBLES = [
     Trouble(reason="authentication", detail="401", key_id="k", model=""),
     Trouble(reason="not_found", detail="404", key_id="k", model="m"),
 ]
+BUCKETS = ["k:claude-haiku-5-5", "k:claude-sonnet-5-5"]
 LANES = ["", "", "left", "right"]
 LONG_MS = 600_000
 _ENDED = frozenset({"settled", "dead", "gone"})
@@ -71,7 +73,8 @@ class Known:
     path: RoutePath
     claim: str
     place: str = "ready"
-    """ready, behind, running, over (its lease ran out unnoticed), later, parked, suspect, settled, dead, or gone."""
+    """ready, behind, running, over (its lease ran out unnoticed), later, parked, throttled, suspect, settled, dead, or
+    gone."""
     lane: str = ""
     seq: int = 0
     lease: Lease | None = None
@@ -288,6 +291,43 @@ class Queue(RuleBasedStateMachine):
             known.place, known.cause = "parked", trouble.cause
 
     @precondition(lambda self: self.held)
+    @rule(data=st.data(), bucket=st.sampled_from(BUCKETS))
+    def wait(self, data: st.DataObject, bucket: str) -> None:
+        held, known = self._any(data)
+        done = self._accepted(held, lambda: self.work.wait(held.lease, bucket, Size(100, 10), until_ms=0))
+        self.held.remove(held)
+        if done is not None:
+            known.attempts -= known.begun
+            known.begun = known.asking = False
+            known.place, known.cause = "throttled", bucket
+
+    @rule(count=st.integers(1, 4), granted=st.integers(0, 4), dies=st.booleans())
+    def turn(self, count: int, granted: int, dies: bool) -> None:  # noqa: FBT001 - the same
+        """Grant places to those whose turn it is; their worker may die before it says so."""
+        for bucket in BUCKETS:
+            self.run(self.redis.zadd(GROUP.turns, {bucket: 0}, xx=True))
+        before = Counter(known.path for known in self.known.values() if known.place == "ready")
+        turn = self.run(self.work.turn(GROUP, count=count))
+        called: set[DeliveryId] = set()
+        if turn is not None:
+            assert len(turn.waiting) <= count
+            for each, path in zip(turn.waiting, turn.paths, strict=True):
+                known = self.known[each.delivery]
+                assert (known.place, known.cause, known.path) == ("throttled", turn.bucket, path)
+                assert path not in self.held_routes
+            for path, asked in Counter(turn.paths).items():
+                assert asked <= self.limits.get(path, 1000) - self._running(path) - before[path]
+            if not dies:
+                called = {each.delivery for each in turn.waiting[:granted]}
+                assert self.run(self.work.call_up(GROUP, turn, Granted(granted, 0))) == len(called)
+        waiting = [name for name, known in self.known.items() if known.place == "throttled"]
+        ready = self._ready_now(waiting)
+        assert called <= set(ready)
+        for name in ready:
+            assert name in called or self.known[name].path in self.held_routes
+            self.known[name].place, self.known[name].cause = "ready", ""
+
+    @precondition(lambda self: self.held)
     @rule(worker=st.sampled_from(WORKERS))
     def renew(self, worker: str) -> None:
         own = [held.lease for held in self.held if held.worker == worker]
@@ -409,6 +449,10 @@ class Queue(RuleBasedStateMachine):
         for trouble in TROUBLES:
             waiting = self.run(self.redis.zrange(GROUP.parked(trouble.cause), 0, -1))
             places.update(("parked", name.decode()) for name in waiting)
+        for bucket in BUCKETS:
+            for path in PATHS:
+                waiting = self.run(self.redis.zrange(GROUP.waiting(bucket, path), 0, -1))
+                places.update(("throttled", name.decode()) for name in waiting)
         for place, key in (("running", GROUP.running), ("later", GROUP.later), ("suspect", GROUP.suspects)):
             places.update((place, name.decode()) for name in self.run(self.redis.zrange(key, 0, -1)))
         wanted = {
@@ -444,6 +488,17 @@ class Queue(RuleBasedStateMachine):
         ready = {known.path for known in self.known.values() if known.place == "ready"}
         full = {path for path, most in self.limits.items() if self._running(path) >= most}
         assert turns == ready - self.held_routes - full
+
+    @invariant()
+    def routes_that_wait_for_a_bucket_take_turns_at_it(self) -> None:
+        due = {bucket.decode() for bucket in self.run(self.redis.zrange(GROUP.turns, 0, -1))}
+        for bucket in BUCKETS:
+            turns = {path.decode() for path in self.run(self.redis.zrange(GROUP.waiting_routes(bucket), 0, -1))}
+            waiting = {
+                known.path for known in self.known.values() if known.place == "throttled" and known.cause == bucket
+            }
+            assert turns == waiting
+            assert bucket in due or not waiting
 
     @invariant()
     def what_runs_is_known_of_each_route(self) -> None:

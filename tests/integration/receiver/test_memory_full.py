@@ -37,7 +37,7 @@ async def test_the_queue_can_still_be_counted(receiver: Receiving) -> None:
     await receiver.serve(receiver_route())
     await receiver.post(opened())
     async with no_memory(receiver.redis), probing(receiver) as probes:
-        assert (await probes.get("/load")).json() == {"load": 1, "deferred": 0, "held": 0}
+        assert (await probes.get("/load")).json() == {"load": 1, "throttled": 0, "deferred": 0, "held": 0}
 
 
 async def test_a_receiver_that_starts_meanwhile_follows_its_table_and_says_so(valkey_url: str, redis: Redis) -> None:

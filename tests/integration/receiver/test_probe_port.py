@@ -69,7 +69,7 @@ async def load(receiver: Receiving) -> dict[str, int]:
 
 
 async def test_an_empty_queue_is_no_load(receiver: Receiving) -> None:
-    assert await load(receiver) == {"load": 0, "deferred": 0, "held": 0}
+    assert await load(receiver) == {"load": 0, "throttled": 0, "deferred": 0, "held": 0}
 
 
 async def test_load_counts_what_is_due_or_running_and_not_what_waits_for_its_time(
@@ -80,7 +80,7 @@ async def test_load_counts_what_is_due_or_running_and_not_what_waits_for_its_tim
     for _ in range(5):
         await work_on(redis).put_back(await lease(redis), pause_ms=60_000, counts=False)
     await lease(redis)
-    assert await load(receiver) == {"load": 4, "deferred": 5, "held": 0}
+    assert await load(receiver) == {"load": 4, "throttled": 0, "deferred": 5, "held": 0}
 
 
 async def test_what_a_held_route_has_is_told_apart_and_asks_for_no_worker(receiver: Receiving, redis: Redis) -> None:
@@ -91,7 +91,7 @@ async def test_what_a_held_route_has_is_told_apart_and_asks_for_no_worker(receiv
         await receiver.post(opened(number), name="held")
     for held in (receiver_route(name="held", generation=2, suspend="hold"), receiver_route(name="other")):
         await receiver.serve(receiver_route(), held)
-        assert await load(receiver) == {"load": 1, "deferred": 0, "held": 3}
+        assert await load(receiver) == {"load": 1, "throttled": 0, "deferred": 0, "held": 3}
 
 
 async def test_a_held_route_that_a_worker_would_let_go_asks_for_one(receiver: Receiving, redis: Redis) -> None:
@@ -99,11 +99,11 @@ async def test_a_held_route_that_a_worker_would_let_go_asks_for_one(receiver: Re
     await upkeep_of(redis).hold(GROUP, receiver_route().path, "suspended")
     for number in range(3):
         await receiver.post(opened(number))
-    assert await load(receiver) == {"load": 0, "deferred": 0, "held": 3}
+    assert await load(receiver) == {"load": 0, "throttled": 0, "deferred": 0, "held": 3}
     await receiver.serve(receiver_route(generation=2))
-    assert await load(receiver) == {"load": 3, "deferred": 0, "held": 0}
+    assert await load(receiver) == {"load": 3, "throttled": 0, "deferred": 0, "held": 0}
     await Desk({GROUP: redis}).stop(by="ada", reason="")
-    assert await load(receiver) == {"load": 0, "deferred": 0, "held": 3}
+    assert await load(receiver) == {"load": 0, "throttled": 0, "deferred": 0, "held": 3}
 
 
 async def test_a_stopped_installation_asks_for_no_worker_beyond_what_runs(receiver: Receiving, redis: Redis) -> None:
@@ -113,13 +113,13 @@ async def test_a_stopped_installation_asks_for_no_worker_beyond_what_runs(receiv
     await lease(redis)
     await Desk({GROUP: redis}).stop(by="ada", reason="")
     assert (await receiver.post(opened(9))).json()["status"] == "queued"
-    assert await load(receiver) == {"load": 1, "deferred": 0, "held": 4}
+    assert await load(receiver) == {"load": 1, "throttled": 0, "deferred": 0, "held": 4}
 
 
 async def test_a_delivery_that_was_just_accepted_is_load(receiver: Receiving) -> None:
     await receiver.serve(receiver_route())
     await receiver.post(opened())
-    assert await load(receiver) == {"load": 1, "deferred": 0, "held": 0}
+    assert await load(receiver) == {"load": 1, "throttled": 0, "deferred": 0, "held": 0}
 
 
 async def test_reading_the_load_writes_nothing(receiver: Receiving, redis: Redis) -> None:

@@ -1,5 +1,7 @@
 """The receiver's part of a trace: whole where it is recorded, nothing but its ids where it is not."""
 
+from typing import Any
+
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -8,7 +10,7 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
 from eventroute.runtime.tracing import ForeseenIds, parse_traceparent
 from support.queue import GROUP
-from support.receiving import Receiving, opened
+from support.receiving import Receiving, opened, signed
 from support.sample_routes import receiver_route
 
 pytestmark = pytest.mark.real
@@ -69,3 +71,20 @@ async def test_a_recorded_receipt_says_what_it_was_about_and_how_it_ended(
         "eventroute.event.count": 1,
     }
     assert receipt.attributes["eventroute.outcome"] in ("queued", "duplicate")
+
+
+async def test_only_a_batch_says_how_many_messages_were_sent(
+    receiver: Receiving, exporter: InMemorySpanExporter
+) -> None:
+    await receiver.serve(receiver_route("alertmanager", public_url=None), receiver_route(name="single"))
+    alerts = [{"status": "firing", "labels": {"n": str(number)}, "fingerprint": str(number)} for number in range(3)]
+    counts: set[Any] = set()
+    while len(counts) < 2:
+        assert (await receiver.post(signed("alertmanager", {"alerts": alerts, "n": len(counts)}))).status_code == 200
+        assert (await receiver.post(opened(1), name="single")).status_code == 200
+        counts = {
+            span.attributes.get("messaging.batch.message_count")
+            for span in _named(exporter, "send eventroute").values()
+            if span.attributes is not None
+        }
+    assert counts == {3, None}

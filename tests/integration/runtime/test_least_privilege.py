@@ -17,6 +17,7 @@ from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis
+from eventroute.runtime.notices import Notice, read_notices, write_notices
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, read_stats
@@ -57,6 +58,7 @@ ROUTE = RouteUid("uid-triage")
 ONE = DeliveryId("d-1")
 NEED = Amount(100, 10)
 TRACEPARENT = f"00-{'1' * 32}-{'2' * 16}-01"
+NOTICES = {"claude-haiku-4-5": Notice(is_retired=True)}
 TROUBLE = Trouble(reason="billing", detail="no credit", key_id="own", model="")
 
 
@@ -98,9 +100,9 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
         assert (await receiver.post(opened(3))).json()["status"] == "queued"
         await upkeep_of(admin).release(GROUP, [limited.path])
         async with probing(receiver) as probes:
-            assert (await probes.get("/load")).json() == {"load": 2, "deferred": 0, "held": 0}
+            assert (await probes.get("/load")).json() == {"load": 2, "throttled": 0, "deferred": 0, "held": 0}
             await Desk({GROUP: admin}).stop(by="ada", reason="")
-            assert (await probes.get("/load")).json() == {"load": 0, "deferred": 0, "held": 2}
+            assert (await probes.get("/load")).json() == {"load": 0, "throttled": 0, "deferred": 0, "held": 2}
         assert [beat.version for beat in await heartbeats(admin, RECEIVER)] == [receiver.receiver.table.version]
         tally = Tally()
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
@@ -163,7 +165,7 @@ async def test_a_receiver_counts_every_group(server: AclUsers, admin: Redis) -> 
     async with allowed(server, admin, "receiver"), linked(server.url("receiver")) as link:
         assert await link.until_up(10)
         admission = Admission(link, limits=Limits(10, 0), groups=3)
-        assert await admission.load(may_go=lambda _: False) == Load(0, 0, 0, 0)
+        assert await admission.load(may_go=lambda _: False) == Load(0, 0, 0, 0, 0, 0)
 
 
 async def test_a_worker_runs_deliveries_to_their_end(server: AclUsers, admin: Redis) -> None:
@@ -184,6 +186,8 @@ async def test_a_worker_runs_deliveries_to_their_end(server: AclUsers, admin: Re
             await until(is_held)
         tally.add_run(ROUTE, RunOutcome.SUCCEEDED, ONE, trace_id="")
         await tally.flush(redis)
+        await write_notices(redis, NOTICES)
+        assert await read_notices(redis) == NOTICES
     assert len(await results(admin)) == 2
     assert len(await admin.keys(GROUP.history("*"))) == 1
     assert await admin.exists(keys.stats(ROUTE))
@@ -208,8 +212,8 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
         assert await upkeep.probe(GROUP, TROUBLE.cause, every_ms=0)
         assert await upkeep.unpark(GROUP, TROUBLE.cause, count=100) == 0
+        assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, throttled=0, held=0, workable=3)
         assert not (await upkeep.read_stop()).is_standing
-        assert await upkeep.load(GROUP) == Load(ready=3, running=0, later=1, held=0)
     assert await letters(admin) == [taken[4].delivery]
 
 
@@ -326,6 +330,7 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
     tally = Tally()
     tally.add_match(ROUTE, "hook/secret", time_ms=7)
     await tally.flush(admin)
+    await write_notices(admin, NOTICES)
     async with allowed(server, admin, "operator") as redis:
         for routes in ([receiver_route()], [receiver_route(name="other")], []):
             await publish(redis, RECEIVER, {route.path: route for route in routes}, KEY)
@@ -338,6 +343,7 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
         assert await heartbeats(redis, WORKER) == []
         assert (await read_stats(redis, [ROUTE]))[0].secrets == {"hook/secret": 7}
         assert await read_obstacles(upkeep_of(redis), [GROUP]) == Obstacles()
+        assert await read_notices(redis) == NOTICES
 
 
 CONTENTS: dict[str, tuple[str, ...]] = {

@@ -59,10 +59,8 @@ class Models(FakeClaude):
     def __init__(self, **replies: Reply) -> None:
         super().__init__()
         self.replies = {f"claude-{name.replace('_', '-')}": reply for name, reply in replies.items()}
-        self.models: list[str] = []
 
     async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
-        self.models.append(call.name)
         given = await super().ask(call, prompt, api_key=api_key)
         return self.replies.get(call.name, given)
 

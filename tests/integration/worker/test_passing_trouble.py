@@ -80,7 +80,7 @@ async def _run(redis: Redis, simulator: Served, *faults: Fault, base_url: str | 
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(kind=FaultKind.OVERLOADED, times=8),
+        Fault(kind=FaultKind.OVERLOADED, times=3, retry_after_s=0),
         Fault(kind=FaultKind.RATE_LIMIT, times=3, retry_after_s=0),
         Fault(kind=FaultKind.API_ERROR, times=8),
         Fault(kind=FaultKind.UNAVAILABLE, times=8),

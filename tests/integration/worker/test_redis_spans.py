@@ -12,10 +12,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from redis.asyncio import Redis
 
 from eventroute.queue import Ledger, Upkeep, Work
-from eventroute.queue.scripts import NAMES
+from eventroute.queue.scripts import NAMES as QUEUE_NAMES
 from eventroute.runtime import tracing
 from eventroute.runtime.link import LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
+from eventroute.throttle import Throttle
+from eventroute.throttle.scripts import NAMES as THROTTLE_NAMES
 from eventroute_worker import redis_spans
 from eventroute_worker.history import History
 from eventroute_worker.pricing import Prices
@@ -23,7 +25,8 @@ from eventroute_worker.run import Runner
 from eventroute_worker.sinks import Sinks
 from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
-from support.queue import admit
+from eventroute_worker.turns import Turns
+from support.queue import GROUP, admit
 from support.runs import HISTORY, FakeClaude, FakeRoutes, sample_delivery, worker_route
 from support.worker import running, until_empty
 
@@ -46,7 +49,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 @contextlib.asynccontextmanager
 async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
     """Run a worker that is put together as the program's is."""
-    for source in NAMES:
+    for source in (*QUEUE_NAMES, *THROTTLE_NAMES):
         if isinstance(source, bytes):  # or the first run shows that the server does not know them yet
             await redis.script_load(source)
     link = RedisLink(url)
@@ -63,6 +66,7 @@ async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
         history=History(told, work),
         sinks=Sinks(work),
         troubles=Troubles(),
+        turns=Turns(work, Throttle(ClientCaller(told)), groups=[GROUP]),
         spending=Spending(Ledger(ClientCaller(told)), Prices.load()),
     )
     async with running(redis, runner, work=work):
@@ -87,8 +91,10 @@ async def test_the_steps_of_a_run_are_children_of_its_attempt(
     assert [name for name in told if name.startswith(("redis", "Z"))] == [
         "redis begin",
         "ZREVRANGEBYSCORE",
+        "redis throttle_enter",
         "redis note",
         "redis save",
+        "redis throttle_leave",
         "redis remember",
         "redis settle",
     ]

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from eventroute.ids import DeliveryId, route_path
-from eventroute.queue import FIRST, Admissions, Admitted, Candidate, Desk, Group, Limits, Stop, Trouble, group_of
+from eventroute.queue import FIRST, Admissions, Admitted, Candidate, Desk, Group, Limits, Load, Stop, Trouble, group_of
 from eventroute.route_table import RetryRule
 from eventroute.runtime import background
 from eventroute.runtime.redis import connect
@@ -101,7 +101,7 @@ async def test_one_key_stops_workers_of_all_groups(redis: Redis, monkeypatch: py
             assert isinstance(await admissions.admit(path, offered, rate=None), Admitted)
         await asyncio.sleep(0.2)
         assert handler.attempts == []
-        assert await desk.load() == (0, 0, 0, 6)
+        assert await desk.load() == Load(ready=0, running=0, later=0, throttled=0, held=6, workable=0)
         await desk.start(by="ada@desk")
         await until(lambda: len(handler.attempts) == 6)
 

@@ -92,7 +92,7 @@ async def test_an_attempt_says_how_it_ended(redis: Redis, exporter: InMemorySpan
 
 
 async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMemorySpanExporter) -> None:
-    call = ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=5)
+    call = ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=5, thinking="disabled")
     with serving() as served:
         served.simulator.faults.add([Fault(kind=FaultKind.OK), Fault(kind=FaultKind.OVERLOADED)])
         async with Claude(

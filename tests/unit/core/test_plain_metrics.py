@@ -33,7 +33,7 @@ async def test_a_count_reads_like_prometheus_own(registry: Registry) -> None:
     peers = CollectorRegistry()
     count, peer = Counts("seen", "Seen.", ["what", "how"]), Counter("seen", "Seen.", ["what", "how"], registry=peers)
     for what, number in [("a", 1), ('quoted "b"', 2), ("back\\slash\nline", 5), ("a", 3)]:
-        count.add(what, "x", count=number)
+        count.counts[what, "x"] += number
         peer.labels(what, "x").inc(number)
     assert await _exposed() == _lines(generate_latest(peers)) == _lines(generate_latest(registry))
     assert 'seen_total{how="x",what="a"} 4.0' in await _exposed()
@@ -67,7 +67,7 @@ async def test_a_scrape_of_many_series_lets_others_work_and_count_meanwhile() ->
     took = Durations("took_seconds", "Took.", "route", buckets_s=BUCKETS_S)
     for number in range(10_000):
         for how in "abc":
-            count.add(f"team/{number}", how)
+            count.counts[f"team/{number}", how] += 1
         took.observe(f"team/{number}", 0.25)
     turns = 0
 
@@ -75,7 +75,7 @@ async def test_a_scrape_of_many_series_lets_others_work_and_count_meanwhile() ->
         nonlocal turns
         while True:
             turns += 1
-            count.add(f"new/{turns}", "a")
+            count.counts[f"new/{turns}", "a"] += 1
             took.observe(f"new/{turns}", 0.25)
             took.observe("team/9999", 0.25)
             await asyncio.sleep(0)

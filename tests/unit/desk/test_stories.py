@@ -37,6 +37,12 @@ def held(reason: str) -> Situation:
     return Situation({PATH: Held(reason, "", NOW)}, [])
 
 
+OVER_BUDGET = Trouble(
+    reason="budget",
+    detail="the budget of namespace team-a, USD 20, has no room; its period ends at noon",
+    budget="team-a",
+)
+
 STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "who, what, when": (
         found(entity="7"),
@@ -53,6 +59,16 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
     "its route is suspended": (found(), held("suspended"), ("waits for its route", "is suspended", "remove `suspend`")),
     "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "over a budget": (
+        found(state=State.HELD, cause="budget:team-a"),
+        Situation({}, [Standing(OVER_BUDGET, 3, {PATH: 3})]),
+        (
+            "waits, as do 2 others, for room in a budget",
+            "the budget of namespace team-a, USD 20, has no room; its period ends at noon.",
+            "goes on by itself, in its order",
+            "`eventroute budget`",
+        ),
+    ),
     "behind another one": (
         found(state=State.BEHIND)._replace(ahead=DeliveryId("d-0")),
         QUIET,
@@ -93,6 +109,11 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
         ("as do 6 others", "billing: no credit", "Mend the account's billing or its credit; it then goes on by itself"),
     ),
     "parked for what is mended": (found(state=State.HELD, cause="own:*"), QUIET, ("goes on within seconds",)),
+    "throttled": (
+        found(state=State.THROTTLED, attempts=0, cause="own:haiku-5-5", last_error="429 rate_limit_error"),
+        QUIET,
+        ("waits for its turn at Claude, at no cost: 429 rate_limit_error: as many calls", "goes on by itself"),
+    ),
     "suspect": (found(state=State.SUSPECT, cuts=2), QUIET, ("Twice its worker ended", "runs alone")),
     "succeeded": (
         found(

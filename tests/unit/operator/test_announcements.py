@@ -45,6 +45,31 @@ def test_an_event_tells_of_a_transition(
     assert [(each.type, each.reason) for each in announcements(route(), before, after)] == told
 
 
+def working(reason: str, message: str) -> dict[str, Any]:
+    condition = {"type": "Working", "status": "True", "reason": reason, "message": message}
+    return {**READY, "conditions": [*READY["conditions"], condition]}
+
+
+SOON, SOONER = working("ModelRetires", "in 14 days"), working("ModelRetires", "in 3 days")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (READY, SOON, ["in 14 days"]),
+        (SOON, SOON, []),
+        (SOON, SOONER, ["in 3 days"]),
+        (SOONER, working("Working", "all is well"), []),
+        (READY, working("KeyRefused", "401"), []),
+    ],
+)
+def test_a_model_that_goes_away_is_told_again_as_its_day_comes_nearer(
+    before: dict[str, Any], after: dict[str, Any], told: list[str]
+) -> None:
+    found = [(each.type, each.reason, each.message) for each in announcements(route(), before, after)]
+    assert found == [("Warning", "ModelRetires", message) for message in told]
+
+
 def test_an_event_names_its_route() -> None:
     (told,) = announcements(route(), {}, MISSING)
     event = build_event(told, datetime(2026, 1, 31, 12, tzinfo=UTC))

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from eventroute.errors import Refused
-from eventroute.schemes import Request
+from eventroute.schemes import SCHEMES, Request, Scheme
 from eventroute.secret import Secret
 from eventroute_receiver.routes import prepare
 from support.sample_routes import receiver_route
@@ -30,6 +31,12 @@ def test_a_refusal_names_the_route_and_not_the_secret() -> None:
     with pytest.raises(Refused, match="team-a/triage") as refused:
         prepare(receiver_route("sendgrid", secrets=(Secret(b"whsec_c2VjcmV0LW9mLXNvbWVib2R5"),)))
     assert "c2VjcmV0" not in str(refused.value)
+
+
+def test_routes_of_one_provider_share_what_is_known_of_it() -> None:
+    first, second = (msgspec.json.decode(msgspec.json.encode(SCHEMES["github"]), type=Scheme) for _ in range(2))
+    assert first is not second
+    assert prepare(receiver_route(scheme=first)).route.scheme is prepare(receiver_route(scheme=second)).route.scheme
 
 
 URL = "https://hooks.example.com/hooks/team-a/triage"

@@ -87,7 +87,7 @@ def keeper(upkeep: FakeUpkeep, **options: Any) -> Keeper:
         "groups": [GROUP],
         "routes": FakeRoutes(worker_route()),
         "troubles": Troubles(),
-        "keys_in_use": lambda: {"own"},
+        "may_meet": lambda trouble: trouble.key_id == "own",
         "limits": dict,
     }
     return Keeper(cast("Upkeep", upkeep), **{**usual, **options})

@@ -19,6 +19,7 @@ from eventroute import keys
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.queue.keys import FIRST, Group
 from eventroute.route_table import RECEIVER, WORKER
+from eventroute.throttle import keys as throttle
 
 _CONNECTION: Final = "+ping +select +role +client|setinfo +cluster|slots"
 """Of every client: to sign in is always allowed; ROLE tells whether this still is the primary, CLUSTER SLOTS who is."""
@@ -37,6 +38,8 @@ _DEAD: Final = _ALL.dead(_ANY)
 _FINISHED: Final = tuple(_ALL.finished(kind, _ANY) for kind in ("bodies", "answers", "records"))
 _PARKED: Final = _ALL.parked("*")
 _PARKED_OF: Final = _ALL.parked_of("*")
+_WAITS: Final = _ALL.waiting_routes("*")
+_WAITING: Final = _ALL.waiting("*", _ANY)
 _BUDGET: Final = _ALL.budget("*")
 _STREAM: Final = _ALL.stream("*", "*")
 _HISTORY: Final = _ALL.history("*")
@@ -113,6 +116,14 @@ _SCRIPTS: Final = _Grant("+eval +evalsha", _all(_ALL.prefix))
 
 # What the queue's scripts do, in the order of `queue/lua`. A receiver writes deliveries and reads none: it sees
 # how long a dead letter is, and whether it has an answer.
+
+# What `load` counts, and how many calls the throttle admits.
+_FIGURES: Final = (
+    _Grant("+zrange +zcard", (f"%R~{_ALL.turns}", f"%R~{_WAITS}", f"%R~{_WAITING}")),
+    _Grant("+hgetall", (f"%R~{throttle.state('*')}",)),
+    _Grant("+zcount", (f"%R~{throttle.places('*')}",)),
+)
+
 _RECEIVER: Final = (
     *_served(RECEIVER.name),
     _SCRIPTS,
@@ -135,6 +146,7 @@ _RECEIVER: Final = (
     _Grant("+scard", (f"%R~{_ACTIVE}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
     _Grant("+zcard +zcount", (f"%R~{_ALL.running}", f"%R~{_ALL.later}", f"%R~{_ALL.suspects}")),
+    *_FIGURES,
 )
 
 _WORKER: Final = (
@@ -150,6 +162,9 @@ _WORKER: Final = (
         "+zadd +zrem +zcard +zscore +zrange +zrangebyscore +zcount",
         _all(_ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects),
     ),
+    _Grant("+zadd +zrem +zcard +zscore +zrange +zrangebyscore", _all(_ALL.turns, _WAITS, _WAITING)),
+    _Grant("+hgetall +hget +hset +hdel +pexpire", _all(throttle.state("*"), throttle.calls("*"))),
+    _Grant("+zadd +zrem +zcard +zcount +zrangebyscore +pexpire", _all(throttle.places("*"))),
     _Grant("+get +set +del +pexpire", _all(_ALL.solo, _ALL.keeper)),
     _Grant("+hget +hgetall +hkeys +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
     _Grant("+hget +hgetall +hexists +hset +hdel", _all(_ALL.limits)),
@@ -166,6 +181,7 @@ _WORKER: Final = (
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
     _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),
     _Grant("+xadd", (f"%W~{_STREAM}",)),
+    _Grant("+get +set", _all(keys.notices())),
 )
 
 _OPERATOR: Final = (
@@ -177,6 +193,7 @@ _OPERATOR: Final = (
         (f"%R~{_STATS}", f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}", f"%R~{FIRST.stop}"),
     ),
     _Grant("+zcard", (f"%R~{_PARKED}",)),
+    _Grant("+get", (f"%R~{keys.notices()}",)),
 )
 
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
@@ -205,10 +222,13 @@ _DESK: Final = (
     _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),
     _Grant("+scard", (f"%R~{_ACTIVE}",)),
-    _Grant("+smembers", (f"%R~{_ALL.routes}",)),
+    _Grant("+smembers", (f"%R~{_ALL.routes}", f"%R~{_ALL.budgets}")),
+    _Grant("+hgetall", (f"%R~{_BUDGET}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
     _Grant("+hgetall +hexists +hset +hdel", _all(_ALL.stop)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),
+    *_FIGURES,
+    _Grant("+zrevrangebyscore", (f"%R~{_WAITING}",)),
 )
 
 _USERS: Final[dict[str, tuple[str, tuple[_Grant, ...]]]] = {

@@ -36,6 +36,14 @@ def processes(plane: str) -> str:
     return f"{_HOME}processes:{plane}"
 
 
+def notices() -> str:
+    """STRING, JSON of the models that go away or are gone. Workers ask Claude's API and write it; operator reads. Kept.
+
+    The form is `eventroute.runtime.notices`' own.
+    """
+    return f"{_HOME}notices"
+
+
 def stats(route: RouteUid) -> str:
     """HASH, what a route's status tells of its traffic. Receiver and worker add to it; operator reads; lives 30 days.
 

@@ -84,6 +84,7 @@ class DeadReason(StrEnum):
     RENDER = "render"
     SINK = "sink"
     DECODE = "decode"
+    INVALID_OUTPUT = "invalid_output"
     UNPARSABLE = "unparsable"
     ROUTE_DELETED = "route_deleted"
     FILTER = "filter"
@@ -106,6 +107,8 @@ WHAT_TO_DO: Final[Mapping[DeadReason, str]] = {
     "where trying more often would help.",
     DeadReason.RENDER: "Mend the prompt's `user` template (`eventroute lint` judges it), apply the route, then replay.",
     DeadReason.SINK: "Mend the sink that the detail names, then replay: the saved answer is not paid for again.",
+    DeadReason.INVALID_OUTPUT: "Claude's answer did not fit the prompt's `output.schema`, twice: mend the schema or "
+    "the prompt, then replay; an answer that fits by then is not paid for again, else replay with `--whole`.",
     DeadReason.DECODE: "Nobody can read what was stored, so a replay ends alike: let the provider send it again, and "
     "discard this one.",
     DeadReason.UNPARSABLE: "The sender sent what is no JSON object or form of its provider: look at its body, mend the "

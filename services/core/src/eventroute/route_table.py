@@ -5,12 +5,12 @@ Neither part can be read with the other part's key: a receiver never holds a pro
 """
 
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
 from eventroute.ids import RoutePath, RouteUid
-from eventroute.models import Effort, Thinking
+from eventroute.models import CacheRule, Effort, Thinking
 from eventroute.schemes import Scheme
 from eventroute.secret import Secret
 
@@ -68,6 +68,10 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """The type to send, one that this model takes; None = nothing is sent."""
     effort: Effort | None = None
     """The same."""
+    cache: CacheRule = "off"
+    """Whether the system text is cached, where it is long enough."""
+    cacheable_from: int = 0
+    """Tokens that this model caches at least."""
     fallback: "ModelCall | None" = None
     """What is asked when this model declines or exists no more; has none of its own."""
 
@@ -83,6 +87,8 @@ class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
     """Static text: nothing of a payload ever enters it."""
     user: str | None
     """Template; absent = event name and the fenced payload."""
+    output_schema: dict[str, Any] | None = None
+    """JSON schema of the answer; absent = text."""
 
 
 class HistoryRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +135,13 @@ class BudgetRule(msgspec.Struct, frozen=True, kw_only=True):
     """Percent spent from which on somebody is warned."""
     on_exceeded: Literal["hold", "reject"]
     """What becomes of a delivery whose call does not fit: it waits for room, or becomes a dead letter."""
+
+
+def whose(scope: str) -> str:
+    """Name the owner of a budget."""
+    if scope == INSTALLATION:
+        return "the installation"
+    return f"route {scope}" if "/" in scope else f"namespace {scope}"
 
 
 class LogSink(msgspec.Struct, frozen=True, kw_only=True, tag="log"):

@@ -11,9 +11,7 @@ import structlog
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import Unavailable
-from eventroute.queue import Admissions, Admitted, Candidate, Full, Limited, Limits, Load
-from eventroute.queue.keys import Group
-from eventroute.queue.scripts import LOAD
+from eventroute.queue import Admissions, Admitted, Candidate, Full, Group, Limited, Limits, Load, read_load
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime.link import Link, LinkCaller
 from eventroute.runtime.scripts import RedisAway, RedisForbids
@@ -57,12 +55,11 @@ class Admission:
         return NotNow(_FULL[found.what]) if isinstance(found, Full) else found
 
     async def load(self, *, may_go: Callable[[RoutePath], bool]) -> Load | NotNow:
-        """Count the queue by Redis' own clock; `may_go` as `Load.of_all` takes it."""
+        """Count the queue by Redis' own clock; `may_go` as `read_load` takes it."""
         try:
-            counts = [await self._call(LOAD, Group(number).prefix, []) for number in range(self._groups)]
+            return await read_load({Group(number): self._call for number in range(self._groups)}, may_go=may_go)
         except (RedisAway, RedisForbids) as error:
             return NotNow(self._reason(error))
-        return Load.of_all(counts, may_go=may_go)
 
     def _reason(self, error: RedisAway | RedisForbids) -> Unavailable:
         now = time.monotonic()

@@ -26,7 +26,7 @@ class HeadLimits(HttpToolsProtocol):
         self._deadline_s = deadline_s
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
-        self._in_head = True
+        self._complete: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
         """Give a new connection its time for the first head."""
@@ -38,21 +38,16 @@ class HeadLimits(HttpToolsProtocol):
         self._stop_clock()
         super().connection_lost(exc)
 
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        self._in_head = True
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
         """The head is complete, within the same piece as it began for nearly every request."""
-        self._in_head = False
+        self._complete = self.scope  # of which each request has one of its own, from its first byte on
         self._head_bytes = 0
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
         """Take the next piece, of a head or of anything else."""
         super().data_received(data)
-        if not self._in_head:
+        if self._complete is not None and self.scope is self._complete:
             self._stop_clock()
         elif not self.transport.is_closing():
             self._head_bytes += len(data)
@@ -63,12 +58,12 @@ class HeadLimits(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Count what is not HTTP."""
-        metrics.RECEIPTS.add("", Receipt.UNSUPPORTED, "malformed")
+        metrics.RECEIPTS.counts["", Receipt.UNSUPPORTED, "malformed"] += 1
         super().send_400_response(msg)
 
     def _refuse(self, status: int, outcome: Receipt) -> None:
         if self._head_bytes:  # a connection that says nothing is no request
-            metrics.RECEIPTS.add("", outcome, "head")
+            metrics.RECEIPTS.counts["", outcome, "head"] += 1
             self.transport.write(b"HTTP/1.1 %d \r\n" % status + _CLOSING)
         self.transport.close()
 

@@ -46,6 +46,13 @@ def build_probes(admission: Admission, table: RouteTable[Hook], *, is_draining: 
         found = await admission.load(may_go=may_go)
         if isinstance(found, NotNow):
             return Response({"unavailable": str(found.reason)}, status_code=HTTP_503_SERVICE_UNAVAILABLE)
-        return Response({"load": found.ready + found.running, "deferred": found.later, "held": found.held})
+        return Response(
+            {
+                "load": found.workable,
+                "throttled": found.throttled,
+                "deferred": found.later,
+                "held": found.held,
+            }
+        )
 
     return Litestar([livez, readyz, exposition, load], openapi_config=None, logging_config=None)

@@ -1,13 +1,16 @@
 """A route made ready to judge requests: keys parsed, expressions compiled once, when the table entry arrives."""
 
+import functools
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from eventroute.errors import Refused
 from eventroute.expression import Expression, compile_expression
 from eventroute.redact import Steps, build_steps
 from eventroute.route_table import ReceiverRoute
-from eventroute.schemes import Key, KeyRefused, Request, accepts, parse_key, sensitive_headers
+from eventroute.schemes import Key, KeyRefused, Request, Scheme, accepts, parse_key, sensitive_headers
 
 _OF_THE_CONNECTION: Final = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"accept-encoding", b"expect"}
@@ -46,13 +49,21 @@ class Hook:
         """Tell why a body of this kind is not for this provider; None when it is."""
         if not accepts(self.route.scheme, request):
             return "media_type"
-        if request.fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        encoding = request.fields.get(b"content-encoding")
+        if encoding is not None and encoding.strip().lower() != b"identity":
             return "encoding"  # a bomb if we unpacked it; and signatures cover the bytes on the wire
         return None
 
 
+@functools.lru_cache(maxsize=1024)
+def _one_of_equal(scheme: Scheme) -> Scheme:
+    """Keep one object for all routes of a provider: what is prepared per scheme is then found without comparing it."""
+    return scheme
+
+
 def prepare(route: ReceiverRoute) -> Hook:
     """Make a table entry ready; raises `Refused` when it cannot serve."""
+    route = msgspec.structs.replace(route, scheme=_one_of_equal(route.scheme))
     try:
         parsed = tuple(parse_key(route.scheme, secret.reveal()) for secret in route.secrets)
     except KeyRefused as error:

@@ -3,8 +3,8 @@
 Made by hand: a general ASGI instrumentation makes three spans per request and costs more than the whole receipt.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
@@ -15,6 +15,7 @@ from eventroute_receiver.answer import Answer
 from eventroute_receiver.routes import Hook
 
 _NO_PARENT: Final = Context()
+_SEND: Final = tracing.messaging("send")
 _SERVER_ERROR: Final = 500
 _MAX_ID_CHARS: Final = 200
 _MAX_PATH_CHARS: Final = 200  # longer than any route; a path without a route is whatever somebody sent
@@ -52,19 +53,19 @@ def start_send(tracer: Tracer, receipt: Span, *, count: int) -> Span:
         tracing.SEND_SPAN,
         context=set_span_in_context(receipt, _NO_PARENT),
         kind=SpanKind.PRODUCER,
-        attributes={**tracing.messaging("send"), tracing.MESSAGING_BATCH_COUNT: count},
+        attributes=_SEND if count == 1 else {**_SEND, tracing.MESSAGING_BATCH_COUNT: count},
     )
 
 
-def end_receipt(span: Span, answer: Answer, hook: Hook | None, *, method: str, path: str) -> None:
+def end_receipt(span: Span, answer: Answer, hook: Hook | None, scope: Mapping[str, Any]) -> None:
     """Note how the request was answered, and where it went: a route, or a path without one."""
     if span.is_recording():
-        where = {tracing.URL_PATH: path[:_MAX_PATH_CHARS]}
+        where = {tracing.URL_PATH: scope["raw_path"].decode("latin-1")[:_MAX_PATH_CHARS]}
         if hook:
             where |= {tracing.ROUTE: hook.route.path, tracing.PROVIDER: hook.route.scheme.name}
         span.set_attributes(
             {
-                tracing.HTTP_METHOD: method,
+                tracing.HTTP_METHOD: scope["method"],
                 tracing.HTTP_ROUTE: "/hooks/{namespace}/{name}",
                 tracing.HTTP_STATUS: answer.status,
                 tracing.OUTCOME: answer.outcome,

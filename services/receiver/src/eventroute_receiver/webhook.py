@@ -76,8 +76,8 @@ class Webhooks:
         if result.outcome is Receipt.TOO_LARGE:
             await discard_rest(receive)
         await send({"type": "http.response.body", "body": result.body})
-        spans.end_receipt(span, result, hook, method=scope["method"], path=scope["raw_path"].decode("latin-1"))
-        metrics.RECEIPTS.add(hook.route.path if hook else "", result.outcome, result.reason)
+        spans.end_receipt(span, result, hook, scope)
+        metrics.RECEIPTS.counts[hook.route.path if hook else "", result.outcome, result.reason] += 1
         if hook and result.outcome not in _SETTLED:
             self._tally.add_receipt(hook.route.uid, result.outcome)
         metrics.ACK_SECONDS.observe(result.outcome, time.perf_counter() - started)
@@ -171,11 +171,11 @@ class Webhooks:
 
     def _settle(self, route: ReceiverRoute, outcome: Receipt, count: int) -> None:
         """Count events that have met their end here, or begun their way to it."""
-        metrics.DELIVERIES.add(route.path, outcome, count=count)
+        metrics.DELIVERIES.counts[route.path, outcome] += count
         self._tally.add_receipt(route.uid, outcome, count=count)
 
     def _note_match(self, route: ReceiverRoute, index: int, *, time_ms: int) -> None:
-        metrics.SECRET_MATCHES.add(route.path, str(index))
+        metrics.SECRET_MATCHES.counts[route.path, str(index)] += 1
         if index < len(route.secret_names):  # there is none where a provider has no secret
             self._tally.add_match(route.uid, route.secret_names[index], time_ms=time_ms)
 

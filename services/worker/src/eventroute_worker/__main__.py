@@ -24,11 +24,13 @@ from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute.secret import Secret
+from eventroute.throttle import Throttle
 from eventroute_worker import redis_spans
 from eventroute_worker.claude import Claude
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.keeper import Keeper
+from eventroute_worker.model_watch import ModelWatch
 from eventroute_worker.pricing import Prices
 from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
@@ -36,6 +38,7 @@ from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import Sinks
 from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles, may_meet
+from eventroute_worker.turns import Turns
 from eventroute_worker.worker import QueueWorker
 
 _CONNECT_S: Final = 2.0  # a Redis that is away then is told of, and waited for; arbitrary
@@ -77,6 +80,7 @@ async def serve(settings: WorkerSettings) -> None:
             troubles=check.troubles,
         )
         troubles, tally, gate = Troubles(), Tally(), Gate()
+        turns = Turns(work, Throttle(ClientCaller(told), most_calls=settings.most_calls), groups=groups)
         ledger = Ledger(ClientCaller(told), looking=ClientCaller(quiet))
         spending = Spending(ledger, prices)
         runner = Runner(
@@ -87,6 +91,7 @@ async def serve(settings: WorkerSettings) -> None:
             history=History(told, work),
             sinks=Sinks(work),
             troubles=troubles,
+            turns=turns,
             spending=spending,
             retention=settings.retention,
             gate=gate,
@@ -97,6 +102,7 @@ async def serve(settings: WorkerSettings) -> None:
             runner,
             tally=tally,
             slots=settings.concurrent_calls,
+            serve_turn=turns.serve,
             begun=settings.max_jobs,
             grace_s=settings.grace_s,
             waiting_at={group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups},
@@ -122,11 +128,14 @@ async def serve(settings: WorkerSettings) -> None:
             },
             gate=gate,
         )
+        watch = ModelWatch(claude, redis, plans=routes.all, troubles=troubles)
         probes = build_probes(redis, last_turn=lambda: worker.last_turn, is_warm=lambda: routes.version is not None)
         async with serving(probes, host=settings.probe_host, port=settings.probe_port) as port:
             _log.info("worker_started", probe_port=port, slots=settings.max_jobs)
             async with (
-                background.running(link.run, routes.run, keeper.run, check.run, functools.partial(gate.follow, upkeep)),
+                background.running(
+                    link.run, routes.run, keeper.run, check.run, watch.run, functools.partial(gate.follow, upkeep)
+                ),
                 writing(tally, redis),
             ):
                 await link.until_up(_CONNECT_S)

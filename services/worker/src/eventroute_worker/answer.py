@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from eventroute.answer_schema import AnswerSchema, DoesNotFit
 from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.throttle import Told
+
+_encoder = msgspec.json.Encoder()
 
 CATEGORIES: Final = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
 """What the API names of refusals; what it may name later is `other`, as these are labels of a metric."""
@@ -50,7 +54,10 @@ class Because(StrEnum):
     NOT_FOUND = "not_found"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+NOT_TOLD: Final = Told()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer that was paid for."""
 
     outcome: RunOutcome
@@ -76,6 +83,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Unix milliseconds."""
     missing_fields: tuple[str, ...] = ()
     """What the prompt's template wanted and the event lacks."""
+    value: Any = None
+    """Of a prompt with a schema the answer as data, of which `text` is the JSON; None = there is none, or it does not
+    fit."""
+    violation: str = ""
+    """Why it does not."""
+    is_second: bool = False
+    """It was asked for once more, as the one before did not fit."""
+    told: Told = NOT_TOLD
+    """What came with it of rate limits; not kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +104,9 @@ class Passing:
     """The least wait that the API asked for."""
     may_be_paid: bool = False
     """Claude may have answered, and nobody heard what it cost."""
+    status: int = 0
+    """HTTP; 0 = there was no answer."""
+    told: Told = NOT_TOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +117,7 @@ class Failed:
     timed_out: bool = False
     may_be_paid: bool = False
     """As above."""
+    told: Told = NOT_TOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +128,7 @@ class Standing:
     detail: str
     whole_key: bool
     """False where only the model asked for is concerned: other models may answer with the same key."""
+    told: Told = NOT_TOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +139,21 @@ class GivenUp:
     detail: str
     paid: Answer | None = None
     """What was paid for all the same."""
+    told: Told = NOT_TOLD
 
 
 Reply = Answer | Passing | Failed | Standing | GivenUp
+
+
+def read_by(schema: AnswerSchema | None, answer: Answer) -> Answer:
+    """Read an answer by its prompt's schema; one that was declined or broken off is what it is."""
+    if schema is None or answer.outcome is not RunOutcome.SUCCEEDED:
+        return answer
+    try:
+        value = schema.read(answer.text)
+    except DoesNotFit as error:
+        return msgspec.structs.replace(answer, value=None, violation=str(error))
+    return msgspec.structs.replace(answer, text=_encoder.encode(value).decode(), value=value, violation="")
 
 
 def added(earlier: Answer | None, later: Answer) -> Answer:
@@ -135,13 +168,12 @@ def added(earlier: Answer | None, later: Answer) -> Answer:
     )
 
 
-_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Answer)
 
 
 def encode_answer(answer: Answer) -> bytes:
     """Write an answer as JSON."""
-    return _encoder.encode(answer)
+    return _encoder.encode(msgspec.structs.replace(answer, told=NOT_TOLD))
 
 
 def decode_answer(data: bytes) -> Answer:

@@ -10,6 +10,7 @@ from typing import Final
 from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Amount, Lease, Retention, Trouble
+from eventroute.throttle import Size
 
 DEFAULT_RETENTION: Final = Retention(body=3_600_000, answer=86_400_000, record=7 * 86_400_000)
 """An hour, a day, a week: a body is for replays, an answer for questions of the same day, a record for figures."""
@@ -73,7 +74,19 @@ class Parked:
     """What has no room in a budget, where that is the trouble."""
 
 
-End = Settled | Later | Parked
+@dataclass(frozen=True, kw_only=True)
+class Throttled:
+    """The delivery waits for its turn at the throttle: there is no place for its call now."""
+
+    bucket: str
+    size: Size
+    until_ms: int = 0
+    """The earliest time at which there may be one, Unix ms by Redis' clock; 0 = not known."""
+    detail: str = ""
+    """For people: what the API said; empty when it was not asked."""
+
+
+End = Settled | Later | Parked | Throttled
 
 Handler = Callable[[Attempt], Awaitable[End]]
 """What is done with a delivery. Raises `LeaseLost` when another worker has it, `RedisAway` and `RedisForbids`; whatever

@@ -14,13 +14,14 @@ An answer is the text of its text blocks. What the stop reasons mean:
 """
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import aiohttp
 import anthropic
@@ -34,17 +35,21 @@ from anthropic import (
     DefaultAioHttpClient,
     Omit,
 )
-from anthropic.types import OutputConfigParam, ThinkingConfigParam
+from anthropic.types import MessageParam, OutputConfigParam, TextBlockParam, ThinkingConfigParam
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from eventroute.errors import RetryLater
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt
 from eventroute.route_table import ModelCall
 from eventroute.runtime import tracing
+from eventroute.runtime.notices import Notice
 from eventroute.secret import Secret
+from eventroute.throttle import Told
 from eventroute_worker import metrics
 from eventroute_worker.answer import (
     CATEGORIES,
+    NOT_TOLD,
     Answer,
     Failed,
     GivenUp,
@@ -55,10 +60,15 @@ from eventroute_worker.answer import (
     Usage,
 )
 from eventroute_worker.api_key import OwnKey, key_id, key_text
+from eventroute_worker.caching import Caching, Lifetime
 from eventroute_worker.fault import Refusal, judge
+from eventroute_worker.limits import read_limits
 from eventroute_worker.pricing import Prices
 
 _CONNECT_S: Final = 5.0
+_LIST_S: Final = 30.0  # for a list of models; arbitrary
+_GOING: Final[list[Literal["active", "deprecated", "retired"]]] = ["deprecated", "retired"]
+_MOST_MODELS: Final = 1000  # as many as the API puts on one page, and far more than there are
 
 _IDLE_S: Final = 600.0
 """After so long without a call a key's client is closed: keys are replaced, and routes deleted. Arbitrary."""
@@ -111,6 +121,20 @@ class _Message(msgspec.Struct, frozen=True):
     stop_details: _StopDetails | None = None
 
 
+class _Model(msgspec.Struct, frozen=True):
+    id: str
+    lifecycle: str
+    retires_at: dt.datetime | None = None
+
+    def notice(self) -> Notice:
+        day = self.retires_at.astimezone(dt.UTC).date() if self.retires_at else None
+        return Notice(is_retired=self.lifecycle == "retired", retires=day)
+
+
+class _ModelPage(msgspec.Struct, frozen=True):
+    data: list[_Model]
+
+
 class _Error(msgspec.Struct, frozen=True):
     type: str | None = None
     message: str = ""
@@ -159,6 +183,7 @@ class Claude:
         self._base_url = base_url
         self._propagate_trace = propagate_trace
         self._prices = prices
+        self._caching = Caching()
         self._clients: dict[str, _Client] = {}
 
     async def __aenter__(self) -> Self:
@@ -202,14 +227,34 @@ class Claude:
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
-            reply = await self._call(call, prompt, key, span)
+            with self._caching.deciding(call, prompt, key) as mark:
+                reply = await self._call(call, prompt, mark.lifetime, key=key, span=span)
+                mark.usage = paid.usage if (paid := _paid(reply)) else None
             _describe(span, reply)
         _measure(call.name, reply, time.monotonic() - started)
         if api_key is None and isinstance(reply, Standing) and reply.reason is DeadReason.AUTHENTICATION:
             self._own_key.distrust()
         return reply
 
-    async def _call(self, call: ModelCall, prompt: Prompt, key: str, span: Span) -> Reply:
+    async def notices(self, *, api_key: Secret | None) -> dict[str, Notice]:
+        """List the models that are no longer active; raises `RetryLater` where the API does not say.
+
+        api_key  the route's own; None = the worker's
+        """
+        key = key_text(api_key or self._own_key.current())
+        try:
+            async with self._client(key) as client, asyncio.timeout(_LIST_S):
+                raw = await client.models.with_raw_response.list(lifecycle=_GOING, limit=_MOST_MODELS)
+            page = msgspec.json.decode(raw.http_response.content, type=_ModelPage)
+        except TimeoutError as error:
+            raise RetryLater(f"no answer within {_LIST_S:g} s") from error
+        except APIError as error:
+            raise RetryLater(classify(error).detail) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RetryLater("the API's list of models is unreadable") from error
+        return {model.id: model.notice() for model in page.data if model.lifecycle in _GOING}
+
+    async def _call(self, call: ModelCall, prompt: Prompt, lifetime: Lifetime | None, *, key: str, span: Span) -> Reply:
         context = tracing.traceparent(span) if self._propagate_trace else ""
         try:
             # The SDK's timeout is per read: a slow trickle would pass it.
@@ -217,10 +262,10 @@ class Claude:
                 raw = await client.messages.with_raw_response.create(
                     model=call.name,
                     max_tokens=call.max_tokens,
-                    system=prompt.system or anthropic.omit,
-                    messages=[{"role": "user", "content": prompt.user}],
+                    system=_system(prompt, lifetime),
+                    messages=_messages(prompt),
                     thinking=_thinking(call),
-                    output_config=_effort(call),
+                    output_config=_output_config(call, prompt),
                     # That there is no connection must show before the whole call's time is up, which is another fault.
                     timeout=anthropic.Timeout(None, connect=min(_CONNECT_S, call.timeout_s / 2)),
                     extra_headers={"traceparent": context} if context else None,
@@ -228,15 +273,16 @@ class Claude:
         except TimeoutError:
             return Failed(detail=f"no answer within {call.timeout_s:g} s", timed_out=True, may_be_paid=True)
         except APIError as error:
-            return classify(error)
-        return self._read(raw.http_response.content, raw.request_id or "")
+            told = read_limits(error.response.headers) if isinstance(error, APIStatusError) else NOT_TOLD
+            return replace(classify(error), told=told)
+        return self._read(raw.http_response.content, raw.request_id or "", read_limits(raw.headers))
 
-    def _read(self, body: bytes, request_id: str) -> Reply:
+    def _read(self, body: bytes, request_id: str, told: Told = NOT_TOLD) -> Reply:
         try:
             message = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             detail = f"the API's answer is unreadable (request {request_id}): {error}"
-            return Failed(detail=detail, may_be_paid=True)
+            return Failed(detail=detail, may_be_paid=True, told=told)
         text = "".join(block.text for block in message.content if block.type == "text").strip()
         stop_reason = message.stop_reason or "unknown"
         usage = _read_usage(message.usage)
@@ -252,10 +298,11 @@ class Claude:
             usage=usage,
             cost_usd=self._prices.cost(message.model, usage),
             answered_ms=time.time_ns() // 1_000_000,
+            told=told,
         )
         if stop_reason == "model_context_window_exceeded" and not text:
             detail = "the prompt leaves no room for an answer"
-            return GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail=detail, paid=answer)
+            return GivenUp(reason=DeadReason.CONTEXT_WINDOW, detail=detail, paid=answer, told=told)
         return answer
 
     @asynccontextmanager
@@ -336,8 +383,29 @@ def _thinking(call: ModelCall) -> ThinkingConfigParam | Omit:
             return anthropic.omit
 
 
-def _effort(call: ModelCall) -> OutputConfigParam | Omit:
-    return {"effort": call.effort} if call.effort else anthropic.omit
+def _system(prompt: Prompt, lifetime: Lifetime | None) -> str | list[TextBlockParam] | Omit:
+    """Write the static part; what is cached ends with it, so that nothing of an event is a part of it."""
+    if not prompt.system:
+        return anthropic.omit
+    if lifetime is None:
+        return prompt.system
+    return [{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral", "ttl": lifetime}}]
+
+
+def _messages(prompt: Prompt) -> list[MessageParam]:
+    messages: list[MessageParam] = [{"role": "user", "content": prompt.user}]
+    for answer, said in zip(prompt.turns[::2], prompt.turns[1::2], strict=True):
+        messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": said}]
+    return messages
+
+
+def _output_config(call: ModelCall, prompt: Prompt) -> OutputConfigParam | Omit:
+    config: OutputConfigParam = {}
+    if call.effort:
+        config["effort"] = call.effort
+    if prompt.output_schema:
+        config["format"] = {"type": "json_schema", "schema": dict(prompt.output_schema)}
+    return config or anthropic.omit
 
 
 def _outcome(message: _Message, text: str) -> tuple[RunOutcome, str]:
@@ -380,10 +448,20 @@ def _describe(span: Span, reply: Reply) -> None:
     span.set_status(Status(StatusCode.ERROR, reply.detail))
 
 
+def _paid(reply: Reply) -> Answer | None:
+    match reply:
+        case Answer():
+            return reply
+        case GivenUp():
+            return reply.paid
+        case _:
+            return None
+
+
 def _measure(model: str, reply: Reply, seconds: float) -> None:
     metrics.CLAUDE_SECONDS.labels(model, _END[type(reply)]).observe(seconds)
-    paid = reply.paid if isinstance(reply, GivenUp) else reply
-    if not isinstance(paid, Answer):
+    paid = _paid(reply)
+    if paid is None:
         return
     usage = paid.usage
     for kind, tokens in (

@@ -63,7 +63,7 @@ def judge(refusal: Refusal) -> Passing | Standing | GivenUp:
     if (reason := _of_the_key(refusal)) is not None:
         return Standing(reason=reason, detail=detail, whole_key=True)
     if status in _PASSING or status >= _SERVER_ERROR:
-        return Passing(detail=detail, after_s=_retry_after_s(refusal.headers))
+        return Passing(detail=detail, after_s=_retry_after_s(refusal.headers), status=status)
     if (reason := _OF_ONE_MODEL.get(status)) is not None:
         return Standing(reason=reason, detail=detail, whole_key=False)
     return GivenUp(reason=_OF_THE_DELIVERY.get(status, DeadReason.INVALID_REQUEST), detail=detail)

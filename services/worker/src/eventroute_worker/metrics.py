@@ -35,6 +35,35 @@ PARKED: Final = Gauge(
     ["reason"],
     registry=REGISTRY,
 )
+THROTTLED: Final = Gauge(
+    "eventroute_worker_throttled",
+    "Deliveries that wait for their turn at Claude, by key and pool of models; told by the worker that keeps the queue",
+    ["bucket"],
+    registry=REGISTRY,
+)
+CALLS: Final = Gauge(
+    "eventroute_worker_throttle_calls",
+    "Calls under way by all workers, for buckets that others wait for; told by the worker that keeps the queue",
+    ["bucket"],
+    registry=REGISTRY,
+)
+CALL_LIMIT: Final = Gauge(
+    "eventroute_worker_throttle_call_limit", "How many of them there may be, as learned", ["bucket"], registry=REGISTRY
+)
+REQUESTS_LEFT: Final = Gauge(
+    "eventroute_worker_throttle_requests_left", "What is left of a minute's requests", ["bucket"], registry=REGISTRY
+)
+GRANTED: Final = Counter(
+    "eventroute_worker_throttle_granted",
+    "Deliveries that waited for the throttle and got their turn",
+    registry=REGISTRY,
+)
+CONGESTIONS: Final = Counter(
+    "eventroute_worker_throttle_congestions",
+    "Calls that the API refused for now: limited (429), overloaded (529)",
+    ["kind"],
+    registry=REGISTRY,
+)
 HELD_ROUTES: Final = Gauge(
     "eventroute_worker_held_routes",
     "Routes whose deliveries wait, by why; told by the worker that keeps the queue",

@@ -1,14 +1,17 @@
-"""What is asked next, by what was answered so far: pure, so that an attempt goes on where the last one was cut short.
+"""What is asked next, by what was answered so far: so that an attempt goes on where the last one was cut short.
 
 A model that declined, or that exists no more, is stood in for by the prompt's fallback, once: what that one says is how
-it ends.
+it ends. An answer that does not fit its schema is asked for once more, from whoever gave it.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from eventroute.outcome import RunOutcome
 from eventroute.route_table import ModelCall
+from eventroute_worker import metrics
 from eventroute_worker.answer import Answer, Because
 
 
@@ -19,6 +22,20 @@ class NextCall(NamedTuple):
     instead_of: str = ""
     """The model that the prompt names, where this is its fallback."""
     because: Because | None = None
+    again: Answer | None = None
+    """The answer that did not fit; then this one is told so."""
+
+    def note(self, answer: Answer, *, missing_fields: tuple[str, ...]) -> Answer:
+        """Write down on its answer why this call was made, and count it."""
+        if self.because and not self.again:
+            metrics.FALLBACKS.labels(self.call.name, self.because).inc()
+        return msgspec.structs.replace(
+            answer,
+            missing_fields=missing_fields,
+            instead_of=self.instead_of,
+            because=self.because,
+            is_second=self.again is not None,
+        )
 
 
 def next_call(model: ModelCall, answer: Answer | None, *, is_gone: Callable[[str], bool]) -> NextCall | None:
@@ -31,6 +48,9 @@ def next_call(model: ModelCall, answer: Answer | None, *, is_gone: Callable[[str
         return NextCall(model.fallback, model.name, Because.NOT_FOUND)
     if answer is None:
         return NextCall(model)
+    if answer.violation and not answer.is_second:
+        call = (answer.instead_of and model.fallback) or model
+        return NextCall(call, answer.instead_of, answer.because, again=answer)
     if answer.outcome is RunOutcome.REFUSED and model.fallback and not answer.instead_of:
         return NextCall(model.fallback, model.name, Because.REFUSED)
     return None

@@ -12,10 +12,12 @@ from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span
 
-from eventroute.queue.scripts import NAMES
+from eventroute.queue import scripts as queue
 from eventroute.runtime.link import LinkedRedis
+from eventroute.throttle import scripts as throttle
 
 _BY_DIGEST: Final = frozenset({"EVALSHA", "EVAL"})
+_NAMES: Final = {**queue.NAMES, **throttle.NAMES}
 
 
 def instrument(redis: LinkedRedis) -> None:
@@ -27,5 +29,5 @@ def instrument(redis: LinkedRedis) -> None:
 
 def _name(span: Span, _client: Any, args: Sequence[Any], _options: Any) -> None:
     """Call a script by its name; its digest says nothing to people."""
-    if span.is_recording() and len(args) > 1 and args[0] in _BY_DIGEST and (name := NAMES.get(args[1])):
+    if span.is_recording() and len(args) > 1 and args[0] in _BY_DIGEST and (name := _NAMES.get(args[1])):
         span.update_name(f"redis {name}")

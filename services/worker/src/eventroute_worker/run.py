@@ -1,12 +1,13 @@
 """A run: what happens to a delivery from the moment a worker takes it up to its outcome.
 
-    route → begin → match → answer (saved: from an earlier attempt, or history → render → Claude → save)
+    route → begin → match → answer (saved: from an earlier attempt, or history → render → place → Claude → save)
           → sinks, each marked when done → history → outcome
 
 Whatever ends a run early raises `Ended` with how; a crash anywhere resumes after the last thing that was saved. Whose
 fault an end is decides what it costs: the delivery's own is a dead letter or an attempt, a passing trouble is waited
-for until the deadline, a standing one of key or model parks the delivery, and of the route holds the route. Knows
-nothing of leases but that they may be lost, and holds no state between attempts.
+for until the deadline, a standing one of key or model parks the delivery, and of the route holds the route. Where the
+throttle has no place for a call, or the API says that there are too many, the delivery waits for its turn at no cost.
+Knows nothing of leases but that they may be lost, and holds no state between attempts.
 """
 
 import time
@@ -23,6 +24,7 @@ from eventroute.errors import Refused
 from eventroute.expression import Text
 from eventroute.ids import RoutePath
 from eventroute.match import Match
+from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Event, Plan, Prompt
 from eventroute.queue import Begun, Group, HoldReason, Retention, Trouble, Work
@@ -30,6 +32,7 @@ from eventroute.route_table import ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute.template import RenderFailed
+from eventroute.throttle import bucket_name
 from eventroute_worker import metrics
 from eventroute_worker.answer import (
     Answer,
@@ -42,8 +45,9 @@ from eventroute_worker.answer import (
     added,
     decode_answer,
     encode_answer,
+    read_by,
 )
-from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, dead
+from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, Throttled, dead
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
@@ -52,6 +56,7 @@ from eventroute_worker.patience import patiently
 from eventroute_worker.sinks import Result, SinkFailed, Sinks
 from eventroute_worker.spending import Bill, NoRoom, Spending
 from eventroute_worker.troubles import Troubles
+from eventroute_worker.turns import NoPlace, Turns
 
 _RESUMPTIONS: Final = 8
 """Attempts beyond the route's own, once there is an answer that only needs to be delivered. Arbitrary."""
@@ -147,6 +152,7 @@ class Runner:
         history: History,
         sinks: Sinks,
         troubles: Troubles,
+        turns: Turns,
         spending: Spending,
         retention: Retention = DEFAULT_RETENTION,
         gate: Gate | None = None,
@@ -163,6 +169,8 @@ class Runner:
         self._history = history
         self._sinks = sinks
         self._troubles = troubles
+        self._turns = turns
+        self._models = Models.load()
         self._spending = spending
         self._retention = retention
         self._gate = gate or Gate(is_open=True)
@@ -180,7 +188,7 @@ class Runner:
             end: End
             try:
                 end = await self._run(attempt, span)
-            except Ended as ended:
+            except (Ended, NoPlace) as ended:
                 end = ended.end
             except Exception as error:
                 span.set_attribute(tracing.ERROR_TYPE, type(error).__name__)
@@ -251,11 +259,15 @@ class Runner:
     async def _answer(self, work: _Work) -> Answer:
         """Get an answer that is final; each is saved before anything is done with it."""
         answer, position = work.paid, self._match(work)
+        if answer is not None and position is not None:
+            answer = read_by(work.plan.schemas[position], answer)  # by the schema of now
         while position is not None and (wanted := self._next_call(work, position, answer)):
             work = work._replace(paid=answer)
             answer = await self._ask(work, position, wanted) or answer
         if answer is None:
             raise TypeError("no prompt, and no answer")  # `_match` ends such a run
+        if answer.violation:
+            self._end(work._replace(paid=answer), dead(DeadReason.INVALID_OUTPUT, answer.violation))
         return answer
 
     def _match(self, work: _Work) -> int | None:
@@ -277,22 +289,23 @@ class Runner:
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
         key_id = self._claude.key_id(route.api_key)
         trouble = self._troubles.standing(key_id, call.name, route.budgets)
-        if trouble and trouble.cause != begun.probes:
+        if trouble and (trouble.cause != begun.probes or self._troubles.is_retired(trouble.model)):
             raise Ended(Parked(trouble=trouble, has_asked=False))
         prompt = await self._render(work, position)
-        async with await self._reserve(work, call, prompt) as bill:
-            reply = await self._claude.ask(call, prompt, api_key=route.api_key)
+        if wanted.again:
+            prompt = prompt.again(wanted.again.text, wanted.again.violation)
+        lease, bucket = work.attempt.lease, bucket_name(key_id, self._models.pool(call.name))
+        async with (
+            self._turns.place(lease, bucket, call, prompt) as place,
+            await self._reserve(work, call, prompt) as bill,
+        ):
+            reply = await place.ask(lambda: self._claude.ask(call, prompt, api_key=route.api_key))
             bill.take(reply)
+            place.check(reply)
             if (own := self._judge(work, call, reply)) is None:
                 return None
-            answer = msgspec.structs.replace(
-                added(work.paid, own),
-                missing_fields=prompt.missing_fields,
-                instead_of=wanted.instead_of,
-                because=wanted.because,
-            )
-            if wanted.because:
-                metrics.FALLBACKS.labels(call.name, wanted.because).inc()
+            paid = wanted.note(added(work.paid, own), missing_fields=prompt.missing_fields)
+            answer = read_by(work.plan.schemas[position], paid)
             await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
         return answer
 
@@ -501,6 +514,8 @@ def _named(end: End) -> dict[str, str]:
             return {"end": "later", "delay_s": f"{end.delay_s:.3f}", "detail": end.detail}
         case Parked():
             return {"end": "parked", "reason": end.trouble.reason, "detail": end.trouble.detail}
+        case Throttled():
+            return {"end": "throttled", "detail": end.detail}
         case Settled():
             return {"end": end.outcome, "reason": end.reason, "detail": end.detail}
 

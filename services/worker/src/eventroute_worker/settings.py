@@ -26,6 +26,8 @@ class WorkerSettings(Settings):
     """Deliveries in hand at the same time, those included whose answers are on their way to sinks."""
     concurrent_calls: int = Field(default=5, ge=1, le=1000)
     """Deliveries that wait for Claude at the same time: no more are taken than can be asked at once."""
+    most_calls: int = Field(default=100, ge=1, le=10_000)
+    """Calls under way at the same time with one key and pool of models, by all workers; how many fewer is learned."""
     groups: int = Field(default=1, ge=1, le=1024)
     """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
     keep_payload_s: int = Field(default=3600, ge=0)

@@ -12,6 +12,7 @@ from eventroute.outcome import DeadReason
 from eventroute.prompt import Plan
 from eventroute.queue import Trouble, budget_cause
 from eventroute.route_table import BudgetRule
+from eventroute.runtime.notices import Notices
 from eventroute.secret import Secret
 
 _GONE_S: Final = 60.0  # as often as a standing trouble is probed
@@ -28,12 +29,30 @@ class Troubles:
         self._known: dict[str, Trouble] = {}
         self._mended: set[str] = set()
         self._gone: dict[str, float] = {}
+        self._notices: Notices = {}
 
     def standing(self, key_id: str, model: str, budgets: Sequence[BudgetRule] = ()) -> Trouble | None:
         """Find a trouble for which asking this model with this key, at the cost of these budgets, is of no use."""
+        if trouble := self._known.get(f"{key_id}:*") or self._retirement(key_id, model):
+            return trouble
         holding = (budget_cause(rule.scope) for rule in budgets if rule.on_exceeded == "hold")
-        causes = (f"{key_id}:*", f"{key_id}:{model}", *holding)
+        causes = (f"{key_id}:{model}", *holding)
         return next((self._known[cause] for cause in causes if cause in self._known), None)
+
+    def read_notices(self, notices: Notices) -> None:
+        """Take over what the API says of models: one that is retired need not be asked to know that it is gone."""
+        self._notices = notices
+
+    def is_retired(self, model: str) -> bool:
+        """Tell whether a model answers no more, by the word of the API."""
+        return model in self._notices and self._notices[model].is_retired
+
+    def _retirement(self, key_id: str, model: str) -> Trouble | None:
+        if not self.is_retired(model):
+            return None
+        day = self._notices[model].retires
+        detail = f"retired since {day}" if day else "retired"
+        return Trouble(reason=_NOT_FOUND, detail=detail, key_id=key_id, model=model)
 
     def meet(self, trouble: Trouble) -> None:
         """Note a trouble that a call has met."""
@@ -46,6 +65,8 @@ class Troubles:
 
     def is_gone(self, key_id: str, model: str) -> bool:
         """Tell whether a model does not exist, as far as is known."""
+        if self.is_retired(model):
+            return True
         cause = f"{key_id}:{model}"
         trouble = self._known.get(cause)
         return self._gone.get(cause, 0) > time.monotonic() or (trouble is not None and trouble.reason == _NOT_FOUND)

@@ -12,7 +12,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from signal import Signals
 from typing import Any, Final, assert_never, cast
 
@@ -28,7 +28,7 @@ from eventroute.runtime import background
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import Tally
 from eventroute_worker import metrics
-from eventroute_worker.attempt import Attempt, End, Handler, Later, Parked, Settled, dead
+from eventroute_worker.attempt import Attempt, End, Handler, Later, Parked, Settled, Throttled, dead
 from eventroute_worker.bell import Bell
 from eventroute_worker.gate import Gate
 
@@ -50,6 +50,10 @@ _OTHERS_S: Final = 300.0  # a route counts as another one for so long after its 
 _log = structlog.get_logger()
 
 
+async def _nobody_waits(_group: Group, _free: int) -> None:
+    pass
+
+
 class QueueWorker(Worker):
     """Runs a handler for every ready delivery until it is told to stop."""
 
@@ -61,6 +65,7 @@ class QueueWorker(Worker):
         *,
         tally: Tally,
         slots: int,
+        serve_turn: Callable[[Group, int], Awaitable[None]] = _nobody_waits,
         begun: int | None = None,
         grace_s: float,
         lease_s: float = LEASE_S,
@@ -74,6 +79,7 @@ class QueueWorker(Worker):
         work     the calls to the queue
         tally    counts the ends
         slots    how many deliveries may wait for their handler to free their slot
+        serve_turn  makes ready what waits in a group and whose turn it is, no more than so many
         begun    how many may be under way in all, those included, at least twice as many; None = just that
         grace_s  how long running attempts may take to finish after `stop`; the rest goes back into the queue
         waiting_at  a client for each group of the queue, to wait for work there; None = one group, at `redis`
@@ -101,6 +107,7 @@ class QueueWorker(Worker):
         self._work = work
         self._tally = tally
         self._slots = slots
+        self._serve_turn = serve_turn
         self._grace_s = grace_s
         self._lease_s = lease_s
         self._waiting_at = waiting_at or {Group(0): redis}
@@ -194,6 +201,9 @@ class QueueWorker(Worker):
             for lease in taken.leases:
                 metrics.PICKUP.observe(max(taken.now_ms - lease.ready_ms, 0) / 1000)
                 await self._start(lease)
+            if taken.has_turn and not self._stopping.is_set():
+                await self._serve_turn(group, free)
+                has_more = True
             free -= len(taken.leases)
             if free <= 0 or self._runs_alone():
                 return 0
@@ -335,6 +345,8 @@ class QueueWorker(Worker):
                 await self._work.put_back(lease, pause_ms=int(end.delay_s * 1000), counts=end.counts, error=end.detail)
             case Parked():
                 await self._work.park(lease, end.trouble, has_asked=end.has_asked, need=end.need)
+            case Throttled():
+                await self._work.wait(lease, end.bucket, end.size, until_ms=end.until_ms, error=end.detail)
             case Settled():
                 await self._settle(lease, end)
             case _:

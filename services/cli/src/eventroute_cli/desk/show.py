@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from eventroute.queue import Found, Line, Listing, Situation, State, Wanted
+from eventroute.queue import Found, Line, Listing, Situation, State, Wanted, budget_cause
 from eventroute_cli.desk.story import clock, held_up, stopped
 
 OutputOption = Annotated[
@@ -155,7 +155,8 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 
 def _state(line: Line) -> str:
-    return " ".join(filter(None, (line.outcome or line.state, line.reason)))
+    waits_for = "budget" if line.cause.startswith(budget_cause("")) else ""
+    return " ".join(filter(None, (line.outcome or line.state, line.reason, waits_for)))
 
 
 def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:

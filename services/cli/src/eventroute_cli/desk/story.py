@@ -6,7 +6,7 @@ from typing import Final
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
-from eventroute.queue import Found, Held, HoldReason, Line, Situation, State, Stop
+from eventroute.queue import Found, Held, HoldReason, Line, Situation, Standing, State, Stop
 
 _DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
 _IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
@@ -104,6 +104,11 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
             yield f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
         case State.HELD:
             yield from _held(line, situation)
+        case State.THROTTLED:
+            yield (
+                f"{_tried(line)}, and waits for its turn at Claude, at no cost{_because(line.last_error)}: as many "
+                "calls as the API takes for now were made before it. It goes on by itself, in the order of receipt."
+            )
         case State.SUSPECT:
             yield (
                 f"{times(max(found.cuts, 1)).capitalize()} its worker ended in the middle of an attempt, perhaps "
@@ -160,6 +165,9 @@ def _held(line: Line, situation: Situation) -> Iterator[str]:
         yield f"{_tried(line)}, and waited for a trouble that is mended by now: it goes on within seconds."
         return
     trouble = standing.trouble
+    if trouble.budget:
+        yield from _over_budget(line, standing)
+        return
     whose = f"of model {trouble.model}" if trouble.model else "of the API key as a whole"
     others = f", as do {standing.waiting - 1} others" if standing.waiting > 1 else ""
     yield (
@@ -180,6 +188,15 @@ def _behind(found: Found) -> str:
     return (
         f"It waits for its turn: {found.ahead or 'another delivery'}, about the same entity, has not ended, and the "
         "route works on one at a time. Waiting costs it no attempt."
+    )
+
+
+def _over_budget(line: Line, standing: Standing) -> Iterator[str]:
+    others = f", as do {standing.waiting - 1} others," if standing.waiting > 1 else ""
+    yield f"{_tried(line)}, and waits{others} for room in a budget: {standing.trouble.detail}."
+    yield (
+        "It goes on by itself, in its order, then or when the budget rises, and waiting costs it no attempt; "
+        "`eventroute budget` shows what is left."
     )
 
 
@@ -241,7 +258,7 @@ def _dead(found: Found) -> Iterator[str]:
     yield (f"{_tried(line)}, and became a dead letter at {clock(line.ended_ms)}: {line.reason}{_because(line.detail)}.")
     if line.last_error and line.last_error not in line.detail:
         yield f"Before that it had met: {line.last_error.rstrip('.')}."
-    if found.answer:
+    if found.answer and not found.answer.violation:
         yield "Its answer is saved, and a replay does not pay for it again."
     if told := advice(line.reason):
         yield told

@@ -1,8 +1,8 @@
 """From Pydantic's JSON schema to the structural schema that Kubernetes takes: what it cannot say is refused.
 
-Refused are free-form objects, alternatives of different types, cycles, and what would cost the API server or its users
-too much: a text, list or map without a maximum, a field without a description. Defaults stay in the models: they can
-then change without rewriting stored objects.
+Refused are free-form objects but those marked so, alternatives of different types, cycles, and what would cost the API
+server or its users too much: a text, list or map without a maximum, a field without a description. Defaults stay in the
+models: they can then change without rewriting stored objects.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,9 +19,13 @@ _DROPPED: Final = frozenset(
 _KEPT: Final = (
     *("description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "exclusiveMinimum"),
     *("maximum", "exclusiveMaximum", "minItems", "maxItems", "maxProperties", "required"),
+    "x-kubernetes-preserve-unknown-fields",
     *("x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations"),
 )
 """In the order in which they are written."""
+
+ANY_FORM: Final = "x-kubernetes-preserve-unknown-fields"
+"""Says of an object that it is of any form on purpose, and judged elsewhere."""
 
 Schema = dict[str, Any]
 
@@ -87,6 +91,8 @@ class _Translation:
                 return schema, trail
 
     def _object(self, schema: Schema, field: str, trail: tuple[str, ...]) -> Schema:
+        if schema.get(ANY_FORM):
+            return {}
         others = schema.get("additionalProperties", "properties" not in schema)
         if others and "properties" in schema:
             raise NotStructural(field, "has named fields and others")

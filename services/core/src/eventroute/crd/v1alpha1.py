@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
 from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
-from eventroute.models import Effort, Wish
+from eventroute.models import CacheRule, Effort, Wish
 from eventroute.schemes import SCHEMES
 
 GROUP: Final = "eventroute.dev"
@@ -268,6 +268,14 @@ class Model(Strict):
     timeout: Annotated[Duration, Between("1s", "10m")] = Field(
         default="120s", description="How long one call may take, 1s to 10m. Default: 120s."
     )
+    cache: CacheRule = Field(
+        default="auto",
+        description=(
+            "Whether the system text is cached, which makes it dearer once and far cheaper after that: `auto` when it "
+            "is asked often enough, `off` never (in quotes, as with thinking), `5m` or `1h` always for so long. "
+            "Nothing of an event is. Default: auto."
+        ),
+    )
     fallback: ModelName | None = Field(
         default=None,
         description=(
@@ -292,8 +300,24 @@ class PromptModel(Strict):
     timeout: Annotated[Duration, Between("1s", "10m")] | None = Field(
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."
     )
+    cache: CacheRule | None = Field(
+        default=None, description="Whether the system text is cached. Default: the route's."
+    )
     fallback: ModelName | None = Field(
         default=None, description="Which model is asked when this one declines or exists no more. Default: the route's."
+    )
+
+
+class Output(Strict):
+    """What form the answer has."""
+
+    json_schema: dict[str, Any] = Field(
+        alias="schema",
+        description=(
+            "JSON schema of the answer, an object: what the API supports of JSON Schema, at most 16384 bytes. An "
+            "answer that does not fit is asked for once more, then it is a dead letter. Required."
+        ),
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
 
 
@@ -335,6 +359,7 @@ class Prompt(Strict):
     user_from: ConfigMapKeyRef | None = Field(
         default=None, description="ConfigMap key with the template, instead of `user`. Default: none."
     )
+    output: Output | None = Field(default=None, description="What form the answer has. Default: text.")
 
 
 class History(Strict):
@@ -417,6 +442,46 @@ class Retention(Strict):
         default=None,
         description=(
             "What became of it, 0s to 8760h, at least as long as the answer. Default: the installation's, 168h."
+        ),
+    )
+
+
+class Budget(Strict):
+    """What calls may cost in a period."""
+
+    rules = (
+        Rule("has(self.usd) || has(self.tokens)", "set usd or tokens, or both"),
+        Rule("!has(self.usd) || self.usd.matches('[1-9]')", "usd must be more than 0"),
+    )
+
+    period: Annotated[Duration, Between("1m", "744h")] = Field(
+        default="24h",
+        description=(
+            "How long a period is, 1m to 744h. Periods follow each other from 1970 on, in UTC and by Redis' clock: 24h "
+            "turns at midnight. Default: 24h."
+        ),
+    )
+    usd: str | None = Field(
+        default=None,
+        max_length=13,
+        pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$",
+        description='At most so many US dollars, as a text: "20" or "0.50". Default: any.',
+    )
+    tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000_000,
+        description="At most so many tokens, those of prompts, cached or not, and of answers. Default: any.",
+    )
+    warn_at: int = Field(
+        default=80, ge=1, le=100, description="Percent spent from which on to warn, once a period. Default: 80."
+    )
+    on_exceeded: Literal["hold", "reject"] = Field(
+        default="hold",
+        description=(
+            "What becomes of a delivery whose call may cost more than is left. `hold`: it waits, at no cost, and goes "
+            "on by itself, in order, when the period turns or the budget rises; `reject`: it becomes a dead letter. A "
+            "call that may cost more than the whole budget makes one in any case. Default: hold."
         ),
     )
 
@@ -585,6 +650,7 @@ class EventRouteSpec(Strict):
         default_factory=Retention,
         description="How long what has ended is kept. Default: as the installation says.",
     )
+    budget: Budget | None = Field(default=None, description="What the route's calls may cost. Default: any amount.")
     sinks: tuple[Sink, ...] = Field(
         default=(Sink(log=LogSink()),), min_length=1, max_length=8, description="Where answers go. Default: the log."
     )

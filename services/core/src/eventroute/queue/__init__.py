@@ -4,7 +4,8 @@
       │         ▲ ▲               │ │ │ ╲
       │         │ └──── due ── later◀┘ │  ╲─settle─▶ dead ──(30 days, or the bound)──▶ gone
       │         │  put_back(pause)     │             ▲  │
-      │         ├── unpark ── parked ◀─┘ park        │  └─replay, admit again──▶ ready
+      │         ├── unpark ── parked ◀─┤ park        │  └─replay, admit again──▶ ready
+      │         ├── call_up ─ throttled ◀┘ wait      │
       │         │                                    │
       │         └── suspect ◀── lease over in the middle of an attempt
       └─────────────── bury (unreadable, undecided) ─┘
@@ -13,6 +14,7 @@
     ready      `ready:<path>`               receiver (admit); worker (put_back, unpark, a lease that ran out); people
     running    `running`                    worker (lease), fenced: see below
     later      `later`                      worker (put_back): a passing trouble, a failed attempt
+    throttled  `waiting:<bucket>:<path>`    worker (wait): no place at the throttle, until it is granted one (call_up)
     held       `parked:<cause>`             worker (park): a standing trouble of a key or model, until `unpark`; a
                                             budget without room, until `afford`
     behind     `behind:<path>`              receiver, worker, people: another one of its lane has not ended
@@ -29,6 +31,12 @@ A route may be *held* as a whole (`hold`, `release`), while it cannot be served 
 what is ready stays where it is. Routes that are not held take turns, one delivery each, so that a flood of one delays
 no other. One of which as many run as may (`limits`) takes none until one of them ends.
 
+What the throttle (`eventroute.throttle`) has no place for waits at its bucket, in the order of acceptance, its routes
+taking turns. When a bucket is due (`turns`: a limit has been refilled, or a call has ended: `hurry`), a worker with
+free slots asks whose turn it is (`turn`), asks the throttle for as many places, and makes ready those that got one.
+Whoever dies in between loses some seconds of a place. What waits for longer than its route's deadline is a dead letter
+when its turn comes.
+
 An installation may be *stopped* as a whole (`stop`, `start`): one key of the first group says so to the workers of all
 groups, who take nothing while it stands.
 
@@ -43,20 +51,32 @@ in a full Redis but for `admit`, which is what must not.
 Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `trace` (context of its receipt), `seq` (order of
 acceptance), `at` (when), `lane` (its entity, hashed), `since` (when it was replayed or unparked last, or got its turn
 in its lane: its deadline counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`, `waits`
-(puttings back that cost no attempt), `cuts` (attempts cut short), `due`, `cause`, `need` (what has no room in a
-budget), `probe` (the cause that it is to see mended), `alone`; of the run: `answer` (the checkpoint), `saved` (when),
-`sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`,
-`reason`, `detail`, `finished`, `about`.
+(puttings back that cost no attempt), `cuts` (attempts cut short), `due`, `cause` (a trouble, or a bucket), `size` (of
+the call that waits for a bucket), `need` (what has no room in a budget), `probe` (the cause that it is to see mended),
+`alone`; of the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done), `remembered`,
+`last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
 has of its end, `trace` and `answer` are left; of which the last two go next.
 """
 
 from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
-from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, State, Wanted
+from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, Spent, State, Wanted
 from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.ledger import Account, Exceeded, Ledger
+from eventroute.queue.load import Load, read_load
 from eventroute.queue.upkeep import Held, HoldReason, Limit, Standing, Stop, Upkeep
-from eventroute.queue.work import Amount, Begun, Lease, LeaseLost, Load, Retention, Taken, Trouble, Work, budget_cause
+from eventroute.queue.work import (
+    Amount,
+    Begun,
+    Lease,
+    LeaseLost,
+    Retention,
+    Taken,
+    Trouble,
+    Turn,
+    Work,
+    budget_cause,
+)
 
 __all__ = [
     "FIRST",
@@ -90,14 +110,17 @@ __all__ = [
     "Repeat",
     "Retention",
     "Situation",
+    "Spent",
     "Standing",
     "State",
     "Stop",
     "Taken",
     "Trouble",
+    "Turn",
     "Upkeep",
     "Wanted",
     "Work",
     "budget_cause",
     "group_of",
+    "read_load",
 ]

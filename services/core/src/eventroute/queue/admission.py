@@ -7,6 +7,8 @@ atomic step, before the sender gets its answer.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from eventroute.delivery import Delivery, encode_delivery
 from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.outcome import DeadReason
@@ -36,19 +38,19 @@ class Limits(NamedTuple):
     """Of deliveries queued; 0 = any."""
 
 
-class New(NamedTuple):
+class New(msgspec.Struct, frozen=True):
     """It is queued, or kept as the dead letter that it was said to be."""
 
     delivery: DeliveryId
 
 
-class Repeat(NamedTuple):
+class Repeat(msgspec.Struct, frozen=True):
     """Nothing was done: it was accepted before, under this id."""
 
     delivery: DeliveryId
 
 
-class Again(NamedTuple):
+class Again(msgspec.Struct, frozen=True):
     """It was accepted before and ended as a dead letter, which now runs again, under its old id."""
 
     delivery: DeliveryId
@@ -57,7 +59,7 @@ class Again(NamedTuple):
 Fate = New | Repeat | Again
 
 
-class Admitted(NamedTuple):
+class Admitted(msgspec.Struct, frozen=True):
     """What became of each candidate."""
 
     fates: Sequence[Fate]

@@ -20,8 +20,9 @@ from eventroute.match import accepts
 from eventroute.outcome import RunOutcome
 from eventroute.queue import scripts
 from eventroute.queue.keys import FIRST, Group, group_of
+from eventroute.queue.load import Load, read_load
 from eventroute.queue.upkeep import Held, Standing, Stop, Upkeep
-from eventroute.queue.work import Load
+from eventroute.route_table import INSTALLATION
 from eventroute.runtime.scripts import Argument, ClientCaller, Script, told
 from eventroute.runtime.tracing import parse_traceparent
 
@@ -50,6 +51,7 @@ class State(StrEnum):
     RUNNING = "running"
     LATER = "later"
     HELD = "held"
+    THROTTLED = "throttled"
     SUSPECT = "suspect"
     BEHIND = "behind"
     SETTLED = "settled"
@@ -89,7 +91,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     waits: int = 0
     replays: int = 0
     cause: str = ""
-    """Of a held one: the standing trouble."""
+    """Of a held one the standing trouble, of a throttled one the bucket of the throttle."""
     last_error: str = ""
     holds: int = 0
     """Of a dead letter that holds its lane: how many deliveries wait for it to be replayed or discarded."""
@@ -177,6 +179,7 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: str | None = None
     answered_ms: int = 0
     missing_fields: tuple[str, ...] = ()
+    violation: str = ""
 
 
 class Found(NamedTuple):
@@ -198,6 +201,35 @@ class Found(NamedTuple):
     ahead: DeliveryId | None = None
     """Whose turn it is in its lane, if it waits behind that one."""
     ahead_is_dead: bool = False
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """How a budget stands; amounts are in millionths of a US dollar, and in tokens."""
+
+    scope: str
+    """A route's path, a namespace, or `INSTALLATION`."""
+    period_ms: int
+    ends_ms: int
+    """When its period ends, Unix milliseconds by Redis' clock."""
+    micro_usd: int | None
+    """The limit; None = none."""
+    spent_micro_usd: int
+    reserved_micro_usd: int
+    tokens: int | None
+    """The limit; None = none."""
+    spent_tokens: int
+    reserved_tokens: int
+
+    @property
+    def left_micro_usd(self) -> int | None:
+        """What the next call may cost."""
+        taken = self.spent_micro_usd + self.reserved_micro_usd
+        return None if self.micro_usd is None else max(self.micro_usd - taken, 0)
+
+    @property
+    def left_tokens(self) -> int | None:
+        """The same in tokens."""
+        return None if self.tokens is None else max(self.tokens - self.spent_tokens - self.reserved_tokens, 0)
 
 
 class Situation(NamedTuple):
@@ -253,9 +285,7 @@ class Desk:
 
     async def load(self) -> Load:
         """Count what is queued."""
-        return Load.of_all(
-            await asyncio.gather(*(call(scripts.LOAD, group.prefix, []) for group, call in self._calls.items()))
-        )
+        return await read_load(self._calls)
 
     async def read_stop(self) -> Stop:
         """Read whether somebody has stopped the installation."""
@@ -279,6 +309,19 @@ class Desk:
             [one for each in standing for one in each],
             await self.read_stop(),
         )
+
+    async def budgets(self) -> list[Spent]:
+        """List the budgets that workers keep: the installation's, then namespaces and routes by their names."""
+        now_ms = await self.now_ms()
+        try:
+            found = [
+                _spent(scope.decode(), await client.hgetall(group.budget(scope.decode())), now_ms)
+                for group, client in self._clients.items()
+                for scope in await client.smembers(group.budgets)
+            ]
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+        return sorted(filter(None, found), key=lambda spent: (spent.scope != INSTALLATION, spent.scope))
 
     async def look(self, wanted: Wanted, *, limit: int | None = 50) -> Listing:
         """List deliveries; without a limit, as many as may be looked at."""
@@ -360,8 +403,12 @@ class Desk:
         if wanted.has_state(State.HELD):
             causes: list[bytes] = await client.hkeys(group.causes)
             sources += [_Source(group, group.parked(cause.decode()), State.HELD) for cause in causes]
+        buckets: list[bytes] = []
+        if wanted.has_state(State.THROTTLED):
+            buckets = await client.zrange(group.turns, 0, -1)
         for path in await self._paths(group, wanted):
             sources += [
+                *(_Source(group, group.waiting(bucket.decode(), path), State.THROTTLED) for bucket in buckets),
                 _Source(group, group.ready(path), State.READY),
                 _Source(group, group.behind(path), State.BEHIND),
                 _Source(group, group.dead(path), State.DEAD, by_end=True),
@@ -394,7 +441,8 @@ class Desk:
                 looked_at += len(page)
                 lines += [line for line in await self._glance(source, page) if wanted.has(line)]
                 # Only what is sorted by time may be left before its end; ready and held ones are, by their acceptance.
-                is_sorted = source.by_end or source.state in {State.READY, State.HELD, State.BEHIND}
+                in_order = {State.READY, State.HELD, State.THROTTLED, State.BEHIND}
+                is_sorted = source.by_end or source.state in in_order
                 if is_sorted and limit is not None and len(lines) >= limit:
                     return Listing(lines, looked_at, is_complete=True)
                 if looked_at >= LOOK_MAX:
@@ -474,6 +522,26 @@ def _about(fields: Mapping[str, bytes | None]) -> dict[str, Any]:
     except _UNREADABLE:
         pass
     return {}
+
+
+def _spent(scope: str, stored: Mapping[bytes, bytes], now_ms: int) -> Spent | None:
+    """Read an account; of a period that is over nothing counts any more."""
+    if b"period" not in stored:
+        return None  # forgotten between two looks
+    own = {name.decode(): int(value) if value else None for name, value in stored.items()}
+    period_ms, ends_ms = own["period"] or 1, own["ends"] or 0
+    is_over = ends_ms <= now_ms
+    return Spent(
+        scope=scope,
+        period_ms=period_ms,
+        ends_ms=(now_ms // period_ms + 1) * period_ms if is_over else ends_ms,
+        micro_usd=own["usd"],
+        spent_micro_usd=0 if is_over else own["spent_usd"] or 0,
+        reserved_micro_usd=own.get("reserved_usd") or 0,
+        tokens=own["tokens"],
+        spent_tokens=0 if is_over else own["spent_tokens"] or 0,
+        reserved_tokens=own.get("reserved_tokens") or 0,
+    )
 
 
 def _number(fields: Mapping[str, str], name: str) -> int:

@@ -90,6 +90,11 @@ class Group:
         return f"{self.prefix}probed"
 
     @property
+    def turns(self) -> str:
+        """ZSET, bucket of the throttle for which some wait → when it is worth asking it for places, Unix ms."""
+        return f"{self.prefix}turns"
+
+    @property
     def stop(self) -> str:
         """HASH of the first group, for all: since when nothing may be taken, by whom and why; when that last ended."""
         return f"{self.prefix}stop"
@@ -178,6 +183,14 @@ class Group:
     def parked_of(self, cause: str) -> str:
         """HASH, path → how many of its deliveries are parked for this cause."""
         return f"{self.prefix}parked_of:{cause}"
+
+    def waiting_routes(self, bucket: str) -> str:
+        """ZSET, path → turn: routes whose deliveries wait for this bucket of the throttle. The lowest is next."""
+        return f"{self.prefix}waits:{bucket}"
+
+    def waiting(self, bucket: str, path: RoutePath) -> str:
+        """ZSET, delivery id → order of acceptance: deliveries of a route that wait for a bucket of the throttle."""
+        return f"{self.prefix}waiting:{bucket}:{path}"
 
     def history(self, scope: str) -> str:
         """ZSET, entry → order of receipt: what is remembered of an entity; lives for the route's history TTL."""

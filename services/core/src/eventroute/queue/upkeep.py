@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 from eventroute.ids import RoutePath
 from eventroute.queue import scripts
 from eventroute.queue.keys import FIRST, Group
-from eventroute.queue.work import Load, Trouble
+from eventroute.queue.load import Load, read_load
+from eventroute.queue.work import Trouble
 from eventroute.runtime.scripts import Caller, told
 
 
@@ -79,7 +80,7 @@ class Upkeep:
 
     async def load(self, group: Group) -> Load:
         """Count what is queued."""
-        return Load.of_all([await self._call(scripts.LOAD, group.prefix, [])])
+        return await read_load({group: self._call})
 
     async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
         """Hold a route; returns whether that is news."""

@@ -1,6 +1,6 @@
 """Working off the queue: every call that a worker makes for the deliveries that it has leased."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -10,8 +10,10 @@ from eventroute.ids import DeliveryId, RoutePath
 from eventroute.queue import scripts
 from eventroute.queue.keys import Group
 from eventroute.runtime.scripts import Argument, Caller
+from eventroute.throttle import Asked, Granted, Size
 
 _DRAIN: Final = b"drain"
+_TURN: Final = b"turn"
 _SINK: Final = b"sink:"
 
 
@@ -44,6 +46,20 @@ class Taken(NamedTuple):
     drain: bool
     """A suspect waits for this worker to be idle: take nothing more until then."""
     leases: Sequence[Lease]
+    has_turn: bool = False
+    """A bucket of the throttle may have places for those that wait."""
+
+
+class Turn(NamedTuple):
+    """Whose turn it is at a bucket of the throttle."""
+
+    bucket: str
+    waiting: Sequence[Asked]
+    """In the order in which they are to go."""
+    paths: Sequence[RoutePath]
+    """Their routes."""
+    has_more: bool
+    """Others wait behind them."""
 
 
 class Begun(NamedTuple):
@@ -153,31 +169,6 @@ def budget_cause(scope: str) -> str:
     return f"budget:{scope}"
 
 
-class Load(NamedTuple):
-    """Counts of deliveries that are queued."""
-
-    ready: int
-    running: int
-    later: int
-    held: int
-
-    @classmethod
-    def of_all(
-        cls, counts: Iterable[Sequence[Any]], *, may_go: Callable[[RoutePath], bool] = lambda _: False
-    ) -> "Load":
-        """Add up what each group says; while the installation is stopped, nothing is ready, and all of that is held.
-
-        may_go  tells of which held routes a worker would let go at once: what they have is ready
-        """
-        *numbers, held = zip(*counts, strict=True)
-        ready, running, later, depth, stops = map(sum, numbers)
-        for path, count in (pair for flat in held for pair in zip(flat[::2], flat[1::2], strict=True)):
-            ready += count if may_go(RoutePath(path.decode())) else 0
-        if stops:
-            ready = 0
-        return cls(ready, running, later, max(depth - ready - running - later, 0))
-
-
 class Work:
     """A worker's calls. All raise `RedisAway` or `RedisForbids`, and those about a lease `LeaseLost`."""
 
@@ -209,7 +200,8 @@ class Work:
             )
             for name, path, fence, since, alone, trace in found
         ]
-        return Taken(int(now), None if following is None else int(float(following)), word == _DRAIN, leases)
+        next_ms = None if following is None else int(float(following))
+        return Taken(int(now), next_ms, word == _DRAIN, leases, has_turn=word == _TURN)
 
     async def begin(self, lease: Lease, *, traceparent: str) -> Begun:
         """Begin an attempt, and read everything that it needs."""
@@ -273,6 +265,34 @@ class Work:
         said = msgspec.json.encode(trouble)
         needed = f"{need.micro_usd} {need.tokens}" if need else ""
         await self._fenced(scripts.PARK, lease, lease.path, trouble.cause, said, trouble.detail, int(has_asked), needed)
+
+    async def wait(self, lease: Lease, bucket: str, size: Size, *, until_ms: int, error: str = "") -> None:
+        """Let it wait for a place at a bucket of the throttle; until `until_ms` (0 = now) there is none."""
+        await self._fenced(scripts.WAIT, lease, lease.path, bucket, *size, until_ms, error)
+
+    async def turn(self, group: Group, *, count: int) -> Turn | None:
+        """Ask whose turn it is at a bucket that is due; None when none is."""
+        found = await self._look(scripts.TURN, group.prefix, [count])
+        if found is None:
+            return None
+        bucket, more, *waiting = found
+        asked = [Asked(DeliveryId(name.decode()), Size(*map(int, size.split(b":")))) for name, _, size in waiting]
+        return Turn(bucket.decode(), asked, [RoutePath(path.decode()) for _, path, _ in waiting], bool(more))
+
+    async def call_up(self, group: Group, turn: Turn, granted: Granted) -> int:
+        """Make those ready that were granted a place; returns how many of them still waited."""
+        args: list[Argument] = [turn.bucket, granted.next_ms]
+        for each, path in zip(turn.waiting[: granted.places], turn.paths, strict=False):
+            args += (each.delivery, path)
+        return int(await self._look(scripts.CALL_UP, group.prefix, args))
+
+    async def want(self, group: Group, path: RoutePath, bucket: str) -> None:
+        """Note by which bucket a route asks."""
+        await self._look(scripts.WANT, group.prefix, [path, bucket])
+
+    async def hurry(self, group: Group, bucket: str) -> None:
+        """Say that a bucket may have a place now."""
+        await self._look(scripts.HURRY, group.prefix, [bucket])
 
     async def renew(self, group: Group, leases: Iterable[Lease], *, lease_ms: int) -> list[DeliveryId]:
         """Renew leases of one group in one call; returns those that are lost."""

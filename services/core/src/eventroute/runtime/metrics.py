@@ -74,24 +74,21 @@ class Counts(Collector):
     def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
         """Register it under a name, which Prometheus reads with `_total` at its end."""
         self._name, self._documentation, self._labels = name, documentation, labels
-        self._counts: Counter[tuple[str, ...]] = Counter()
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        """Labels' values, in the labels' order → how often; whoever counts adds to it."""
         REGISTRY.register(self)
-
-    def add(self, *labels: str, count: int = 1) -> None:
-        """Count something under its labels' values, in the labels' order."""
-        self._counts[labels] += count
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Tell Prometheus."""
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
-        for labels, count in self._counts.items():
+        for labels, count in self.counts.items():
             family.add_metric(labels, count)
         yield family
 
     def lines(self) -> Iterator[str]:
         """Write it as Prometheus reads it."""
         yield from _heading(f"{self._name}_total", "counter", self._documentation)
-        for labels, count in list(self._counts.items()):
+        for labels, count in list(self.counts.items()):
             yield _sample(f"{self._name}_total", dict(zip(self._labels, labels, strict=True)), count)
 
 

@@ -8,8 +8,8 @@
 --
 -- ARGV     1 worker id  2 lease in ms  3 how many, at most  4 how many the worker runs
 --          5.. paths of routes that have enough of the worker's slots already
--- returns  {now in ms, when something else is due in ms or nil, "" or "drain", {id, path, fence, when it was ready in ms,
---          "1" when it runs alone, traceparent of its receipt}, ...}
+-- returns  {now in ms, when something else is due in ms or nil, "" or "drain" or "turn" (a bucket of the throttle is due),
+--          {id, path, fence, when it was ready in ms, "1" when it runs alone, traceparent of its receipt}, ...}
 
 local SEEN = 16 -- suspects that are looked at, should the first ones' routes have no room. Arbitrary
 local PROMOTED = 200 -- of what is due later or over its lease, per call: some 2 ms of Redis' time. Arbitrary
@@ -111,7 +111,11 @@ end
 
 local later = redis.call('ZRANGE', LATER, 0, 0, 'WITHSCORES')[2]
 local over = redis.call('ZRANGE', RUNNING, 0, 0, 'WITHSCORES')[2]
-if later or over then
-  answer[2] = tostring(math.min(tonumber(later) or math.huge, tonumber(over) or math.huge))
+local turn = redis.call('ZRANGE', TURNS, 0, 0, 'WITHSCORES')[2]
+if later or over or turn then
+  answer[2] = tostring(math.min(tonumber(later) or math.huge, tonumber(over) or math.huge, tonumber(turn) or math.huge))
+end
+if turn and tonumber(turn) <= now and answer[3] == '' then
+  answer[3] = 'turn'
 end
 return answer

@@ -8,7 +8,7 @@
 local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
-local LIMITS, STRICT = P .. 'limits', P .. 'strict'
+local LIMITS, STRICT, TURNS = P .. 'limits', P .. 'strict', P .. 'turns'
 local STOP = P .. 'stop' -- of the first group, for all
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
@@ -28,6 +28,8 @@ local function holding(path) return P .. 'holding:' .. path end
 local function dead(path) return P .. 'dead:' .. path end
 local function finished(kind, path) return P .. kind .. ':' .. path end
 local function parked(cause) return P .. 'parked:' .. cause end
+local function waiting_routes(bucket) return P .. 'waits:' .. bucket end
+local function waiting(bucket, path) return P .. 'waiting:' .. bucket .. ':' .. path end
 
 local function wake(count)
   for _ = 1, math.min(count, WAKE_TOKENS) do
@@ -36,6 +38,12 @@ local function wake(count)
       return
     end
   end
+end
+
+-- Gives a route the last turn of a rotation, which it keeps unless it is to go to the end.
+local function queue_up(rotation, path, flag)
+  local last = redis.call('ZRANGE', rotation, -1, -1, 'WITHSCORES')
+  redis.call('ZADD', rotation, flag, (tonumber(last[2]) or 0) + 1, path)
 end
 
 -- How many more deliveries of a route may run at once.
@@ -49,8 +57,7 @@ local function join(path)
   if redis.call('HEXISTS', HELD, path) == 1 or room(path) <= 0 then
     return false
   end
-  local last = redis.call('ZRANGE', ROTATION, -1, -1, 'WITHSCORES')
-  redis.call('ZADD', ROTATION, 'NX', (tonumber(last[2]) or 0) + 1, path)
+  queue_up(ROTATION, path, 'NX')
   return true
 end
 
@@ -113,6 +120,26 @@ local function make_ready(path, id, seq)
   if line_up(path, id, seq, redis.call('HGET', delivery(id), 'lane')) and join(path) then
     wake(1)
   end
+end
+
+-- A delivery waits for the throttle no more; returns whether it did.
+local function call_up(bucket, path, id)
+  local own, routes = waiting(bucket, path), waiting_routes(bucket)
+  if redis.call('ZREM', own, id) == 0 then
+    return false
+  end
+  if redis.call('ZCARD', own) == 0 then
+    redis.call('ZREM', routes, path)
+  else
+    queue_up(routes, path, 'XX')
+  end
+  local seq = redis.call('HGET', delivery(id), 'seq')
+  if seq then
+    redis.call('HDEL', delivery(id), 'state', 'cause', 'size')
+    redis.call('HSET', delivery(id), 'due', now)
+    make_ready(path, id, seq)
+  end
+  return true
 end
 
 -- The one way for a delivery to leave its lane: it has ended, and the next one has its turn.

@@ -13,5 +13,8 @@ for i = 1, #ARGV, 3 do
     redis.call('HSET', LIMITS, path, ARGV[i + 1])
   end
   redis.call(ARGV[i + 2] == '1' and 'SADD' or 'SREM', STRICT, path)
+  if room(path) <= 0 then
+    redis.call('ZREM', ROTATION, path)
+  end
   come_back(path)
 end

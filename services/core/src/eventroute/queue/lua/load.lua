@@ -1,12 +1,27 @@
 #!lua flags=no-writes
 -- Counts what the autoscaler and people go by.
 --
--- returns  {ready, running, later, all that is queued, 1 in the first group while the installation is stopped, {path of a
---          held route, how many of its deliveries would be ready, ...}}; what is in none of the first three is held
+-- returns  {ready, running, later, throttled, all that is queued, 1 in the first group while the installation is stopped,
+--          {path of a held route, how many of its deliveries would be ready, ...}; what is in none of the first four is
+--          held; per bucket of the throttle {bucket, how many wait for it, how many are ready whose route asked by it
+--          last}, ...}
 
-local count = 0
+local count, throttled, of = 0, 0, {}
+for _, bucket in ipairs(redis.call('ZRANGE', TURNS, 0, -1)) do
+  of[bucket] = {0, 0}
+  for _, path in ipairs(redis.call('ZRANGE', waiting_routes(bucket), 0, -1)) do
+    of[bucket][1] = of[bucket][1] + redis.call('ZCARD', waiting(bucket, path))
+  end
+  throttled = throttled + of[bucket][1]
+end
 for _, path in ipairs(redis.call('ZRANGE', ROTATION, 0, -1)) do
-  count = count + redis.call('ZCARD', ready(path))
+  local own = redis.call('ZCARD', ready(path))
+  count = count + own
+  local bucket = redis.call('HGET', route(path), 'bucket')
+  if bucket then
+    of[bucket] = of[bucket] or {0, 0}
+    of[bucket][2] = of[bucket][2] + own
+  end
 end
 local held = {}
 for _, path in ipairs(redis.call('HKEYS', HELD)) do
@@ -14,7 +29,11 @@ for _, path in ipairs(redis.call('HKEYS', HELD)) do
   held[#held + 1] = redis.call('ZCARD', ready(path))
 end
 local due = redis.call('ZCOUNT', LATER, '-inf', now)
-return {
-  count + due + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', RUNNING), redis.call('ZCARD', LATER) - due,
+local reply = {
+  count + due + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', RUNNING), redis.call('ZCARD', LATER) - due, throttled,
   tonumber(redis.call('HGET', USAGE, 'depth')) or 0, redis.call('HEXISTS', STOP, 'since'), held,
 }
+for bucket, counts in pairs(of) do
+  reply[#reply + 1] = {bucket, counts[1], counts[2]}
+end
+return reply

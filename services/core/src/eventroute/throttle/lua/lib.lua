@@ -1,0 +1,174 @@
+-- What the scripts of the throttle share; it is put in front of each of them.
+--
+-- KEYS[1]  the first group's prefix, `er:{g0}:`; it is no key, and every key is built of it
+--
+-- The state of a bucket, all numbers. Per kind (requests, input, output):
+--   max:<kind>      what a minute allows; absent until the API has said so
+--   left:<kind>     what is left of it at `at`, less than nothing when estimates were too low
+--   spent:<kind>    what all calls that have begun were charged, since the state was made
+--   granted:<kind>  what was charged to places that are granted and whose calls have not begun
+-- and of all:
+--   at         when `left` was counted, Unix ms
+--   burst_s    how many seconds' worth of requests may come at once
+--   limit      how many calls may be under way
+--   threshold  up to which limit it grows by one with each answer
+--   cut        when the limit was cut last, Unix ms
+--   strikes    how often it was cut since the last answer
+--   blocked    until when nobody may ask, Unix ms
+--   line       until when others are known to wait, Unix ms: whoever has no grant waits too
+--   refused    when a place was refused last, Unix ms
+--   ratio      tokens per byte of a prompt
+--   input, output  tokens of a usual prompt and answer
+--
+-- A place in `calls`: {fence, empty while it is granted only; when it began or was granted; bytes; charged input, output;
+-- spent requests, input, output just after it began}.
+
+local P = KEYS[1]
+local MINUTE_MS, HOUR_MS, DAY_MS = 60 * 1000, 3600 * 1000, 86400 * 1000
+local START = 5 -- calls under way at first
+local KINDS = {'requests', 'input', 'output'}
+local WAITING_MS = 1000 -- others are known to wait for so long after they are due; a stale word costs a detour. Arbitrary
+local GRANTED_MS = 5000 -- for a worker to begin what has been granted; arbitrary
+local LOOK_MS = 1000 -- where only the end of a call makes room, whose end wakes somebody: the latest next look
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function state_of(bucket) return P .. 'throttle:' .. bucket end
+local function places_of(bucket) return P .. 'places:' .. bucket end
+local function calls_of(bucket) return P .. 'calls:' .. bucket end
+
+local function capacity(b, kind)
+  local most = b['max:' .. kind]
+  return kind == 'requests' and math.max(1, most * b.burst_s / 60) or most
+end
+
+local function bound(b, kind)
+  b['left:' .. kind] = math.min(b['left:' .. kind], capacity(b, kind))
+end
+
+-- Reads a bucket as it is now.
+local function read(bucket)
+  local b = {
+    at = now, burst_s = 60, limit = START, threshold = 1e6, cut = 0, strikes = 0, blocked = 0, line = 0, refused = 0,
+    ratio = 1 / 3,
+  }
+  for _, kind in ipairs(KINDS) do
+    b['spent:' .. kind], b['granted:' .. kind] = 0, 0
+  end
+  local stored = redis.call('HGETALL', state_of(bucket))
+  for i = 1, #stored, 2 do
+    b[stored[i]] = tonumber(stored[i + 1])
+  end
+  local passed = math.max(0, now - b.at) -- a clock that was set back gives nothing away
+  for _, kind in ipairs(KINDS) do
+    if b['max:' .. kind] then
+      b['left:' .. kind] = b['left:' .. kind] + passed * b['max:' .. kind] / MINUTE_MS
+      bound(b, kind)
+    end
+  end
+  b.at, b.blocked, b.line = now, math.min(b.blocked, now + HOUR_MS), math.min(b.line, now + HOUR_MS + WAITING_MS)
+  return b, #stored > 0
+end
+
+local function write(bucket, b)
+  local flat = {}
+  for name, value in pairs(b) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = string.format('%.17g', value)
+  end
+  redis.call('HSET', state_of(bucket), unpack(flat))
+  for _, key in ipairs({state_of(bucket), places_of(bucket), calls_of(bucket)}) do
+    redis.call('PEXPIRE', key, DAY_MS)
+  end
+end
+
+local function call_of(bucket, id)
+  local stored = redis.call('HGET', calls_of(bucket), id)
+  if not stored then
+    return nil
+  end
+  local c = cjson.decode(stored)
+  return {
+    fence = c[1], began = c[2], bytes = c[3], charged = {requests = 1, input = c[4], output = c[5]},
+    spent = {requests = c[6], input = c[7], output = c[8]},
+  }
+end
+
+local function keep(bucket, id, c, ends)
+  redis.call('ZADD', places_of(bucket), ends, id)
+  redis.call('HSET', calls_of(bucket), id, cjson.encode({
+    c.fence, c.began, c.bytes, c.charged.input, c.charged.output, c.spent.requests, c.spent.input, c.spent.output,
+  }))
+end
+
+local function drop(bucket, id)
+  redis.call('ZREM', places_of(bucket), id)
+  redis.call('HDEL', calls_of(bucket), id)
+end
+
+local function charge(b, kind, amount)
+  if b['max:' .. kind] then
+    b['left:' .. kind] = b['left:' .. kind] - amount
+    bound(b, kind)
+  end
+end
+
+-- A call begins: from here on the API may have counted it.
+local function begin(b, c, fence)
+  c.fence, c.began = fence, now
+  for _, kind in ipairs(KINDS) do
+    b['spent:' .. kind] = b['spent:' .. kind] + c.charged[kind]
+    c.spent[kind] = b['spent:' .. kind]
+  end
+end
+
+-- A granted place is granted no more, be it that its call begins or that it does not.
+local function redeem(b, c)
+  for _, kind in ipairs(KINDS) do
+    b['granted:' .. kind] = math.max(0, b['granted:' .. kind] - c.charged[kind])
+  end
+end
+
+local function give_back(b, c)
+  for _, kind in ipairs(KINDS) do
+    charge(b, kind, -c.charged[kind])
+  end
+end
+
+-- Reads a bucket and lets go of places that have ended by themselves; also returns how many there are.
+local function open(bucket)
+  local b = read(bucket)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', places_of(bucket), '-inf', now)) do
+    local c = call_of(bucket, id)
+    if c and c.fence == '' then
+      redeem(b, c)
+      give_back(b, c)
+    end
+    drop(bucket, id)
+  end
+  return b, redis.call('ZCARD', places_of(bucket))
+end
+
+local function estimate(b, bytes, max_output)
+  return {
+    fence = '', began = now, bytes = bytes, spent = {requests = 0, input = 0, output = 0},
+    charged = {
+      requests = 1, input = math.ceil(bytes * b.ratio), output = math.ceil(math.min(max_output, b.output or max_output)),
+    },
+  }
+end
+
+-- When a call may go at the earliest, in ms; `now` when it may. What is larger than a whole minute waits for a full one.
+local function earliest(b, c, busy)
+  local at = math.max(now, b.blocked)
+  for _, kind in ipairs(KINDS) do
+    if b['max:' .. kind] then
+      local missing = math.min(c.charged[kind], capacity(b, kind)) - b['left:' .. kind]
+      if missing > 1e-6 then
+        at = math.max(at, now + math.ceil(missing * MINUTE_MS / b['max:' .. kind]))
+      end
+    end
+  end
+  return busy >= math.floor(b.limit) and math.max(at, now + LOOK_MS) or at
+end
