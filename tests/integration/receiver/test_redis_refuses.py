@@ -73,7 +73,7 @@ async def test_it_is_logged_at_most_once_a_second_for_each_kind(refusing: Refusi
 async def test_the_autoscaler_hears_that_it_cannot_be_counted_and_the_log_says_why(refusing: Refusing) -> None:
     refusing._server.reply = lambda _command: b"-NOPERM no\r\n"
     with capture_logs() as logs:
-        assert await refusing.admission.load(may_go=lambda _: False) == NotNow(Unavailable.REDIS)
+        assert await refusing.admission.load() == NotNow(Unavailable.REDIS)
     assert [entry["error"] for entry in logs] == ["NOPERM no"]
 
 

@@ -54,7 +54,7 @@ class Admission:
             return NotNow(self._reason(error))
         return NotNow(_FULL[found.what]) if isinstance(found, Full) else found
 
-    async def load(self, *, may_go: Callable[[RoutePath], bool]) -> Load | NotNow:
+    async def load(self, *, may_go: Callable[[RoutePath], bool] = lambda _: False) -> Load | NotNow:
         """Count the queue by Redis' own clock; `may_go` as `read_load` takes it."""
         try:
             return await read_load({Group(number): self._call for number in range(self._groups)}, may_go=may_go)
