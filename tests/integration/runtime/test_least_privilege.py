@@ -343,6 +343,11 @@ async def test_an_operator_publishes_and_reads_heartbeats_and_statistics(server:
         assert await heartbeats(redis, WORKER) == []
         assert (await read_stats(redis, [ROUTE]))[0].secrets == {"hook/secret": 7}
         assert await read_obstacles(upkeep_of(redis), [GROUP]) == Obstacles()
+        await ledger_of(admin).account(GROUP, OF_ALL[:1])
+        await admin.hset(GROUP.budget(OF_ALL[0].scope), "spent_usd", 1_000)
+        [nearly] = await ledger_of(admin).account(GROUP, OF_ALL[:1])
+        for told in ({OF_ALL[0].scope: nearly.ends_ms}, {}):
+            assert await upkeep_of(redis).take_warnings(GROUP) == told
         assert await read_notices(redis) == NOTICES
 
 

@@ -194,6 +194,8 @@ _OPERATOR: Final = (
     ),
     _Grant("+zcard", (f"%R~{_PARKED}",)),
     _Grant("+get", (f"%R~{keys.notices()}",)),
+    _Grant("+smembers", (f"%R~{_ALL.budgets}",)),
+    _Grant("+hmget +hsetnx", _all(_BUDGET)),  # what it has told of a budget, it notes there
 )
 
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
