@@ -1917,6 +1917,14 @@ async def parked_beside(queue: StillQueue) -> None:
     await queue.work.park(lease, KEY, has_asked=False)
 
 
+@_of("load", "of two held routes, one of them without deliveries")
+async def _(queue: StillQueue) -> Any:
+    await admit(queue, "e-1", "e-2", path=OTHER)
+    for path in (OTHER, THIRD):
+        await queue.upkeep.hold(GROUP, path, "suspended")
+    return await queue(scripts.LOAD, GROUP.prefix, [])
+
+
 @_of("load", "of an empty queue")
 async def _(queue: StillQueue) -> Any:
     return await queue(scripts.LOAD, GROUP.prefix, [])

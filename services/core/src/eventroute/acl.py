@@ -145,7 +145,8 @@ _RECEIVER: Final = (
     _Grant("+zcard", (f"%R~{_READY}",)),
     _Grant("+zadd +zrange", _all(_ALL.rotation)),
     _Grant("+zscore +zadd +zrem", _all(_DEAD)),
-    _Grant("+hexists", (f"%R~{_ALL.held}", f"%R~{_ALL.stop}")),
+    _Grant("+hexists +hkeys", (f"%R~{_ALL.held}",)),
+    _Grant("+hexists", (f"%R~{_ALL.stop}",)),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),
     _Grant("+scard", (f"%R~{_ACTIVE}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
@@ -170,7 +171,7 @@ _WORKER: Final = (
     _Grant("+hgetall +hget +hset +hdel +pexpire", _all(throttle.state("*"), throttle.calls("*"))),
     _Grant("+zadd +zrem +zcard +zcount +zrangebyscore +pexpire", _all(throttle.places("*"))),
     _Grant("+get +set +del +pexpire", _all(_ALL.solo, _ALL.keeper)),
-    _Grant("+hget +hgetall +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
+    _Grant("+hget +hgetall +hkeys +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
     _Grant("+hget +hgetall +hexists +hset +hdel", _all(_ALL.limits)),
     _Grant("+smembers +sismember +sadd +srem", _all(_ALL.strict)),
     _Grant("+zadd +zrem +zrange", _all(_LANE, _BEHIND)),
@@ -199,6 +200,8 @@ _OPERATOR: Final = (
     ),
     _Grant("+zcard", (f"%R~{_PARKED}",)),
     _Grant("+get", (f"%R~{keys.notices()}",)),
+    _Grant("+smembers", (f"%R~{_ALL.budgets}",)),
+    _Grant("+hmget +hsetnx", _all(_BUDGET)),  # what it has told of a budget, it notes there
 )
 
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
@@ -231,8 +234,7 @@ _DESK: Final = (
     _Grant("+smembers", (f"%R~{_ALL.routes}", f"%R~{_ALL.budgets}")),
     _Grant("+hgetall", (f"%R~{_BUDGET}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
-    _Grant("+hgetall +hexists +hset +hdel", _all(FIRST.stop)),
-    _Grant("+hexists", (f"%R~{_ALL.stop}",)),
+    _Grant("+hgetall +hexists +hset +hdel", _all(_ALL.stop)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),
     *_FIGURES,
     _Grant("+zrevrangebyscore", (f"%R~{_WAITING}",)),

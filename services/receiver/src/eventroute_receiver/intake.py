@@ -51,7 +51,7 @@ def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
         return verdict
     found = read(scheme, request, decode=hook.looks_into_events, own=hook.own_actors)
     key_index, received_ms = verdict.key_index, int(now * 1000)
-    if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.drops_events):
+    if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.suspend == "drop"):
         return Genuine(key_index, received_ms, found)
     intake = Intake(hook, request, received_ms=received_ms, key_index=key_index)
     if isinstance(found, Unparsable):
