@@ -10,6 +10,7 @@ from bench.peers.eventroute import GROUP, ROUTE
 from eventroute.delivery import encode_delivery
 from eventroute.ids import Claim, ClaimId, DeliveryId
 from eventroute.queue import Admissions, Candidate, Limits
+from eventroute.queue.scripts import ADMIT
 from eventroute.runtime.scripts import Argument, Script
 from support.runs import sample_delivery
 
@@ -20,8 +21,8 @@ async def test_the_bare_peer_gives_the_script_what_the_receiver_gives_it(monkeyp
     peer = importlib.import_module("bench.peers.bare_durable")
     given: list[Sequence[Argument]] = []
 
-    async def record(_script: Script, key: str, args: Sequence[Argument]) -> Any:
-        assert key == GROUP.prefix
+    async def record(script: Script, key: str, args: Sequence[Argument]) -> Any:
+        assert (script, key) == (ADMIT, GROUP.prefix)
         given.append(args)
         return [b"ok", b""]
 
