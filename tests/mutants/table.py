@@ -139,6 +139,7 @@ PARTS: Final = (
     Part(
         (f"{_RECEIVER}admit.py", f"{_RECEIVER}intake.py"),
         (
+            "tests/unit/receiver/test_intake.py",
             *_OF_ADMISSION,
             f"{_RECEIPTS}test_redaction.py",
             f"{_RECEIPTS}test_redis_refuses.py",

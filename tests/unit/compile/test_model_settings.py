@@ -102,16 +102,17 @@ def test_a_prompt_changes_single_settings_of_the_routes_model() -> None:
     model = {"name": "claude-sonnet-5-5", "thinking": "auto", "effort": "high", "maxTokens": 9000, "timeout": "9s"}
     prompts = [
         {"events": ["a"], "model": {"thinking": "off"}},
-        {"events": ["b"], "model": {"effort": "max", "maxTokens": 8000}},
+        {"events": ["b"], "model": {"effort": "max", "maxTokens": 8000, "cache": "1h"}},
         {"model": {"name": "mine", "timeout": "8s"}},
     ]
     route = compiled(model=model, prompts=prompts).worker[RoutePath("team-a/triage")]
     sonnet = "claude-sonnet-5-5"
-    assert [prompt.model for prompt in route.prompts] == [
-        ModelCall(name=sonnet, max_tokens=9000, timeout_s=9, thinking="between_tools", effort="high"),
-        ModelCall(name=sonnet, max_tokens=8000, timeout_s=9, thinking="adaptive", effort="max"),
-        ModelCall(name="mine", max_tokens=9000, timeout_s=8, effort="high"),
+    assert [msgspec.structs.replace(prompt.model, cacheable_from=0) for prompt in route.prompts] == [
+        ModelCall(name=sonnet, max_tokens=9000, timeout_s=9, thinking="between_tools", effort="high", cache="auto"),
+        ModelCall(name=sonnet, max_tokens=8000, timeout_s=9, thinking="adaptive", effort="max", cache="1h"),
+        ModelCall(name="mine", max_tokens=9000, timeout_s=8, effort="high", cache="auto"),
     ]
+    assert [prompt.model.cacheable_from for prompt in route.prompts] == [512, 512, 4096]
 
 
 @pytest.mark.parametrize(
