@@ -135,6 +135,7 @@ PARTS: Final = (
             f"{_QUEUE}test_[!mo]*.py",
         ),
     ),
+    Part((f"{_WORKER}spending.py",), (f"{_RUNS}test_budget.py", f"{_QUEUE}test_budgets.py")),
     Part((f"{_WORKER}fault.py",), ("tests/unit/worker/test_claude_errors.py", f"{_RUNS}test_claude.py")),
     Part(
         (f"{_CORE}models.py", f"{_CORE}answer_schema.py"),
