@@ -48,6 +48,7 @@ _IMPORTED: Final = (
     "structlog",
 )
 _TRIAL_S: Final = 1800.0  # for all tests of a part on a busy machine; each has its own limit (pyproject.toml)
+_FEW: Final = 2  # files of tests are read before all others of a part: most changes are noticed there
 _AGAIN: Final = 3  # times that a trial is made again without a test that is red by itself
 
 
@@ -122,7 +123,9 @@ class Trees:
         tree = self._free.get()
         try:
             with self._changed(tree, change):
-                return self._run(tree, [*tests, *(f"--deselect={test}" for test in but_for)], limit_s)
+                options = [f"--deselect={test}" for test in but_for]
+                about = Path(change.path).stem if change else ""
+                return self._run(tree, [*options, *tests], about, limit_s)
         finally:
             self._free.put(tree)
 
@@ -145,10 +148,10 @@ class Trees:
         moment = next(self._moments)
         os.utime(file, (moment, moment))
 
-    def _run(self, tree: Path, tests: Sequence[str], limit_s: float) -> tuple[Verdict, float, str]:
+    def _run(self, tree: Path, tests: Sequence[str], about: str, limit_s: float) -> tuple[Verdict, float, str]:
         log = tree / ".trial.log"
         began = time.monotonic()
-        process = self.context.Process(target=_trial, args=(tree, tests, log))
+        process = self.context.Process(target=_trial, args=(tree, tests, about, log))
         process.start()
         process.join(limit_s)
         if process.exitcode is None:
@@ -195,7 +198,7 @@ def try_changes(
         yield from pool.map(attempt, changes)
 
 
-def _trial(tree: Path, tests: Sequence[str], log: Path) -> None:
+def _trial(tree: Path, tests: Sequence[str], about: str, log: Path) -> None:
     """Run in the process of a trial."""
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
@@ -205,7 +208,7 @@ def _trial(tree: Path, tests: Sequence[str], log: Path) -> None:
     sources = [str(tree / source) for source in _SOURCES]
     sys.path[:0] = sources
     os.environ["PYTHONPATH"] = os.pathsep.join(sources)  # for the programs that tests start
-    first = _First()
+    first = _First(about)
     options = [
         "-x",
         "-q",
@@ -215,9 +218,15 @@ def _trial(tree: Path, tests: Sequence[str], log: Path) -> None:
         "no:cacheprovider",
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",
+        *(test for test in tests if test.startswith("-")),
     ]
-    code = pytest.main([*options, *tests], plugins=[first])
-    if code == pytest.ExitCode.TESTS_FAILED:
+    files = [test for test in tests if not test.startswith("-")]
+    code: int = pytest.ExitCode.OK
+    for some in filter(None, (files[:_FEW], files[_FEW:])):
+        code = pytest.main([*options, *some], plugins=[first])
+        if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+            break
+    if first.test:  # whatever went wrong afterwards
         code = first.verdict.value
         print(first.test)  # noqa: T201 - read by the parent
     sys.stdout.flush()
@@ -227,9 +236,13 @@ def _trial(tree: Path, tests: Sequence[str], log: Path) -> None:
 class _First:
     """Notes the first test that goes red, as a plugin of pytest."""
 
-    def __init__(self) -> None:
+    def __init__(self, about: str) -> None:
         self.verdict = Verdict.ERROR
         self.test = ""
+        self._own = f"[{about}-"
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: self._own not in item.nodeid)  # what is named after the changed file comes first
 
     def pytest_exception_interact(self, node: Any, call: pytest.CallInfo[Any]) -> None:
         if call.excinfo is not None and not self.test:

@@ -10,8 +10,9 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath
-from eventroute.queue import Group, Lease, Retention, Taken, Trouble, Work
+from eventroute.queue import Amount, Group, Lease, Retention, Taken, Trouble, Work
 from eventroute.runtime.stats import Tally
+from eventroute.throttle import Size
 from eventroute_worker import worker as worker_module
 from eventroute_worker.attempt import Attempt, End
 from eventroute_worker.worker import QueueWorker
@@ -80,8 +81,11 @@ class FakeQueue:
     async def put_back(self, lease: Lease, *, pause_ms: int, counts: bool, error: str = "") -> None:
         self._end("put_back", (lease.delivery, lease.fence, pause_ms, counts, error))
 
-    async def park(self, lease: Lease, trouble: Trouble, *, has_asked: bool) -> None:
-        self._end("park", (lease.delivery, trouble.cause, has_asked))
+    async def park(self, lease: Lease, trouble: Trouble, *, has_asked: bool, need: Amount | None) -> None:
+        self._end("park", (lease.delivery, trouble.cause, has_asked, need))
+
+    async def wait(self, lease: Lease, bucket: str, size: Size, *, until_ms: int, error: str = "") -> None:
+        self._end("wait", (lease.delivery, bucket, size, until_ms, error))
 
     async def settle(
         self, lease: Lease, *, outcome: str, reason: str, detail: str, retention: Retention, fields: Mapping[str, Any]

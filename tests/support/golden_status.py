@@ -26,6 +26,10 @@ FOLDER = Path(__file__).parent.parent / "golden" / "status"
 NOW = datetime(2026, 1, 31, 12, 0, 0, 999_000, UTC)
 SERVED = Fleet(Serving(7), Serving(7))
 TROUBLED = Serving(7, redis=frozenset({"maxmemory-policy is volatile-lru"}))
+SPENT = Obstacle(
+    StatusReason.BUDGET_SPENT,
+    "the budget of namespace team-a, USD 20, has no room; its period ends at 2026-02-01T00:00:00Z",
+)
 REFUSED = Obstacle(StatusReason.KEY_REFUSED, "Claude's API refuses the key: 401")
 NO_STATS = RouteStats(receipts={}, runs={}, last=None, secrets={})
 BUSY = RouteStats(
@@ -92,6 +96,7 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
         obstacles=Obstacles(by_route={RoutePath("team-a/triage"): REFUSED}),
         before=_earlier(),
     ),
+    "budget-spent": lambda: status(obstacles=Obstacles(by_route={RoutePath("team-a/triage"): SPENT})),
     "model-retires": lambda: status(
         obstacles=Obstacles(notices={"claude-haiku-5-5": Notice(retires=date(2026, 2, 10))}), before=_earlier()
     ),

@@ -35,6 +35,7 @@ _PROMPT_MODEL = st.fixed_dictionaries(
         "maxTokens": _mostly(1, 64_000, wrong=(0, 64_001, "512", True)),
         "timeout": _TIMEOUT,
         "thinking": _mostly("auto", wrong=("on", False, None)),
+        "cache": _mostly("auto", "5m", wrong=("10m", False)),
         "effort": _mostly("low", "high", wrong=("huge", "", 1)),
     },
 )

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import (
     RedisError,
@@ -127,16 +128,19 @@ class StillQueue:
             case Group():
                 return value.prefix
             case tuple() if hasattr(value, "_asdict"):
-                fields = value._asdict()
-                return (
-                    self.told(fields) if len(fields) > 1 else f"{type(value).__name__}: {next(iter(fields.values()))}"
-                )
+                return self._told_fields(value, value._asdict())
+            case msgspec.Struct():
+                return self._told_fields(value, msgspec.structs.asdict(value))
             case Mapping():
                 return dict(sorted((self.told(name), self.told(inner)) for name, inner in value.items()))
             case list() | tuple():
                 return [self.told(inner) for inner in value]
             case _:
                 raise TypeError(f"not foreseen: {value!r}")
+
+    def _told_fields(self, value: object, fields: Mapping[str, Any]) -> Any:
+        only = next(iter(fields.values()))
+        return self.told(fields if len(fields) > 1 else {type(value).__name__: only})
 
     def _told_text(self, text: str) -> Any:
         if text.isdigit() and abs(int(text) - self.now_ms) < _NEAR_MS:

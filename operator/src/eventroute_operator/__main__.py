@@ -80,6 +80,7 @@ async def serve(settings: OperatorSettings) -> None:
             status_interval_s=settings.status_interval_s,
             models=Models.load(settings.models_path),
             policy=settings.policy,
+            announce=announcer.announce,
             upkeep=Upkeep(shared, ClientCaller(shared)),
             groups=[Group(number) for number in range(settings.groups)],
         )

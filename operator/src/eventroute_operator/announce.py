@@ -4,6 +4,7 @@
     <a reason>      Warning  it is no longer ready, or never was: the reason of the condition that says so
     ModelRetires    Warning  a model of it goes away: once that is known, and 60, 14 and 3 days before
     SecretRotated   Normal   a Secret to verify with was changed, and is in use
+    BudgetNearlySpent  Warning  so much of a budget is spent that its owner is to hear of it; once a period
 
 Pure, but for `Announcer`, which posts them: a few at a time, as Events are for people, and losing one loses nothing.
 """
@@ -21,10 +22,13 @@ import structlog
 from eventroute.crd.status import ConditionType, StatusReason
 from eventroute.crd.v1alpha1 import API_VERSION, KIND
 from eventroute.errors import EventRouteError
+from eventroute.ids import RoutePath
+from eventroute.route_table import INSTALLATION, whose
 from eventroute_operator import metrics
 from eventroute_operator.api import FIELD_MANAGER
 from eventroute_operator.cluster import RouteObject
 
+BUDGET_NEARLY_SPENT: Final = "BudgetNearlySpent"
 SECRET_ROTATED: Final = "SecretRotated"  # noqa: S105 - a reason's name
 
 _PASSING: Final = frozenset({StatusReason.PROPAGATING})
@@ -56,6 +60,17 @@ def announcements(route: RouteObject, before: Mapping[str, Any], after: Mapping[
     if is_ready and (rotated := _rotated(before, after)):
         names = ", ".join(sorted(rotated))
         yield Announcement(route, "Normal", SECRET_ROTATED, f"Secret {names} changed, and is in use")
+
+
+def warning_of_budget(scope: str, ends_ms: int, routes: Mapping[RoutePath, RouteObject]) -> Iterator[Announcement]:
+    """Tell of a budget that is nearly spent: a route's at the route, another one once in each of its namespaces."""
+    ends = datetime.fromtimestamp(ends_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    message = f"the budget of {whose(scope)} is nearly spent; its period ends at {ends}"
+    told: set[str] = set()
+    for path, route in sorted(routes.items()):
+        if scope in {path, route.key.namespace, INSTALLATION} and route.key.namespace not in told:
+            told.add(route.key.namespace)
+            yield Announcement(route, "Warning", BUDGET_NEARLY_SPENT, message)
 
 
 def _condition(status: Mapping[str, Any], kind: ConditionType) -> Mapping[str, Any]:

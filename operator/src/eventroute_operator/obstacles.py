@@ -103,6 +103,8 @@ def _waiting(by_route: Mapping[RoutePath, int]) -> list[RoutePath]:
 
 def _obstacle(standing: Standing) -> Obstacle:
     trouble = standing.trouble
+    if trouble.budget:
+        return Obstacle(StatusReason.BUDGET_SPENT, trouble.detail)
     if trouble.model:
         return Obstacle(StatusReason.MODEL_UNAVAILABLE, f"model {trouble.model}: {trouble.detail}")
     reason = _OF_THE_KEY.get(DeadReason(trouble.reason), StatusReason.KEY_REFUSED)

@@ -8,7 +8,7 @@ one with most routes deleted.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -29,6 +29,7 @@ from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tables import heartbeats
 from eventroute_operator import metrics
+from eventroute_operator.announce import Announcement, warning_of_budget
 from eventroute_operator.api import Api
 from eventroute_operator.cluster import Cluster, Reference, RouteObject
 from eventroute_operator.fleet import REDIS_AWAY_S, Fleet, Published, programming
@@ -81,6 +82,7 @@ class Reconciler:
         groups: Sequence[Group] = (Group(0),),
         models: Models | None = None,
         policy: Policy | None = None,
+        announce: Callable[[Announcement], None] = lambda _: None,
     ) -> None:
         """Take the collaborators; `run` does the work once `synced` is set."""
         self.synced = asyncio.Event()
@@ -100,6 +102,7 @@ class Reconciler:
         self._status_interval_s = status_interval_s
         self._models = models
         self._policy = policy
+        self._announce = announce
         self._judged: dict[ObjectKey, Judged] = {}
         self._told: dict[ObjectKey, _Told] = {}
         self._deferred: set[ObjectKey] = set()  # to be judged: not yet, or not while the API server cannot be asked
@@ -243,6 +246,7 @@ class Reconciler:
             obstacles = await read_obstacles(self._upkeep, self._groups)
             self._obstacles = obstacles._replace(notices=await read_notices(self._redis))
             metrics.STOPPED.set(self._obstacles.stop is not None)
+            await self._warn()
         except (RedisError, OSError, RedisAway, RedisForbids) as error:
             if self._away_since is None:
                 _log.warning("redis_away", error=str(error))
@@ -250,6 +254,14 @@ class Reconciler:
             return
         now = time.monotonic()
         self._fleet = Fleet(self._fleet.receivers.after(receivers, now), self._fleet.workers.after(workers, now))
+
+    async def _warn(self) -> None:
+        """Tell of budgets that are nearly spent, which the workers notice."""
+        routes = {route_path(*key): judged.route for key, judged in self._judged.items()}
+        for group in self._groups:
+            for scope, ends_ms in (await self._upkeep.take_warnings(group)).items():
+                for told in warning_of_budget(scope, ends_ms, routes):
+                    self._announce(told)
 
     def _found(self) -> None:
         if self._away_since is not None:

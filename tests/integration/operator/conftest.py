@@ -18,6 +18,7 @@ from eventroute.runtime.background import running
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey, new_key_text
+from eventroute_operator.announce import Announcement
 from eventroute_operator.api import Api, Forbidden
 from eventroute_operator.cluster import Cluster, Kind, Reference
 from eventroute_operator.reconcile import Reconciler
@@ -68,6 +69,7 @@ class Control:
     policy: Policy | None = None
     api: FakeApi = field(default_factory=FakeApi)
     cluster: Cluster = field(default_factory=Cluster)
+    announced: list[Announcement] = field(default_factory=list)
     receiver_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
     worker_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
 
@@ -84,6 +86,7 @@ class Control:
             hooks_url=None,
             status_interval_s=1,
             policy=self.policy,
+            announce=self.announced.append,
         )
         settings = OperatorSettings.model_validate(
             {

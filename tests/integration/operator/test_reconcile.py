@@ -21,7 +21,9 @@ from eventroute_operator import metrics, reconcile
 from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
 from eventroute_operator.judge import Judged, judge
 from integration.operator.conftest import Control
+from support.budgets import account, budget, turn_period
 from support.cluster_objects import config_map_body, route_body, secret_body
+from support.queue import GROUP
 from support.waiting import until
 
 pytestmark = pytest.mark.real
@@ -302,6 +304,24 @@ async def test_a_stopped_installation_is_told_by_every_route(control: Control, r
         if each["reason"] == "Stopped"
     }
     assert message == "ada@desk stopped the installation: wrong answers; `eventroute start` ends that"
+
+
+async def test_a_budget_that_is_nearly_spent_is_an_event_once_a_period(control: Control, redis: Redis) -> None:
+    control.api.objects[Kind.ROUTE] = [route_body(), route_body("other")]
+    control.api.objects[Kind.SECRET] = [secret_body()]
+    own = budget("team-a/triage", micro_usd=100)
+    async with running(control.resync.run):
+        await until(lambda: len(_working(control)) == 2)
+        for period in (1, 2):
+            await account(redis, own)
+            await redis.hset(GROUP.budget(own.scope), "spent_usd", 80)
+            assert (await account(redis, own)).is_warned
+            for _ in range(3):
+                await control.reconciler._hear()
+            assert [(told.route.key.name, told.type, told.reason) for told in control.announced] == [
+                ("triage", "Warning", "BudgetNearlySpent")
+            ] * period
+            await turn_period(redis, own)
 
 
 async def test_a_model_that_goes_away_is_told_by_the_routes_that_name_it(control: Control, redis: Redis) -> None:

@@ -346,3 +346,42 @@ async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
         await ended.wait()
     assert isinstance(reply, Failed)
     assert reply.timed_out
+
+
+async def test_the_system_text_is_cached_once_it_is_asked_again_and_the_event_never_is(
+    claude: Claude, simulator: Served
+) -> None:
+    system = "Judge this with care. " * 100
+    replies = [
+        await claude.ask(model_call(), Prompt(system, f"Event {number}.", ()), api_key=None) for number in range(3)
+    ]
+    plain, writing, reading = simulator.simulator.journal.entries()
+    assert plain.body["system"] == system
+    control = {"type": "ephemeral", "ttl": "5m"}
+    assert writing.body["system"] == [{"type": "text", "text": system, "cache_control": control}]
+    assert reading.body["system"] == writing.body["system"]
+    for number, entry in enumerate((plain, writing, reading)):
+        assert entry.body["messages"] == [{"role": "user", "content": f"Event {number}."}]
+        assert "cache_control" not in entry.body
+    usages = [reply.usage for reply in replies if isinstance(reply, Answer)]
+    cached = usages[1].cache_write
+    assert [(usage.cache_write, usage.cache_read) for usage in usages] == [(0, 0), (cached, 0), (0, cached)]
+    assert cached > 512
+    costs = [reply.cost_usd for reply in replies if isinstance(reply, Answer)]
+    assert costs == [Prices.load().cost("claude-haiku-5-5", usage) for usage in usages]
+    assert costs[1] > costs[0] > costs[2]  # type: ignore[operator]
+
+
+async def test_what_is_cached_for_an_hour_is_told_and_priced_so(claude: Claude, simulator: Served) -> None:
+    prompt = Prompt("Judge this within the hour. " * 100, "Event.", ())
+    reply = await claude.ask(model_call(cache="1h"), prompt, api_key=None)
+    [asked] = simulator.simulator.journal.entries()
+    assert asked.body["system"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+    assert isinstance(reply, Answer)
+    assert (reply.usage.cache_write, reply.usage.cache_write_1h > 512) == (0, True)
+
+
+async def test_a_short_system_text_is_sent_as_it_is(claude: Claude, simulator: Served) -> None:
+    for _ in range(3):
+        await claude.ask(model_call(cache="5m"), PROMPT, api_key=None)
+    assert {entry.body["system"] for entry in simulator.simulator.journal.entries()} == {PROMPT.system}

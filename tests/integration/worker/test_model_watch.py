@@ -1,7 +1,8 @@
 """Models that go away are known before a call fails: asked of the API, kept in Redis, waited for without a call."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import date, datetime
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -14,12 +15,11 @@ from eventroute.queue import Trouble
 from eventroute.runtime.notices import Notice, read_notices, write_notices
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY, SimulatorSettings
-from eventroute_cli.simulator.models import Life
+from eventroute_cli.simulator.models import Catalogue, Life
 from eventroute_cli.simulator.server import Served, serving
 from eventroute_worker import keeper as keeper_module
-from eventroute_worker import model_watch
 from eventroute_worker.claude import Claude
-from eventroute_worker.model_watch import ModelWatch, with_aliases
+from eventroute_worker.model_watch import AGAIN_S, DAY_S, SOON_S, ModelWatch, with_aliases
 from eventroute_worker.pricing import Prices
 from eventroute_worker.troubles import Troubles
 from support.queue import GROUP, admit, dead_letters, fields, state
@@ -60,7 +60,7 @@ def _watch(claude: Claude, redis: Redis, troubles: Troubles, *keys: str) -> Mode
 
 async def test_what_the_api_says_is_kept_for_the_operator_and_known_to_the_worker(claude: Claude, redis: Redis) -> None:
     troubles = Troubles()
-    assert await _watch(claude, redis, troubles).look()
+    assert await _watch(claude, redis, troubles).look() == DAY_S
     written = await read_notices(redis)
     assert written["claude-opus-4-5"] == Notice(retires=date(2099, 12, 14))
     assert written["claude-opus-5"] == Notice()
@@ -76,23 +76,23 @@ async def test_what_the_api_says_is_kept_for_the_operator_and_known_to_the_worke
 
 async def test_what_is_said_before_is_replaced(claude: Claude, redis: Redis) -> None:
     await write_notices(redis, {NEW: Notice(is_retired=True)})
-    assert await _watch(claude, redis, Troubles()).look()
+    assert await _watch(claude, redis, Troubles()).look() == DAY_S
     assert NEW not in await read_notices(redis)
 
 
 async def test_a_routes_key_is_asked_where_the_worker_has_none_that_works(simulator: Served, redis: Redis) -> None:
     async with _claude(simulator.url, key=None) as keyless, _claude(simulator.url, key="sk-ant-wrong") as refused:
         for claude in (keyless, refused):
-            assert await _watch(claude, redis, Troubles(), "sk-ant-wrong", DEFAULT_KEY).look()
-            assert not await _watch(claude, redis, Troubles(), "sk-ant-wrong").look()
-        assert not await _watch(keyless, redis, Troubles()).look()
+            assert await _watch(claude, redis, Troubles(), "sk-ant-wrong", DEFAULT_KEY).look() == DAY_S
+            assert await _watch(claude, redis, Troubles(), "sk-ant-wrong").look() == AGAIN_S
+        assert await _watch(keyless, redis, Troubles()).look() == SOON_S
 
 
 async def test_where_the_api_cannot_be_asked_the_word_of_another_worker_holds(redis: Redis) -> None:
     await write_notices(redis, GONE)
     troubles = Troubles()
     async with _claude("http://127.0.0.1:9", key=DEFAULT_KEY) as claude:
-        assert not await _watch(claude, redis, troubles).look()
+        assert await _watch(claude, redis, troubles).look() == AGAIN_S
     assert troubles.is_retired(OLD)
     assert await read_notices(redis) == GONE
 
@@ -101,7 +101,20 @@ async def test_a_proxy_that_knows_no_models_is_no_failure_of_the_worker(simulato
     async with _claude(f"{simulator.url}/nothing", key=DEFAULT_KEY) as claude:
         with pytest.raises(RetryLater):
             await claude.notices(api_key=None)
-        assert not await _watch(claude, redis, Troubles()).look()
+        assert await _watch(claude, redis, Troubles()).look() == AGAIN_S
+
+
+async def test_a_proxy_that_lists_every_model_makes_none_of_them_go_away(
+    claude: Claude, simulator: Served, redis: Redis
+) -> None:
+    class Everything(Catalogue):
+        def page(self, stages: Iterable[str], now: float, **rest: Any) -> dict[str, Any]:
+            return super().page({"active", *stages}, now, **rest)
+
+    simulator.simulator.catalogue = Everything()
+    assert await _watch(claude, redis, Troubles()).look() == DAY_S
+    written = await read_notices(redis)
+    assert (NEW in written, "claude-sonnet-4-5" in written) == (False, True)
 
 
 async def test_what_is_written_and_makes_no_sense_is_nothing(redis: Redis) -> None:
@@ -130,7 +143,7 @@ async def test_the_api_is_asked_every_day_and_sooner_after_a_failure(redis: Redi
 
     with pytest.raises(Enough):
         await ModelWatch(Api(), redis, plans=list, troubles=Troubles(), pause=pause).run()
-    assert waits == [model_watch.AGAIN_S, model_watch.DAY_S, model_watch.DAY_S]
+    assert waits == [AGAIN_S, DAY_S, DAY_S]
 
 
 def test_what_is_said_of_a_dated_name_holds_for_the_name_without_the_date() -> None:

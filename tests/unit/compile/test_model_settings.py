@@ -102,16 +102,17 @@ def test_a_prompt_changes_single_settings_of_the_routes_model() -> None:
     model = {"name": "claude-sonnet-5-5", "thinking": "auto", "effort": "high", "maxTokens": 9000, "timeout": "9s"}
     prompts = [
         {"events": ["a"], "model": {"thinking": "off"}},
-        {"events": ["b"], "model": {"effort": "max", "maxTokens": 8000}},
+        {"events": ["b"], "model": {"effort": "max", "maxTokens": 8000, "cache": "1h"}},
         {"model": {"name": "mine", "timeout": "8s"}},
     ]
     route = compiled(model=model, prompts=prompts).worker[RoutePath("team-a/triage")]
     sonnet = "claude-sonnet-5-5"
-    assert [prompt.model for prompt in route.prompts] == [
-        ModelCall(name=sonnet, max_tokens=9000, timeout_s=9, thinking="between_tools", effort="high"),
-        ModelCall(name=sonnet, max_tokens=8000, timeout_s=9, thinking="adaptive", effort="max"),
-        ModelCall(name="mine", max_tokens=9000, timeout_s=8, effort="high"),
+    assert [msgspec.structs.replace(prompt.model, cacheable_from=0) for prompt in route.prompts] == [
+        ModelCall(name=sonnet, max_tokens=9000, timeout_s=9, thinking="between_tools", effort="high", cache="auto"),
+        ModelCall(name=sonnet, max_tokens=8000, timeout_s=9, thinking="adaptive", effort="max", cache="1h"),
+        ModelCall(name="mine", max_tokens=9000, timeout_s=8, effort="high", cache="auto"),
     ]
+    assert [prompt.model.cacheable_from for prompt in route.prompts] == [512, 512, 4096]
 
 
 @pytest.mark.parametrize(
@@ -188,17 +189,25 @@ def test_thinking_that_may_use_up_all_of_max_tokens_is_warned_of(model: dict[str
 
 
 @pytest.mark.parametrize(
-    ("today", "reason"),
+    ("today", "told"),
     [
         (None, []),
-        (dt.date(2026, 11, 29), ["ModelRetires"]),
-        (dt.date(2026, 11, 30), ["ModelRetired"]),
-        (dt.date(2027, 1, 1), ["ModelRetired"]),
+        (dt.date(2026, 11, 29), [("warning", "ModelRetires")]),
+        (dt.date(2026, 11, 30), [("error", "ModelRetired")]),
+        (dt.date(2027, 1, 1), [("error", "ModelRetired")]),
     ],
 )
-def test_a_models_end_is_told_before_it_comes_and_takes_no_route_away(today: dt.date | None, reason: list[str]) -> None:
+def test_a_models_end_is_a_warning_before_it_and_an_error_from_then_on(
+    today: dt.date | None, told: list[tuple[str, str]]
+) -> None:
     route = event_route(model={"name": "claude-sonnet-4-5-20250929"})
     result = compile_routes([route], secrets=SECRETS, config_maps={}, today=today)
-    assert [problem.reason for problem in result.verdicts[0].problems] == reason
+    assert [(problem.severity, problem.reason) for problem in result.verdicts[0].problems] == told
     assert all("2026-11-30" in problem.message for problem in result.verdicts[0].problems)
+
+
+def test_a_retired_model_that_another_stands_in_for_is_a_warning() -> None:
+    route = event_route(model={"name": "claude-sonnet-4-5", "fallback": "claude-haiku-5-5"})
+    result = compile_routes([route], secrets=SECRETS, config_maps={}, today=dt.date(2026, 12, 1))
+    assert [(each.severity, each.reason) for each in result.verdicts[0].problems] == [("warning", "ModelRetired")]
     assert result.worker

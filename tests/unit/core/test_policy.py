@@ -2,6 +2,8 @@
 
 import pytest
 
+from eventroute.crd.v1alpha1 import Budget
+from eventroute.errors import Refused
 from eventroute.models import Effort, Model
 from eventroute.policy import Allowance, Policy
 
@@ -54,3 +56,15 @@ def test_what_a_namespace_says_takes_the_place_of_what_is_said_for_all() -> None
     )
     assert policy.of("other") is policy
     assert policy.of("team") == Allowance(models=("a",), max_tokens=50, effort="max")
+
+
+def test_a_budget_is_of_the_namespace_or_of_the_installation_and_an_empty_one_is_none() -> None:
+    policy = Policy.parse('{budget: {usd: "500"}, namespaces: {team: {budget: {tokens: 9}}, other: {budget: {}}}}')
+    assert (policy.budget, policy.namespaces["team"].budget) == (Budget(usd="500"), Budget(tokens=9))
+    assert policy.namespaces["other"].budget is None
+
+
+@pytest.mark.parametrize("said", ["{period: 24h}", "{usd: 5}", '{usd: "0"}', "{tokens: 0}", '{usd: "1", per: day}'])
+def test_a_budget_is_as_strict_as_a_routes(said: str) -> None:
+    with pytest.raises(Refused, match="budget"):
+        Policy.parse(f"budget: {said}")

@@ -16,7 +16,7 @@ from support.routes import manifest, mistakes
         ({"model": {"max_tokens": 5}}, "spec.model.max_tokens", 'unknown field; did you mean "maxTokens"?'),
         ({"publicUrl": "https://x"}, "spec.publicUrl", 'unknown field; did you mean "publicURL"?'),
         ({"sinks": [{"stream": {"nam": "x"}}]}, "spec.sinks[0].stream.nam", 'unknown field; did you mean "name"?'),
-        ({"budget": {}}, "spec.budget", "unknown field"),
+        ({"budget": {"usd": "1", "days": 1}}, "spec.budget.days", "unknown field"),
         ({"concurrency": {"workers": 5}}, "spec.concurrency.workers", "unknown field"),
     ],
 )

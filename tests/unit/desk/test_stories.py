@@ -37,6 +37,12 @@ def held(reason: str) -> Situation:
     return Situation({PATH: Held(reason, "", NOW)}, [])
 
 
+OVER_BUDGET = Trouble(
+    reason="budget",
+    detail="the budget of namespace team-a, USD 20, has no room; its period ends at noon",
+    budget="team-a",
+)
+
 STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "who, what, when": (
         found(entity="7"),
@@ -53,6 +59,26 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
     "its route is suspended": (found(), held("suspended"), ("waits for its route", "is suspended", "remove `suspend`")),
     "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "collecting": (
+        found(state=State.LATER, due_ms=NOW, attempts=0)._replace(collects=4),
+        QUIET,
+        ("collects events of its entity, 4 so far",),
+    ),
+    "it stood for several": (
+        found(state=State.SETTLED, outcome="succeeded", events=4),
+        QUIET,
+        ("It stands for 4 events of its entity",),
+    ),
+    "over a budget": (
+        found(state=State.HELD, cause="budget:team-a"),
+        Situation({}, [Standing(OVER_BUDGET, 3, {PATH: 3})]),
+        (
+            "waits, as do 2 others, for room in a budget",
+            "the budget of namespace team-a, USD 20, has no room; its period ends at noon.",
+            "goes on by itself, in its order",
+            "`eventroute budget`",
+        ),
+    ),
     "behind another one": (
         found(state=State.BEHIND)._replace(ahead=DeliveryId("d-0")),
         QUIET,

@@ -1,11 +1,14 @@
 """Events tell of transitions, once, and never of what passes by itself."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from eventroute_operator.announce import Announcer, announcements, build_event
+from eventroute.crd.objects import ObjectKey
+from eventroute.ids import route_path
+from eventroute_operator.announce import Announcer, announcements, build_event, warning_of_budget
 from eventroute_operator.cluster import RouteObject
 from support.cluster_objects import TRIAGE, cluster_with, route_body
 
@@ -90,3 +93,29 @@ async def test_more_events_than_anybody_reads_are_dropped() -> None:
     for _ in range(1000):
         announcer.announce(told)
     assert len(announcer._waiting) == 200
+
+
+@pytest.mark.parametrize(
+    ("scope", "regarding", "whose"),
+    [
+        ("team-a/two", ["team-a/two"], "route team-a/two"),
+        ("team-a", ["team-a/one"], "namespace team-a"),
+        ("*", ["team-a/one", "team-b/one"], "the installation"),
+        ("team-c", [], ""),
+        ("team-a/gone", [], ""),
+    ],
+)
+def test_a_budget_that_is_nearly_spent_is_told_once_in_each_namespace(
+    scope: str, regarding: list[str], whose: str
+) -> None:
+    keys = [("team-b", "one"), ("team-a", "two"), ("team-a", "one")]
+    routes = {route_path(*key): replace(route(), key=ObjectKey(*key)) for key in keys}
+    told = list(warning_of_budget(scope, 1_800_000_000_000, routes))
+    assert [route_path(*each.route.key) for each in told] == regarding
+    assert {(each.type, each.reason, each.message) for each in told} <= {
+        (
+            "Warning",
+            "BudgetNearlySpent",
+            f"the budget of {whose} is nearly spent; its period ends at 2027-01-15T08:00:00Z",
+        )
+    }

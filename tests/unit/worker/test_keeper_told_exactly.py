@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from eventroute.ids import RoutePath
 from eventroute.queue import Group, Trouble, Upkeep
-from eventroute.queue.upkeep import Held, Standing
+from eventroute.queue.upkeep import Held, Limit, Standing
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.runtime.scripts import RedisAway
 from eventroute_worker.keeper import Keeper
@@ -38,7 +38,7 @@ class FakeUpkeep:
         self.used: Iterator[int] = iter(())
         """Of a memory of 100, at each look."""
         self.most = 100
-        self.known: dict[RoutePath, int] = {}
+        self.known: dict[RoutePath, Limit] = {}
         self.away: Exception | None = None
 
     async def held(self, _: Group) -> dict[RoutePath, Held]:
@@ -49,10 +49,10 @@ class FakeUpkeep:
     async def standing(self, _: Group) -> list[Standing]:
         return list(self.stands)
 
-    async def limits(self, _: Group) -> dict[RoutePath, int]:
+    async def limits(self, _: Group) -> dict[RoutePath, Limit]:
         return dict(self.known)
 
-    async def limit(self, group: Group, limits: dict[RoutePath, int]) -> None:
+    async def limit(self, group: Group, limits: dict[RoutePath, Limit]) -> None:
         if limits:
             self.done.append(("limit", group.number, limits))
 
@@ -236,12 +236,20 @@ async def test_the_keeper_tells_what_waits_and_others_nothing() -> None:
 
 async def test_limits_that_are_new_changed_or_gone_are_written_and_no_others() -> None:
     upkeep, routes = FakeUpkeep(), FakeRoutes(worker_route())
-    paths = {name: RoutePath(f"team-a/{name}") for name in ("new", "same", "more", "gone", "broken")}
-    upkeep.known = {paths["same"]: 1, paths["more"]: 2, paths["gone"]: 3, paths["broken"]: 4}
+    paths = {name: RoutePath(f"team-a/{name}") for name in ("new", "same", "more", "lanes", "gone", "broken")}
+    known = {
+        "same": Limit(1),
+        "more": Limit(2),
+        "lanes": Limit(3),
+        "gone": Limit(3, holds_lanes=True),
+        "broken": Limit(4),
+    }
+    upkeep.known = {paths[name]: limit for name, limit in known.items()}
     routes.broken = {paths["broken"]}
-    limits = {paths["new"]: 5, paths["same"]: 1, paths["more"]: 6}
+    new = {paths["new"]: Limit(5), paths["more"]: Limit(6), paths["lanes"]: Limit(3, holds_lanes=True)}
+    limits = {**new, paths["same"]: Limit(1)}
     await keeper(upkeep, routes=routes, limits=lambda: limits).look()
-    assert upkeep.asked() == [("limit", 0, {paths["new"]: 5, paths["more"]: 6, paths["gone"]: 0})]
+    assert upkeep.asked() == [("limit", 0, {**new, paths["gone"]: Limit()})]
     routes.version = None
     await keeper(upkeep, routes=routes, limits=lambda: limits).look()
     assert upkeep.asked() == []
@@ -250,7 +258,7 @@ async def test_limits_that_are_new_changed_or_gone_are_written_and_no_others() -
 async def test_each_group_hears_of_its_own_routes_limits() -> None:
     upkeep = FakeUpkeep()
     paths = [RoutePath(f"team-{number}/x") for number in range(8)]
-    await keeper(upkeep, groups=[Group(0), Group(1)], limits=lambda: dict.fromkeys(paths, 1)).look()
+    await keeper(upkeep, groups=[Group(0), Group(1)], limits=lambda: dict.fromkeys(paths, Limit(1))).look()
     said = {each[1]: set(each[2]) for each in upkeep.asked() if each[0] == "limit"}
     assert said.keys() == {0, 1}
     assert said[0] | said[1] == set(paths)

@@ -10,10 +10,11 @@ import pytest
 
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Group, LeaseLost, Retention, Taken, Trouble
+from eventroute.queue import Amount, Group, LeaseLost, Retention, Taken, Trouble
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.runtime.scripts import RedisAway, RedisForbids
-from eventroute_worker.attempt import DEFAULT_RETENTION, End, Later, Parked, Settled, dead
+from eventroute.throttle import Size
+from eventroute_worker.attempt import DEFAULT_RETENTION, End, Later, Parked, Settled, Throttled, dead
 from eventroute_worker.worker import LEASE_S
 from support.fake_queue import NOW_MS, Scene, lease_of
 from support.runs import PATH
@@ -329,8 +330,10 @@ def test_a_route_leaves_room_for_others(
     [
         (Later(delay_s=1.5, detail="500"), "put_back", ("d-1", 1, 1500, True, "500")),
         (Later(delay_s=0, counts=False), "put_back", ("d-1", 1, 0, False, "")),
-        (Parked(trouble=TROUBLE, has_asked=True), "park", ("d-1", "own:*", True)),
-        (Parked(trouble=TROUBLE, has_asked=False), "park", ("d-1", "own:*", False)),
+        (Parked(trouble=TROUBLE, has_asked=True), "park", ("d-1", "own:*", True, None)),
+        (Parked(trouble=TROUBLE, has_asked=False, need=Amount(4, 7)), "park", ("d-1", "own:*", False, Amount(4, 7))),
+        (Throttled(bucket="b", size=Size(3, 9)), "wait", ("d-1", "b", Size(3, 9), 0, "")),
+        (Throttled(bucket="b", size=Size(3, 9), until_ms=8, detail="429"), "wait", ("d-1", "b", Size(3, 9), 8, "429")),
         (
             Settled(outcome=RunOutcome.TRUNCATED, detail="cut", fields={"about": "it"}, retention=Retention(1, 2, 3)),
             "settle",

@@ -12,6 +12,7 @@ from eventroute.errors import EventRouteError
 from eventroute_cli.capture import capture
 from eventroute_cli.demo.command import demo
 from eventroute_cli.desk import dead, runs
+from eventroute_cli.desk.budget import budget
 from eventroute_cli.desk.explain import explain
 from eventroute_cli.desk.switch import start, stop
 from eventroute_cli.dev import dev
@@ -44,6 +45,7 @@ app.command("verify")(verify_command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(dead.app, name="dead")
 app.command()(explain)
+app.command()(budget)
 app.command()(stop)
 app.command()(start)
 

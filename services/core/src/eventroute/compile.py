@@ -8,6 +8,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -21,9 +22,12 @@ from eventroute.errors import Refused
 from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
-from eventroute.models import Model, Models, Told, tell, tell_nearest
+from eventroute.models import CacheRule, Model, Models, Told, tell, tell_nearest
 from eventroute.policy import Policy
 from eventroute.route_table import (
+    INSTALLATION,
+    BudgetRule,
+    DebounceRule,
     HistoryRule,
     LogSink,
     ModelCall,
@@ -36,6 +40,7 @@ from eventroute.route_table import (
     Sink,
     StreamSink,
     WorkerRoute,
+    whose,
 )
 from eventroute.schemes import (
     SCHEMES,
@@ -64,6 +69,7 @@ Value = TypeVar("Value")
 _LOCAL_UIDS: Final = uuid.UUID("5f0e3a52-3c5d-5d7e-9b52-6f2a6f0a7f11")
 """Namespace of the uids that routes without an API server get; random, and never to be changed."""
 _DEFAULT_TOLERANCE_S: Final = 300
+_BYTES_PER_TOKEN: Final = 4  # of English, about
 _ROOM_FOR_THINKING: Final = 4096
 """Tokens that a short answer and the thinking before it rarely exceed at low effort. Arbitrary."""
 _SIGNING_KINDS: Final = frozenset({"hmac", "ed25519", "ecdsa-p256"})
@@ -119,6 +125,8 @@ class Reason(StrEnum):
     CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
     TEXT_TOO_LONG = "TextTooLong"
     UNREACHABLE_PROMPT = "UnreachablePrompt"
+    PRICE_UNKNOWN = "PriceUnknown"
+    BUDGET_TOO_SMALL = "BudgetTooSmall"
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
 
@@ -128,6 +136,7 @@ class Reason(StrEnum):
     MODEL_RETIRES = "ModelRetires"
     MODEL_RETIRED = "ModelRetired"
     THINKING_UNBOUNDED = "ThinkingUnbounded"
+    CACHE_UNUSED = "CacheUnused"
 
 
 class Problem(NamedTuple):
@@ -192,7 +201,7 @@ def compile_routes(
     complete     False = there may be more of both elsewhere, so that references to others are only noted; a route
                  with such a note is not served
     models       what is known of each model; None = the built-in data
-    today        by which retired models are told, UTC; None = they are not
+    today        by which retired models are told, UTC; None = they are not, and no day takes a route out of service
     policy       what the platform's owner allows; None = anything
     """
     at_hand = _AtHand(
@@ -653,6 +662,35 @@ def _violations(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> It
         yield gathered.problem(Reason.POLICY_VIOLATION, asked.field, message)
 
 
+def _budgets_can_be_kept(gathered: _Gathered) -> Iterator[Problem]:
+    limits = [rule for rule in _budgets(gathered) if rule.micro_usd is not None]
+    yield from dict.fromkeys(
+        problem
+        for rule in limits
+        for asked in gathered.asked
+        for candidate in filter(None, (asked.first, asked.fallback))
+        for problem in _unpayable(gathered, asked, candidate, rule)
+    )
+
+
+def _unpayable(gathered: _Gathered, asked: _Asked, candidate: _Candidate, rule: BudgetRule) -> Iterator[Problem]:
+    """Say why a call cannot be made within a budget in US dollars."""
+    if not candidate.model.prices:
+        message = (
+            f"nobody knows what {candidate.name} costs, which the budget of {whose(rule.scope)} needs: put its prices "
+            "into the installation's models file, or budget tokens"
+        )
+        yield gathered.problem(Reason.PRICE_UNKNOWN, asked.field, message)
+        return
+    least = min(band.output for band in candidate.model.prices) * candidate.max_tokens  # in millionths, as per million
+    if rule.micro_usd is not None and least > rule.micro_usd:
+        message = (
+            f"an answer of {candidate.name} may cost USD {least / 1_000_000:f} (maxTokens {candidate.max_tokens}), "
+            f"more than all of the budget of {whose(rule.scope)}: nothing would be asked"
+        )
+        yield gathered.problem(Reason.BUDGET_TOO_SMALL, asked.field, message, severity=Severity.WARNING)
+
+
 def _models_will_answer(gathered: _Gathered) -> Iterator[Problem]:
     yield from dict.fromkeys(
         problem
@@ -673,8 +711,11 @@ def _doubts(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> Iterat
         message = f"nothing is known of model {name}{unsent}{nearest(name, gathered.at_hand.models.names())}"
         yield warning(Reason.MODEL_UNKNOWN, message)
     if model.retires and today and model.retires <= today:
-        message = f"{name} answers no more since {model.retires}: what needs it will wait; name another model"
-        yield warning(Reason.MODEL_RETIRED, message)
+        is_needed = candidate is asked.first and asked.fallback is None
+        waits = ": what needs it will wait" if is_needed else ""
+        message = f"{name} answers no more since {model.retires}{waits}; name another model"
+        severity = Severity.ERROR if is_needed else Severity.WARNING
+        yield gathered.problem(Reason.MODEL_RETIRED, asked.field, message, severity=severity)
     elif model.retires and today:
         yield warning(Reason.MODEL_RETIRES, f"{name} answers no more from {model.retires} on; name another model")
     thinks = isinstance(candidate.told, Told) and candidate.told.thinks(model)
@@ -684,6 +725,15 @@ def _doubts(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> Iterat
             f"it and say nothing; leave {_ROOM_FOR_THINKING} or more"
         )
         yield warning(Reason.THINKING_UNBOUNDED, message)
+
+
+def _caches_are_used(gathered: _Gathered) -> Iterator[Problem]:
+    for asked, system in zip(gathered.asked, gathered.systems, strict=True):
+        said = system.value if isinstance(system.value, str) else crd.DEFAULT_SYSTEM
+        least = asked.first.model.shortest_cached
+        if asked.want.cache in ("5m", "1h") and len(said.encode()) // _BYTES_PER_TOKEN < least:
+            message = f"{asked.first.name} caches nothing shorter than {least} tokens, which the system text is"
+            yield gathered.problem(Reason.CACHE_UNUSED, asked.field, message, severity=Severity.WARNING)
 
 
 def _sinks_have_names_of_their_own(gathered: _Gathered) -> Iterator[Problem]:
@@ -711,7 +761,9 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _output_schemas_compile,
     _models_take_what_is_asked,
     _policy_is_kept,
+    _budgets_can_be_kept,
     _models_will_answer,
+    _caches_are_used,
     _sinks_have_names_of_their_own,
 )
 
@@ -738,13 +790,17 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         secrets=tuple(map(_value, gathered.secrets)) if needs_secret(scheme) else (),
         secret_names=tuple(f"{ref.name}/{ref.key}" for ref in spec.secret_refs) if needs_secret(scheme) else (),
         public_url=spec.public_url,
-        drops_events=spec.suspend is not None and spec.suspend.mode == "drop",
+        suspend=spec.suspend.mode if spec.suspend else None,
         own_actors=spec.own_actors,
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
-        entity=spec.entity if spec.concurrency.per_entity else None,
+        entity=spec.entity if spec.concurrency.per_entity or spec.debounce else None,
+        per_entity=spec.concurrency.per_entity is not None,
+        debounce=DebounceRule(quiet_s=seconds(spec.debounce.quiet), max_s=seconds(spec.debounce.max))
+        if spec.debounce
+        else None,
     )
 
 
@@ -784,15 +840,17 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
         max_running=spec.concurrency.max or 0,
         holds_lanes=spec.concurrency.on_dead == "hold",
         api_key=_value(gathered.api_key) if gathered.api_key else None,
+        budgets=_budgets(gathered),
     )
 
 
 def _model_call(asked: _Asked) -> ModelCall:
     timeout_s = float(seconds(asked.want.timeout))
-    return _call(asked.first, timeout_s, _call(asked.fallback, timeout_s) if asked.fallback else None)
+    fallback = _call(asked.fallback, timeout_s, asked.want.cache) if asked.fallback else None
+    return _call(asked.first, timeout_s, asked.want.cache, fallback)
 
 
-def _call(candidate: _Candidate, timeout_s: float, fallback: ModelCall | None = None) -> ModelCall:
+def _call(candidate: _Candidate, timeout_s: float, cache: CacheRule, fallback: ModelCall | None = None) -> ModelCall:
     if isinstance(candidate.told, Refused):
         raise TypeError(f"{candidate.name} {candidate.told}")  # a route without errors has none such
     return ModelCall(
@@ -801,7 +859,32 @@ def _call(candidate: _Candidate, timeout_s: float, fallback: ModelCall | None = 
         timeout_s=timeout_s,
         thinking=candidate.told.thinking,
         effort=candidate.told.effort,
+        cache=cache,
+        cacheable_from=candidate.model.shortest_cached,
         fallback=fallback,
+    )
+
+
+def _budgets(gathered: _Gathered) -> tuple[BudgetRule, ...]:
+    """List the budgets that a route's calls count in."""
+    policy, namespace = gathered.at_hand.policy, gathered.route.metadata.namespace
+    of_namespace = policy.namespaces.get(namespace)
+    found = {
+        gathered.path: gathered.spec.budget,
+        namespace: of_namespace.budget if of_namespace else None,
+        INSTALLATION: policy.budget,
+    }
+    return tuple(_budget(scope, budget) for scope, budget in found.items() if budget)
+
+
+def _budget(scope: str, budget: crd.Budget) -> BudgetRule:
+    return BudgetRule(
+        scope=scope,
+        period_s=seconds(budget.period),
+        micro_usd=None if budget.usd is None else int(Decimal(budget.usd) * 1_000_000),
+        tokens=budget.tokens,
+        warn_at=budget.warn_at,
+        on_exceeded=budget.on_exceeded,
     )
 
 

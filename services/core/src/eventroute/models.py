@@ -22,12 +22,15 @@ from eventroute.errors import Refused
 Thinking = Literal["adaptive", "disabled", "between_tools", "enabled"]
 """What the API calls ways of thinking."""
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
+CacheRule = Literal["auto", "off", "5m", "1h"]
+"""What a manifest says of caching its system text: as its traffic makes it pay, never, or always for so long."""
 Wish = Literal["auto", "off"]
 """What a manifest says of thinking: as the model sees fit, or not at all."""
 
 _DATE: Final = re.compile(r"-20\d{6}$")  # claude-haiku-4-5-20251001 is claude-haiku-4-5
 _OFF: Final = frozenset({"disabled", "between_tools"})
 _LOW: Final[Effort] = "low"
+_CACHEABLE_FROM: Final = 4096
 
 
 class Band(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,13 +60,18 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Prompt and answer together."""
     max_output: int | None = None
     cacheable_from: int | None = None
-    """The shortest prefix that is cached."""
+    """The shortest prefix that is cached; None = taken for the largest that any model has."""
     pool: str = ""
     """Models of one pool share their rate limits; empty = of its own."""
     retires: dt.date | None = None
     """The first day on which it answers no more; None = not announced."""
     prices: tuple[Band, ...] = ()
     """Shortest prompts first; empty = not known."""
+
+    @property
+    def shortest_cached(self) -> int:
+        """The shortest prefix of which it is certain that it is cached."""
+        return _CACHEABLE_FROM if self.cacheable_from is None else self.cacheable_from
 
     @property
     def off(self) -> Thinking | None:

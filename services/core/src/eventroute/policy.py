@@ -1,4 +1,4 @@
-"""What the platform's owner lets routes ask of Claude, for all namespaces and otherwise for some of them.
+"""What the platform's owner lets routes ask of Claude, for all namespaces and otherwise for some; and what it may cost.
 
 The operator judges routes by it (`operator.policy` of the chart), and so does `eventroute lint --policy` by a file of
 that form.
@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Annotated, Final, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from eventroute.crd.v1alpha1 import Budget
 from eventroute.errors import Refused
 from eventroute.models import Effort, Model, undated
 
@@ -18,6 +19,10 @@ _EFFORTS: Final[tuple[Effort, ...]] = get_args(Effort)
 
 ModelPattern = Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9_.:/@]*\*?$", min_length=1, max_length=128)]
 """A model's name, or how it begins, and `*`."""
+
+
+OwnersBudget = Annotated[Budget | None, BeforeValidator(lambda said: said or None)]
+"""As of a route; the chart says nothing by an empty one."""
 
 
 class Allowance(BaseModel):
@@ -30,6 +35,8 @@ class Allowance(BaseModel):
     max_tokens: int = Field(default=0, ge=0)
     effort: Effort | Literal[""] = ""
     """The highest."""
+    budget: OwnersBudget = None
+    """Of all calls together: the namespace's, or all of the installation's, which count in their namespace's too."""
 
     def violations(self, *, name: str, model: Model, max_tokens: int, effort: Effort | None) -> Iterator[str]:
         """Say what of a call is not allowed.

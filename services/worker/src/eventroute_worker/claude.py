@@ -35,7 +35,7 @@ from anthropic import (
     DefaultAioHttpClient,
     Omit,
 )
-from anthropic.types import MessageParam, OutputConfigParam, ThinkingConfigParam
+from anthropic.types import MessageParam, OutputConfigParam, TextBlockParam, ThinkingConfigParam
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from eventroute.errors import RetryLater
@@ -60,6 +60,7 @@ from eventroute_worker.answer import (
     Usage,
 )
 from eventroute_worker.api_key import OwnKey, key_id, key_text
+from eventroute_worker.caching import Caching, Lifetime
 from eventroute_worker.fault import Refusal, judge
 from eventroute_worker.limits import read_limits
 from eventroute_worker.pricing import Prices
@@ -182,6 +183,7 @@ class Claude:
         self._base_url = base_url
         self._propagate_trace = propagate_trace
         self._prices = prices
+        self._caching = Caching()
         self._clients: dict[str, _Client] = {}
 
     async def __aenter__(self) -> Self:
@@ -225,7 +227,9 @@ class Claude:
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
-            reply = await self._call(call, prompt, key, span)
+            with self._caching.deciding(call, prompt, key) as mark:
+                reply = await self._call(call, prompt, mark.lifetime, key=key, span=span)
+                mark.usage = paid.usage if (paid := _paid(reply)) else None
             _describe(span, reply)
         _measure(call.name, reply, time.monotonic() - started)
         if api_key is None and isinstance(reply, Standing) and reply.reason is DeadReason.AUTHENTICATION:
@@ -250,7 +254,7 @@ class Claude:
             raise RetryLater("the API's list of models is unreadable") from error
         return {model.id: model.notice() for model in page.data if model.lifecycle in _GOING}
 
-    async def _call(self, call: ModelCall, prompt: Prompt, key: str, span: Span) -> Reply:
+    async def _call(self, call: ModelCall, prompt: Prompt, lifetime: Lifetime | None, *, key: str, span: Span) -> Reply:
         context = tracing.traceparent(span) if self._propagate_trace else ""
         try:
             # The SDK's timeout is per read: a slow trickle would pass it.
@@ -258,7 +262,7 @@ class Claude:
                 raw = await client.messages.with_raw_response.create(
                     model=call.name,
                     max_tokens=call.max_tokens,
-                    system=prompt.system or anthropic.omit,
+                    system=_system(prompt, lifetime),
                     messages=_messages(prompt),
                     thinking=_thinking(call),
                     output_config=_output_config(call, prompt),
@@ -379,6 +383,15 @@ def _thinking(call: ModelCall) -> ThinkingConfigParam | Omit:
             return anthropic.omit
 
 
+def _system(prompt: Prompt, lifetime: Lifetime | None) -> str | list[TextBlockParam] | Omit:
+    """Write the static part; what is cached ends with it, so that nothing of an event is a part of it."""
+    if not prompt.system:
+        return anthropic.omit
+    if lifetime is None:
+        return prompt.system
+    return [{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral", "ttl": lifetime}}]
+
+
 def _messages(prompt: Prompt) -> list[MessageParam]:
     messages: list[MessageParam] = [{"role": "user", "content": prompt.user}]
     for answer, said in zip(prompt.turns[::2], prompt.turns[1::2], strict=True):
@@ -435,10 +448,20 @@ def _describe(span: Span, reply: Reply) -> None:
     span.set_status(Status(StatusCode.ERROR, reply.detail))
 
 
+def _paid(reply: Reply) -> Answer | None:
+    match reply:
+        case Answer():
+            return reply
+        case GivenUp():
+            return reply.paid
+        case _:
+            return None
+
+
 def _measure(model: str, reply: Reply, seconds: float) -> None:
     metrics.CLAUDE_SECONDS.labels(model, _END[type(reply)]).observe(seconds)
-    paid = reply.paid if isinstance(reply, GivenUp) else reply
-    if not isinstance(paid, Answer):
+    paid = _paid(reply)
+    if paid is None:
         return
     usage = paid.usage
     for kind, tokens in (

@@ -5,7 +5,7 @@ needs a retired model waits without a call. Where the API cannot be asked, what 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final, Protocol
 
 import structlog
@@ -20,7 +20,8 @@ from eventroute.secret import Secret
 from eventroute_worker.troubles import Troubles
 
 DAY_S: Final = 86_400.0
-AGAIN_S: Final = 600.0  # after a failure; arbitrary
+AGAIN_S: Final = 600.0  # after a failure, and
+SOON_S: Final = 10.0  # while there is no key, as before the first routes are read; both arbitrary
 
 _log = structlog.get_logger()
 
@@ -59,38 +60,36 @@ class ModelWatch:
     async def run(self) -> None:
         """Look for ever."""
         while True:
-            await self._pause(DAY_S if await self.look() else AGAIN_S)
+            await self._pause(await self.look())
 
-    async def look(self) -> bool:
-        """Ask once; returns whether the API has answered."""
+    async def look(self) -> float:
+        """Ask once; returns in how many seconds to ask again."""
+        found, again_s = await self._ask(self._keys())
         try:
-            found = await self._ask()
             if found is None:
                 self._troubles.read_notices(await read_notices(self._redis))
-                return False
-            self._troubles.read_notices(found)
-            await write_notices(self._redis, found)
+            else:
+                self._troubles.read_notices(found)
+                await write_notices(self._redis, found)
         except (RedisError, OSError) as error:
             _log.warning("model_notices_not_kept", error=str(error))
-        return True
+        return again_s
 
-    async def _ask(self) -> Notices | None:
+    async def _ask(self, api_keys: Collection[Secret | None]) -> tuple[Notices | None, float]:
         """Ask with the first key that the API accepts; None = with none."""
-        detail = "no key to ask with"
-        for api_key in self._keys():
+        for api_key in api_keys:
             try:
-                return with_aliases(await self._claude.notices(api_key=api_key))
+                return with_aliases(await self._claude.notices(api_key=api_key)), DAY_S
             except RetryLater as error:
-                detail = str(error)
-        _log.warning("models_not_listed", error=detail)
-        return None
+                _log.warning("models_not_listed", error=str(error))
+        return None, AGAIN_S if api_keys else SOON_S
 
-    def _keys(self) -> Iterator[Secret | None]:
-        asked: set[str] = {""}
+    def _keys(self) -> Collection[Secret | None]:
+        """List the keys that differ, the worker's own first."""
+        named: dict[str, Secret | None] = {}
         for api_key in (None, *(plan.route.api_key for plan in self._plans())):
-            if (key_id := self._claude.key_id(api_key)) not in asked:
-                asked.add(key_id)
-                yield api_key
+            named.setdefault(self._claude.key_id(api_key), api_key)
+        return [api_key for key_id, api_key in named.items() if key_id]
 
 
 def with_aliases(notices: Notices) -> dict[str, Notice]:

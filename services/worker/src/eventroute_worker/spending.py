@@ -26,7 +26,7 @@ from eventroute.prompt import Prompt
 from eventroute.queue import FIRST, Account, Amount, Exceeded, Group, Lease, Ledger, Trouble, group_of
 from eventroute.queue.ledger import NOTHING
 from eventroute.queue.upkeep import Standing as Parked
-from eventroute.route_table import INSTALLATION, BudgetRule, ModelCall
+from eventroute.route_table import INSTALLATION, BudgetRule, ModelCall, whose
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute_worker import metrics
 from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing
@@ -113,9 +113,7 @@ class Spending:
             return Standing(reason=DeadReason.BUDGET, detail=detail, whole_key=False)
         need = Amount(_micro(usd or Decimal(0)), tokens + call.max_tokens)
         for_ms = int((call.timeout_s + _MARGIN_S) * 1000)
-        if (
-            lease in self._owed
-        ):  # an earlier call of the same attempt: until it is paid, its reservation stands for this one
+        if lease in self._owed:  # by an earlier call of this attempt, whose reservation would stand for this one's
             await self._settle(lease)
         try:
             full = await self._ledger.reserve(lease, rules, need, for_ms=for_ms)
@@ -180,13 +178,6 @@ class Treasury:
                 metrics.BUDGET_WARNINGS.labels(rule.scope).inc()
                 _log.warning("budget_nearly_spent", scope=rule.scope, percent=int(_used(rule, account) * 100))
         return {rule.scope: account for rule, account in zip(rules, found, strict=True)}
-
-
-def whose(scope: str) -> str:
-    """Name the owner of a budget."""
-    if scope == INSTALLATION:
-        return "the installation"
-    return f"route {scope}" if "/" in scope else f"namespace {scope}"
 
 
 def _home(scope: str, groups: int) -> Group:

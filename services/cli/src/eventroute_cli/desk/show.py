@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from eventroute.queue import Found, Line, Listing, Situation, State, Wanted
+from eventroute.queue import Found, Line, Listing, Situation, State, Wanted, budget_cause
 from eventroute_cli.desk.story import clock, held_up, stopped
 
 OutputOption = Annotated[
@@ -103,6 +103,7 @@ def print_found(found: Found, console: Console) -> None:
         "event": line.event,
         "provider's id": line.provider_id,
         "entity": line.entity,
+        "events": str(line.events or found.collects or ""),
         "entity failed": line.entity_error,
         "missing fields": ", ".join(line.missing_fields),
         "received": clock(line.received_ms),
@@ -121,6 +122,9 @@ def print_found(found: Found, console: Console) -> None:
     if found.answer:
         facts |= {
             "model": found.answer.model,
+            "instead of": found.answer.instead_of,
+            "because": found.answer.because or "",
+            "does not fit": found.answer.violation,
             "stop reason": found.answer.stop_reason,
             "USD": found.answer.cost_usd or "unknown",
             "request": found.answer.request_id,
@@ -155,7 +159,8 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 
 def _state(line: Line) -> str:
-    return " ".join(filter(None, (line.outcome or line.state, line.reason)))
+    waits_for = "budget" if line.cause.startswith(budget_cause("")) else ""
+    return " ".join(filter(None, (line.outcome or line.state, line.reason, waits_for)))
 
 
 def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:

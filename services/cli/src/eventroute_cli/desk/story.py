@@ -6,7 +6,7 @@ from typing import Final
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
-from eventroute.queue import Found, Held, HoldReason, Line, Situation, State, Stop
+from eventroute.queue import Found, Held, HoldReason, Line, Situation, Standing, State, Stop
 
 _DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
 _IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
@@ -83,6 +83,8 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     yield _receipt(line, now_ms)
     if line.replays:
         yield f"It was replayed {times(line.replays)}."
+    if line.events:
+        yield f"It stands for {line.events} events of its entity, of which that is the last."
     yield from _standing(found, situation, now_ms)
     hold = situation.hold(line.route)
     if hold and not line.has_ended and line.state is not State.READY:
@@ -101,7 +103,7 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
         case State.RUNNING:
             yield _running(found)
         case State.LATER:
-            yield f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
+            yield _later(found)
         case State.HELD:
             yield from _held(line, situation)
         case State.THROTTLED:
@@ -120,6 +122,16 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
             yield from _settled(found)
         case State.DEAD:
             yield from _dead(found)
+
+
+def _later(found: Found) -> str:
+    line = found.line
+    if found.collects:
+        return (
+            f"It collects events of its entity, {found.collects} so far, and runs at {clock(line.due_ms)} unless there "
+            "are more before that."
+        )
+    return f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
 
 
 def _receipt(line: Line, now_ms: int) -> str:
@@ -165,6 +177,9 @@ def _held(line: Line, situation: Situation) -> Iterator[str]:
         yield f"{_tried(line)}, and waited for a trouble that is mended by now: it goes on within seconds."
         return
     trouble = standing.trouble
+    if trouble.budget:
+        yield from _over_budget(line, standing)
+        return
     whose = f"of model {trouble.model}" if trouble.model else "of the API key as a whole"
     others = f", as do {standing.waiting - 1} others" if standing.waiting > 1 else ""
     yield (
@@ -185,6 +200,15 @@ def _behind(found: Found) -> str:
     return (
         f"It waits for its turn: {found.ahead or 'another delivery'}, about the same entity, has not ended, and the "
         "route works on one at a time. Waiting costs it no attempt."
+    )
+
+
+def _over_budget(line: Line, standing: Standing) -> Iterator[str]:
+    others = f", as do {standing.waiting - 1} others," if standing.waiting > 1 else ""
+    yield f"{_tried(line)}, and waits{others} for room in a budget: {standing.trouble.detail}."
+    yield (
+        "It goes on by itself, in its order, then or when the budget rises, and waiting costs it no attempt; "
+        "`eventroute budget` shows what is left."
     )
 
 

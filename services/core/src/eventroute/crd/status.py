@@ -52,6 +52,7 @@ class StatusReason(StrEnum):
     KEY_REFUSED = "KeyRefused"
     KEY_UNPAID = "KeyUnpaid"
     MODEL_UNAVAILABLE = "ModelUnavailable"
+    BUDGET_SPENT = "BudgetSpent"
     MODEL_RETIRES = "ModelRetires"
     HELD = "Held"
     SUSPENDED = "Suspended"
@@ -238,6 +239,18 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "DuplicateSink": ReasonPage(
         "False", _ACCEPTED, "Two sinks have the same name, by which an answer is sent once.", "Give one another name."
     ),
+    "PriceUnknown": ReasonPage(
+        "False",
+        _EITHER,
+        "A budget in US dollars counts calls of a model whose price nobody knows.",
+        "Put its prices into the installation's models file (`modelsConfigMap`), or budget tokens.",
+    ),
+    "BudgetTooSmall": ReasonPage(
+        "False",
+        _EITHER,
+        "An answer of full length may cost more than a whole budget, so that nothing would be asked: a warning.",
+        "Raise the budget, or lower `maxTokens`.",
+    ),
     "PolicyViolation": ReasonPage(
         "False",
         _EITHER,
@@ -320,10 +333,16 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "Name another model before the day in the message.",
     ),
     "ModelRetired": ReasonPage(
-        "-",
+        "False",
         _EITHER,
         "The model answers no more, so deliveries wait.",
         "Name another model; they go on by themselves.",
+    ),
+    "CacheUnused": ReasonPage(
+        "-",
+        _EITHER,
+        "The system text is too short for this model to cache.",
+        "Leave `cache` out; it is decided by itself then.",
     ),
     "ThinkingUnbounded": ReasonPage(
         "-",
@@ -371,6 +390,13 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _WORKING,
         "The key may not use a model of the route, or the model does not exist (any more); deliveries wait.",
         "Name another model, or let the key use this one.",
+    ),
+    "BudgetSpent": ReasonPage(
+        "False",
+        _WORKING,
+        "What is left of a budget, of the route, its namespace or the installation, is less than the next call may "
+        "cost; deliveries wait.",
+        "Wait for the end of the period, or raise the budget; `eventroute budget` shows all of them.",
     ),
     "Held": ReasonPage(
         "False",

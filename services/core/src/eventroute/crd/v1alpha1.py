@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
 from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
-from eventroute.models import Effort, Wish
+from eventroute.models import CacheRule, Effort, Wish
 from eventroute.schemes import SCHEMES
 
 GROUP: Final = "eventroute.dev"
@@ -268,6 +268,14 @@ class Model(Strict):
     timeout: Annotated[Duration, Between("1s", "10m")] = Field(
         default="120s", description="How long one call may take, 1s to 10m. Default: 120s."
     )
+    cache: CacheRule = Field(
+        default="auto",
+        description=(
+            "Whether the system text is cached, which makes it dearer once and far cheaper after that: `auto` when it "
+            "is asked often enough, `off` never (in quotes, as with thinking), `5m` or `1h` always for so long. "
+            "Nothing of an event is. Default: auto."
+        ),
+    )
     fallback: ModelName | None = Field(
         default=None,
         description=(
@@ -291,6 +299,9 @@ class PromptModel(Strict):
     )
     timeout: Annotated[Duration, Between("1s", "10m")] | None = Field(
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."
+    )
+    cache: CacheRule | None = Field(
+        default=None, description="Whether the system text is cached. Default: the route's."
     )
     fallback: ModelName | None = Field(
         default=None, description="Which model is asked when this one declines or exists no more. Default: the route's."
@@ -341,8 +352,8 @@ class Prompt(Strict):
     user: UserText | None = Field(
         default=None,
         description=(
-            "Liquid template of the user message, over payload, event, headers, route, provider, entity and "
-            "received_at. Default: the event type and the payload as JSON."
+            "Liquid template of the user message, over payload, event, headers, route, provider, entity, "
+            "received_at and events. Default: the event type and the payload as JSON."
         ),
     )
     user_from: ConfigMapKeyRef | None = Field(
@@ -395,6 +406,22 @@ class Concurrency(Strict):
     )
 
 
+class Debounce(Strict):
+    """How events of one entity become one run that sees all of them."""
+
+    rules = (Rule("duration(self.quiet) <= duration(self.max)", "quiet must not exceed max"),)
+
+    quiet: Annotated[Duration, Between("1s", "15m")] = Field(
+        description="It runs when there was no further event of the entity for so long, 1s to 15m. Required."
+    )
+    max: Annotated[Duration, Between("1s", "1h")] = Field(
+        description=(
+            "It runs so long after the first event at the latest, 1s to 1h; before that when 100 events or 1 MiB are "
+            "collected. Required."
+        )
+    )
+
+
 class Retry(Strict):
     """How long a delivery is worth trying."""
 
@@ -431,6 +458,46 @@ class Retention(Strict):
         default=None,
         description=(
             "What became of it, 0s to 8760h, at least as long as the answer. Default: the installation's, 168h."
+        ),
+    )
+
+
+class Budget(Strict):
+    """What calls may cost in a period."""
+
+    rules = (
+        Rule("has(self.usd) || has(self.tokens)", "set usd or tokens, or both"),
+        Rule("!has(self.usd) || self.usd.matches('[1-9]')", "usd must be more than 0"),
+    )
+
+    period: Annotated[Duration, Between("1m", "744h")] = Field(
+        default="24h",
+        description=(
+            "How long a period is, 1m to 744h. Periods follow each other from 1970 on, in UTC and by Redis' clock: 24h "
+            "turns at midnight. Default: 24h."
+        ),
+    )
+    usd: str | None = Field(
+        default=None,
+        max_length=13,
+        pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$",
+        description='At most so many US dollars, as a text: "20" or "0.50". Default: any.',
+    )
+    tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000_000,
+        description="At most so many tokens, those of prompts, cached or not, and of answers. Default: any.",
+    )
+    warn_at: int = Field(
+        default=80, ge=1, le=100, description="Percent spent from which on to warn, once a period. Default: 80."
+    )
+    on_exceeded: Literal["hold", "reject"] = Field(
+        default="hold",
+        description=(
+            "What becomes of a delivery whose call may cost more than is left. `hold`: it waits, at no cost, and goes "
+            "on by itself, in order, when the period turns or the budget rises; `reject`: it becomes a dead letter. A "
+            "call that may cost more than the whole budget makes one in any case. Default: hold."
         ),
     )
 
@@ -488,6 +555,10 @@ class EventRouteSpec(Strict):
         Rule(
             "!has(self.concurrency) || !has(self.concurrency.perEntity) || has(self.entity)",
             "concurrency.perEntity needs entity, which names whom the events are about",
+        ),
+        Rule(
+            "!has(self.debounce) || has(self.entity)",
+            "debounce needs entity, which names whose events are collected",
         ),
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )
@@ -592,6 +663,13 @@ class EventRouteSpec(Strict):
     concurrency: Concurrency = Field(
         default_factory=Concurrency, description="How many deliveries are worked on at once. Default: any number."
     )
+    debounce: Debounce | None = Field(
+        default=None,
+        description=(
+            "Collect events of one `entity` to one run: its template has all of them as `events`, and the last one as "
+            "`payload` and `event`, by which its prompt is chosen. Default: each event runs for itself."
+        ),
+    )
     retry: Retry = Field(
         default_factory=Retry, description="How long a delivery is tried. Default: the defaults of its fields."
     )
@@ -599,6 +677,7 @@ class EventRouteSpec(Strict):
         default_factory=Retention,
         description="How long what has ended is kept. Default: as the installation says.",
     )
+    budget: Budget | None = Field(default=None, description="What the route's calls may cost. Default: any amount.")
     sinks: tuple[Sink, ...] = Field(
         default=(Sink(log=LogSink()),), min_length=1, max_length=8, description="Where answers go. Default: the log."
     )

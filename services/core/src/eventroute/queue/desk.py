@@ -22,6 +22,7 @@ from eventroute.queue import scripts
 from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.load import Load, read_load
 from eventroute.queue.upkeep import Held, Standing, Stop, Upkeep
+from eventroute.route_table import INSTALLATION
 from eventroute.runtime.scripts import Argument, ClientCaller, Script, told
 from eventroute.runtime.tracing import parse_traceparent
 
@@ -92,6 +93,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str = ""
     """Of a held one the standing trouble, of a throttled one the bucket of the throttle."""
     last_error: str = ""
+    events: int = 0
+    """How many it stood for, where its route collects them; 0 = one."""
     holds: int = 0
     """Of a dead letter that holds its lane: how many deliveries wait for it to be replayed or discarded."""
 
@@ -200,6 +203,37 @@ class Found(NamedTuple):
     ahead: DeliveryId | None = None
     """Whose turn it is in its lane, if it waits behind that one."""
     ahead_is_dead: bool = False
+    collects: int = 0
+    """How many events it has collected, while it waits for more."""
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """How a budget stands; amounts are in millionths of a US dollar, and in tokens."""
+
+    scope: str
+    """A route's path, a namespace, or `INSTALLATION`."""
+    period_ms: int
+    ends_ms: int
+    """When its period ends, Unix milliseconds by Redis' clock."""
+    micro_usd: int | None
+    """The limit; None = none."""
+    spent_micro_usd: int
+    reserved_micro_usd: int
+    tokens: int | None
+    """The limit; None = none."""
+    spent_tokens: int
+    reserved_tokens: int
+
+    @property
+    def left_micro_usd(self) -> int | None:
+        """What the next call may cost."""
+        taken = self.spent_micro_usd + self.reserved_micro_usd
+        return None if self.micro_usd is None else max(self.micro_usd - taken, 0)
+
+    @property
+    def left_tokens(self) -> int | None:
+        """The same in tokens."""
+        return None if self.tokens is None else max(self.tokens - self.spent_tokens - self.reserved_tokens, 0)
 
 
 class Situation(NamedTuple):
@@ -280,6 +314,19 @@ class Desk:
             await self.read_stop(),
         )
 
+    async def budgets(self) -> list[Spent]:
+        """List the budgets that workers keep: the installation's, then namespaces and routes by their names."""
+        now_ms = await self.now_ms()
+        try:
+            found = [
+                _spent(scope.decode(), await client.hgetall(group.budget(scope.decode())), now_ms)
+                for group, client in self._clients.items()
+                for scope in await client.smembers(group.budgets)
+            ]
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+        return sorted(filter(None, found), key=lambda spent: (spent.scope != INSTALLATION, spent.scope))
+
     async def look(self, wanted: Wanted, *, limit: int | None = 50) -> Listing:
         """List deliveries; without a limit, as many as may be looked at."""
         try:
@@ -300,7 +347,10 @@ class Desk:
                 if b"path" in fields:
                     is_suspect = await client.zscore(group.suspects, delivery) is not None
                     place = await self._place_in_lane(group, delivery, fields)
-                    return _found(delivery, group, fields, place, is_suspect=is_suspect)
+                    found = _found(delivery, group, fields, place, is_suspect=is_suspect)
+                    if b"collects" not in fields:
+                        return found
+                    return found._replace(collects=1 + await client.llen(group.collected(delivery)))
         except (RedisError, OSError) as error:
             raise told(error) from error
         return None
@@ -465,6 +515,7 @@ def _line(name: DeliveryId, standing: State, fields: Mapping[str, bytes | None])
         replays=_number(own, "replays"),
         cause=own.get("cause", ""),
         last_error=own.get("last_error", ""),
+        events=int(about.get("events", 0)),
         holds=_number(own, "holds"),
     )
 
@@ -479,6 +530,26 @@ def _about(fields: Mapping[str, bytes | None]) -> dict[str, Any]:
     except _UNREADABLE:
         pass
     return {}
+
+
+def _spent(scope: str, stored: Mapping[bytes, bytes], now_ms: int) -> Spent | None:
+    """Read an account; of a period that is over nothing counts any more."""
+    if b"period" not in stored:
+        return None  # forgotten between two looks
+    own = {name.decode(): int(value) if value else None for name, value in stored.items()}
+    period_ms, ends_ms = own["period"] or 1, own["ends"] or 0
+    is_over = ends_ms <= now_ms
+    return Spent(
+        scope=scope,
+        period_ms=period_ms,
+        ends_ms=(now_ms // period_ms + 1) * period_ms if is_over else ends_ms,
+        micro_usd=own["usd"],
+        spent_micro_usd=0 if is_over else own["spent_usd"] or 0,
+        reserved_micro_usd=own.get("reserved_usd") or 0,
+        tokens=own["tokens"],
+        spent_tokens=0 if is_over else own["spent_tokens"] or 0,
+        reserved_tokens=own.get("reserved_tokens") or 0,
+    )
 
 
 def _number(fields: Mapping[str, str], name: str) -> int:

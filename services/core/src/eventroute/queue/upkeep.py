@@ -172,6 +172,23 @@ class Upkeep:
             said.get("started_by", ""),
         )
 
+    async def take_warnings(self, group: Group) -> dict[str, int]:
+        """Name the budgets that are nearly spent, and when their periods end, Unix milliseconds; once a period."""
+        try:
+            scopes = [scope.decode() for scope in await self._redis.smembers(group.budgets)]
+            found = await asyncio.gather(
+                *(self._redis.hmget(group.budget(scope), "warned", "told", "ends") for scope in scopes)
+            )
+            untold = {
+                scope: int(ends)
+                for scope, (warned, was_told, ends) in zip(scopes, found, strict=True)
+                if warned and ends and not was_told
+            }
+            taken = [scope for scope in untold if await self._redis.hsetnx(group.budget(scope), "told", 1)]
+        except (RedisError, OSError) as error:
+            raise told(error) from error
+        return {scope: untold[scope] for scope in taken}
+
     async def routes(self, group: Group) -> list[RoutePath]:
         """List the routes that ever had a delivery."""
         try:

@@ -1,0 +1,280 @@
+"""What becomes of a genuine request, told in full: which deliveries with which claims, and what is left out why."""
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from eventroute.ids import Claim, DeliveryId, claim_id
+from eventroute.outcome import DeadReason, Unavailable
+from eventroute.queue import Admitted, Candidate, Full, Limited, Limits, Load, New
+from eventroute.route_table import RateLimit, ReceiverRoute, RedactRule
+from eventroute.runtime.scripts import RedisAway, RedisForbids
+from eventroute.schemes import Handshake, Rejected, Request
+from eventroute.secret import Secret
+from eventroute_receiver import admit as admit_module
+from eventroute_receiver.admit import Admission, NotNow
+from eventroute_receiver.intake import MAX_UNREADABLE_BYTES, Genuine, judge
+from eventroute_receiver.routes import prepare
+from support.receiving import opened, pull_request, signed
+from support.sample_routes import SECRET, receiver_route
+
+NOW: Final = 1_000_000.5
+URL: Final = "https://hooks.example.com/hooks/team-a/triage"
+
+
+def judged(request: Request, provider: str = "github", **route: Any) -> Genuine:
+    found = judge(prepare(receiver_route(provider, generation=3, **route)), request, NOW)
+    assert isinstance(found, Genuine)
+    return found
+
+
+def told(candidate: Candidate) -> dict[str, Any]:
+    """Tell a candidate in plain values, but for its id, which is new each time."""
+    assert candidate.delivery.id.startswith("d-")
+    fields = msgspec.structs.asdict(candidate.delivery) | {"payload": bytes(candidate.delivery.payload).decode()}
+    del fields["id"]
+    of_entity = {"lane": candidate.lane, "whom": candidate.whom}
+    return {**fields, "claims": list(candidate.claims), "dead": candidate.dead, **of_entity}
+
+
+def batch(*numbers: int) -> Request:
+    usual = {"portalId": 1, "subscriptionId": 7, "occurredAt": 1, "subscriptionType": "contact.creation"}
+    return signed("hubspot", [{**usual, "eventId": number} for number in numbers], url=URL, now=NOW)
+
+
+def numbers_of(candidates: Sequence[Candidate]) -> list[int]:
+    return [msgspec.json.decode(bytes(each.delivery.payload))["eventId"] for each in candidates]
+
+
+def test_an_event_becomes_a_delivery_with_all_that_is_known_of_it() -> None:
+    found = judged(opened(7, secret="older"), secrets=(Secret(SECRET.encode()), Secret(b"older")))
+    assert (found.key_index, found.received_ms, found.filtered, found.own, found.reason) == (1, 1_000_000_500, 0, 0, "")
+    (candidate,) = found.kept
+    said = told(candidate)
+    assert [claim.lifetime_s for claim in said["claims"]] == [345_600] * 2
+    assert said["claims"][0].id == claim_id(receiver_route().uid, "id", b"gh-7")
+    del said["claims"]
+    assert said == {
+        "route": "team-a/triage",
+        "generation": 3,
+        "provider": "github",
+        "event": "pull_request.opened",
+        "provider_id": "gh-7",
+        "received_ms": 1_000_000_500,
+        "key_index": 1,
+        "headers": {"content-type": "application/json", "x-github-event": "pull_request", "x-github-delivery": "gh-7"},
+        "payload": '{"action":"opened","number":7,"pull_request":{"title":"Change 7"}}',
+        "dead": None,
+        "earlier": (),
+        "lane": "",
+        "whom": "",
+    }
+
+
+def test_a_long_name_of_the_providers_is_cut() -> None:
+    (candidate,) = judged(opened(delivery="x" * 201)).kept
+    assert candidate.delivery.provider_id == "x" * 200
+
+
+def test_what_is_not_signed_is_rejected() -> None:
+    found = judge(prepare(receiver_route()), opened(secret="another"), NOW)
+    assert isinstance(found, Rejected)
+
+
+def test_a_signature_is_judged_by_the_time_of_its_receipt() -> None:
+    request = signed("slack", {"type": "event_callback", "event_id": "e", "event": {"type": "message"}}, now=NOW)
+    hook = prepare(receiver_route("slack"))
+    assert isinstance(judge(hook, request, NOW + 299), Genuine)
+    assert isinstance(judge(hook, request, NOW + 600), Rejected)
+
+
+def test_a_handshake_queues_nothing() -> None:
+    request = signed("slack", {"type": "url_verification", "challenge": "c"}, now=NOW)
+    found = judged(request, "slack", filter="false")
+    assert isinstance(found.found, Handshake)
+    assert (found.kept, found.filtered, found.own) == ((), 0, 0)
+
+
+def test_a_suspended_route_that_drops_its_events_keeps_none_but_what_nobody_can_read() -> None:
+    assert judged(opened(), suspend="drop").kept == ()
+    (letter,) = judged(signed("github", b"{", event="push"), suspend="drop").kept
+    assert letter.dead is not None
+
+
+# --- filters ---
+
+
+def test_what_the_filter_wants_is_kept_and_the_rest_is_counted() -> None:
+    found = judged(batch(1, 2, 3, 4), "hubspot", public_url=URL, filter="payload.eventId > 1 && payload.eventId < 4")
+    assert (numbers_of(found.kept), found.filtered, found.own, found.reason) == ([2, 3], 2, 0, "")
+    assert [each.dead for each in found.kept] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("expression", "holds"),
+    [
+        ('event == "pull_request.opened"', True),
+        ('headers["x-github-event"] == "pull_request"', True),
+        ('route.namespace == "team-a" && route.name == "triage"', True),
+        ("payload.number == 1", True),
+        ("payload.number == 2", False),
+    ],
+)
+def test_a_filter_sees_payload_event_headers_and_route(expression: str, *, holds: bool) -> None:
+    found = judged(opened(), filter=expression)
+    assert (len(found.kept), found.filtered) == ((1, 0) if holds else (0, 1))
+
+
+def test_what_lacks_a_field_is_not_wanted_and_why_is_told() -> None:
+    found = judged(batch(1, 2), "hubspot", public_url=URL, filter="payload.gone == 1")
+    assert (found.kept, found.filtered, found.reason) == ([], 2, "missing_field")
+
+
+def test_what_cannot_be_judged_is_a_dead_letter_and_the_first_trouble_is_told() -> None:
+    expression = "payload.eventId == 1 ? payload.gone == 1 : payload.eventId == 2 ? 1 / 0 > 1 : payload.eventId > 3"
+    found = judged(batch(3, 2, 1, 4), "hubspot", public_url=URL, filter=expression)
+    assert (numbers_of(found.kept), found.filtered, found.reason) == ([2, 4], 2, "arithmetic")
+    assert [each.dead for each in found.kept] == [(DeadReason.FILTER, "filter: arithmetic"), None]
+
+
+@pytest.mark.parametrize("expression", [None, "true"])
+def test_our_own_actions_are_left_out_and_counted(expression: str | None) -> None:
+    payload = {**pull_request(), "sender": {"login": "our-bot"}}
+    request = signed("github", payload, event="pull_request", delivery="gh-1")
+    found = judged(request, own_actors=("our-bot",), filter=expression)
+    assert (found.kept, found.filtered, found.own) == ([], 0, 1)
+    found = judged(request, own_actors=("another",), filter=expression)
+    assert (len(found.kept), found.filtered, found.own) == (1, 0, 0)
+
+
+# --- redaction ---
+
+
+def test_headers_and_fields_that_are_not_to_be_kept_are_marked_and_the_filter_sees_them() -> None:
+    rule = RedactRule(headers=("x-github-event", "x-gone"), payload=("pull_request.title",))
+    expression = 'headers["x-github-event"] == "pull_request"'
+    (candidate,) = judged(opened(), redact=rule, filter=expression).kept
+    assert candidate.delivery.headers == {
+        "content-type": "application/json",
+        "x-github-event": "[redacted]",
+        "x-github-delivery": "gh-1",
+    }
+    payload = msgspec.json.decode(bytes(candidate.delivery.payload))
+    assert payload == {"action": "opened", "number": 1, "pull_request": {"title": "[redacted]"}}
+
+
+# --- bodies that nobody can read ---
+
+
+def test_a_body_that_nobody_can_read_is_a_dead_letter_with_its_beginning() -> None:
+    body = b'{"a":\xff' + b"x" * MAX_UNREADABLE_BYTES
+    found = judged(signed("github", body, event="push", delivery="gh-9"))
+    (letter,) = found.kept
+    said = told(letter)
+    (claim,) = said["claims"]
+    assert claim == Claim(claim_id(receiver_route().uid, "unreadable", body), receiver_route().scheme.dedup_ttl_s)
+    text = msgspec.json.decode(said["payload"])
+    assert text == '{"a":\\xff' + "x" * (MAX_UNREADABLE_BYTES - 6)
+    assert (said["event"], said["provider_id"], found.filtered, found.own) == ("", "", 0, 0)
+    assert said["dead"] == (DeadReason.UNPARSABLE, said["dead"][1])
+    assert said["dead"][1]
+    assert MAX_UNREADABLE_BYTES == 65_536
+
+
+def test_nothing_of_it_is_kept_where_fields_are_to_be_redacted() -> None:
+    rule = RedactRule(headers=(), payload=("secret",))
+    (letter,) = judged(signed("github", b"{", event="push"), redact=rule).kept
+    assert bytes(letter.delivery.payload) == b'"[redacted]"'
+
+
+# --- what Redis says ---
+
+
+class Calls:
+    """Stands for the calls to the queue; answers as told."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.asked: list[Any] = []
+        self._answers = list(answers)
+
+    def _next(self) -> Any:
+        found = self._answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def admit(self, *args: Any, **options: Any) -> Any:
+        self.asked.append((*args, options))
+        return self._next()
+
+    async def __call__(self, script: Any, key: str, args: Sequence[Any]) -> Any:
+        self.asked.append((script.name, key, list(args)))
+        return self._next()
+
+
+def admission(calls: Calls, *, groups: int = 1, is_up: bool = True) -> Admission:
+    found = Admission(cast("Any", SimpleNamespace(is_up=is_up)), limits=Limits(1, 2), groups=groups)
+    assert found._queue.limits == Limits(1, 2)
+    assert found._queue._groups == groups
+    found._call = found._queue = cast("Any", calls)
+    return found
+
+
+async def test_whether_redis_is_there() -> None:
+    assert [admission(Calls(), is_up=is_up).is_up for is_up in (True, False)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        (Admitted([New(DeliveryId("d-1"))]), None),
+        (Limited(1.5), None),
+        (Full("queue"), NotNow(Unavailable.QUEUE_FULL)),
+        (Full("route"), NotNow(Unavailable.ROUTE_FULL)),
+        (RedisAway("OOM", "OOM full"), NotNow(Unavailable.MEMORY)),
+        (RedisAway("LOST", "no answer"), NotNow(Unavailable.REDIS)),
+        (RedisForbids("NOPERM", "no right"), NotNow(Unavailable.REDIS)),
+    ],
+)
+async def test_what_the_queue_says_becomes_what_the_sender_hears(said: Any, heard: NotNow | None) -> None:
+    calls, rate = Calls(said), RateLimit(per_second=1, burst=2)
+    route: ReceiverRoute = receiver_route(rate_limit=rate)
+    assert await admission(calls).admit(route, [], traceparent="00-x") == (heard or said)
+    assert calls.asked == [(route.path, [], {"rate": rate, "traceparent": "00-x", "debounce": None})]
+
+
+async def test_the_load_is_that_of_all_groups() -> None:
+    told: list[list[Any]] = [
+        [1, 2, 3, 4, 15, 0, []],
+        [10, 20, 30, 40, 150, 0, [b"team-a/lifted", 5, b"team-a/held", 7]],
+    ]
+    calls = Calls(*told)
+    found = await admission(calls, groups=2).load()
+    assert found == Load(11, 22, 33, 44, 55, workable=33)
+    found = await admission(Calls(*told), groups=2).load(may_go=lambda path: path == "team-a/lifted")
+    assert found == Load(16, 22, 33, 44, 50, workable=38)
+    assert calls.asked == [("load", "er:{g0}:", []), ("load", "er:{g1}:", [])]
+    assert await admission(Calls(RedisAway("OOM", "full"))).load() == NotNow(Unavailable.MEMORY)
+    assert await admission(Calls(RedisForbids("NOPERM", "no"))).load() == NotNow(Unavailable.REDIS)
+
+
+def test_what_redis_refuses_is_told_once_a_second_for_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(admit_module, "time", SimpleNamespace(monotonic=lambda: now))
+
+    async def scene() -> list[str]:
+        nonlocal now
+        errors = [RedisAway(word, f"{word} said") for word in ("OOM", "OOM", "LOST", "OOM", "OOM", "LOST")]
+        edge = admission(Calls(*errors))
+        with capture_logs() as logs:
+            for at in (0.0, 0.5, 0.5, 1.0, 1.25, 1.5):
+                now = at
+                await edge.load()
+        return [f"{each['event']} {each['word']} {each['error']}" for each in logs]
+
+    assert asyncio.run(scene()) == [f"redis_refuses {word} {word} said" for word in ("OOM", "LOST", "OOM", "LOST")]
