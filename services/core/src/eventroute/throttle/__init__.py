@@ -10,7 +10,7 @@ how many calls may be under way at once, and which ones are. All of it is learne
     concurrency     begins at 5, and grows by one for each answer while at least a quarter of it is used, up to the
                     first 429 or 529; each of these halves it (once for all calls that were under way), and from there
                     it grows by one for as many answers as it allows calls
-    `retry-after`   holds for everybody; where a 529 names none, the pause doubles each time, up to a quarter of a minute
+    `retry-after`   holds for everybody; where a 529 names none, the pause doubles each time, up to 15 s
     bursts          a minute's worth at once, until a 429 comes while the headers show room: from then on half a
                     second's, which is all that this one changes
 
