@@ -33,6 +33,8 @@ _READY: Final = _ALL.ready(_ANY)
 _ACTIVE: Final = _ALL.active(_ANY)
 _LANE: Final = _ALL.lane(_ANY, "*")
 _BEHIND: Final = _ALL.behind(_ANY)
+_COLLECTING: Final = _ALL.collecting(_ANY, "*")
+_COLLECTED: Final = _ALL.collected(DeliveryId("*"))
 _HOLDING: Final = _ALL.holding(_ANY)
 _DEAD: Final = _ALL.dead(_ANY)
 _FINISHED: Final = tuple(_ALL.finished(kind, _ANY) for kind in ("bodies", "answers", "records"))
@@ -134,13 +136,17 @@ _RECEIVER: Final = (
     _Grant("+zadd +zrem +zrange", _all(_LANE)),
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel", _all(_HOLDING)),
+    _Grant("+hmget +hset", _all(_COLLECTING)),
+    _Grant("+rpush", (f"%W~{_COLLECTED}",)),
+    _Grant("+zadd", (f"%W~{_ALL.later}",)),
     _Grant("+hmget +hget +hset +hincrby", _all(_ALL.usage, _ROUTE)),
     _Grant("+sadd", (f"%W~{_ALL.routes}",)),
     _Grant("+zadd", (f"%W~{_READY}",)),
     _Grant("+zcard", (f"%R~{_READY}",)),
     _Grant("+zadd +zrange", _all(_ALL.rotation)),
     _Grant("+zscore +zadd +zrem", _all(_DEAD)),
-    _Grant("+hexists", (f"%R~{_ALL.held}", f"%R~{_ALL.stop}")),
+    _Grant("+hexists +hkeys", (f"%R~{_ALL.held}",)),
+    _Grant("+hexists", (f"%R~{_ALL.stop}",)),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),
     _Grant("+scard", (f"%R~{_ACTIVE}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
@@ -165,11 +171,12 @@ _WORKER: Final = (
     _Grant("+hgetall +hget +hset +hdel +pexpire", _all(throttle.state("*"), throttle.calls("*"))),
     _Grant("+zadd +zrem +zcard +zcount +zrangebyscore +pexpire", _all(throttle.places("*"))),
     _Grant("+get +set +del +pexpire", _all(_ALL.solo, _ALL.keeper)),
-    _Grant("+hget +hgetall +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
+    _Grant("+hget +hgetall +hkeys +hexists +hset +hsetnx +hdel", _all(_ALL.held, _ALL.causes, _ALL.probed)),
     _Grant("+hget +hgetall +hexists +hset +hdel", _all(_ALL.limits)),
     _Grant("+smembers +sismember +sadd +srem", _all(_ALL.strict)),
     _Grant("+zadd +zrem +zrange", _all(_LANE, _BEHIND)),
     _Grant("+hget +hset +hdel +hscan", _all(_HOLDING)),
+    _Grant("+hget +lrange +del", _all(_COLLECTING, _COLLECTED)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
     _Grant("+hgetall +hexists", (f"%R~{_ALL.stop}",)),
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
@@ -219,6 +226,7 @@ _DESK: Final = (
     _Grant("+zadd +zrem +zrange +zcard", _all(_LANE)),
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel +hexists", _all(_HOLDING)),
+    _Grant("+llen", (f"%R~{_COLLECTED}",)),
     _Grant("+zrem", (f"%W~{_DEAD}", *(f"%W~{name}" for name in _FINISHED))),
     _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),
@@ -226,8 +234,7 @@ _DESK: Final = (
     _Grant("+smembers", (f"%R~{_ALL.routes}", f"%R~{_ALL.budgets}")),
     _Grant("+hgetall", (f"%R~{_BUDGET}",)),
     _Grant("+lpush +ltrim", (f"%W~{_ALL.wake}",)),
-    _Grant("+hgetall +hexists +hset +hdel", _all(FIRST.stop)),
-    _Grant("+hexists", (f"%R~{_ALL.stop}",)),
+    _Grant("+hgetall +hexists +hset +hdel", _all(_ALL.stop)),
     _Grant("+hgetall", (f"%R~{_STATS}",)),
     *_FIGURES,
     _Grant("+zrevrangebyscore", (f"%R~{_WAITING}",)),

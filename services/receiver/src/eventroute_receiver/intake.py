@@ -51,7 +51,7 @@ def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
         return verdict
     found = read(scheme, request, decode=hook.looks_into_events, own=hook.own_actors)
     key_index, received_ms = verdict.key_index, int(now * 1000)
-    if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.drops_events):
+    if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.suspend == "drop"):
         return Genuine(key_index, received_ms, found)
     intake = Intake(hook, request, received_ms=received_ms, key_index=key_index)
     if isinstance(found, Unparsable):
@@ -112,7 +112,7 @@ class Intake:
         lifetime_s = self._hook.route.scheme.dedup_ttl_s
         return Candidate(delivery, [Claim(claim, lifetime_s)], dead=(DeadReason.UNPARSABLE, why))
 
-    def _lane(self, event: Event) -> str:
+    def _whom(self, event: Event) -> str:
         """Name the entity, hashed; empty when none can be told: the worker records why."""
         if self._hook.entity is None:
             return ""
@@ -134,7 +134,8 @@ class Intake:
         steps = self._hook.redacted_payload
         payload = redact(event.payload, steps) if steps else msgspec.Raw(event.payload)
         delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload)
-        return Candidate(delivery, claims, lane=self._lane(event))
+        route, whom = self._hook.route, self._whom(event)
+        return Candidate(delivery, claims, lane=whom if route.per_entity else "", whom=whom if route.debounce else "")
 
     def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
         route = self._hook.route
