@@ -135,6 +135,7 @@ PARTS: Final = (
             f"{_QUEUE}test_[!mo]*.py",
         ),
     ),
+    Part((f"{_WORKER}spending.py",), (f"{_RUNS}test_budget.py", f"{_QUEUE}test_budgets.py")),
     Part((f"{_WORKER}fault.py",), ("tests/unit/worker/test_claude_errors.py", f"{_RUNS}test_claude.py")),
     Part(
         (f"{_RECEIVER}admit.py", f"{_RECEIVER}intake.py"),
