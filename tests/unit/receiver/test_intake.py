@@ -38,7 +38,8 @@ def told(candidate: Candidate) -> dict[str, Any]:
     assert candidate.delivery.id.startswith("d-")
     fields = msgspec.structs.asdict(candidate.delivery) | {"payload": bytes(candidate.delivery.payload).decode()}
     del fields["id"]
-    return {**fields, "claims": list(candidate.claims), "dead": candidate.dead}
+    of_entity = {"lane": candidate.lane, "whom": candidate.whom}
+    return {**fields, "claims": list(candidate.claims), "dead": candidate.dead, **of_entity}
 
 
 def batch(*numbers: int) -> Request:
@@ -70,6 +71,8 @@ def test_an_event_becomes_a_delivery_with_all_that_is_known_of_it() -> None:
         "payload": '{"action":"opened","number":7,"pull_request":{"title":"Change 7"}}',
         "dead": None,
         "earlier": (),
+        "lane": "",
+        "whom": "",
     }
 
 
