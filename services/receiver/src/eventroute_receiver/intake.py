@@ -98,7 +98,7 @@ class Intake:
             if holds:
                 kept.append(self._candidate(event))
             elif error and error is not EvaluationError.MISSING_FIELD:
-                kept.append(self._candidate(event)._replace(dead=(DeadReason.FILTER, f"filter: {error}")))
+                kept.append(self._candidate(event, dead=(DeadReason.FILTER, f"filter: {error}")))
         return kept, len(of_others) - len(kept), own, reason
 
     def unreadable(self, why: str) -> Candidate:
@@ -112,7 +112,7 @@ class Intake:
         lifetime_s = self._hook.route.scheme.dedup_ttl_s
         return Candidate(delivery, [Claim(claim, lifetime_s)], dead=(DeadReason.UNPARSABLE, why))
 
-    def _lane(self, event: Event) -> str:
+    def _whom(self, event: Event) -> str:
         """Name the entity, hashed; empty when none can be told: the worker records why."""
         if self._hook.entity is None:
             return ""
@@ -128,13 +128,14 @@ class Intake:
             "route": {"namespace": namespace, "name": name},
         }
 
-    def _candidate(self, event: Event) -> Candidate:
+    def _candidate(self, event: Event, *, dead: tuple[DeadReason, str] | None = None) -> Candidate:
         uid = self._hook.route.uid
         claims = [Claim(claim_id(uid, mark.kind, mark.value), mark.lifetime_s) for mark in event.marks]
         steps = self._hook.redacted_payload
         payload = redact(event.payload, steps) if steps else msgspec.Raw(event.payload)
         delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload)
-        return Candidate(delivery, claims, lane=self._lane(event))
+        route, whom = self._hook.route, self._whom(event)
+        return Candidate(delivery, claims, dead, whom if route.per_entity else "", whom if route.debounce else "")
 
     def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
         route = self._hook.route

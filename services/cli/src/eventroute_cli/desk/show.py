@@ -103,6 +103,7 @@ def print_found(found: Found, console: Console) -> None:
         "event": line.event,
         "provider's id": line.provider_id,
         "entity": line.entity,
+        "events": str(line.events or found.collects or ""),
         "entity failed": line.entity_error,
         "missing fields": ", ".join(line.missing_fields),
         "received": clock(line.received_ms),
@@ -121,6 +122,9 @@ def print_found(found: Found, console: Console) -> None:
     if found.answer:
         facts |= {
             "model": found.answer.model,
+            "instead of": found.answer.instead_of,
+            "because": found.answer.because or "",
+            "does not fit": found.answer.violation,
             "stop reason": found.answer.stop_reason,
             "USD": found.answer.cost_usd or "unknown",
             "request": found.answer.request_id,
