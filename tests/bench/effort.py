@@ -35,6 +35,8 @@ class Effort(NamedTuple):
     flood: int
     """Deliveries of one route, beside which another one's are picked up."""
 
+    storms: int
+    """Kinds of them: by requests, with a limit that halves, by input tokens."""
     storm: int
     """Deliveries at once against rate limits."""
     storm_rate: int
@@ -59,6 +61,7 @@ FULL: Final = Effort(
     day_s=8,
     running=10_000,
     flood=100_000,
+    storms=3,
     storm=500,
     storm_rate=20,
     storm_tokens=200_000,
@@ -78,6 +81,7 @@ QUICK: Final = Effort(
     day_s=1,
     running=200,
     flood=300,
+    storms=1,
     storm=40,
     storm_rate=20,
     storm_tokens=100_000,

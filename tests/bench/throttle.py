@@ -84,7 +84,7 @@ class _Run(NamedTuple):
 
 async def measure_throttle(effort: Effort, folder: Path) -> Section:
     """Let each stack face each storm once."""
-    storms = _storms(effort)
+    storms = _storms(effort)[: effort.storms]
     requests = [render(number).request for number in range(1, effort.storm)]
     runs = {(stack, storm): await _run(stack, storm, requests, effort, folder) for storm in storms for stack in STACKS}
     ours = [runs[EVENTROUTE, storm] for storm in storms]
@@ -94,7 +94,7 @@ async def measure_throttle(effort: Effort, folder: Path) -> Section:
             f"{effort.storm} deliveries at once, {WORKERS} idle worker processes with {SLOTS} slots each",
             f"Claude is the simulator: {_LATENCY_S:g} s for an answer, the API's buckets and headers",
             f"requests: {effort.storm_rate * 60:,} a minute, a second's worth at once; halved: after half of them",
-            f"input tokens: {storms[-1].limits.input_tokens:,} a minute, with a full bucket at the start",
+            f"input tokens: {effort.storm_tokens:,} a minute, with a full bucket at the start",
             "arq, retries: the SDK's default of two; backoff: up to 20 tries, exponential, full jitter, up to 30 s",
             f"unanswered: once nobody has asked for {_QUIET_S:g} s",
         ],
