@@ -38,7 +38,8 @@ def told(candidate: Candidate) -> dict[str, Any]:
     assert candidate.delivery.id.startswith("d-")
     fields = msgspec.structs.asdict(candidate.delivery) | {"payload": bytes(candidate.delivery.payload).decode()}
     del fields["id"]
-    return {**fields, "claims": list(candidate.claims), "dead": candidate.dead}
+    of_entity = {"lane": candidate.lane, "whom": candidate.whom}
+    return {**fields, "claims": list(candidate.claims), "dead": candidate.dead, **of_entity}
 
 
 def batch(*numbers: int) -> Request:
@@ -69,6 +70,9 @@ def test_an_event_becomes_a_delivery_with_all_that_is_known_of_it() -> None:
         "headers": {"content-type": "application/json", "x-github-event": "pull_request", "x-github-delivery": "gh-7"},
         "payload": '{"action":"opened","number":7,"pull_request":{"title":"Change 7"}}',
         "dead": None,
+        "earlier": (),
+        "lane": "",
+        "whom": "",
     }
 
 
@@ -241,7 +245,7 @@ async def test_what_the_queue_says_becomes_what_the_sender_hears(said: Any, hear
     calls, rate = Calls(said), RateLimit(per_second=1, burst=2)
     route: ReceiverRoute = receiver_route(rate_limit=rate)
     assert await admission(calls).admit(route, [], traceparent="00-x") == (heard or said)
-    assert calls.asked == [(route.path, [], {"rate": rate, "traceparent": "00-x"})]
+    assert calls.asked == [(route.path, [], {"rate": rate, "traceparent": "00-x", "debounce": None})]
 
 
 async def test_the_load_is_that_of_all_groups() -> None:
