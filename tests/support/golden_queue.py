@@ -1033,6 +1033,14 @@ async def _(queue: StillQueue) -> Any:
     return await settle(queue, lease, "dead")
 
 
+@_of("settle", "what has waited and has a reason from before")
+async def _(queue: StillQueue) -> Any:
+    await queue.work.put_back(await begun(queue), pause_ms=0, counts=False, error="529")
+    lease = (await look(queue)).leases[0]
+    await queue.redis.hset(GROUP.delivery(lease.delivery), "reason", "sink")
+    return await settle(queue, lease)
+
+
 @_of("settle", "after it was cut short")
 async def _(queue: StillQueue) -> Any:
     await suspected(queue)
