@@ -34,6 +34,7 @@ def _made_by_group() -> set[str]:
         group.held,
         group.limits,
         group.strict,
+        group.turns,
         group.causes,
         group.probed,
         group.wake,
@@ -55,6 +56,8 @@ def _made_by_group() -> set[str]:
         group.finished("*", RoutePath("*")),
         group.parked("*"),
         group.parked_of("*"),
+        group.waiting_routes("*"),
+        group.waiting("*", RoutePath("*")),
         group.history("*"),
         group.stream("*", "*"),
     }
