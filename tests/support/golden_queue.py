@@ -350,52 +350,52 @@ _rate("a clock that was set back while there are tokens", ago_ms=-5000, tokens=2
 
 
 async def _admit_raw(queue: StillQueue, *items: str | int, depth: int = 9, size: int = 0) -> Any:
-    return await queue(scripts.ADMIT, GROUP.prefix, [PATH, depth, size, 0, 0, "", *items])
+    return await queue(scripts.ADMIT, GROUP.prefix, [PATH, depth, size, 0, 0, "", 0, 0, *items])
 
 
 @_of("admit", "one of each kind in the script's own words")
 async def _(queue: StillQueue) -> Any:
-    await _admit_raw(queue, "d-1", "x", "", "", "", 1, "one", 600)
-    dead = ("d-2", "x", "unparsable", "one", "", 1, "two", 600)  # its detail is no claim
+    await _admit_raw(queue, "d-1", "x", "", "", "", "", 1, "one", 600)
+    dead = ("d-2", "x", "unparsable", "one", "", "", 1, "two", 600)  # its detail is no claim
     await _admit_raw(queue, *dead)
-    work = ("d-3", "x", "", "", "", 0)
-    repeats = [("d-4", "x", "", "", "", 1, "one", 1), ("d-5", "x", "", "", "", 1, "two", 1)]
+    work = ("d-3", "x", "", "", "", "", 0)
+    repeats = [("d-4", "x", "", "", "", "", 1, "one", 1), ("d-5", "x", "", "", "", "", 1, "two", 1)]
     return await _admit_raw(queue, *repeats[0], *dead, *repeats[1], *work)
 
 
 @_of("admit", "a detail that is named like a claim")
 async def _(queue: StillQueue) -> Any:
-    await _admit_raw(queue, "d-1", "x", "", "", "", 1, "one", 600)
-    return await _admit_raw(queue, "d-2", "x", "unparsable", "one", "", 1, "two", 600)
+    await _admit_raw(queue, "d-1", "x", "", "", "", "", 1, "one", 600)
+    return await _admit_raw(queue, "d-2", "x", "unparsable", "one", "", "", 1, "two", 600)
 
 
 @_of("admit", "a full queue in the script's own words")
 async def _(queue: StillQueue) -> Any:
-    return await _admit_raw(queue, "d-1", "x", "", "", "", 0, depth=0)
+    return await _admit_raw(queue, "d-1", "x", "", "", "", "", 0, depth=0)
 
 
 @_of("admit", "a byte of work when a route has all the bytes that there are")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), mapping={"depth": 1, "bytes": 1})
-    return await _admit_raw(queue, "d-1", "x", "", "", "", 0, size=1)
+    return await _admit_raw(queue, "d-1", "x", "", "", "", "", 0, size=1)
 
 
 @_of("admit", "a dead letter when more is queued than may be by now")
 async def _(queue: StillQueue) -> Any:
     await admit(queue, "d-1", "d-2")
-    return await _admit_raw(queue, "d-3", "x", "unparsable", "no JSON", "", 0, depth=1)
+    return await _admit_raw(queue, "d-3", "x", "unparsable", "no JSON", "", "", 0, depth=1)
 
 
 @_of("admit", "the last byte of dead letters")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), "dead_bytes", DEAD_BYTES - 1)
-    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", 0)
+    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", "", 0)
 
 
 @_of("admit", "a byte more than the last one of dead letters")
 async def _(queue: StillQueue) -> Any:
     await queue.redis.hset(GROUP.route(PATH), "dead_bytes", DEAD_BYTES)
-    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", 0)
+    return await _admit_raw(queue, "d-1", "x", "unparsable", "no JSON", "", "", 0)
 
 
 @_of("admit", "no rate any more")

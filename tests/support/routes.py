@@ -57,8 +57,14 @@ def plan(**spec: Any) -> Plan:
     return prepare(compiled(**spec).worker[RoutePath("team-a/triage")])
 
 
-def event(payload: object, *, name: str = "issues.opened", headers: dict[str, str] | None = None) -> Event:
-    """Build a delivery of such a route."""
+def event(
+    payload: object,
+    *,
+    name: str = "issues.opened",
+    headers: dict[str, str] | None = None,
+    earlier: tuple[Event, ...] = (),
+) -> Event:
+    """Build a delivery of such a route; `earlier` are those that were collected before it."""
     raw = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
     return Event(
         Delivery(
@@ -71,5 +77,6 @@ def event(payload: object, *, name: str = "issues.opened", headers: dict[str, st
             received_ms=1_700_000_000_123,
             headers=headers or {},
             payload=msgspec.Raw(raw),
+            earlier=tuple(each.delivery for each in earlier),
         )
     )

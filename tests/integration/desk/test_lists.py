@@ -11,7 +11,7 @@ from eventroute import keys
 from eventroute.ids import DeliveryId, RouteUid, route_path
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Admissions, Candidate, Desk, Group, Limit, Limits, State, Trouble, Wanted, group_of
-from eventroute.route_table import WORKER
+from eventroute.route_table import WORKER, DebounceRule
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.throttle import Size
@@ -139,6 +139,22 @@ async def test_who_waits_for_whom_in_a_lane_is_shown_and_listed(desk: Desk, redi
     await redis.delete(GROUP.delivery(DeliveryId("d-3")))
     assert await desk.discard([DeliveryId("d-2")]) == {"d-2": "ok"}
     assert not await redis.exists(GROUP.lane(PATH, "x"))
+
+
+async def test_one_that_collects_says_how_many_events_it_has(desk: Desk, redis: Redis) -> None:
+    admissions = Admissions(ClientCaller(redis), limits=Limits(10, 0))
+    rule = DebounceRule(quiet_s=30, max_s=300)
+    events = [Candidate(sample_delivery(f"d-{number}"), [], whom="x") for number in range(3)]
+    await admissions.admit(PATH, events, rate=None, debounce=rule)
+    found = await desk.show(DeliveryId("d-0"))
+    assert found
+    assert (found.line.state, found.collects) == (State.LATER, 3)
+    await redis.zadd(GROUP.later, {"d-0": 1})
+    await settle(redis, await lease(redis), "dead", DeadReason.RENDER)
+    found = await desk.show(DeliveryId("d-0"))
+    assert found
+    assert found.delivery
+    assert (found.collects, len(found.delivery.earlier)) == (0, 2)
 
 
 async def test_what_cannot_be_read_is_shown_all_the_same(desk: Desk, redis: Redis) -> None:

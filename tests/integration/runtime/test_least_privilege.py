@@ -14,7 +14,7 @@ from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Amount, Desk, Limit, Load, Trouble
 from eventroute.queue.scripts import DISCARD, REPLAY
-from eventroute.route_table import RECEIVER, WORKER, RateLimit, WorkerRoute
+from eventroute.route_table import RECEIVER, WORKER, DebounceRule, RateLimit, WorkerRoute
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkedRedis
 from eventroute.runtime.notices import Notice, read_notices, write_notices
@@ -110,7 +110,7 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
 
 
 async def test_a_receiver_lets_events_of_one_entity_wait_for_each_other(server: AclUsers, admin: Redis) -> None:
-    route = receiver_route(entity="payload.action")
+    route = receiver_route(entity="payload.action", per_entity=True)
     await upkeep_of(admin).limit(GROUP, {PATH: Limit(holds_lanes=True)})
     async with allowed(server, admin, "receiver"), receiving(server.url("receiver"), admin) as receiver:
         await receiver.serve(route)
@@ -118,15 +118,33 @@ async def test_a_receiver_lets_events_of_one_entity_wait_for_each_other(server: 
         await bury(admin, first)
         assert (await receiver.post(opened(1))).json() == {"status": "redelivered", "delivery": first}
         await bury(admin, first)
-        await receiver.serve(receiver_route(entity="payload.number"))
+        await receiver.serve(receiver_route(entity="payload.number", per_entity=True))
         assert (await receiver.post(opened(1))).json() == {"status": "redelivered", "delivery": first}
         await admin.delete(GROUP.delivery(first))  # somebody removed what has its lane
-        await receiver.serve(receiver_route(entity="string(1)"))
+        await receiver.serve(receiver_route(entity="string(1)", per_entity=True))
         for number in (3, 4):
             await receiver.post(opened(number))
         await admin.delete(GROUP.delivery((await receiver.queued())[-1]))
         await receiver.post(opened(5))
     assert await admin.zcard(GROUP.behind(PATH)) == 1
+
+
+async def test_a_receiver_collects_events_and_a_worker_takes_them_all(server: AclUsers, admin: Redis) -> None:
+    rule = DebounceRule(quiet_s=30, max_s=300)
+    async with allowed(server, admin, "receiver"), receiving(server.url("receiver"), admin) as receiver:
+        await receiver.serve(receiver_route(entity="payload.action", debounce=rule))
+        first, *others = [(await receiver.post(opened(number))).json() for number in range(101)]
+        assert [each["status"] for each in others] == ["debounced"] * 99 + ["queued"]
+    async with allowed(server, admin, "worker") as redis:
+        taken = await lease(redis)
+        assert taken.delivery == first["delivery"]
+        await admin.delete(GROUP.delivery(others[-1]["delivery"]))
+        await admin.zadd(GROUP.later, {others[-1]["delivery"]: 1})
+        assert (await work_on(redis).lease(GROUP, worker="w", lease_ms=1, wanted=1, busy=0)).leases == []
+        await settle(redis, taken, "dead", DeadReason.SINK)
+    async with allowed(server, admin, "receiver"), receiving(server.url("receiver"), admin) as receiver:
+        await receiver.serve(receiver_route(entity="payload.action", debounce=rule))
+        assert (await receiver.post(opened(7))).json() == {**first, "status": "redelivered"}
 
 
 async def test_a_worker_keeps_lanes_in_order(server: AclUsers, admin: Redis) -> None:

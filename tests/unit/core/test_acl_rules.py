@@ -68,7 +68,7 @@ def test_what_a_receiver_writes_of_a_delivery_it_cannot_read() -> None:
 def test_people_may_do_what_their_scripts_and_lists_need_and_nothing_else() -> None:
     scripts = set[str]().union(*map(called, ("discard", "glance", "load", "replay")))
     direct = "ping select role cluster|slots client|setinfo time"
-    lists = "eval evalsha hgetall zscore zcard zrevrangebyscore hkeys smembers"
+    lists = "eval evalsha hgetall zscore zcard zrevrangebyscore hkeys smembers llen"
     assert scripts <= granted("desk")
     assert granted("desk") - scripts - {*direct.split(), *lists.split()} == set()
 

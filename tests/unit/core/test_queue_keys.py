@@ -51,6 +51,8 @@ def _made_by_group() -> set[str]:
         group.active(RoutePath("*")),
         group.lane(RoutePath("*"), "*"),
         group.behind(RoutePath("*")),
+        group.collecting(RoutePath("*"), "*"),
+        group.collected(DeliveryId("*")),
         group.holding(RoutePath("*")),
         group.dead(RoutePath("*")),
         group.finished("*", RoutePath("*")),

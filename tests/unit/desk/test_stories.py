@@ -59,6 +59,16 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),
     "its route is suspended": (found(), held("suspended"), ("waits for its route", "is suspended", "remove `suspend`")),
     "held for a reason of another version": (found(), held("odd"), ("is held (odd)",)),
+    "collecting": (
+        found(state=State.LATER, due_ms=NOW, attempts=0)._replace(collects=4),
+        QUIET,
+        ("collects events of its entity, 4 so far",),
+    ),
+    "it stood for several": (
+        found(state=State.SETTLED, outcome="succeeded", events=4),
+        QUIET,
+        ("It stands for 4 events of its entity",),
+    ),
     "over a budget": (
         found(state=State.HELD, cause="budget:team-a"),
         Situation({}, [Standing(OVER_BUDGET, 3, {PATH: 3})]),

@@ -33,6 +33,8 @@ _READY: Final = _ALL.ready(_ANY)
 _ACTIVE: Final = _ALL.active(_ANY)
 _LANE: Final = _ALL.lane(_ANY, "*")
 _BEHIND: Final = _ALL.behind(_ANY)
+_COLLECTING: Final = _ALL.collecting(_ANY, "*")
+_COLLECTED: Final = _ALL.collected(DeliveryId("*"))
 _HOLDING: Final = _ALL.holding(_ANY)
 _DEAD: Final = _ALL.dead(_ANY)
 _FINISHED: Final = tuple(_ALL.finished(kind, _ANY) for kind in ("bodies", "answers", "records"))
@@ -134,6 +136,9 @@ _RECEIVER: Final = (
     _Grant("+zadd +zrem +zrange", _all(_LANE)),
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel", _all(_HOLDING)),
+    _Grant("+hmget +hset", _all(_COLLECTING)),
+    _Grant("+rpush", (f"%W~{_COLLECTED}",)),
+    _Grant("+zadd", (f"%W~{_ALL.later}",)),
     _Grant("+hmget +hget +hset +hincrby", _all(_ALL.usage, _ROUTE)),
     _Grant("+sadd", (f"%W~{_ALL.routes}",)),
     _Grant("+zadd", (f"%W~{_READY}",)),
@@ -170,6 +175,7 @@ _WORKER: Final = (
     _Grant("+smembers +sismember +sadd +srem", _all(_ALL.strict)),
     _Grant("+zadd +zrem +zrange", _all(_LANE, _BEHIND)),
     _Grant("+hget +hset +hdel +hscan", _all(_HOLDING)),
+    _Grant("+hget +lrange +del", _all(_COLLECTING, _COLLECTED)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
     _Grant("+hgetall +hexists", (f"%R~{_ALL.stop}",)),
     _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
@@ -219,6 +225,7 @@ _DESK: Final = (
     _Grant("+zadd +zrem +zrange +zcard", _all(_LANE)),
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel +hexists", _all(_HOLDING)),
+    _Grant("+llen", (f"%R~{_COLLECTED}",)),
     _Grant("+zrem", (f"%W~{_DEAD}", *(f"%W~{name}" for name in _FINISHED))),
     _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),

@@ -27,6 +27,7 @@ from eventroute.policy import Policy
 from eventroute.route_table import (
     INSTALLATION,
     BudgetRule,
+    DebounceRule,
     HistoryRule,
     LogSink,
     ModelCall,
@@ -795,7 +796,11 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
-        entity=spec.entity if spec.concurrency.per_entity else None,
+        entity=spec.entity if spec.concurrency.per_entity or spec.debounce else None,
+        per_entity=spec.concurrency.per_entity is not None,
+        debounce=DebounceRule(quiet_s=seconds(spec.debounce.quiet), max_s=seconds(spec.debounce.max))
+        if spec.debounce
+        else None,
     )
 
 

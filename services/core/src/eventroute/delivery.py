@@ -1,8 +1,11 @@
 """The delivery as it crosses Redis: written by the receiver, read by the worker. JSON, never pickle.
 
 The payload stays the provider's own bytes: it is embedded as raw JSON and parsed once more only by the worker. What the
-queue keeps beside it (the id, the route's path, the time of acceptance) is not written twice.
+queue keeps beside it (the id, the route's path, the time of acceptance) is not written twice. One that has collected
+several events holds one such record for each, in their order, separated by U+001E, which no JSON holds.
 """
+
+from typing import Final
 
 import msgspec
 
@@ -29,7 +32,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Request headers without credentials and signatures, names in lower case."""
     payload: msgspec.Raw
     """JSON: the body, or one item of a batch, or a form as an object of strings."""
+    earlier: "tuple[Delivery, ...]" = ()
+    """The events that were collected before this one, oldest first; never written."""
 
+
+_SEPARATOR: Final = b"\x1e"  # as `queue/lua/lease.lua` joins them
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Delivery)
@@ -41,5 +48,9 @@ def encode_delivery(delivery: Delivery) -> bytes:
 
 
 def decode_delivery(data: bytes, *, id: DeliveryId, route: RoutePath, received_ms: int) -> Delivery:  # noqa: A002
-    """Read a delivery, and add what the queue knows of it; raises `msgspec.DecodeError` when it is not one."""
-    return msgspec.structs.replace(_decoder.decode(data), id=id, route=route, received_ms=received_ms)
+    """Read a delivery, the last event of it, and add what the queue knows; raises `msgspec.DecodeError`."""
+    *earlier, last = (
+        msgspec.structs.replace(_decoder.decode(part), id=id, route=route, received_ms=received_ms, earlier=())
+        for part in data.split(_SEPARATOR)
+    )
+    return msgspec.structs.replace(last, earlier=tuple(earlier))

@@ -14,6 +14,7 @@ class Receipt(StrEnum):
     QUEUED = "queued"
     DUPLICATE = "duplicate"
     REDELIVERED = "redelivered"
+    DEBOUNCED = "debounced"
     FILTERED = "filtered"
     UNDECIDED = "undecided"
     SUSPENDED = "suspended"

@@ -117,11 +117,11 @@ class Event:
 
     def __init__(self, delivery: Delivery) -> None:
         """Decode the payload; raises `Refused` when no receiver would have let it in."""
-        payload = read_json(bytes(delivery.payload))
-        if isinstance(payload, Unparsable):
-            raise Refused(f"the payload is unreadable: {payload.reason}")
+        *earlier, last = [{"event": each.event, "payload": _payload(each)} for each in (*delivery.earlier, delivery)]
         self.delivery = delivery
-        self.payload: Any = payload
+        self.payload: Any = last["payload"]
+        self.events: list[dict[str, Any]] = [*earlier, last]
+        """All that were collected, oldest first."""
         namespace, _, name = delivery.route.partition("/")
         self.variables: dict[str, Any] = {
             "payload": self.payload,
@@ -138,18 +138,24 @@ class Event:
             **self.variables,
             "provider": self.delivery.provider,
             "entity": entity or "",
+            "events": self.events,
             "received_at": received.isoformat().replace("+00:00", "Z"),
         }
 
     def fence(self, told: str) -> Fence:
         """Choose the fence of this event's prompt, in which `told` stands too."""
         raw = bytes(self.delivery.payload)
-        contents = (self._json, self.delivery.event, told, *self.delivery.headers.values())
+        names = (each["event"] for each in self.events)
+        contents = (self._json, _quoted(self.events), *names, told, *self.delivery.headers.values())
         return build_fence(self.delivery.id.encode() + b"\0" + raw, contents)
 
     def as_data(self, fence: Fence) -> str:
-        """Write the payload as it is told when the manifest has no template."""
-        return fence.block(cut(self._json, MAX_PAYLOAD_LENGTH))
+        """Write the payload, or all that were collected, as it is told when the manifest has no template."""
+        if len(self.events) == 1:
+            return fence.block(cut(self._json, MAX_PAYLOAD_LENGTH))
+        share = MAX_PAYLOAD_LENGTH // len(self.events)
+        lines = [cut(clean(_quoted(each)), share) for each in self.events]
+        return f"All {len(lines)} events of this subject, one per line, oldest first:\n" + fence.block("\n".join(lines))
 
     def headline(self, fence: Fence) -> str:
         """Name the event: the first line about it in every prompt, template or not."""
@@ -170,6 +176,13 @@ def prepare(route: WorkerRoute) -> Plan:
         users=tuple(compile_template(prompt.user) if prompt.user else None for prompt in route.prompts),
         schemas=tuple(AnswerSchema(rule.output_schema) if rule.output_schema else None for rule in route.prompts),
     )
+
+
+def _payload(delivery: Delivery) -> Any:
+    payload = read_json(bytes(delivery.payload))
+    if isinstance(payload, Unparsable):
+        raise Refused(f"the payload is unreadable: {payload.reason}")
+    return payload
 
 
 def _rule(prompt: PromptRule) -> Rule:

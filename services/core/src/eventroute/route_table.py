@@ -22,6 +22,15 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
     burst: int
 
 
+class DebounceRule(msgspec.Struct, frozen=True, kw_only=True):
+    """How events of one entity are collected to one run."""
+
+    quiet_s: int
+    """It runs when there was no further event for so long,"""
+    max_s: int
+    """at the latest so long after the first one."""
+
+
 class RedactRule(msgspec.Struct, frozen=True, kw_only=True):
     """What is not to be kept of an event."""
 
@@ -55,7 +64,11 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit: RateLimit | None
     redact: RedactRule = RedactRule()
     entity: str | None = None
-    """CEL; whom the event is about. Only where that matters for admission: one delivery per entity at a time."""
+    """CEL; whom the event is about. Only where admission has to know it."""
+    per_entity: bool = False
+    """Deliveries about one entity are worked on one at a time."""
+    debounce: DebounceRule | None = None
+    """None = each event is a delivery of its own."""
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):

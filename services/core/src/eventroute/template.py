@@ -30,9 +30,11 @@ from eventroute.errors import Refused
 from eventroute.fence import Fence, clean, cut
 from eventroute.suggest import nearest
 
-VARIABLES: Final = frozenset({"payload", "event", "headers", "route", "provider", "entity", "received_at"})
+VARIABLES: Final = frozenset({"payload", "event", "headers", "route", "provider", "entity", "received_at", "events"})
 """payload: the event as JSON; event: its type; headers: lower-case names; route: `namespace` and `name`;
-provider: its name; entity: whom the event is about, or empty; received_at: ISO 8601 in UTC."""
+provider: its name; entity: whom the event is about, or empty; received_at: ISO 8601 in UTC; events: all that the
+run is about, oldest first, each with `event` and `payload`: several where the route debounces, the last one being the
+`event` and `payload` beside it."""
 
 MAX_LENGTH: Final = 32_768
 MAX_OUTPUT_BYTES: Final = 262_144

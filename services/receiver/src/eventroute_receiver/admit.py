@@ -48,7 +48,9 @@ class Admission:
     ) -> Admitted | Limited | NotNow:
         """Queue all candidates that are new, or none."""
         try:
-            found = await self._queue.admit(route.path, candidates, rate=route.rate_limit, traceparent=traceparent)
+            found = await self._queue.admit(
+                route.path, candidates, rate=route.rate_limit, traceparent=traceparent, debounce=route.debounce
+            )
         except (RedisAway, RedisForbids) as error:
             return NotNow(self._reason(error))
         return NotNow(_FULL[found.what]) if isinstance(found, Full) else found

@@ -112,7 +112,7 @@ class Intake:
         lifetime_s = self._hook.route.scheme.dedup_ttl_s
         return Candidate(delivery, [Claim(claim, lifetime_s)], dead=(DeadReason.UNPARSABLE, why))
 
-    def _lane(self, event: Event) -> str:
+    def _whom(self, event: Event) -> str:
         """Name the entity, hashed; empty when none can be told: the worker records why."""
         if self._hook.entity is None:
             return ""
@@ -134,7 +134,8 @@ class Intake:
         steps = self._hook.redacted_payload
         payload = redact(event.payload, steps) if steps else msgspec.Raw(event.payload)
         delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload)
-        return Candidate(delivery, claims, lane=self._lane(event))
+        route, whom = self._hook.route, self._whom(event)
+        return Candidate(delivery, claims, lane=whom if route.per_entity else "", whom=whom if route.debounce else "")
 
     def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
         route = self._hook.route

@@ -15,7 +15,7 @@ from opentelemetry.trace import Span, Tracer
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import Receipt, Unavailable
-from eventroute.queue import Again, Candidate, Fate, Limited, New
+from eventroute.queue import Again, Candidate, Fate, Joined, Limited, New, Repeat
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
@@ -33,7 +33,7 @@ PREFIX: Final = b"/hooks/"
 _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
 
-_ACCEPTED: Final = frozenset({Receipt.QUEUED, Receipt.REDELIVERED})
+_ACCEPTED: Final = frozenset({Receipt.QUEUED, Receipt.REDELIVERED, Receipt.DEBOUNCED})
 _UNWANTED: Final = frozenset({Receipt.FILTERED, Receipt.OWN_ACTION, Receipt.SUSPENDED})
 _SETTLED: Final = _ACCEPTED | _UNWANTED | {Receipt.DUPLICATE, Receipt.UNDECIDED}
 """What becomes of an event, of which a request may hold many; everything else becomes of a request."""
@@ -180,7 +180,14 @@ class Webhooks:
             self._tally.add_match(route.uid, route.secret_names[index], time_ms=time_ms)
 
 
+_OUTCOMES: Final[dict[type[Fate], Receipt]] = {
+    Again: Receipt.REDELIVERED,
+    Joined: Receipt.DEBOUNCED,
+    Repeat: Receipt.DUPLICATE,
+}
+
+
 def _outcome(event: Candidate, fate: Fate) -> Receipt:
     if isinstance(fate, New):
         return Receipt.UNDECIDED if event.dead else Receipt.QUEUED
-    return Receipt.REDELIVERED if isinstance(fate, Again) else Receipt.DUPLICATE
+    return _OUTCOMES[type(fate)]

@@ -462,6 +462,7 @@ def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None 
         "provider": delivery.provider,
         "event": delivery.event,
         "provider_id": delivery.provider_id,
+        "events": len(delivery.earlier) + 1 if delivery.earlier else 0,
         "entity": (entity.value or "")[:_ENTITY_CHARS],
         "entity_error": entity.error or "",
     }

@@ -83,6 +83,8 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     yield _receipt(line, now_ms)
     if line.replays:
         yield f"It was replayed {times(line.replays)}."
+    if line.events:
+        yield f"It stands for {line.events} events of its entity, of which that is the last."
     yield from _standing(found, situation, now_ms)
     hold = situation.hold(line.route)
     if hold and not line.has_ended and line.state is not State.READY:
@@ -101,7 +103,7 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
         case State.RUNNING:
             yield _running(found)
         case State.LATER:
-            yield f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
+            yield _later(found)
         case State.HELD:
             yield from _held(line, situation)
         case State.THROTTLED:
@@ -120,6 +122,16 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
             yield from _settled(found)
         case State.DEAD:
             yield from _dead(found)
+
+
+def _later(found: Found) -> str:
+    line = found.line
+    if found.collects:
+        return (
+            f"It collects events of its entity, {found.collects} so far, and runs at {clock(line.due_ms)} unless there "
+            "are more before that."
+        )
+    return f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
 
 
 def _receipt(line: Line, now_ms: int) -> str:

@@ -352,8 +352,8 @@ class Prompt(Strict):
     user: UserText | None = Field(
         default=None,
         description=(
-            "Liquid template of the user message, over payload, event, headers, route, provider, entity and "
-            "received_at. Default: the event type and the payload as JSON."
+            "Liquid template of the user message, over payload, event, headers, route, provider, entity, "
+            "received_at and events. Default: the event type and the payload as JSON."
         ),
     )
     user_from: ConfigMapKeyRef | None = Field(
@@ -403,6 +403,22 @@ class Concurrency(Strict):
             "What an entity's deliveries do after a dead letter: `continue`, or `hold` until it is replayed or "
             "discarded. Default: continue."
         ),
+    )
+
+
+class Debounce(Strict):
+    """How events of one entity become one run that sees all of them."""
+
+    rules = (Rule("duration(self.quiet) <= duration(self.max)", "quiet must not exceed max"),)
+
+    quiet: Annotated[Duration, Between("1s", "15m")] = Field(
+        description="It runs when there was no further event of the entity for so long, 1s to 15m. Required."
+    )
+    max: Annotated[Duration, Between("1s", "1h")] = Field(
+        description=(
+            "It runs so long after the first event at the latest, 1s to 1h; before that when 100 events or 1 MiB are "
+            "collected. Required."
+        )
     )
 
 
@@ -540,6 +556,10 @@ class EventRouteSpec(Strict):
             "!has(self.concurrency) || !has(self.concurrency.perEntity) || has(self.entity)",
             "concurrency.perEntity needs entity, which names whom the events are about",
         ),
+        Rule(
+            "!has(self.debounce) || has(self.entity)",
+            "debounce needs entity, which names whose events are collected",
+        ),
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )
     early_rules = (
@@ -642,6 +662,13 @@ class EventRouteSpec(Strict):
     )
     concurrency: Concurrency = Field(
         default_factory=Concurrency, description="How many deliveries are worked on at once. Default: any number."
+    )
+    debounce: Debounce | None = Field(
+        default=None,
+        description=(
+            "Collect events of one `entity` to one run: its template has all of them as `events`, and the last one as "
+            "`payload` and `event`, by which its prompt is chosen. Default: each event runs for itself."
+        ),
     )
     retry: Retry = Field(
         default_factory=Retry, description="How long a delivery is tried. Default: the defaults of its fields."

@@ -27,6 +27,9 @@ one has the lane until it has ended, whatever becomes of it meanwhile, and the o
 leaves its lane, or holds it until it is replayed or discarded, where the route says so (`strict`). Two functions of
 `lua/lib.lua` see to that: `make_ready`, by which all become ready, and `leave`.
 
+A delivery of a route that debounces *collects* events of its entity while it is `later`: they become its body when it
+is due (`lua/lease.lua`).
+
 A route may be *held* as a whole (`hold`, `release`), while it cannot be served or is suspended: it takes no turns, and
 what is ready stays where it is. Routes that are not held take turns, one delivery each, so that a flood of one delays
 no other. One of which as many run as may (`limits`) takes none until one of them ends.
@@ -49,17 +52,30 @@ All times are Redis' own. Every script touches one server only, may be called ag
 in a full Redis but for `admit`, which is what must not.
 
 Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `trace` (context of its receipt), `seq` (order of
-acceptance), `at` (when), `lane` (its entity, hashed), `since` (when it was replayed or unparked last, or got its turn
-in its lane: its deadline counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`, `waits`
-(puttings back that cost no attempt), `cuts` (attempts cut short), `due`, `cause` (a trouble, or a bucket), `size` (of
-the call that waits for a bucket), `need` (what has no room in a budget), `probe` (the cause that it is to see mended),
-`alone`; of the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done), `remembered`,
-`last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
+acceptance), `at` (when), `lane` (its entity, hashed), `collects` (for whom, until it is due), `events` (how many it
+stands for, if several), `since` (when it was replayed or unparked last, or got its turn in its lane: its deadline
+counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`, `waits` (puttings back that cost no
+attempt), `cuts` (attempts cut short), `due`, `cause` (a trouble, or a bucket), `size` (of the call that waits for a
+bucket), `need` (what has no room in a budget), `probe` (the cause that it is to see mended), `alone`; of the run:
+`answer` (the checkpoint), `saved` (when), `sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`,
+`replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
 has of its end, `trace` and `answer` are left; of which the last two go next.
 """
 
-from eventroute.queue.admission import Admissions, Admitted, Again, Candidate, Fate, Full, Limited, Limits, New, Repeat
+from eventroute.queue.admission import (
+    Admissions,
+    Admitted,
+    Again,
+    Candidate,
+    Fate,
+    Full,
+    Joined,
+    Limited,
+    Limits,
+    New,
+    Repeat,
+)
 from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, Spent, State, Wanted
 from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.ledger import Account, Exceeded, Ledger
@@ -95,6 +111,7 @@ __all__ = [
     "Group",
     "Held",
     "HoldReason",
+    "Joined",
     "KeptAnswer",
     "Lease",
     "LeaseLost",

@@ -4,8 +4,8 @@ Success means durable: claims, deliveries, their places in the queue and the wak
 atomic step, before the sender gets its answer.
 """
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -14,7 +14,7 @@ from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.outcome import DeadReason
 from eventroute.queue.keys import group_of
 from eventroute.queue.scripts import ADMIT
-from eventroute.route_table import RateLimit
+from eventroute.route_table import DebounceRule, RateLimit
 from eventroute.runtime.scripts import Argument, Caller
 
 
@@ -27,6 +27,8 @@ class Candidate(NamedTuple):
     """Keep it as a dead letter, for this reason and with these words for people."""
     lane: str = ""
     """Of those in one lane of a route, one is worked on at a time, in the order of acceptance; empty = it has none."""
+    whom: str = ""
+    """With whose events it is collected, where the route does that; empty = with none."""
 
 
 class Limits(NamedTuple):
@@ -56,7 +58,13 @@ class Again(msgspec.Struct, frozen=True):
     delivery: DeliveryId
 
 
-Fate = New | Repeat | Again
+class Joined(NamedTuple):
+    """It was added to a delivery that waits for more events of the same entity, and runs with them."""
+
+    delivery: DeliveryId
+
+
+Fate = New | Repeat | Again | Joined
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -88,7 +96,13 @@ class Admissions:
         """May be changed at any time."""
 
     async def admit(
-        self, path: RoutePath, candidates: Sequence[Candidate], *, rate: RateLimit | None, traceparent: str = ""
+        self,
+        path: RoutePath,
+        candidates: Sequence[Candidate],
+        *,
+        rate: RateLimit | None,
+        traceparent: str = "",
+        debounce: DebounceRule | None = None,
     ) -> Admitted | Limited | Full:
         """Queue all candidates that are new, or none; raises `RedisAway` or `RedisForbids`."""
         depth, size = self.limits
@@ -99,10 +113,12 @@ class Admissions:
             rate.per_second if rate else 0,
             rate.burst if rate else 0,
             traceparent,
+            debounce.quiet_s * 1000 if debounce else 0,
+            debounce.max_s * 1000 if debounce else 0,
         ]
-        for delivery, claims, dead, lane in candidates:
+        for delivery, claims, dead, lane, whom in candidates:
             reason, detail = dead or ("", "")
-            args += (delivery.id, encode_delivery(delivery), reason, detail, lane, len(claims))
+            args += (delivery.id, encode_delivery(delivery), reason, detail, lane, whom, len(claims))
             for claim in claims:
                 args += (claim.id, claim.lifetime_s * 1000)
         status, *rest = await self._call(ADMIT, group_of(path, self._groups).prefix, args)
@@ -113,8 +129,11 @@ class Admissions:
         return Admitted([_fate(said, each.delivery.id) for said, each in zip(rest, candidates, strict=True)])
 
 
+_FATES: Final[dict[bytes, Callable[[DeliveryId], Fate]]] = {b"d": Repeat, b"r": Again, b"j": Joined}
+
+
 def _fate(said: bytes, own: DeliveryId) -> Fate:
     if not said:
         return New(own)
     first = DeliveryId(said[1:].decode())
-    return Again(first) if said.startswith(b"r") else Repeat(first)
+    return _FATES[said[:1]](first)

@@ -93,6 +93,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: str = ""
     """Of a held one the standing trouble, of a throttled one the bucket of the throttle."""
     last_error: str = ""
+    events: int = 0
+    """How many it stood for, where its route collects them; 0 = one."""
     holds: int = 0
     """Of a dead letter that holds its lane: how many deliveries wait for it to be replayed or discarded."""
 
@@ -201,6 +203,8 @@ class Found(NamedTuple):
     ahead: DeliveryId | None = None
     """Whose turn it is in its lane, if it waits behind that one."""
     ahead_is_dead: bool = False
+    collects: int = 0
+    """How many events it has collected, while it waits for more."""
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
@@ -343,7 +347,10 @@ class Desk:
                 if b"path" in fields:
                     is_suspect = await client.zscore(group.suspects, delivery) is not None
                     place = await self._place_in_lane(group, delivery, fields)
-                    return _found(delivery, group, fields, place, is_suspect=is_suspect)
+                    found = _found(delivery, group, fields, place, is_suspect=is_suspect)
+                    if b"collects" not in fields:
+                        return found
+                    return found._replace(collects=1 + await client.llen(group.collected(delivery)))
         except (RedisError, OSError) as error:
             raise told(error) from error
         return None
@@ -508,6 +515,7 @@ def _line(name: DeliveryId, standing: State, fields: Mapping[str, bytes | None])
         replays=_number(own, "replays"),
         cause=own.get("cause", ""),
         last_error=own.get("last_error", ""),
+        events=int(about.get("events", 0)),
         holds=_number(own, "holds"),
     )
 

@@ -164,6 +164,17 @@ class Group:
         """ZSET, delivery id → order of acceptance: those that wait for another one of their lane to end."""
         return f"{self.prefix}behind:{path}"
 
+    def collecting(self, path: RoutePath, whom: str) -> str:
+        """HASH of the delivery that collects an entity's events: its `id`, their number and bytes, since when.
+
+        Receiver writes; gone when the delivery is due.
+        """
+        return f"{self.prefix}collecting:{path}:{whom}"
+
+    def collected(self, delivery: DeliveryId) -> str:
+        """LIST of the events that a delivery has collected, after its first one; until it is due."""
+        return f"{self.prefix}collected:{delivery}"
+
     def holding(self, path: RoutePath) -> str:
         """HASH, dead letter → its lane, which goes on when it is replayed or discarded."""
         return f"{self.prefix}holding:{path}"

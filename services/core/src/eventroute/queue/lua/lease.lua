@@ -16,9 +16,30 @@ local PROMOTED = 200 -- of what is due later or over its lease, per call: some 2
 
 local worker, lease_ms, wanted, busy = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
+-- A delivery collects no more: its events become its body, one after the other.
+local function gather(path, id, whom)
+  local key = delivery(id)
+  local more = redis.call('LRANGE', collected(id), 0, -1)
+  redis.call('DEL', collected(id))
+  if not path then
+    return
+  end
+  if #more > 0 then
+    local body = table.concat({redis.call('HGET', key, 'body'), unpack(more)}, '\30')
+    redis.call('HSET', key, 'body', body, 'events', #more + 1)
+  end
+  redis.call('HDEL', key, 'collects')
+  if redis.call('HGET', collecting(path, whom), 'id') == id then
+    redis.call('DEL', collecting(path, whom))
+  end
+end
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, PROMOTED)) do
   redis.call('ZREM', LATER, id)
-  local of = redis.call('HMGET', delivery(id), 'path', 'seq')
+  local of = redis.call('HMGET', delivery(id), 'path', 'seq', 'collects')
+  if of[3] or not of[1] then
+    gather(of[1], id, of[3])
+  end
   if of[1] then
     redis.call('HDEL', delivery(id), 'state')
     make_ready(of[1], id, of[2])

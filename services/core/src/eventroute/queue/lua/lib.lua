@@ -25,6 +25,8 @@ local function active(path) return P .. 'active:' .. path end
 local function lane_of(path, lane) return P .. 'lane:' .. path .. ':' .. lane end
 local function behind(path) return P .. 'behind:' .. path end
 local function holding(path) return P .. 'holding:' .. path end
+local function collecting(path, whom) return P .. 'collecting:' .. path .. ':' .. whom end
+local function collected(id) return P .. 'collected:' .. id end
 local function dead(path) return P .. 'dead:' .. path end
 local function finished(kind, path) return P .. kind .. ':' .. path end
 local function parked(cause) return P .. 'parked:' .. cause end
