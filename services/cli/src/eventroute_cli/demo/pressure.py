@@ -14,7 +14,6 @@ import msgspec
 from eventroute.crd.v1alpha1 import Budget, Debounce, EventRoute
 from eventroute.errors import GaveUp
 from eventroute.ids import RoutePath
-from eventroute.models import Models
 from eventroute.outcome import Receipt
 from eventroute.queue import State, Wanted
 from eventroute_cli.demo.scenario import Row, Sender
@@ -63,11 +62,14 @@ async def press(sender: Sender, *, simulator_url: str | None) -> list[Act]:
 
 
 def _under_pressure(route: EventRoute) -> EventRoute:
-    changes: dict[str, Any] = {
-        "alertmanager": {"debounce": Debounce(quiet="1s", max="1m")},
-        "shopify": {"budget": Budget(tokens=_BUDGET_TOKENS)},
-    }.get(route.spec.provider, {})
-    return route.model_copy(update={"spec": route.spec.model_copy(update=changes)})
+    match route.spec.provider:
+        case "alertmanager":
+            change: dict[str, Any] = {"debounce": Debounce(quiet="1s", max="1m")}
+        case "shopify":
+            change = {"budget": Budget(tokens=_BUDGET_TOKENS)}
+        case _:
+            return route
+    return route.model_copy(update={"spec": route.spec.model_copy(update=change)})
 
 
 async def _burst(sender: Sender, simulator_url: str) -> Act:
@@ -78,7 +80,7 @@ async def _burst(sender: Sender, simulator_url: str) -> Act:
         return [{**body[0], "eventId": body[0]["eventId"] + n, "objectId": 2001 + n} for n in range(_BURST)]
 
     rows = _rows("contact", route, _BURST)
-    async with _limited(sender, simulator_url, model=sender.routes[route].spec.model.name):
+    async with _limited(sender, simulator_url):
         began_ns, started = time.time_ns(), time.monotonic()
         await _run(sender, rows, sender.signed(route, "contact.creation", batch))
         seconds = time.monotonic() - started
@@ -93,14 +95,14 @@ async def _burst(sender: Sender, simulator_url: str) -> Act:
 
 
 @asynccontextmanager
-async def _limited(sender: Sender, simulator_url: str, *, model: str) -> AsyncIterator[None]:
-    async def allow(requests: int, burst_s: float) -> None:
-        limits = {"pool": Models.load().pool(model), "requests": requests, "burst_s": burst_s}
+async def _limited(sender: Sender, simulator_url: str) -> AsyncIterator[None]:
+    async def allow(*, requests: int, burst_s: int) -> None:
+        limits = {"requests": requests, "burst_s": burst_s}
         (await sender.client.patch(f"{simulator_url}/simulator/limits", json=limits)).raise_for_status()
 
-    await allow(60 * _PER_SECOND, 1)
+    await allow(requests=60 * _PER_SECOND, burst_s=1)
     yield
-    await allow(_MANY, 60)
+    await allow(requests=_MANY, burst_s=60)
 
 
 async def _calls(sender: Sender, simulator_url: str, *, since_ns: int) -> Sequence[_Call]:
