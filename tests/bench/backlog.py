@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 from redis.asyncio import Redis
 
 from bench.deliveries import render
@@ -76,7 +77,10 @@ class Backlog:
             numbers = itertools.islice(self._numbers, min(_BATCH, count - len(queued)))
             taken = [one for number in numbers for one in intake(number, path)]
             if claimed_s is not None:
-                taken = [one._replace(claims=[Claim(claim.id, claimed_s) for claim in one.claims]) for one in taken]
+                taken = [
+                    msgspec.structs.replace(one, claims=[Claim(each.id, claimed_s) for each in one.claims])
+                    for one in taken
+                ]
             said = await self._admissions.admit(path, taken, rate=None, traceparent=traceparent)
             if not isinstance(said, Admitted):
                 raise PartFailedError(f"a delivery was not admitted: {said}")

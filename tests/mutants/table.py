@@ -135,7 +135,29 @@ PARTS: Final = (
             f"{_QUEUE}test_[!mo]*.py",
         ),
     ),
+    Part((f"{_WORKER}spending.py",), (f"{_RUNS}test_budget.py", f"{_QUEUE}test_budgets.py")),
     Part((f"{_WORKER}fault.py",), ("tests/unit/worker/test_claude_errors.py", f"{_RUNS}test_claude.py")),
+    Part(
+        (f"{_CORE}models.py", f"{_CORE}answer_schema.py"),
+        (
+            "tests/unit/core/test_models.py",
+            "tests/unit/core/test_answer_schema.py",
+            "tests/unit/compile/test_model_settings.py",
+        ),
+    ),
+    Part(
+        tuple(f"{_WORKER}{name}.py" for name in ("answer", "caching", "claude", "next_call", "pricing")),
+        (
+            "tests/unit/worker/test_answer_read.py",
+            "tests/unit/worker/test_caching.py",
+            "tests/unit/worker/test_claude_errors.py",
+            "tests/unit/worker/test_pricing.py",
+            f"{_RUNS}test_structured_answer.py",
+            f"{_RUNS}test_fallback.py",
+            f"{_RUNS}test_claude.py",
+            f"{_RUNS}test_run.py",
+        ),
+    ),
     Part(
         (f"{_RECEIVER}admit.py", f"{_RECEIVER}intake.py"),
         (

@@ -1033,6 +1033,14 @@ async def _(queue: StillQueue) -> Any:
     return await settle(queue, lease, "dead")
 
 
+@_of("settle", "what has waited and has a reason from before")
+async def _(queue: StillQueue) -> Any:
+    await queue.work.put_back(await begun(queue), pause_ms=0, counts=False, error="529")
+    lease = (await look(queue)).leases[0]
+    await queue.redis.hset(GROUP.delivery(lease.delivery), "reason", "sink")
+    return await settle(queue, lease)
+
+
 @_of("settle", "after it was cut short")
 async def _(queue: StillQueue) -> Any:
     await suspected(queue)
@@ -1915,6 +1923,14 @@ async def parked_beside(queue: StillQueue) -> None:
     await admit(queue, "d-9")
     lease = (await look(queue, worker="other")).leases[0]
     await queue.work.park(lease, KEY, has_asked=False)
+
+
+@_of("load", "of two held routes, one of them without deliveries")
+async def _(queue: StillQueue) -> Any:
+    await admit(queue, "e-1", "e-2", path=OTHER)
+    for path in (OTHER, THIRD):
+        await queue.upkeep.hold(GROUP, path, "suspended")
+    return await queue(scripts.LOAD, GROUP.prefix, [])
 
 
 @_of("load", "of an empty queue")

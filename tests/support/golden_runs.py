@@ -303,7 +303,7 @@ async def _(stage: Stage) -> Any:
 async def _(stage: Stage) -> Any:
     stage.serve(entity="payload", history=HISTORY)
     stage.about(b'"ada"')
-    stage.replies = [answer("", stop_reason="tool_use")]
+    stage.replies = [answer("", outcome=RunOutcome.NO_TEXT, reason="empty", stop_reason="tool_use")]
     return await stage.run()
 
 

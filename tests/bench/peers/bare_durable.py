@@ -29,6 +29,12 @@ _call = LinkCaller(_link)
 _background: set[asyncio.Task[None]] = set()
 
 
+def arguments(number: bytes, body: bytes, traceparent: str) -> list[Argument]:
+    """What the admission script takes; `Admissions` puts it together from what it knows of routes and events."""
+    limits: list[Argument] = [ROUTE, _DEPTH, 0, 0, 0, traceparent, 0, 0]
+    return [*limits, number, body, "", "", "", "", 1, number, _CLAIMED_MS]
+
+
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         _background.add(asyncio.create_task(_link.run()))
@@ -49,8 +55,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         return
     number = headers[b"x-github-delivery"]
     sent = spans.start_send(_tracer, span, count=1)
-    limits: list[Argument] = [ROUTE, _DEPTH, 0, 0, 0, tracing.traceparent(sent)]
-    await _call(ADMIT, GROUP.prefix, [*limits, number, body, "", "", 1, number, _CLAIMED_MS])
+    await _call(ADMIT, GROUP.prefix, arguments(number, body, tracing.traceparent(sent)))
     if sent is not span:
         sent.end()
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})

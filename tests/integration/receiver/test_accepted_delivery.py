@@ -148,7 +148,7 @@ async def test_a_filter_that_names_a_missing_field_counts_as_no(receiver: Receiv
 
 
 async def test_a_suspended_route_answers_success_and_queues_nothing(receiver: Receiving) -> None:
-    await receiver.serve(receiver_route(drops_events=True))
+    await receiver.serve(receiver_route(suspend="drop"))
     answer = await receiver.post(signed("github", pull_request(), event="pull_request", delivery="gh-1"))
     assert (answer.status_code, answer.json()) == (200, {"status": "suspended"})
     assert await receiver.queued() == []

@@ -17,9 +17,8 @@ ROUTE = receiver_route(entity="payload.pull_request.user", debounce=DebounceRule
 
 
 async def _answer(receiver: Receiving, user: object, *, delivery: str) -> dict[str, str]:
-    answer = await receiver.post(
-        signed("github", {"pull_request": {"user": user}}, event="pull_request", delivery=delivery)
-    )
+    body = {"number": int(delivery), "pull_request": {"user": user}}
+    answer = await receiver.post(signed("github", body, event="pull_request", delivery=f"gh-{delivery}"))
     assert answer.status_code == 200
     found: dict[str, str] = answer.json()
     return found
@@ -51,7 +50,7 @@ async def test_an_event_of_which_no_entity_can_be_told_runs_for_itself(receiver:
 
 async def test_claude_is_asked_once_and_sees_all_of_them(receiver: Receiving, redis: Redis) -> None:
     await receiver.serve(ROUTE)
-    ids = {(await _answer(receiver, "ann", delivery=f"gh-{number}"))["delivery"] for number in range(3)}
+    ids = {(await _answer(receiver, "ann", delivery=f"{number}"))["delivery"] for number in range(3)}
     (standing,) = ids
     await redis.zadd(GROUP.later, {standing: 1}, xx=True)
     claude = FakeClaude()
@@ -59,6 +58,7 @@ async def test_claude_is_asked_once_and_sees_all_of_them(receiver: Receiving, re
     async with running(redis, build_runner(redis, claude=claude, routes=routes)):
         await until_empty(redis)
     (asked,) = claude.asked
-    assert asked.user.count('{"event":"pull_request","payload":{"pull_request":{"user":"ann"}}}') == 3
+    lines = [f'{{"event":"pull_request","payload":{{"number":{n},"pull_request":{{"user":"ann"}}}}}}' for n in range(3)]
+    assert "\n".join(lines) in asked.user
     about = await redis.hget(f"{GROUP.prefix}d:{standing}", "about")
     assert b'"events":3' in about

@@ -42,7 +42,7 @@ async def test_the_queue_can_still_be_counted(receiver: Receiving) -> None:
 
 async def test_a_receiver_that_starts_meanwhile_follows_its_table_and_says_so(valkey_url: str, redis: Redis) -> None:
     async with no_memory(redis), receiving(valkey_url, redis) as receiver:
-        await receiver.serve(receiver_route(drops_events=True))
+        await receiver.serve(receiver_route(suspend="drop"))
         assert (await receiver.post(opened())).status_code == 200
         version = receiver.receiver.table.version
 

@@ -89,7 +89,21 @@ async def test_what_a_held_route_has_is_told_apart_and_asks_for_no_worker(receiv
     await receiver.post(opened())
     for number in range(3):
         await receiver.post(opened(number), name="held")
-    assert await load(receiver) == {"load": 1, "throttled": 0, "deferred": 0, "held": 3}
+    for held in (receiver_route(name="held", generation=2, suspend="hold"), receiver_route(name="other")):
+        await receiver.serve(receiver_route(), held)
+        assert await load(receiver) == {"load": 1, "throttled": 0, "deferred": 0, "held": 3}
+
+
+async def test_a_held_route_that_a_worker_would_let_go_asks_for_one(receiver: Receiving, redis: Redis) -> None:
+    await receiver.serve(receiver_route(suspend="hold"))
+    await upkeep_of(redis).hold(GROUP, receiver_route().path, "suspended")
+    for number in range(3):
+        await receiver.post(opened(number))
+    assert await load(receiver) == {"load": 0, "throttled": 0, "deferred": 0, "held": 3}
+    await receiver.serve(receiver_route(generation=2))
+    assert await load(receiver) == {"load": 3, "throttled": 0, "deferred": 0, "held": 0}
+    await Desk({GROUP: redis}).stop(by="ada", reason="")
+    assert await load(receiver) == {"load": 0, "throttled": 0, "deferred": 0, "held": 3}
 
 
 async def test_a_stopped_installation_asks_for_no_worker_beyond_what_runs(receiver: Receiving, redis: Redis) -> None:

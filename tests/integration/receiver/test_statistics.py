@@ -68,7 +68,7 @@ async def test_each_event_of_a_batch_counts(receiver: Receiving) -> None:
     request = signed("hubspot", items, url=URL)
     route: dict[str, Any] = {"provider": "hubspot", "public_url": URL, "filter": "payload.eventId > 1"}
     assert await _receipts(receiver, request, **route) == {"queued": 3, "filtered": 2}
-    assert await _receipts(receiver, request, **route, generation=2, drops_events=True) == {
+    assert await _receipts(receiver, request, **route, generation=2, suspend="drop") == {
         "queued": 3,
         "filtered": 2,
         "suspended": 5,

@@ -71,7 +71,7 @@ ROWS = [
         b'{"status":"own_action"}',
         {"own_actors": ("us[bot]",), "filter": "false"},
     ),
-    Row("suspended", opened, 200, "suspended", "", JSON, b'{"status":"suspended"}', {"drops_events": True}),
+    Row("suspended", opened, 200, "suspended", "", JSON, b'{"status":"suspended"}', {"suspend": "drop"}),
     Row("a test event", lambda: signed("github", {"zen": "-"}, event="ping"), 200, "handshake"),
     Row("no signature", lambda: changed(opened(), headers=[]), 401, "unauthenticated", "missing_header"),
     Row("a changed body", lambda: changed(opened(), body=b"{}"), 401, "unauthenticated", "mismatch"),

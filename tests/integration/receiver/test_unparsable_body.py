@@ -134,9 +134,9 @@ async def test_what_nobody_signed_is_never_kept(receiver: Receiving) -> None:
     assert len(await receiver.letters()) == 0
 
 
-@pytest.mark.parametrize("drops_events", [False, True])
-async def test_it_is_kept_by_a_suspended_route_too(receiver: Receiving, *, drops_events: bool) -> None:
-    await receiver.serve(receiver_route(drops_events=drops_events))
+@pytest.mark.parametrize("suspend", [None, "drop"])
+async def test_it_is_kept_by_a_suspended_route_too(receiver: Receiving, *, suspend: str | None) -> None:
+    await receiver.serve(receiver_route(suspend=suspend))
     assert (await receiver.post(sent(b"{"))).status_code == 422
     assert len(await receiver.letters()) == 1
 

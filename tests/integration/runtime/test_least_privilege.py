@@ -12,7 +12,7 @@ from eventroute import keys
 from eventroute.acl import rules
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Amount, Desk, Limit, Load, Trouble
+from eventroute.queue import Amount, Desk, Limit, Limits, Load, Trouble
 from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, DebounceRule, RateLimit, WorkerRoute
 from eventroute.runtime import background
@@ -24,6 +24,7 @@ from eventroute.runtime.stats import Tally, read_stats
 from eventroute.runtime.tables import RouteTable, heartbeats, publish, table_version
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_operator.obstacles import Obstacles, read_obstacles
+from eventroute_receiver.admit import Admission
 from eventroute_worker.answer import Passing
 from support.acl_users import AclUsers, acl_users
 from support.budgets import OF_ALL, ledger_of
@@ -176,6 +177,13 @@ async def linked_as(server: AclUsers, user: str) -> AsyncIterator[LinkedRedis]:
     async with linked(server.url(user)) as link:
         assert await link.until_up(10)
         yield LinkedRedis(link)
+
+
+async def test_a_receiver_counts_every_group(server: AclUsers, admin: Redis) -> None:
+    async with allowed(server, admin, "receiver"), linked(server.url("receiver")) as link:
+        assert await link.until_up(10)
+        admission = Admission(link, limits=Limits(10, 0), groups=3)
+        assert await admission.load() == Load(0, 0, 0, 0, 0, 0)
 
 
 async def test_a_worker_runs_deliveries_to_their_end(server: AclUsers, admin: Redis) -> None:

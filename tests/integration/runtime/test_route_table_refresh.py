@@ -274,7 +274,7 @@ async def test_a_full_redis_takes_a_suspension_and_says_who_serves_it(
     await publish(redis, RECEIVER, entries(2), key)
     await until(lambda: following.table.version is not None)
     async with no_memory(redis):
-        version = await publish(redis, RECEIVER, entries(1, drops_events=True), key)
+        version = await publish(redis, RECEIVER, entries(1, suspend="drop"), key)
 
         async def is_told() -> bool:
             return [beat.version for beat in await heartbeats(redis, RECEIVER)] == [version]
@@ -282,7 +282,7 @@ async def test_a_full_redis_takes_a_suspension_and_says_who_serves_it(
         await until(is_told)
     served = following.table.get(path_of(0))
     assert served is not None
-    assert served.drops_events
+    assert served.suspend
     assert following.table.deleted_since(path_of(1)) is not None
 
 

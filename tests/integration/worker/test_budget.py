@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from eventroute.ids import DeliveryId, RoutePath, route_path
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt, prepare
-from eventroute.queue import Amount, Group, LeaseLost, Ledger, group_of
+from eventroute.queue import Amount, Group, LeaseLost, Ledger, Trouble, group_of
 from eventroute.route_table import INSTALLATION, BudgetRule, ModelCall
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.runtime.scripts import ClientCaller, RedisAway
@@ -21,7 +21,7 @@ from eventroute_worker import keeper as keeper_module
 from eventroute_worker.answer import Failed, GivenUp, Passing, Reply, Standing, Usage
 from eventroute_worker.attempt import Attempt, End, Parked, Settled
 from eventroute_worker.pricing import Prices
-from eventroute_worker.spending import Spending
+from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles
 from support.budgets import DAY_S, NAMESPACE, OF_ALL, budget, stands, turn_period
 from support.queue import (
@@ -36,6 +36,7 @@ from support.queue import (
     lease_again,
     state,
     upkeep_of,
+    work_on,
 )
 from support.runs import PATH, FakeClaude, FakeRoutes, answer, build_runner, prompt_rule, results, sample_delivery
 from support.runs import worker_route as _worker_route
@@ -340,12 +341,12 @@ async def test_what_is_held_costs_nothing_and_goes_on_in_order_when_the_period_t
         for done in (3, 6, 9):
             await _until_parked(redis, 12 - done)
 
-            async def are_told(count: int = done) -> bool:
-                return len(await _told(redis)) == count
+            async def others_wait(count: int = done) -> bool:
+                waiting = await fields(redis, DeliveryId(NAMES[count]))
+                is_free = (waiting["state"], waiting.get("attempts", "0")) == ("held", "0")
+                return is_free and len(await _told(redis)) == count
 
-            await until(are_told)
-            waiting = await fields(redis, DeliveryId(NAMES[done]))
-            assert (waiting["state"], waiting.get("attempts", "0")) == ("held", "0")
+            await until(others_wait)
             await turn_period(redis, rule)
         await until_empty(redis)
     assert await _told(redis) == NAMES
@@ -413,6 +414,31 @@ async def test_another_group_waits_for_the_installations_budget_in_the_first_one
         await turn_period(redis, rule)
         await keeper.look()
     assert await redis.zrange(groups[1].ready(path), 0, -1) == [b"d-1"]
+
+
+async def test_nothing_goes_on_while_the_installation_is_stopped(redis: Redis) -> None:
+    rule = budget(micro_usd=2_000)
+    await admit(redis, sample_delivery())
+    parked = await lease(redis)
+    trouble = Trouble(reason="budget", detail="spent", budget=PATH)
+    await work_on(redis).park(parked, trouble, has_asked=True, need=Amount(600, 1_000))
+    ledger = Ledger(ClientCaller(redis))
+    treasury = Treasury(ledger, Spending(ledger, Prices.load()), rules=lambda: [rule], groups=1)
+    standing = await upkeep_of(redis).standing(GROUP)
+    for lets_go, where in ((False, "held"), (True, "ready")):
+        await treasury.look(GROUP, standing, lets_go=lets_go)
+        assert await state(redis, parked.delivery) == where
+
+
+async def test_what_a_killed_worker_has_asked_is_counted_by_the_keeper(redis: Redis) -> None:
+    rule = budget(micro_usd=2_000)
+    await admit(redis, sample_delivery())
+    killed = await lease(redis)
+    await Ledger(ClientCaller(redis)).reserve(killed, [rule], Amount(600, 1_000), for_ms=0)
+    await lease_again(redis, killed.delivery)
+    async with keeping(redis, routes=_routes(rule)) as keeper:
+        await keeper.look()
+    assert await stands(redis, rule) == (Amount(600, 1_000), NOTHING)
 
 
 # --- what is told ---

@@ -1,7 +1,8 @@
 """Models that go away are known before a call fails: asked of the API, kept in Redis, waited for without a call."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import date, datetime
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -14,7 +15,7 @@ from eventroute.queue import Trouble
 from eventroute.runtime.notices import Notice, read_notices, write_notices
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY, SimulatorSettings
-from eventroute_cli.simulator.models import Life
+from eventroute_cli.simulator.models import Catalogue, Life
 from eventroute_cli.simulator.server import Served, serving
 from eventroute_worker import keeper as keeper_module
 from eventroute_worker.claude import Claude
@@ -101,6 +102,19 @@ async def test_a_proxy_that_knows_no_models_is_no_failure_of_the_worker(simulato
         with pytest.raises(RetryLater):
             await claude.notices(api_key=None)
         assert await _watch(claude, redis, Troubles()).look() == AGAIN_S
+
+
+async def test_a_proxy_that_lists_every_model_makes_none_of_them_go_away(
+    claude: Claude, simulator: Served, redis: Redis
+) -> None:
+    class Everything(Catalogue):
+        def page(self, stages: Iterable[str], now: float, **rest: Any) -> dict[str, Any]:
+            return super().page({"active", *stages}, now, **rest)
+
+    simulator.simulator.catalogue = Everything()
+    assert await _watch(claude, redis, Troubles()).look() == DAY_S
+    written = await read_notices(redis)
+    assert (NEW in written, "claude-sonnet-4-5" in written) == (False, True)
 
 
 async def test_what_is_written_and_makes_no_sense_is_nothing(redis: Redis) -> None:

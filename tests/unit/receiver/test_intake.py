@@ -38,7 +38,8 @@ def told(candidate: Candidate) -> dict[str, Any]:
     assert candidate.delivery.id.startswith("d-")
     fields = msgspec.structs.asdict(candidate.delivery) | {"payload": bytes(candidate.delivery.payload).decode()}
     del fields["id"]
-    return {**fields, "claims": list(candidate.claims), "dead": candidate.dead}
+    of_entity = {"lane": candidate.lane, "whom": candidate.whom}
+    return {**fields, "claims": list(candidate.claims), "dead": candidate.dead, **of_entity}
 
 
 def batch(*numbers: int) -> Request:
@@ -69,6 +70,9 @@ def test_an_event_becomes_a_delivery_with_all_that_is_known_of_it() -> None:
         "headers": {"content-type": "application/json", "x-github-event": "pull_request", "x-github-delivery": "gh-7"},
         "payload": '{"action":"opened","number":7,"pull_request":{"title":"Change 7"}}',
         "dead": None,
+        "earlier": (),
+        "lane": "",
+        "whom": "",
     }
 
 
@@ -97,8 +101,8 @@ def test_a_handshake_queues_nothing() -> None:
 
 
 def test_a_suspended_route_that_drops_its_events_keeps_none_but_what_nobody_can_read() -> None:
-    assert judged(opened(), drops_events=True).kept == ()
-    (letter,) = judged(signed("github", b"{", event="push"), drops_events=True).kept
+    assert judged(opened(), suspend="drop").kept == ()
+    (letter,) = judged(signed("github", b"{", event="push"), suspend="drop").kept
     assert letter.dead is not None
 
 
@@ -241,13 +245,19 @@ async def test_what_the_queue_says_becomes_what_the_sender_hears(said: Any, hear
     calls, rate = Calls(said), RateLimit(per_second=1, burst=2)
     route: ReceiverRoute = receiver_route(rate_limit=rate)
     assert await admission(calls).admit(route, [], traceparent="00-x") == (heard or said)
-    assert calls.asked == [(route.path, [], {"rate": rate, "traceparent": "00-x"})]
+    assert calls.asked == [(route.path, [], {"rate": rate, "traceparent": "00-x", "debounce": None})]
 
 
 async def test_the_load_is_that_of_all_groups() -> None:
-    calls = Calls([1, 2, 3, 4, 15, 0], [10, 20, 30, 40, 150, 0])
+    told: list[list[Any]] = [
+        [1, 2, 3, 4, 15, 0, []],
+        [10, 20, 30, 40, 150, 0, [b"team-a/lifted", 5, b"team-a/held", 7]],
+    ]
+    calls = Calls(*told)
     found = await admission(calls, groups=2).load()
     assert found == Load(11, 22, 33, 44, 55, workable=33)
+    found = await admission(Calls(*told), groups=2).load(may_go=lambda path: path == "team-a/lifted")
+    assert found == Load(16, 22, 33, 44, 50, workable=38)
     assert calls.asked == [("load", "er:{g0}:", []), ("load", "er:{g1}:", [])]
     assert await admission(Calls(RedisAway("OOM", "full"))).load() == NotNow(Unavailable.MEMORY)
     assert await admission(Calls(RedisForbids("NOPERM", "no"))).load() == NotNow(Unavailable.REDIS)

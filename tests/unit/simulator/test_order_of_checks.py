@@ -110,6 +110,49 @@ def test_output_counts_against_the_limit_only_as_it_is_made() -> None:
     assert statuses == [200, 200, 429]
 
 
+CACHED = {"system": [{"type": "text", "text": "x" * 80_000, "cache_control": {"type": "ephemeral"}}]}
+"""20,000 tokens, and more than any model's minimum."""
+
+
+def read(reply: Reply) -> int:
+    return int(msgspec.json.decode(reply.parts[0])["usage"]["cache_read_input_tokens"])
+
+
+def test_a_prompt_is_read_from_the_cache_once_the_answer_that_wrote_it_has_begun() -> None:
+    now = [1_800_000_000.0]
+    simulator = Simulator(SimulatorSettings(latency_s=10, latency_spread=0, clock=lambda: now[0]))
+    found = []
+    for _ in range(3):
+        found.append(read(call(simulator, **CACHED)))
+        now[0] += 6
+    assert found == [0, 0, 20_000]
+
+
+def test_what_the_cache_held_costs_nothing_of_the_limit() -> None:
+    limits = RateLimits(input_tokens=50_000)
+    simulator = Simulator(SimulatorSettings(limits=limits, clock=lambda: 1_800_000_000.0))
+    left = [call(simulator, **CACHED).headers["anthropic-ratelimit-input-tokens-remaining"] for _ in range(3)]
+    assert left == ["30000", "30000", "30000"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": "claude-sonnet-5"},
+        {"thinking": {"type": "adaptive"}},
+        {"output_config": {"effort": "low"}},
+        {"tools": [{"name": "look_up", "input_schema": {"type": "object"}}], "tool_choice": {"type": "any"}},
+        {"speed": "fast"},
+    ],
+    ids=["model", "thinking", "effort", "forced tool", "speed"],
+)
+def test_another_key_or_other_settings_find_nothing_in_the_cache(changes: dict[str, Any]) -> None:
+    simulator = Simulator(SimulatorSettings(keys=("sk-a", "sk-b")))
+    assert [read(call(simulator, ("x-api-key", "sk-a"), VERSION, **CACHED)) for _ in range(2)] == [0, 20_000]
+    assert read(call(simulator, ("x-api-key", "sk-b"), VERSION, **CACHED)) == 0
+    assert read(call(simulator, ("x-api-key", "sk-a"), VERSION, **CACHED, **changes)) == 0
+
+
 def test_a_refusal_is_at_once_and_only_an_answer_takes_time() -> None:
     simulator = Simulator(SimulatorSettings(latency_s=10, latency_spread=0, limits=RateLimits(requests=1)))
     assert [round(call(simulator).delay_s) for _ in range(2)] == [10, 0]
@@ -117,6 +160,8 @@ def test_a_refusal_is_at_once_and_only_an_answer_takes_time() -> None:
 
 def test_other_limits_hold_as_soon_as_they_are_set() -> None:
     simulator = Simulator(SimulatorSettings(clock=lambda: 1_800_000_000.0))
+    for model in ("claude-haiku-5-5", "claude-sonnet-5"):
+        call(simulator, model=model)
     simulator.change_limits(LimitChange(pool="claude-haiku-5-5", requests=2))
     assert [call(simulator).status for _ in range(3)] == [200, 200, 429]
     assert call(simulator, model="claude-sonnet-5").status == 200

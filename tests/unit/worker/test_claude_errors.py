@@ -12,6 +12,7 @@ from anthropic import APIConnectionError, APIResponseValidationError, APIStatusE
 from eventroute.outcome import DeadReason
 from eventroute_worker.answer import Failed, GivenUp, Passing, Standing
 from eventroute_worker.claude import classify
+from eventroute_worker.fault import Refusal, judge
 
 CLIENT = AsyncAnthropic(api_key="k", base_url="https://api.anthropic.com")
 REQUEST = httpx2.Request("POST", "https://api.anthropic.com/v1/messages")
@@ -154,3 +155,9 @@ def test_an_answer_that_is_none_costs_the_attempt() -> None:
 def test_what_is_told_names_status_cause_and_request_but_not_the_apis_own_words(status: int) -> None:
     assert classify(_error(status, "some_error")).detail == f"{status} some_error (request req_7)"
     assert classify(_error(status, "some_error", "a_code")).detail == f"{status} some_error/a_code (request req_7)"
+
+
+@pytest.mark.parametrize("status", [413, 500])
+def test_where_the_api_names_no_request_that_is_told(status: int) -> None:
+    reply = judge(Refusal(status=status, headers={}))
+    assert reply.detail == f"{status} no type (request unknown)"

@@ -114,11 +114,11 @@ def _serve(stack: Stack, changes: Changes, look: Callable[[], Examined], console
 
 
 def _show_routes(examined: Examined, stack: Stack, console: Console) -> None:
-    routes, working = examined.compiled.receiver, examined.compiled.worker
+    routes = examined.compiled.receiver
     console.print(f"serving {len(routes)} of {summary(examined)}", style="bold")
     for path, route in routes.items():
-        fate = "dropped" if route.drops_events else "held"
-        note = f"  suspended: events are {fate}" if working[path].is_suspended else ""
+        fate = {"drop": "dropped", "hold": "held"}.get(route.suspend or "")
+        note = f"  suspended: events are {fate}" if fate else ""
         console.print(f"  {route.scheme.name:20} {stack.wiring.hooks_url}/{path}{note}", markup=False)
 
 

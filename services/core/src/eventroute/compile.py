@@ -790,7 +790,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         secrets=tuple(map(_value, gathered.secrets)) if needs_secret(scheme) else (),
         secret_names=tuple(f"{ref.name}/{ref.key}" for ref in spec.secret_refs) if needs_secret(scheme) else (),
         public_url=spec.public_url,
-        drops_events=spec.suspend is not None and spec.suspend.mode == "drop",
+        suspend=spec.suspend.mode if spec.suspend else None,
         own_actors=spec.own_actors,
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,

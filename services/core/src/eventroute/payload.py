@@ -14,7 +14,7 @@ Ordinary bodies pay nothing for it: a text is mended only once it has been refus
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -45,7 +45,7 @@ _OPENING: Final = ord("[")
 _T = TypeVar("_T")
 
 
-class Unparsable(msgspec.Struct, frozen=True):
+class Unparsable(NamedTuple):
     """A body that is not what its provider sends; `reason` never quotes it."""
 
     reason: str

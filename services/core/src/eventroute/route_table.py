@@ -54,8 +54,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """`<Secret>/<key>` of each of `secrets`: what status and metrics call it when it matched."""
     public_url: str | None
     """What URL-signing schemes verify against; never taken from the request's own headers."""
-    drops_events: bool = False
-    """It is suspended, and events are answered with success and not kept."""
+    suspend: Literal["hold", "drop"] | None = None
+    """`drop`: events are answered with success and not kept; `hold`: they are queued, and no worker starts them."""
     own_actors: tuple[str, ...] = ()
     """Who we are at the provider: an event that one of them caused is answered with success and not queued."""
     filter: str | None

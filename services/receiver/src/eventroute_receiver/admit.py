@@ -4,11 +4,12 @@ What Redis refuses is logged in its own words, at most once a second for each ki
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
 
+from eventroute.ids import RoutePath
 from eventroute.outcome import Unavailable
 from eventroute.queue import Admissions, Admitted, Candidate, Full, Group, Limited, Limits, Load, read_load
 from eventroute.route_table import ReceiverRoute
@@ -55,10 +56,10 @@ class Admission:
             return NotNow(self._reason(error))
         return NotNow(_FULL[found.what]) if isinstance(found, Full) else found
 
-    async def load(self) -> Load | NotNow:
-        """Count the queue by Redis' own clock."""
+    async def load(self, *, may_go: Callable[[RoutePath], bool] = lambda _: False) -> Load | NotNow:
+        """Count the queue by Redis' own clock; `may_go` as `read_load` takes it."""
         try:
-            return await read_load({Group(number): self._call for number in range(self._groups)})
+            return await read_load({Group(number): self._call for number in range(self._groups)}, may_go=may_go)
         except (RedisAway, RedisForbids) as error:
             return NotNow(self._reason(error))
 

@@ -66,9 +66,7 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
 
     receiver = Receiver(
         hooks=Hooks(webhooks, lifespan=running),
-        probes=build_probes(
-            admission, is_warm=lambda: table.version is not None, is_draining=lambda: receiver.is_draining
-        ),
+        probes=build_probes(admission, table, is_draining=lambda: receiver.is_draining),
         link=link,
         table=table,
         tally=tally,

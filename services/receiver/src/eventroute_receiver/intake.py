@@ -51,7 +51,7 @@ def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
         return verdict
     found = read(scheme, request, decode=hook.looks_into_events, own=hook.own_actors)
     key_index, received_ms = verdict.key_index, int(now * 1000)
-    if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.drops_events):
+    if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.suspend == "drop"):
         return Genuine(key_index, received_ms, found)
     intake = Intake(hook, request, received_ms=received_ms, key_index=key_index)
     if isinstance(found, Unparsable):
@@ -98,7 +98,7 @@ class Intake:
             if holds:
                 kept.append(self._candidate(event))
             elif error and error is not EvaluationError.MISSING_FIELD:
-                kept.append(self._candidate(event)._replace(dead=(DeadReason.FILTER, f"filter: {error}")))
+                kept.append(self._candidate(event, dead=(DeadReason.FILTER, f"filter: {error}")))
         return kept, len(of_others) - len(kept), own, reason
 
     def unreadable(self, why: str) -> Candidate:
@@ -128,14 +128,14 @@ class Intake:
             "route": {"namespace": namespace, "name": name},
         }
 
-    def _candidate(self, event: Event) -> Candidate:
+    def _candidate(self, event: Event, *, dead: tuple[DeadReason, str] | None = None) -> Candidate:
         uid = self._hook.route.uid
         claims = [Claim(claim_id(uid, mark.kind, mark.value), mark.lifetime_s) for mark in event.marks]
         steps = self._hook.redacted_payload
         payload = redact(event.payload, steps) if steps else msgspec.Raw(event.payload)
         delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload)
         route, whom = self._hook.route, self._whom(event)
-        return Candidate(delivery, claims, lane=whom if route.per_entity else "", whom=whom if route.debounce else "")
+        return Candidate(delivery, claims, dead, whom if route.per_entity else "", whom if route.debounce else "")
 
     def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
         route = self._hook.route

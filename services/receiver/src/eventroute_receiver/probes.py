@@ -5,16 +5,26 @@ from collections.abc import Callable
 from litestar import Litestar, Response, get
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
+from eventroute.ids import RoutePath
 from eventroute.runtime import metrics
+from eventroute.runtime.tables import RouteTable
 from eventroute_receiver.admit import Admission, NotNow
+from eventroute_receiver.routes import Hook
 
 
-def build_probes(admission: Admission, *, is_warm: Callable[[], bool], is_draining: Callable[[], bool]) -> Litestar:
+def build_probes(admission: Admission, table: RouteTable[Hook], *, is_draining: Callable[[], bool]) -> Litestar:
     """Build the application of the probe port.
 
-    is_warm      the route table has been read
     is_draining  the process was asked to stop: no new connections, please
     """
+
+    def is_warm() -> bool:
+        return table.version is not None
+
+    def may_go(path: RoutePath) -> bool:
+        """Tell whether a held route is so only until a worker looks, of which there may be none."""
+        hook = table.get(path)
+        return hook is not None and hook.route.suspend is None
 
     @get("/livez", sync_to_thread=False)
     def livez() -> dict[str, str]:
@@ -33,7 +43,7 @@ def build_probes(admission: Admission, *, is_warm: Callable[[], bool], is_draini
 
     @get("/load")
     async def load() -> Response[dict[str, int | str]]:
-        found = await admission.load()
+        found = await admission.load(may_go=may_go)
         if isinstance(found, NotNow):
             return Response({"unavailable": str(found.reason)}, status_code=HTTP_503_SERVICE_UNAVAILABLE)
         return Response(

@@ -128,7 +128,7 @@ class Webhooks:
         if judged.kept:
             return None
         status = route.scheme.success_status
-        if route.drops_events:
+        if route.suspend == "drop":
             self._settle(route, Receipt.SUSPENDED, len(found.items))
             return answer.unwanted(Receipt.SUSPENDED, status=status)
         self._settle_unwanted(route, judged)

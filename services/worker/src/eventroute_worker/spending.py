@@ -113,9 +113,7 @@ class Spending:
             return Standing(reason=DeadReason.BUDGET, detail=detail, whole_key=False)
         need = Amount(_micro(usd or Decimal(0)), tokens + call.max_tokens)
         for_ms = int((call.timeout_s + _MARGIN_S) * 1000)
-        if (
-            lease in self._owed
-        ):  # an earlier call of the same attempt: until it is paid, its reservation stands for this one
+        if lease in self._owed:  # by an earlier call of this attempt, whose reservation would stand for this one's
             await self._settle(lease)
         try:
             full = await self._ledger.reserve(lease, rules, need, for_ms=for_ms)

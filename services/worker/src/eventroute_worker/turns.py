@@ -122,7 +122,7 @@ class Turns:
 
 def _size(call: ModelCall, prompt: Prompt) -> Size:
     """Measure a call."""
-    return Size(len(prompt.system.encode()) + len(prompt.user.encode()), call.max_tokens)
+    return Size(prompt.size, call.max_tokens)
 
 
 def _end(reply: Reply | None) -> End:

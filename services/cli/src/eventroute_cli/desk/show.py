@@ -122,6 +122,9 @@ def print_found(found: Found, console: Console) -> None:
     if found.answer:
         facts |= {
             "model": found.answer.model,
+            "instead of": found.answer.instead_of,
+            "because": found.answer.because or "",
+            "does not fit": found.answer.violation,
             "stop reason": found.answer.stop_reason,
             "USD": found.answer.cost_usd or "unknown",
             "request": found.answer.request_id,

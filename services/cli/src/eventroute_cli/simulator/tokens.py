@@ -89,7 +89,8 @@ class PromptCache:
         return since <= now < until
 
     def _remember(self, digest: bytes, now: float, begins_at: float, ttl_s: int) -> None:
-        since = self._lives[digest][0] if self._is_known(digest, now) else begins_at
+        earlier, until = self._lives.get(digest, (begins_at, 0.0))
+        since = min(earlier, begins_at) if now < until else begins_at
         self._lives[digest] = (since, now + ttl_s)
         self._lives.move_to_end(digest)
         if len(self._lives) > _MAX_CACHED_PROMPTS:

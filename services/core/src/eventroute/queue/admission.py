@@ -18,7 +18,7 @@ from eventroute.route_table import DebounceRule, RateLimit
 from eventroute.runtime.scripts import Argument, Caller
 
 
-class Candidate(NamedTuple):
+class Candidate(msgspec.Struct, frozen=True):
     """A delivery that asks for admission, and what no other delivery may have claimed."""
 
     delivery: Delivery
@@ -116,9 +116,10 @@ class Admissions:
             debounce.quiet_s * 1000 if debounce else 0,
             debounce.max_s * 1000 if debounce else 0,
         ]
-        for delivery, claims, dead, lane, whom in candidates:
-            reason, detail = dead or ("", "")
-            args += (delivery.id, encode_delivery(delivery), reason, detail, lane, whom, len(claims))
+        for each in candidates:
+            reason, detail = each.dead or ("", "")
+            body, claims = encode_delivery(each.delivery), each.claims
+            args += (each.delivery.id, body, reason, detail, each.lane, each.whom, len(claims))
             for claim in claims:
                 args += (claim.id, claim.lifetime_s * 1000)
         status, *rest = await self._call(ADMIT, group_of(path, self._groups).prefix, args)

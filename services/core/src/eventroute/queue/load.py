@@ -1,9 +1,10 @@
 """How much there is to do: what the autoscaler and people go by."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from eventroute.ids import RoutePath
 from eventroute.queue import scripts
 from eventroute.queue.keys import Group
 from eventroute.runtime.scripts import Caller
@@ -23,10 +24,13 @@ class Load(NamedTuple):
     """What workers could be at now: what runs, and of what is ready or waits as much as the throttle admits."""
 
 
-async def read_load(calls: Mapping[Group, Caller]) -> Load:
+async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePath], bool] = lambda _: False) -> Load:
     """Count what is queued in these groups; raises `RedisAway` or `RedisForbids`.
 
     What is ready is taken to want what its route asked for last; of a route that has not asked yet, all counts.
+
+    may_go  tells which held routes a worker would let go at once: what they have counts as ready, as all workers may be
+            gone
     """
     ready = running = later = throttled = depth = 0
     waiting, attributed, stops = Counter[str](), 0, 0
@@ -34,7 +38,9 @@ async def read_load(calls: Mapping[Group, Caller]) -> Load:
         counts = await call(scripts.LOAD, group.prefix, [])
         ready, running, later = ready + counts[0], running + counts[1], later + counts[2]
         throttled, depth, stops = throttled + counts[3], depth + counts[4], stops + counts[5]
-        for bucket, count, own in counts[6:]:
+        held_routes = zip(counts[6][::2], counts[6][1::2], strict=True)
+        ready += sum(count for path, count in held_routes if may_go(RoutePath(path.decode())))
+        for bucket, count, own in counts[7:]:
             waiting[bucket.decode()] += count + own
             attributed += own
     if stops:  # nothing is taken: what would be ready is held

@@ -62,7 +62,7 @@ class Events(msgspec.Struct, frozen=True):
     items: tuple[Event, ...]
 
 
-class Handshake(msgspec.Struct, frozen=True):
+class Handshake(NamedTuple):
     """An answer to give at once; no event happened."""
 
     status: int

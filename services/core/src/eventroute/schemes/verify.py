@@ -42,7 +42,7 @@ class Verified(msgspec.Struct, frozen=True):
     strength: Strength
 
 
-class Rejected(msgspec.Struct, frozen=True):
+class Rejected(NamedTuple):
     """The request was not accepted."""
 
     reason: Refusal
@@ -149,8 +149,10 @@ def _candidates(scheme: Scheme) -> Callable[[bytes], list[bytes] | None]:
             return None
         if shown:  # RFC 9110: the name of an authentication scheme has no case
             return [sent[len(prefix) :]] if sent[: len(prefix)].lower() == prefix.lower() else None
-        entries = sent.split(separator) if separator else (sent,)
-        tagged = [entry[len(prefix) :] for entry in entries if entry.startswith(prefix)]
+        if not separator:
+            entry = sent.removeprefix(prefix)
+            return [entry] if sent.startswith(prefix) and fits(entry) else None
+        tagged = [entry[len(prefix) :] for entry in sent.split(separator) if entry.startswith(prefix)]
         if len(tagged) > MAX_CANDIDATES:
             return None
         return [entry for entry in tagged if fits(entry)] or None

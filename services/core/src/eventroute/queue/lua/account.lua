@@ -13,8 +13,12 @@ for i = 2, #ARGV, 5 do
   local ends = turn(scope, tonumber(ARGV[i + 1]))
   is_there[scope] = true
   redis.call('SADD', BUDGETS, scope)
-  redis.call('HSET', key, 'period', ARGV[i + 1], 'usd', ARGV[i + 2], 'tokens', ARGV[i + 3])
-  local of = redis.call('HMGET', key, 'spent_usd', 'reserved_usd', 'spent_tokens', 'reserved_tokens')
+  local of = redis.call(
+    'HMGET', key, 'spent_usd', 'reserved_usd', 'spent_tokens', 'reserved_tokens', 'period', 'usd', 'tokens'
+  )
+  if of[5] ~= ARGV[i + 1] or of[6] ~= ARGV[i + 2] or of[7] ~= ARGV[i + 3] then -- every second is asked, and seldom news
+    redis.call('HSET', key, 'period', ARGV[i + 1], 'usd', ARGV[i + 2], 'tokens', ARGV[i + 3])
+  end
   local state = {tonumber(of[1]), tonumber(of[2]) or 0, tonumber(of[3]), tonumber(of[4]) or 0, ends, 0}
   for j = 2, 3 do
     local most = tonumber(ARGV[i + j])
