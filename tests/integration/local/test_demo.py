@@ -44,11 +44,11 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, list[str], f
 Shown = tuple[Ended, list[str], float]
 
 
-def test_it_ends_well_within_half_a_minute_and_leaves_nothing(shown: Shown) -> None:
+def test_it_ends_within_a_minute_and_leaves_nothing(shown: Shown) -> None:
     ended, left, seconds = shown
     assert ended.code == 0, ended.output
     assert left == []
-    assert seconds < 30
+    assert seconds < 60
 
 
 def test_each_event_ends_as_it_should(shown: Shown) -> None:
