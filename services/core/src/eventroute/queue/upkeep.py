@@ -85,7 +85,7 @@ class Upkeep:
 
     async def waiting(self, group: Group) -> dict[str, int]:
         """Count what waits for each bucket of the throttle."""
-        found = (await self._call(scripts.LOAD, group.prefix, []))[7:]
+        found = (await self._call(scripts.LOAD, group.prefix, []))[8:]
         return {bucket.decode(): int(count) for bucket, count, _ in found if count}
 
     async def buckets(self, names: Iterable[str]) -> dict[str, Figures]:
