@@ -21,8 +21,10 @@ class Load(NamedTuple):
     """Waiting until the throttle has a place for them."""
     held: int
     workable: int
-    """What workers could be at now: what runs, and of what is ready or waits as much as the throttle admits; at least one
-    while something is parked, as a worker has to see when that is mended."""
+    """What workers could be at now: what runs, and of what is ready or waits as much as the throttle admits.
+
+    At least one while something is parked: a worker has to see when that is mended.
+    """
 
 
 async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePath], bool] = lambda _: False) -> Load:
