@@ -101,6 +101,7 @@ def test_an_entry_is_valid_in_every_way_of_writing_it(tmp_path: Path, changes: d
         ({"body": {"action": "opened"}}, "malformed_entry: body must be text"),
         ({"body": "\ud800"}, "malformed_entry: body holds half a surrogate pair"),
         ({"body_base64": "%"}, "malformed_entry: body_base64 is not base64"),
+        ({"body_base64": "\x80"}, "malformed_entry: body_base64 is not base64"),
         ({"body_base64": 7}, "malformed_entry: body_base64 must be text"),
         ({"now": "1700000000"}, "malformed_entry: now must be Unix seconds"),
         ({"now": 10**400}, "malformed_entry: now must be a finite number"),

@@ -39,7 +39,7 @@ def test_a_damaged_entry_is_refused(damage: Callable[[bytes], bytes]) -> None:
         key.open(damage(sealed), context="c")
 
 
-@pytest.mark.parametrize("text", ["", "abc", "####", "QUJD"])
+@pytest.mark.parametrize("text", ["", "abc", "####", "QUJD", "ä"])
 def test_a_key_that_is_not_32_bytes_of_base64_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="table key"):
         SealKey.from_text(text)

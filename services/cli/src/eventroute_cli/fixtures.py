@@ -17,7 +17,6 @@ Files come from people, so each entry is read on its own and a wrong one is a va
 """
 
 import base64
-import binascii
 import functools
 import json
 import math
@@ -258,7 +257,7 @@ def _body(entry: Mapping[str, Any]) -> bytes:
     if entry.get("body_base64") is not None:
         try:
             return base64.b64decode(_text(entry, "body_base64"), validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # base64's own, or that it is not even ASCII
             raise _WrongError("body_base64 is not base64") from error
     if not isinstance(entry.get("body"), str | None):
         raise _WrongError("body must be text: the exact bytes count, so a parsed object does not do")

@@ -5,7 +5,6 @@ route or plane does not open.
 """
 
 import base64
-import binascii
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -31,7 +30,7 @@ class SealKey:
         """Read a key as settings hold it: base64 of 32 bytes."""
         try:
             return cls(base64.b64decode(text.strip(), validate=True))
-        except binascii.Error as error:
+        except ValueError as error:  # base64's own, or that it is not even ASCII
             raise Refused("table key: not base64; make one with `openssl rand -base64 32`") from error
 
     def seal(self, data: bytes, *, context: str) -> bytes:
