@@ -82,6 +82,8 @@ PARTS: Final = (
         (
             "tests/unit/core/test_link_told_exactly.py",
             "tests/unit/core/test_group_links.py",
+            "tests/unit/core/test_what_redis_said.py",
+            "tests/unit/core/test_script_library.py",
             f"{_RECEIPTS}test_link_told.py",
             f"{_RECEIPTS}test_replicas_confirm.py",
             f"{_RECEIPTS}test_redis_*.py",
