@@ -26,6 +26,7 @@ from bench.receiver import measure_receivers
 from bench.report import build_markdown, build_report, print_report, write_json
 from bench.sharing import measure_sharing
 from bench.spans import measure_spans
+from bench.throttle import measure_throttle
 from bench.throughput import measure_throughput
 from support.api_server import is_built
 
@@ -34,6 +35,7 @@ SECTIONS: Final = {
     "pickup": measure_pickup,
     "throughput": measure_throughput,
     "sharing": measure_sharing,
+    "throttle": measure_throttle,
     "spans": measure_spans,
     "memory": measure_memory,
     "durability": measure_durability,

@@ -35,6 +35,17 @@ class Effort(NamedTuple):
     flood: int
     """Deliveries of one route, beside which another one's are picked up."""
 
+    storms: int
+    """Kinds of them: by requests, with a limit that halves, by input tokens."""
+    storm: int
+    """Deliveries at once against rate limits."""
+    storm_rate: int
+    """Requests a second that these allow."""
+    storm_tokens: int
+    """Input tokens a minute that these allow."""
+    storm_limit_s: float
+    """How long each stack may take."""
+
 
 FULL: Final = Effort(
     rounds=5,
@@ -50,6 +61,11 @@ FULL: Final = Effort(
     day_s=8,
     running=10_000,
     flood=100_000,
+    storms=3,
+    storm=500,
+    storm_rate=20,
+    storm_tokens=200_000,
+    storm_limit_s=90,
 )
 QUICK: Final = Effort(
     rounds=1,
@@ -65,4 +81,9 @@ QUICK: Final = Effort(
     day_s=1,
     running=200,
     flood=300,
+    storms=1,
+    storm=40,
+    storm_rate=20,
+    storm_tokens=100_000,
+    storm_limit_s=15,
 )

@@ -114,6 +114,13 @@ def _rq_worker(site: Site, _job: Job, _slots: int) -> Command:
     return Command(python("bench.peers.rq_worker"), site.environ)
 
 
+def _arq_asking(way: str) -> Callable[[Site, Job, int], Command]:
+    def command(site: Site, _job: Job, slots: int) -> Command:
+        return Command(python("bench.peers.arq_claude", str(slots), "tuned", way), site.environ)
+
+    return command
+
+
 def _arq_worker(*options: str) -> Callable[[Site, Job, int], Command]:
     def command(site: Site, job: Job, slots: int) -> Command:
         program = ["bench.peers.arq_claude"] if job == "claude" else ["bench.peers.arq_worker", job]
@@ -156,6 +163,12 @@ LITESTAR_ARQ_TUNED: Final = Stack(
     queue=_arq_queued,
     poll_s=0.01,
     is_slow=True,
+)
+ARQ_RETRIES: Final = Stack(
+    name="arq, retries", receiver=_uvicorn("litestar_arq"), worker=_arq_asking("retries"), queue=_arq_queued
+)
+ARQ_BACKOFF: Final = Stack(
+    name="arq, backoff", receiver=_uvicorn("litestar_arq"), worker=_arq_asking("backoff"), queue=_arq_queued
 )
 EVENTROUTE: Final = Stack(
     name="EventRoute",

@@ -25,6 +25,7 @@ SHARING = [
 ]
 SPANS = [f"{traced} traced, {spans} Redis" for traced in ("a tenth", "all") for spans in ("without", "with")]
 PHASES = ["queued", "ended, with its body", "ended, with its answer", "ended, its record", "its claims alone"]
+THROTTLE = [f"{stack}, requests" for stack in (OURS, "arq, retries", "arq, backoff")]
 DURABILITY = ["no file", "fsync each second", "fsync before each answer", "a replica has it, no file"]
 
 
@@ -36,6 +37,7 @@ DURABILITY = ["no file", "fsync each second", "fsync before each answer", "a rep
         ("pickup", [FASTAPI, LITESTAR, TUNED, OURS], 3),
         ("throughput", [LITESTAR, TUNED, OURS], 3),
         ("sharing", SHARING, 4),
+        ("throttle", THROTTLE, 4),
         ("spans", SPANS, 0),
         ("memory", PHASES, 3),
         ("durability", DURABILITY, 0),

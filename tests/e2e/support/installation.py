@@ -285,6 +285,11 @@ class Installation:
         """Script what the simulator does with coming requests; the fields are those of its faults."""
         self._client.post(f"http://{self.reach('simulator', 8090)}/simulator/faults", json=fault).raise_for_status()
 
+    def limit(self, **limits: Any) -> None:
+        """Let other rate limits hold at the simulator; the fields are those of its `LimitChange`."""
+        address = f"http://{self.reach('simulator', 8090)}/simulator/limits"
+        self._client.patch(address, json=limits).raise_for_status()
+
     def calm(self) -> None:
         """Make the simulator's answers ordinary again, and its list of calls empty."""
         for forgotten in ("faults", "requests"):

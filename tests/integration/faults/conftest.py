@@ -17,7 +17,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Installation]:
     prompt = PromptRule(
         events=("*",),
         when=None,
-        model=ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=2),
+        model=ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=2, thinking="disabled"),
         system="Summarize.",
         user=None,
     )

@@ -10,8 +10,8 @@ from support.installation import Installation
 pytestmark = pytest.mark.real
 
 FAULTS = (
-    Fault(kind=FaultKind.RATE_LIMIT, times=20, retry_after_s=1),
-    Fault(kind=FaultKind.OVERLOADED, times=20),
+    Fault(kind=FaultKind.RATE_LIMIT, times=8, retry_after_s=1),
+    Fault(kind=FaultKind.OVERLOADED, times=3),
     Fault(kind=FaultKind.API_ERROR, times=10),
     Fault(kind=FaultKind.HANG, times=5),
     Fault(kind=FaultKind.CUT, times=10),

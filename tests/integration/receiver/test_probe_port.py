@@ -6,7 +6,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from eventroute.queue import Desk
+from eventroute.queue import Desk, Trouble
 from support.probes import probing
 from support.queue import GROUP, admit_job, lease, upkeep_of, work_on
 from support.receiver_process import OnTheWire
@@ -92,6 +92,18 @@ async def test_what_a_held_route_has_is_told_apart_and_asks_for_no_worker(receiv
     for held in (receiver_route(name="held", generation=2, suspend="hold"), receiver_route(name="other")):
         await receiver.serve(receiver_route(), held)
         assert await load(receiver) == {"load": 1, "throttled": 0, "deferred": 0, "held": 3}
+
+
+async def test_what_is_parked_asks_for_one_worker_to_see_when_its_trouble_is_mended(
+    receiver: Receiving, redis: Redis
+) -> None:
+    trouble = Trouble(reason="billing", detail="402", key_id="own", model="")
+    for number in range(3):
+        await admit_job(redis, f"d-{number}")
+        await work_on(redis).park(await lease(redis), trouble, has_asked=True)
+    assert await load(receiver) == {"load": 1, "throttled": 0, "deferred": 0, "held": 3}
+    await upkeep_of(redis).unpark(GROUP, trouble.cause, count=5)
+    assert await load(receiver) == {"load": 3, "throttled": 0, "deferred": 0, "held": 0}
 
 
 async def test_a_held_route_that_a_worker_would_let_go_asks_for_one(receiver: Receiving, redis: Redis) -> None:

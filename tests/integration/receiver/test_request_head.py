@@ -1,5 +1,6 @@
 """The head of a request: its limits, its spelling, and what must stand in it exactly once."""
 
+import asyncio
 import time
 
 import pytest
@@ -80,6 +81,15 @@ async def test_the_second_head_of_a_connection_has_the_same_time(served: OnTheWi
     async with connected(served.port) as (reader, writer):
         writer.write(whole(opened()) + LINE)
         assert [(await read_answer(reader)).status for _ in range(2)] == [200, 408]
+
+
+async def test_between_two_requests_no_head_is_waited_for(served: OnTheWire) -> None:
+    async with connected(served.port) as (reader, writer):
+        for number in range(2):
+            writer.write(whole(opened(number)))
+            assert (await read_answer(reader)).status == 200
+            await asyncio.sleep(0.8)  # longer than this receiver gives a head
+        assert not reader.at_eof()
 
 
 async def test_a_connection_that_says_nothing_is_closed_and_is_no_request(served: OnTheWire) -> None:

@@ -14,14 +14,14 @@ async def limit(bucket: Bucket) -> float:
     return (await bucket.figures()).limit
 
 
-async def test_each_answer_allows_one_more_while_half_of_them_is_used(redis: Redis) -> None:
+async def test_each_answer_allows_one_more_while_a_quarter_of_them_is_used(redis: Redis) -> None:
     bucket = Bucket(redis)
-    for call in range(1, 4):
+    for call in range(1, 3):
         assert await bucket.enter(call)
     await bucket.leave(1)
     assert await limit(bucket) == 6
     await bucket.leave(2)
-    assert await limit(bucket) == 6, "two of six"
+    assert await limit(bucket) == 6, "one of six"
 
 
 async def test_no_more_than_configured(redis: Redis) -> None:
@@ -103,7 +103,7 @@ async def test_an_absurd_time_is_looked_at_again_after_an_hour(redis: Redis) -> 
     assert await bucket.wait_ms(2) == 3_600_000
 
 
-async def test_without_a_time_the_pause_doubles_up_to_a_minute_and_an_answer_ends_that(redis: Redis) -> None:
+async def test_without_a_time_the_pause_doubles_up_to_a_bound_and_an_answer_ends_that(redis: Redis) -> None:
     bucket = Bucket(redis)
     waits = []
     for call in range(1, 10):
@@ -114,7 +114,7 @@ async def test_without_a_time_the_pause_doubles_up_to_a_minute_and_an_answer_end
         await bucket.leave(call, End.OVERLOADED)
         waits.append(await bucket.wait_ms(99))
         bucket.pass_s(60)
-    assert waits == [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]
+    assert waits == [1000, 2000, 4000, 8000, 15_000, 15_000, 15_000, 15_000, 15_000]
     assert (await bucket.grant(10)).places == 1
     assert await bucket.enter(10)
     await bucket.leave(10)
@@ -129,12 +129,27 @@ async def test_a_refusal_while_there_is_room_means_that_bursts_are_too_large(red
     bucket = Bucket(redis)
     for call in (1, 2):
         assert await bucket.enter(call)
-    await bucket.leave(1, told=told((180, 170)))
-    assert (await bucket.figures()).free > 3
-    await bucket.leave(2, End.LIMITED, told=told((180, 169)), after_s=0)
+    await bucket.leave(1, told=told((360, 300)))
+    await bucket.leave(2, End.LIMITED, told=told((360, 299)), after_s=0)
+    assert await bucket.wait_ms(3) == 167, "six a second, and none is left of this one"
     bucket.pass_s(60)
     figures = await bucket.figures()
-    assert (figures.requests_left, figures.requests_max) == (3, 180), "a second's worth, however long nobody asks"
+    assert (figures.free, figures.limit) == (3, 6), "half a second's worth, and as many under way as before"
+    assert (await bucket.grant(10, 11, has_more=True)).places == 2
+    assert await bucket.enter(10)
+    await bucket.leave(10, told=told((360, 300)))
+    bucket.pass_s(0.001)
+    assert await bucket.enter(11)
+    await bucket.leave(11, told=told((360, 299)))
+    assert (await bucket.grant(12, 13)).places == 1, "whatever the headers say of the minute"
+    bucket.pass_s(0.167)
+    assert (await bucket.grant(13)).places == 1
+    bucket.pass_s(1)
+    assert await bucket.enter(12)
+    bucket.pass_s(0.1)
+    before = await limit(bucket)
+    await bucket.leave(12, End.LIMITED, told=told((360, 300)), after_s=0)
+    assert await limit(bucket) == pytest.approx(before / 2), "it was paced, and is refused all the same"
 
 
 async def test_a_refusal_because_of_a_limit_leaves_bursts_as_they_are(redis: Redis) -> None:
@@ -146,3 +161,14 @@ async def test_a_refusal_because_of_a_limit_leaves_bursts_as_they_are(redis: Red
     await bucket.leave(3, End.LIMITED, after_s=0)
     bucket.pass_s(60)
     assert (await bucket.figures()).requests_left == 180
+
+
+async def test_until_something_was_refused_the_number_of_calls_says_nothing_of_what_the_api_takes(redis: Redis) -> None:
+    """The autoscaler would bring no further worker, and only what further workers ask lets the number grow."""
+    bucket = Bucket(redis)
+    for call in range(1, 4):
+        assert await bucket.enter(call)
+    await bucket.leave(1, told=told((6000, 400)))
+    assert (await bucket.figures()).free == 397
+    await bucket.leave(2, End.OVERLOADED, told=told((6000, 400)), after_s=0)
+    assert (await bucket.figures()).free == 2

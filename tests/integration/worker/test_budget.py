@@ -343,7 +343,7 @@ async def test_what_is_held_costs_nothing_and_goes_on_in_order_when_the_period_t
 
             async def others_wait(count: int = done) -> bool:
                 waiting = await fields(redis, DeliveryId(NAMES[count]))
-                is_free = (waiting["state"], waiting.get("attempts", "0")) == ("held", "0")
+                is_free = (waiting.get("state"), waiting.get("attempts", "0")) == ("held", "0")
                 return is_free and len(await _told(redis)) == count
 
             await until(others_wait)

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from eventroute import keys
 from eventroute.ids import DeliveryId, route_path
 from eventroute.queue import Desk
 from eventroute.route_table import WORKER, WorkerRoute
+from eventroute.runtime.notices import read_notices
 from eventroute.runtime.redis import connect
 from eventroute.runtime.tables import publish
 from eventroute.sealed import SealKey, new_key_text
@@ -81,6 +83,12 @@ async def test_a_delivery_goes_through(redis: Redis, fleet: WorkerFleet) -> None
     exposed = worker.get("/metrics").text
     assert 'eventroute_worker_runs_total{outcome="succeeded",reason=""} 1.0' in exposed
     assert "eventroute_worker_cost_usd_total" in exposed
+
+
+async def test_a_worker_asks_at_its_start_which_models_go_away(redis: Redis, fleet: WorkerFleet) -> None:
+    fleet.start()
+    await until(lambda: redis.exists(keys.notices()), timeout_s=30)
+    assert (await read_notices(redis))["claude-sonnet-4-5"].is_retired
 
 
 async def test_a_stop_and_then_a_suspension_hold_what_is_queued_until_they_end(

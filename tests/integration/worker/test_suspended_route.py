@@ -80,8 +80,8 @@ async def test_the_call_under_way_ends_and_the_rest_waits_in_order_until_it_is_l
         claude.may_answer.set()
         await admit_all(redis, named("d-4", "d-5"))
         await admit_all(redis, named("d-other", path=OTHER))
-        await until(lambda: _has_results(redis, ["d-1", "d-other"]))
-        assert await depth(redis) == 4
+        await until(lambda: _has_depth(redis, 4))
+        assert await _has_results(redis, ["d-1", "d-other"])
         serve(routes, worker_route())
         keeper.wake()
         await until_empty(redis)
@@ -91,6 +91,10 @@ async def test_the_call_under_way_ends_and_the_rest_waits_in_order_until_it_is_l
 
 async def _is(redis: Redis, wanted: str) -> bool:
     return await reason(redis) == wanted
+
+
+async def _has_depth(redis: Redis, wanted: int) -> bool:
+    return await depth(redis) == wanted
 
 
 async def _has_results(redis: Redis, names: list[str]) -> bool:

@@ -16,7 +16,7 @@ from eventroute.route_table import ModelCall, RetryRule
 from eventroute.runtime import tracing
 from eventroute.runtime.scripts import Argument, ClientCaller, RedisAway, Script
 from eventroute.secret import Secret
-from eventroute.throttle import Size, Throttle, keys
+from eventroute.throttle import Quota, Size, Throttle, Told, keys
 from eventroute_cli.simulator.api import DEFAULT_KEY, SimulatorSettings
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.limits import LimitChange
@@ -27,7 +27,7 @@ from eventroute_worker.claude import Claude
 from eventroute_worker.pricing import Prices
 from eventroute_worker.turns import Turns
 from support.queue import GROUP, admit, dead_letters, fields, lease, ready, state, upkeep_of, work_on
-from support.runs import PATH, FakeClaude, FakeRoutes, build_runner, sample_delivery, worker_route
+from support.runs import PATH, FakeClaude, FakeRoutes, answer, build_runner, sample_delivery, worker_route
 from support.waiting import until
 from support.worker import running, until_empty
 
@@ -40,8 +40,8 @@ OTHER = route_path("team-b", "other")
 class Slow(FakeClaude):
     """Answers when it is told to, and notes of which delivery and how many calls were under way."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *replies: Reply) -> None:
+        super().__init__(*replies)
         self.may_answer = asyncio.Semaphore(0)
         self.under_way = self.most = 0
 
@@ -308,17 +308,19 @@ async def test_those_of_all_groups_share_a_bucket(redis: Redis) -> None:
 
 async def test_a_storm_counts_for_no_more_than_the_throttle_admits(redis: Redis) -> None:
     upkeep = upkeep_of(redis)
-    claude = Slow()
+    claude = Slow(answer(told=Told(requests=Quota(60, 12))))
     await _admit_many(redis, 40)
     assert (await upkeep.load(GROUP)).workable == 40, "nothing is known of the route yet"
     async with running(redis, build_runner(redis, claude=claude), slots=10):
         await until(lambda: _throttled(redis, 35))
-        load = await upkeep.load(GROUP)
-        assert (load.running, load.throttled, load.held, load.workable) == (5, 35, 0, 5)
-        await _admit_many(redis, 500, first=101)
-        assert (await upkeep.load(GROUP)).workable <= 15, "and of what comes now only where it is to go"
         claude.may_answer.release()
         await until(lambda: _is(len(claude.asked) == 1))
+        await until(lambda: _throttled(redis, 33))
+        load = await upkeep.load(GROUP)
+        assert (load.running, load.throttled, load.held) == (6, 33, 0)
+        assert 6 + 3 <= load.workable <= 6 + 12
+        await _admit_many(redis, 500, first=101)
+        assert (await upkeep.load(GROUP)).workable <= 20, "and of what comes now"
 
 
 async def test_the_attempt_says_what_the_api_said(redis: Redis) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import pytest
 
@@ -11,6 +12,12 @@ QUEUE = files("eventroute.queue").joinpath("lua")
 NAMES = {script.name.removesuffix(".lua") for script in QUEUE.iterdir()} - {"lib"}
 RECEIVERS = {"admit", "load"}
 SCRIPTS = {"receiver": RECEIVERS, "worker": NAMES - {"admit"}}
+THROTTLE = files("eventroute.throttle").joinpath("lua")
+PLACES = {
+    "receiver": {"figures"},
+    "worker": {script.name.removesuffix(".lua") for script in THROTTLE.iterdir()} - {"lib"},
+}
+"""Scripts of the throttle."""
 DIRECT = {
     "receiver": "ping select role cluster|slots client|setinfo time info wait subscribe eval evalsha hget hmget hscan",
     "worker": "ping select role cluster|slots client|setinfo time info subscribe eval evalsha hget hmget hscan "
@@ -19,12 +26,12 @@ DIRECT = {
 """What the programs call themselves, without a script."""
 
 
-def text(name: str) -> str:
-    return QUEUE.joinpath(f"{name}.lua").read_text(encoding="utf-8")
-
-
-def called(name: str) -> set[str]:
+def called(name: str, folder: Traversable = QUEUE) -> set[str]:
     """Find the commands that a script calls, itself and by what it shares with others."""
+
+    def text(name: str) -> str:
+        return folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
     parts = re.split(r"^local function (\w+)", text("lib"), flags=re.MULTILINE)
     shared = dict(zip(parts[1::2], parts[2::2], strict=True))
     source, read = parts[0] + text(name), set[str]()
@@ -47,7 +54,8 @@ def granted(user: str) -> set[str]:
 
 @pytest.mark.parametrize("user", SCRIPTS)
 def test_every_command_of_a_programs_scripts_is_granted_to_it_and_no_other(user: str) -> None:
-    wanted = set[str]().union(of_runtime("beat", "stats"), *map(called, SCRIPTS[user]))
+    places = (called(name, THROTTLE) for name in PLACES[user])
+    wanted = set[str]().union(of_runtime("beat", "stats"), *map(called, SCRIPTS[user]), *places)
     assert len(wanted) >= 15
     assert wanted <= granted(user)
     assert granted(user) - wanted - set(DIRECT[user].split()) == set()

@@ -119,6 +119,7 @@ TICKET = _object(
     at={"anyOf": [{"$ref": "#/$defs/place"}, {"type": "null"}]},
     count={"type": "integer"},
     kind={"const": "Bug"},
+    notes={"type": "array", "items": {"type": "string"}},
     share={"type": ["number", "boolean"]},
 ) | {"$defs": {"place": _object(city=TEXT)}, "title": "Ticket", "description": "What came in."}
 FITS = {"severity": "low", "tags": ["a"], "at": None}
@@ -137,6 +138,7 @@ FITS = {"severity": "low", "tags": ["a"], "at": None}
         ({"share": 0.5}, {"share": 0.5}),
         ({"share": True}, {"share": True}),
         ({"at": {"city": "Ulm"}}, {"at": {"city": "Ulm"}}),
+        ({"notes": []}, {"notes": []}),
     ],
 )
 def test_an_answer_that_fits_is_read_with_its_enums_as_the_schema_writes_them(

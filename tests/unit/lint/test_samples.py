@@ -45,5 +45,5 @@ def test_all_samples_have_paths_of_their_own() -> None:
 
 def test_the_demo_runs_the_samples_themselves() -> None:
     shipped = sorted(Path(str(files("eventroute_cli").joinpath("demo", "routes"))).glob("*.yaml"))
-    assert len(shipped) == 5
+    assert len(shipped) == 6
     assert [(SAMPLES / file.name).resolve() for file in shipped] == [file.resolve() for file in shipped]

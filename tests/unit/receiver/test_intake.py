@@ -250,8 +250,8 @@ async def test_what_the_queue_says_becomes_what_the_sender_hears(said: Any, hear
 
 async def test_the_load_is_that_of_all_groups() -> None:
     told: list[list[Any]] = [
-        [1, 2, 3, 4, 15, 0, []],
-        [10, 20, 30, 40, 150, 0, [b"team-a/lifted", 5, b"team-a/held", 7]],
+        [1, 2, 3, 4, 15, 0, [], 0],
+        [10, 20, 30, 40, 150, 0, [b"team-a/lifted", 5, b"team-a/held", 7], 9],
     ]
     calls = Calls(*told)
     found = await admission(calls, groups=2).load()
@@ -278,3 +278,9 @@ def test_what_redis_refuses_is_told_once_a_second_for_each_kind(monkeypatch: pyt
         return [f"{each['event']} {each['word']} {each['error']}" for each in logs]
 
     assert asyncio.run(scene()) == [f"redis_refuses {word} {word} said" for word in ("OOM", "LOST", "OOM", "LOST")]
+
+
+@pytest.mark.parametrize(("stopped", "workable"), [(0, 1), (1, 0)])
+async def test_what_is_parked_keeps_a_worker_to_see_when_that_is_mended(stopped: int, workable: int) -> None:
+    found = await admission(Calls([0, 0, 0, 0, 5, stopped, [], 5])).load()
+    assert found == Load(0, 0, 0, 0, 5, workable=workable)

@@ -59,6 +59,12 @@ class FakeUpkeep:
     async def routes(self, _: Group) -> list[RoutePath]:
         return [OTHER, PATH]
 
+    async def waiting(self, _: Group) -> dict[str, int]:
+        return {}
+
+    async def buckets(self, _: Any) -> dict[str, Any]:
+        return {}
+
     async def memory(self, _: Group) -> tuple[int, int]:
         return next(self.used, 0), self.most
 

@@ -133,7 +133,7 @@ class Keeper:
         await self._routes.refresh()
         mended = self._troubles.take_mended()
         stored: list[Trouble] = []
-        held_by, parked_by = Counter[str](), Counter[str]()
+        held_by, parked_by, throttled = Counter[str](), Counter[str](), Counter[str]()
         used: dict[str, float] = {}
         if self._treasury:
             await self._treasury.settle()
@@ -151,10 +151,17 @@ class Keeper:
                 held_by.update(why.reason for why in held.values())
                 for trouble, waiting, _ in standing:
                     parked_by[trouble.reason] += waiting
+                throttled.update(await self._upkeep.waiting(group))
         self._troubles.read(stored)
         metrics.tell(metrics.HELD_ROUTES, held_by)
         metrics.tell(metrics.PARKED, parked_by)
         metrics.tell(metrics.BUDGET_USED, used)
+        buckets = await self._upkeep.buckets(throttled)
+        metrics.tell(metrics.THROTTLED, throttled)
+        metrics.tell(metrics.CALLS, {name: each.under_way for name, each in buckets.items()})
+        metrics.tell(metrics.CALL_LIMIT, {name: each.limit for name, each in buckets.items()})
+        left = {name: each.requests_left for name, each in buckets.items() if each.requests_left is not None}
+        metrics.tell(metrics.REQUESTS_LEFT, left)
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
         """Let go of held routes that can be served by now, and are not suspended."""

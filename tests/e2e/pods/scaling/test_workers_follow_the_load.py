@@ -22,6 +22,8 @@ VALUES = {
 }
 SLOW_S = 3.0
 LATER_S = 40.0
+REQUESTS, STORM = 120, 100
+"""A minute's allowance, and a storm that takes most of one."""
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +63,9 @@ def test_from_none_to_many_and_back(scaled: Installation) -> None:
 
 
 def test_a_storm_of_rate_limits_adds_no_worker_and_what_waits_holds_none(scaled: Installation) -> None:
-    # All within a second of the worker's start: were they slower, it might leave for want of work, and while the next
-    # one starts they would be due, not throttled, and rightly call for help.
+    # One refusal holds for all: whoever comes while it does waits for its turn, and nobody is called to wait with it.
     first, storm = Traffic(scaled, "triage", size=1), Traffic(scaled, "triage", per_second=20, size=20)
-    scaled.fault(kind="429", retry_after_s=LATER_S, times=21)
+    scaled.fault(kind="429", retry_after_s=LATER_S)
     until_none(scaled)
     with first.flowing():
         until(lambda: any(call["given"]["status"] == 429 for call in scaled.calls()), "a worker", 60)
@@ -79,6 +80,26 @@ def test_a_storm_of_rate_limits_adds_no_worker_and_what_waits_holds_none(scaled:
     assert counted <= {0, 1}
     until(lambda: workers(scaled) > 0, "a worker when the time has come", 60)
     assert discrepancies(first) + discrepancies(storm) == []
+
+
+def test_workers_share_what_the_api_allows_and_a_storm_adds_none(scaled: Installation) -> None:
+    until_none(scaled)
+    scaled.limit(requests=REQUESTS, burst_s=1)
+    storm = Traffic(scaled, "triage", per_second=40, size=STORM)
+    counted: set[int] = set()
+
+    def all_are_answered() -> bool:
+        counted.add(workers(scaled))
+        return scaled.queued() == 0 and len(scaled.calls()) >= STORM
+
+    with storm.flowing():
+        until(lambda: scaled.queued() > 0, "the storm", 60)
+        until(all_are_answered, "all answers", STORM * 60 / REQUESTS + 120)
+    calls = [call["given"]["status"] for call in scaled.calls()]
+    scaled.limit(requests=1_000_000, burst_s=60)
+    assert calls.count(429) <= 0.05 * len(calls)
+    assert max(counted) <= 2
+    assert discrepancies(storm) == []
 
 
 def test_without_keda_routes_work_and_say_what_is_missing(scaled: Installation, cluster: Cluster) -> None:

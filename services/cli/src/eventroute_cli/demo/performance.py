@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Coroutine, Sequence
 from importlib import resources
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 from rich.console import Console
 from rich.live import Live
+from rich.padding import Padding
 
 from eventroute.compile import Compiled, compile_routes
 from eventroute.crd.manifest import parse_manifests
@@ -20,6 +21,7 @@ from eventroute.queue import Desk, Group
 from eventroute.runtime.redis import connect
 from eventroute.schemes import KeyPair
 from eventroute.secret import Secret
+from eventroute_cli.demo.pressure import Act, press
 from eventroute_cli.demo.scenario import REPLAYED, Row, Sender, new_secrets, play, with_mistake
 from eventroute_cli.demo.show import build_live, build_table, total_cost
 from eventroute_cli.local.stack import Stack
@@ -27,7 +29,10 @@ from eventroute_cli.local.trace_view import build_tree
 
 _DRAWN_PER_S: Final = 8
 _LOOK_S: Final = 0.1
+_INDENT: Final = 2
 _SPANS_S: Final = 3.0  # spans arrive in batches a moment after they ended
+
+_T = TypeVar("_T")
 
 
 def perform(console: Console, stack: Stack, *, is_real: bool, serve: bool, started: float) -> None:
@@ -44,8 +49,7 @@ def perform(console: Console, stack: Stack, *, is_real: bool, serve: bool, start
         stack.publish(compile_for_demo(with_mistake(routes), secrets))
         stack.wait_ready()
     console.print(f"Ready after {time.monotonic() - started:.1f} s; webhooks go to {stack.wiring.hooks_url}\n")
-    rows = asyncio.run(_play(console, stack, routes, secrets))
-    _explain(console, stack, rows, is_real=is_real)
+    asyncio.run(_perform(console, stack, routes, secrets, is_real=is_real))
     if serve:
         _stay_up(console, stack, routes, secrets)
 
@@ -76,44 +80,55 @@ def compile_for_demo(routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyP
     return compiled
 
 
-async def _play(
-    console: Console, stack: Stack, routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyPair]
-) -> list[Row]:
-    rows: list[Row] = []
+async def _perform(
+    console: Console, stack: Stack, routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyPair], *, is_real: bool
+) -> None:
+    async with connect(stack.wiring.redis_url) as redis, httpx.AsyncClient(timeout=10) as client:
+
+        async def publish(changed: Sequence[EventRoute]) -> None:
+            await asyncio.to_thread(stack.publish, compile_for_demo(changed, secrets))
+
+        sender = Sender(
+            client=client,
+            redis=redis,
+            hooks_url=stack.wiring.hooks_url,
+            routes={route_path(route.metadata.namespace, route.metadata.name): route for route in routes},
+            secrets=secrets,
+            rows=[],
+            desk=Desk({Group(0): redis}),
+            publish=publish,
+        )
+        await client.get(f"{stack.wiring.receiver_probe_url}/livez")  # the client's first request takes long
+        await _play(console, stack, sender)
+        _explain(console, stack, sender.rows)
+        with console.status("more than Claude may be asked at once"):
+            acts = await _watched(stack, press(sender, simulator_url=stack.wiring.claude_url))
+    _explain_pressure(console, acts)
+    _conclude(console, sender.rows, acts, is_real=is_real)
+
+
+async def _play(console: Console, stack: Stack, sender: Sender) -> None:
     # Drawn by a thread of its own: between a request and its answer, drawing would count as the receiver's time.
     live = Live(
-        get_renderable=lambda: build_live(rows, stack.collector, console),
+        get_renderable=lambda: build_live(sender.rows, stack.collector, console),
         console=console,
         transient=True,
         refresh_per_second=_DRAWN_PER_S,
     )
     with live:
-        async with connect(stack.wiring.redis_url) as redis, httpx.AsyncClient(timeout=10) as client:
-            sender = Sender(
-                client=client,
-                redis=redis,
-                hooks_url=stack.wiring.hooks_url,
-                routes={route_path(route.metadata.namespace, route.metadata.name): route for route in routes},
-                secrets=secrets,
-                rows=rows,
-                desk=Desk({Group(0): redis}),
-                mend=lambda: asyncio.to_thread(stack.publish, compile_for_demo(routes, secrets)),
-            )
-            await client.get(f"{stack.wiring.receiver_probe_url}/livez")  # the client's first request takes long
-            await _watched(stack, play(sender))
-            await _spans_of(stack, rows)
-    console.print(build_table(rows, stack.collector, console, with_answers=True))
-    return rows
+        await _watched(stack, play(sender))
+        await _spans_of(stack, sender.rows)
+    console.print(build_table(sender.rows, stack.collector, console, with_answers=True))
 
 
-async def _watched(stack: Stack, playing: Coroutine[None, None, None]) -> None:
+async def _watched(stack: Stack, playing: Coroutine[None, None, _T]) -> _T:
     """Play to the end, unless a program ends before, or the user does not want to wait for it."""
     task = asyncio.create_task(playing)
     try:
         while not task.done():
             await asyncio.wait([task], timeout=_LOOK_S)
             stack.processes.check()
-        await task
+        return await task
     except httpx.HTTPError as error:
         raise GaveUp(f"the receiver does not answer: {error!r}") from error
     finally:
@@ -130,7 +145,7 @@ async def _spans_of(stack: Stack, rows: Sequence[Row]) -> None:
         await asyncio.sleep(0.05)
 
 
-def _explain(console: Console, stack: Stack, rows: Sequence[Row], *, is_real: bool) -> None:
+def _explain(console: Console, stack: Stack, rows: Sequence[Row]) -> None:
     last = next(row for row in reversed(rows) if row.title.startswith("Stripe"))
     if last.run is not None:
         console.print("\nThe third payment's trace, from the receipt to the sink:")
@@ -138,14 +153,24 @@ def _explain(console: Console, stack: Stack, rows: Sequence[Row], *, is_real: bo
     odd = [row.title for row in rows if not row.is_as_expected]
     if odd:
         raise GaveUp(f"not as expected: {', '.join(odd)}")
-    events = [row for row in rows if row.expected != REPLAYED]
     console.print(
         "\nThe order became a dead letter, as the template for it failed; it was kept, the template mended, and the "
-        "order replayed. [bold]eventroute dead list[/], [bold]explain[/] and [bold]dead replay[/] do the same."
+        "order replayed. [bold]eventroute dead list[/], [bold]explain[/] and [bold]dead replay[/] do the same.\n"
     )
+
+
+def _explain_pressure(console: Console, acts: Sequence[Act]) -> None:
+    console.print("Then more than Claude may be asked at once:")
+    for act in acts:
+        console.print(Padding(f"[bold]{act.title}[/]: {act.said}", (0, 0, 0, _INDENT)))
+
+
+def _conclude(console: Console, rows: Sequence[Row], acts: Sequence[Act], *, is_real: bool) -> None:
+    everything = [*rows, *(row for act in acts for row in act.rows)]
+    events = [row for row in everything if row.expected != REPLAYED]
     money = "what these answers cost" if is_real else "what these answers would have cost"
     console.print(
-        f"\n{len(events)} events, each ended as it should; USD {total_cost(rows):.5f} is {money}.\n"
+        f"\n{len(events)} events, each ended as it should; USD {total_cost(everything):.5f} is {money}.\n"
         "Next: write a route of your own and run [bold]eventroute dev -f DIR[/], or send more with "
         "[bold]eventroute demo --serve[/] and [bold]eventroute send[/]."
     )

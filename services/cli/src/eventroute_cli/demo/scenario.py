@@ -76,8 +76,12 @@ class Sender:
     rows: list[Row]
     """Every event so far, for whoever draws them meanwhile."""
     desk: Desk
-    mend: Callable[[], Awaitable[None]]
-    """Publishes the routes without the mistake."""
+    publish: Callable[[Sequence[EventRoute]], Awaitable[None]]
+
+    @property
+    def by_provider(self) -> dict[str, RoutePath]:
+        """Name the route of each provider."""
+        return {route.spec.provider: path for path, route in self.routes.items()}
 
     def row(
         self, title: str, route: RoutePath, expected: str = Receipt.QUEUED, ending: RunOutcome = RunOutcome.SUCCEEDED
@@ -133,8 +137,9 @@ class Sender:
             row.receipt = REPLAYED
         await self.settle(row)
 
-    async def until_served(self) -> None:
-        """Wait until every worker serves what was published last."""
+    async def serve(self, change: Callable[[EventRoute], EventRoute] = lambda route: route) -> None:
+        """Publish the routes, each as it is or changed, and wait until every worker serves them."""
+        await self.publish([change(route) for route in self.routes.values()])
         deadline = time.monotonic() + _SERVED_S
         while time.monotonic() < deadline:
             version = await table_version(self.redis, WORKER)
@@ -174,7 +179,7 @@ def new_secrets(routes: Sequence[EventRoute]) -> dict[RoutePath, KeyPair]:
 
 async def play(sender: Sender) -> None:
     """Send everything; providers at the same time, one customer's payments one after the other."""
-    by_provider = {route.spec.provider: path for path, route in sender.routes.items()}
+    by_provider = sender.by_provider
     await asyncio.gather(
         _pull_request(sender, by_provider["github"]),
         _payments(sender, by_provider["stripe"]),
@@ -228,6 +233,5 @@ async def _order(sender: Sender, route: RoutePath) -> None:
     letter = sender.row("Shopify orders/create", route, ending=RunOutcome.DEAD)
     again = sender.row("its template mended, replayed", route, REPLAYED)
     await sender.deliver(letter, sender.signed(route, "orders/create"))
-    await sender.mend()
-    await sender.until_served()
+    await sender.serve()
     await sender.replay(again, letter)

@@ -21,7 +21,10 @@ class Load(NamedTuple):
     """Waiting until the throttle has a place for them."""
     held: int
     workable: int
-    """What workers could be at now: what runs, and of what is ready or waits as much as the throttle admits."""
+    """What workers could be at now: what runs, and of what is ready or waits as much as the throttle admits.
+
+    At least one while something is parked: a worker has to see when that is mended.
+    """
 
 
 async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePath], bool] = lambda _: False) -> Load:
@@ -33,14 +36,15 @@ async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePat
             gone
     """
     ready = running = later = throttled = depth = 0
-    waiting, attributed, stops = Counter[str](), 0, 0
+    waiting, attributed, parked, stops = Counter[str](), 0, 0, 0
     for group, call in calls.items():
         counts = await call(scripts.LOAD, group.prefix, [])
         ready, running, later = ready + counts[0], running + counts[1], later + counts[2]
         throttled, depth, stops = throttled + counts[3], depth + counts[4], stops + counts[5]
         held_routes = zip(counts[6][::2], counts[6][1::2], strict=True)
         ready += sum(count for path, count in held_routes if may_go(RoutePath(path.decode())))
-        for bucket, count, own in counts[7:]:
+        parked += counts[7]
+        for bucket, count, own in counts[8:]:
             waiting[bucket.decode()] += count + own
             attributed += own
     if stops:  # nothing is taken: what would be ready is held
@@ -49,4 +53,5 @@ async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePat
     known = await figures(next(iter(calls.values())), waiting) if waiting else {}
     admitted = sum(min(count, known[bucket].free) if bucket in known else count for bucket, count in waiting.items())
     held = max(depth - ready - running - later - throttled, 0)
-    return Load(ready, running, later, throttled, held, workable=running + ready - attributed + admitted)
+    workable = running + ready - attributed + admitted
+    return Load(ready, running, later, throttled, held, workable=max(workable, min(parked, 1)))

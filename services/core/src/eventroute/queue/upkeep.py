@@ -1,7 +1,7 @@
 """Keeping the queue in order: routes and causes that are held or mended, retention, room in a Redis that fills up."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from eventroute.queue.keys import FIRST, Group
 from eventroute.queue.load import Load, read_load
 from eventroute.queue.work import Trouble
 from eventroute.runtime.scripts import Caller, told
+from eventroute.throttle import Figures, figures
 
 
 class HoldReason(StrEnum):
@@ -81,6 +82,15 @@ class Upkeep:
     async def load(self, group: Group) -> Load:
         """Count what is queued."""
         return await read_load({group: self._call})
+
+    async def waiting(self, group: Group) -> dict[str, int]:
+        """Count what waits for each bucket of the throttle."""
+        found = (await self._call(scripts.LOAD, group.prefix, []))[8:]
+        return {bucket.decode(): int(count) for bucket, count, _ in found if count}
+
+    async def buckets(self, names: Iterable[str]) -> dict[str, Figures]:
+        """Read how buckets of the throttle stand."""
+        return await figures(self._call, names)
 
     async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
         """Hold a route; returns whether that is news."""

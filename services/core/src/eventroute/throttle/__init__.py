@@ -7,11 +7,12 @@ how many calls may be under way at once, and which ones are. All of it is learne
     what is left    refilled by the clock, charged by each call's estimate, corrected by what it really used and by what
                     the headers say: those were true at some time of the call, so they bound it from below (as if all
                     that began since came on top) and from above (as if none did, and all was refilled since)
-    concurrency     begins at 5, and grows by one for each answer while at least half of it is used, up to the first
-                    429 or 529; each of these halves it (once for all calls that were under way), and from there it
-                    grows by one for as many answers as it allows calls
-    `retry-after`   holds for everybody; where a 529 names none, the pause doubles each time
-    bursts          a minute's worth at once, until a 429 comes while the headers show room: from then on a second's
+    concurrency     begins at 5, and grows by one for each answer while at least a quarter of it is used, up to the
+                    first 429 or 529; each of these halves it (once for all calls that were under way), and from there
+                    it grows by one for as many answers as it allows calls
+    `retry-after`   holds for everybody; where a 529 names none, the pause doubles each time, up to 15 s
+    bursts          a minute's worth at once, until a 429 comes while the headers show room: from then on half a
+                    second's, which is all that this one changes
 
     enter ──▶ place ──leave──▶ gone          of a delivery whose call fits now, and before which none waits
     enter ──▶ refused: it waits in the queue (`eventroute.queue`, state `throttled`)

@@ -93,7 +93,7 @@ class Figures(NamedTuple):
     """How a bucket stands."""
 
     free: int
-    """Usual calls that may begin now."""
+    """Usual calls that the API would take now, as far as that is known."""
     under_way: int
     limit: float
     """Calls that may be under way at once."""

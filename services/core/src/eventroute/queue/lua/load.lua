@@ -2,9 +2,9 @@
 -- Counts what the autoscaler and people go by.
 --
 -- returns  {ready, running, later, throttled, all that is queued, 1 in the first group while the installation is stopped,
---          {path of a held route, how many of its deliveries would be ready, ...}; what is in none of the first four is
---          held; per bucket of the throttle {bucket, how many wait for it, how many are ready whose route asked by it
---          last}, ...}
+--          {path of a held route, how many of its deliveries would be ready, ...}, how many are parked; what is in none
+--          of the first four is held; per bucket of the throttle {bucket, how many wait for it, how many are ready whose
+--          route asked by it last}, ...}
 
 local count, throttled, of = 0, 0, {}
 for _, bucket in ipairs(redis.call('ZRANGE', TURNS, 0, -1)) do
@@ -28,10 +28,15 @@ for _, path in ipairs(redis.call('HKEYS', HELD)) do
   held[#held + 1] = path
   held[#held + 1] = redis.call('ZCARD', ready(path))
 end
+local waiting_for_causes = 0
+for _, cause in ipairs(redis.call('HKEYS', P .. 'causes')) do
+  waiting_for_causes = waiting_for_causes + redis.call('ZCARD', parked(cause))
+end
 local due = redis.call('ZCOUNT', LATER, '-inf', now)
 local reply = {
   count + due + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', RUNNING), redis.call('ZCARD', LATER) - due, throttled,
   tonumber(redis.call('HGET', USAGE, 'depth')) or 0, redis.call('HEXISTS', STOP, 'since'), held,
+  waiting_for_causes,
 }
 for bucket, counts in pairs(of) do
   reply[#reply + 1] = {bucket, counts[1], counts[2]}

@@ -9,8 +9,9 @@
 --          15 most calls under way
 -- returns  1 when others wait for the bucket, else 0
 
+local USED = 0.25 -- of the limit, at least, for it to grow: less would not show whether more are taken. Arbitrary
 local CLOSE = 0.2 -- weight of the latest call in what is usual; arbitrary
-local FIRST_PAUSE_MS = 1000 -- of a congestion for which the API names no time; doubles up to a minute. Arbitrary
+local PAUSE_MS, LONGEST_MS = 1000, 15 * 1000 -- of a congestion for which the API names no time: first, and doubled. Arbitrary
 local INEXACT = {requests = 1, input = 500, output = 500} -- headers round tokens to thousands, requests down
 
 local bucket, id, fence, how, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[15])
@@ -69,23 +70,22 @@ end
 
 if how == 'answered' then
   b.strikes = 0
-  if busy >= b.limit / 2 then
+  if busy >= b.limit * USED then
     b.limit = math.min(most, b.limit + (b.limit < b.threshold and 1 or 1 / b.limit))
   end
 elseif how == 'limited' or how == 'overloaded' then
   local after = tonumber(ARGV[5])
-  if c.began > b.cut then -- else it was on its way when the limit was cut, and tells nothing new
+  if how == 'limited' and is_told and has_room and not b.pace then
+    -- "60 requests a minute may be enforced as one a second": it is the pace, not how many are under way.
+    b.pace, b.cut = 0, now
+  elseif c.began > b.cut then -- else it was on its way when the limit was cut, and tells nothing new
     b.threshold = math.max(1, b.limit / 2)
     b.limit, b.cut = b.threshold, now
-    after = after or math.min(MINUTE_MS, FIRST_PAUSE_MS * 2 ^ b.strikes)
+    after = after or math.min(LONGEST_MS, PAUSE_MS * 2 ^ b.strikes)
     b.strikes = math.min(b.strikes + 1, 16)
   end
   if after then
     b.blocked = math.max(b.blocked, now + math.min(after, HOUR_MS))
-  end
-  if how == 'limited' and is_told and has_room then
-    b.burst_s = 1 -- "60 requests a minute may be enforced as one a second"
-    bound(b, 'requests')
   end
 end
 write(bucket, b)

@@ -9,7 +9,8 @@
 --   granted:<kind>  what was charged to places that are granted and whose calls have not begun
 -- and of all:
 --   at         when `left` was counted, Unix ms
---   burst_s    how many seconds' worth of requests may come at once
+--   pace       what is left of the requests of half a second; absent as long as a minute's may come at once. Headers say
+--              nothing of it
 --   limit      how many calls may be under way
 --   threshold  up to which limit it grows by one with each answer
 --   cut        when the limit was cut last, Unix ms
@@ -29,6 +30,7 @@ local START = 5 -- calls under way at first
 local KINDS = {'requests', 'input', 'output'}
 local WAITING_MS = 1000 -- others are known to wait for so long after they are due; a stale word costs a detour. Arbitrary
 local GRANTED_MS = 5000 -- for a worker to begin what has been granted; arbitrary
+local PACE_MS = 500 -- of the API's second: what is under way to it arrives later than it was counted here
 local LOOK_MS = 1000 -- where only the end of a call makes room, whose end wakes somebody: the latest next look
 
 local clock = redis.call('TIME')
@@ -38,19 +40,17 @@ local function state_of(bucket) return P .. 'throttle:' .. bucket end
 local function places_of(bucket) return P .. 'places:' .. bucket end
 local function calls_of(bucket) return P .. 'calls:' .. bucket end
 
-local function capacity(b, kind)
-  local most = b['max:' .. kind]
-  return kind == 'requests' and math.max(1, most * b.burst_s / 60) or most
-end
-
 local function bound(b, kind)
-  b['left:' .. kind] = math.min(b['left:' .. kind], capacity(b, kind))
+  b['left:' .. kind] = math.min(b['left:' .. kind], b['max:' .. kind])
+  if kind == 'requests' and b.pace then
+    b.pace = math.min(b.pace, math.max(1, b['max:requests'] * PACE_MS / MINUTE_MS))
+  end
 end
 
 -- Reads a bucket as it is now.
 local function read(bucket)
   local b = {
-    at = now, burst_s = 60, limit = START, threshold = 1e6, cut = 0, strikes = 0, blocked = 0, line = 0, refused = 0,
+    at = now, limit = START, threshold = 1e6, cut = 0, strikes = 0, blocked = 0, line = 0, refused = 0,
     ratio = 1 / 3,
   }
   for _, kind in ipairs(KINDS) do
@@ -63,7 +63,11 @@ local function read(bucket)
   local passed = math.max(0, now - b.at) -- a clock that was set back gives nothing away
   for _, kind in ipairs(KINDS) do
     if b['max:' .. kind] then
-      b['left:' .. kind] = b['left:' .. kind] + passed * b['max:' .. kind] / MINUTE_MS
+      local filled = passed * b['max:' .. kind] / MINUTE_MS
+      b['left:' .. kind] = b['left:' .. kind] + filled
+      if kind == 'requests' and b.pace then
+        b.pace = b.pace + filled
+      end
       bound(b, kind)
     end
   end
@@ -110,6 +114,9 @@ end
 local function charge(b, kind, amount)
   if b['max:' .. kind] then
     b['left:' .. kind] = b['left:' .. kind] - amount
+    if kind == 'requests' and b.pace then
+      b.pace = b.pace - amount
+    end
     bound(b, kind)
   end
 end
@@ -164,7 +171,8 @@ local function earliest(b, c, busy)
   local at = math.max(now, b.blocked)
   for _, kind in ipairs(KINDS) do
     if b['max:' .. kind] then
-      local missing = math.min(c.charged[kind], capacity(b, kind)) - b['left:' .. kind]
+      local left = kind == 'requests' and math.min(b['left:requests'], b.pace or math.huge) or b['left:' .. kind]
+      local missing = math.min(c.charged[kind], b['max:' .. kind]) - left
       if missing > 1e-6 then
         at = math.max(at, now + math.ceil(missing * MINUTE_MS / b['max:' .. kind]))
       end
