@@ -127,6 +127,7 @@ PARTS: Final = (
         (f"{_WORKER}keeper.py", f"{_WORKER}troubles.py"),
         (
             "tests/unit/worker/test_keeper_told_exactly.py",
+            "tests/unit/worker/test_troubles.py",
             f"{_RUNS}test_told_by_the_keeper.py",
             f"{_RUNS}test_keeper_looks.py",
             f"{_RUNS}test_deleted_route.py",
