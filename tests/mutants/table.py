@@ -82,6 +82,8 @@ PARTS: Final = (
         (
             "tests/unit/core/test_link_told_exactly.py",
             "tests/unit/core/test_group_links.py",
+            "tests/unit/core/test_what_redis_said.py",
+            "tests/unit/core/test_script_library.py",
             f"{_RECEIPTS}test_link_told.py",
             f"{_RECEIPTS}test_replicas_confirm.py",
             f"{_RECEIPTS}test_redis_*.py",
@@ -125,6 +127,7 @@ PARTS: Final = (
         (f"{_WORKER}keeper.py", f"{_WORKER}troubles.py"),
         (
             "tests/unit/worker/test_keeper_told_exactly.py",
+            "tests/unit/worker/test_troubles.py",
             f"{_RUNS}test_told_by_the_keeper.py",
             f"{_RUNS}test_keeper_looks.py",
             f"{_RUNS}test_deleted_route.py",

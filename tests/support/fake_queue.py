@@ -60,6 +60,7 @@ class FakeQueue:
     ) -> Taken:
         assert worker
         self._note("look", (group.number, lease_ms, wanted, busy, list(crowded)))
+        await asyncio.sleep(0)  # as a call that is sent: who asks without an end is found out
         if self.away:
             raise self.away
         if self.looks:

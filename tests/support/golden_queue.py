@@ -1933,6 +1933,22 @@ async def _(queue: StillQueue) -> Any:
     return await queue(scripts.LOAD, GROUP.prefix, [])
 
 
+@_of("load", "of routes that wait at one bucket")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1", "d-2")
+    await throttled(queue, "e-1", path=OTHER)
+    return await queue(scripts.LOAD, GROUP.prefix, [])
+
+
+@_of("turn", "beside a route of which more are ready than may run")
+async def _(queue: StillQueue) -> Any:
+    await throttled(queue, "d-1")
+    await throttled(queue, "e-1", path=OTHER)
+    await queue.upkeep.limit(GROUP, {PATH: Limit(1)})
+    await admit(queue, "d-2", "d-3")
+    return await queue(scripts.TURN, GROUP.prefix, [5])
+
+
 @_of("load", "of an empty queue")
 async def _(queue: StillQueue) -> Any:
     return await queue(scripts.LOAD, GROUP.prefix, [])

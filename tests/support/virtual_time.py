@@ -6,18 +6,25 @@ For tasks that wait for each other and for timers only. Whoever waits for a sock
 import asyncio
 import selectors
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
+
+import pytest
+
+_TURNS: Final = 10_000  # of a loop in which no time passes: more than any test takes. Arbitrary
 
 
 class _Selector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         found = super().select(0)
         if not found:
             assert timeout is not None, "everything waits for what never comes"
+            self._turns = 0 if timeout > 0 else self._turns + 1
+            assert self._turns < _TURNS, "it goes round without an end"
             self.now += max(timeout, 0.0)
         return found
 
@@ -38,8 +45,11 @@ def run_at_once(main: Callable[[], Awaitable[None]], *, within_s: float = 3600) 
     """Run a coroutine in such a loop, for so long by its time at most."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(within_s):
-            await main()
+        try:
+            async with asyncio.timeout(within_s):
+                await main()
+        except TimeoutError:
+            pytest.fail(f"not over within {within_s} s")
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(bounded())

@@ -81,3 +81,18 @@ def test_it_says_where_the_first_group_is() -> None:
     links = GroupLinks(URL, groups=2)
     assert links.where == links._links["g0"].where
     assert links.where["db"] == 0
+
+
+async def test_all_servers_connections_are_kept_open() -> None:
+    links, kept = GroupLinks(URL, groups=3), list[str]()
+
+    class Kept:
+        def __init__(self, tag: str) -> None:
+            self._tag = tag
+
+        async def run(self) -> None:
+            kept.append(self._tag)
+
+    links._links = cast("Any", {tag: Kept(tag) for tag in links._links})
+    await links.run()
+    assert kept == ["g0", "g1", "g2"]

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from eventroute.ids import Claim, DeliveryId, claim_id
 from eventroute.outcome import DeadReason, Unavailable
 from eventroute.queue import Admitted, Candidate, Full, Limited, Limits, Load, New
-from eventroute.route_table import RateLimit, ReceiverRoute, RedactRule
+from eventroute.route_table import DebounceRule, RateLimit, ReceiverRoute, RedactRule
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.schemes import Handshake, Rejected, Request
 from eventroute.secret import Secret
@@ -150,6 +150,27 @@ def test_our_own_actions_are_left_out_and_counted(expression: str | None) -> Non
     assert (found.kept, found.filtered, found.own) == ([], 0, 1)
     found = judged(request, own_actors=("another",), filter=expression)
     assert (len(found.kept), found.filtered, found.own) == (1, 0, 0)
+
+
+# --- entities ---
+
+
+@pytest.mark.parametrize("has_lanes", [True, False])
+@pytest.mark.parametrize("collects", [True, False])
+def test_whom_an_event_is_about_is_told_where_that_counts(*, has_lanes: bool, collects: bool) -> None:
+    rule = DebounceRule(quiet_s=1, max_s=2) if collects else None
+    route: dict[str, Any] = {"entity": "payload.number", "per_entity": has_lanes, "debounce": rule}
+    (one,), (again,), (other,) = (judged(opened(number), **route).kept for number in (1, 1, 2))
+    whom = claim_id(receiver_route().uid, "entity", b"1")
+    assert (one.lane, one.whom) == (whom if has_lanes else "", whom if collects else "")
+    assert (again.lane, again.whom) == (one.lane, one.whom)
+    assert (other.lane == one.lane, other.whom == one.whom) == (not has_lanes, not collects)
+
+
+@pytest.mark.parametrize("entity", [None, "payload.gone"])
+def test_nobody_is_told_where_none_can_be_named(entity: str | None) -> None:
+    (candidate,) = judged(opened(), entity=entity, per_entity=True).kept
+    assert (candidate.lane, candidate.whom) == ("", "")
 
 
 # --- redaction ---
