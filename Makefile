@@ -17,7 +17,7 @@ demo: .venv-demo/installed  ## the whole of EventRoute on this machine: no clust
 	.venv-demo/bin/eventroute demo
 
 test: .venv/installed  ## every test that needs no cluster
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 CLUSTER ?= host
 e2e: .venv/installed .tools/uv/bin/uv  ## on a real cluster: CLUSTER=host (made here, as root), kind or current (KEEP=1 leaves it up)

@@ -24,7 +24,7 @@ async def offer(redis: Redis, name: str) -> Fate:
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        (new_delivery_id(), 15),
+        pytest.param(new_delivery_id(), 15, id="new"),
         ("d-ffffffffffffffffffffffffffff", 15),
         ("d-0000000000000000000000000000", 15),
         ("d-00000000000000000000000000000", 31),

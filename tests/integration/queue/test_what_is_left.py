@@ -41,7 +41,9 @@ async def test_a_delivery_sheds_its_body_with_what_only_a_run_needs_then_its_ans
     assert not await redis.exists(key, GROUP.finished("records", PATH))
 
 
-@pytest.mark.parametrize("name", [new_delivery_id(), "d-1", "d-" + "0" * 28, "d-" + "F" * 28, "d-" + "f" * 14])
+@pytest.mark.parametrize(
+    "name", [pytest.param(new_delivery_id(), id="new"), "d-1", "d-" + "0" * 28, "d-" + "F" * 28, "d-" + "f" * 14]
+)
 async def test_a_claim_leads_back_to_the_delivery_that_took_it(redis: Redis, name: str) -> None:
     admissions = Admissions(ClientCaller(redis), limits=Limits(10, 0))
     claims = [Claim(ClaimId("c-1"), 60)]

@@ -40,7 +40,9 @@ def test_a_trailing_newline_is_refused_by_every_row(scheme: Scheme) -> None:
         ("github", b"It's a Secret to Everybody", SecretProblem.PUBLICLY_KNOWN),
         ("github", b"secret", SecretProblem.PUBLICLY_KNOWN),
         ("github", b"-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----", SecretProblem.WRONG_TYPE),
-        ("github", generate_secret(SCHEMES["sendgrid"]).configured, SecretProblem.WRONG_TYPE),
+        pytest.param(
+            "github", generate_secret(SCHEMES["sendgrid"]).configured, SecretProblem.WRONG_TYPE, id="sendgrid's"
+        ),
         ("github", b"whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir9=", SecretProblem.WRONG_TYPE),
         ("zendesk", b"dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==", SecretProblem.PUBLICLY_KNOWN),
         ("stripe", b"whsec_" + GOOD, None),
@@ -67,7 +69,12 @@ def test_a_trailing_newline_is_refused_by_every_row(scheme: Scheme) -> None:
         ("discord", b"ab" * 31, SecretProblem.WRONG_TYPE),
         ("discord", b"ab" * 32 + b"\n", SecretProblem.HAS_WHITESPACE),
         ("sendgrid", base64.b64encode(b"not der"), SecretProblem.WRONG_TYPE),
-        ("sendgrid", generate_secret(SCHEMES["standard-webhooks-ed25519"]).configured, SecretProblem.UNDECODABLE),
+        pytest.param(
+            "sendgrid",
+            generate_secret(SCHEMES["standard-webhooks-ed25519"]).configured,
+            SecretProblem.UNDECODABLE,
+            id="standard webhooks'",
+        ),
         ("alertmanager-basic", b"user:0123456789abcdef", None),
         ("alertmanager-basic", b"user:short", SecretProblem.TOO_SHORT),
         ("alertmanager-basic", b"no colon in this one", SecretProblem.UNDECODABLE),
