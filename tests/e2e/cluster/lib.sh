@@ -47,9 +47,13 @@ start() { # NAME COMMAND...: in the background, unless it runs already
     ! pid_of "$name" >/dev/null || return 0
     [ -x "$(type -P "$1")" ] || die "$1 is missing: run build.sh, or install the packages that README.md names"
     EVENTROUTE_PIDFILE=$run/$name.pid setsid "$@" >>"$logs/$name.log" 2>&1 </dev/null &
-    echo $! >"$run/$name.pid"
+    local pid=$! tries=0
+    echo $pid >"$run/$name.pid"
     sleep 0.1
-    pid_of "$name" >/dev/null || die "$name ended at once: $(last_words "$name")"
+    until pid_of "$name" >/dev/null; do # a process that is just becoming its program has no environment for a moment
+        kill -0 $pid 2>/dev/null && [ $((tries += 1)) -lt 40 ] || die "$name ended at once: $(last_words "$name")"
+        sleep 0.05
+    done
 }
 
 stop() { # NAME [SECONDS]: asks it to end, and kills it when it takes longer
