@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from eventroute.ids import RoutePath, route_path
 from eventroute.queue import Lease, Trouble
-from support.queue import GROUP, admit, depth, fields, lease, lease_all, state, upkeep_of, work_on
+from support.queue import GROUP, admit, admit_all, depth, fields, lease, lease_all, state, upkeep_of, work_on
 from support.runs import PATH, sample_delivery
 
 pytestmark = pytest.mark.real
@@ -115,4 +115,35 @@ async def test_a_probe_is_one_that_may_run(redis: Redis) -> None:
     assert not await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
     await _parked(redis, "d-2", path=other)
     assert await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
+    assert [each.delivery for each in await lease_all(redis)] == ["d-2"]
+
+
+async def test_those_of_a_held_route_at_the_head_let_the_others_be_probed(redis: Redis) -> None:
+    other = route_path("team-b", "other")
+    names = [f"d-{number:03}" for number in range(500)]
+    await admit_all(redis, [sample_delivery(name) for name in names])
+    for taken in await lease_all(redis):
+        await work_on(redis).park(taken, KEY, has_asked=False)
+    await _parked(redis, "d-served", path=other)
+    upkeep = upkeep_of(redis)
+    await upkeep.hold(GROUP, PATH, "deleted")
+    looks = 0
+    while not await upkeep.probe(GROUP, KEY.cause, every_ms=60_000):
+        assert not await redis.exists(GROUP.probed), "nothing was asked"
+        looks += 1
+        assert looks < 10
+    assert [each.delivery for each in await lease_all(redis)] == ["d-served"]
+    assert await redis.hexists(GROUP.probed, KEY.cause)
+    held = await redis.zrange(GROUP.ready(PATH), 0, -1)
+    assert [name.decode() for name in held] == names, "they wait with their route"
+    assert not await upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
+    await upkeep.release(GROUP, [PATH])
+    assert [each.delivery for each in await lease_all(redis)] == names
+
+
+async def test_one_that_somebody_removed_is_no_probe(redis: Redis) -> None:
+    gone = await _parked(redis, "d-1")
+    await _parked(redis, "d-2")
+    await redis.delete(GROUP.delivery(gone.delivery))
+    assert await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=60_000)
     assert [each.delivery for each in await lease_all(redis)] == ["d-2"]

@@ -31,8 +31,9 @@ A delivery of a route that debounces *collects* events of its entity while it is
 is due (`lua/lease.lua`).
 
 A route may be *held* as a whole (`hold`, `release`), while it cannot be served or is suspended: it takes no turns, and
-what is ready stays where it is. Routes that are not held take turns, one delivery each, so that a flood of one delays
-no other. One of which as many run as may (`limits`) takes none until one of them ends.
+what is ready stays where it is. What is parked of it joins that where it would be in the way of a probe, or when a
+deleted route's is buried. Routes that are not held take turns, one delivery each, so that a flood of one delays no
+other. One of which as many run as may (`limits`) takes none until one of them ends.
 
 What the throttle (`eventroute.throttle`) has no place for waits at its bucket, in the order of acceptance, its routes
 taking turns. When a bucket is due (`turns`: a limit has been refilled, or a call has ended: `hurry`), a worker with
