@@ -146,7 +146,7 @@ Reply = Answer | Passing | Failed | Standing | GivenUp
 
 
 def read_by(schema: AnswerSchema | None, answer: Answer) -> Answer:
-    """Read an answer by its prompt's schema, whatever an earlier one said; what was declined or broken off is what it is.
+    """Read an answer by its prompt's schema of now; one that was declined or broken off is what it is.
 
     schema  None = any text will do
     """
