@@ -1260,6 +1260,30 @@ async def _(queue: StillQueue) -> Any:
     return await queue.upkeep.forsake(GROUP, PATH, after_ms=0, count=9)
 
 
+async def _parked_and_forsaken(queue: StillQueue, *, calls: int = 1) -> Any:
+    for name, path in (("d-1", PATH), ("e-1", OTHER), ("d-2", PATH), ("d-3", PATH)):
+        await parked(queue, name, path=path)
+    await parked(queue, "d-4", MODEL)
+    await queue.upkeep.hold(GROUP, PATH, "deleted")
+    found = [await queue.upkeep.forsake(GROUP, PATH, after_ms=0, count=2) for _ in range(calls)]
+    return found[-1]
+
+
+@_of("forsake", "the first of what is parked")
+async def _(queue: StillQueue) -> Any:
+    return await _parked_and_forsaken(queue)
+
+
+@_of("forsake", "the next of what is parked")
+async def _(queue: StillQueue) -> Any:
+    return await _parked_and_forsaken(queue, calls=2)
+
+
+@_of("forsake", "the last of what is parked")
+async def _(queue: StillQueue) -> Any:
+    return await _parked_and_forsaken(queue, calls=3)
+
+
 async def _keep(queue: StillQueue, *, worker: str = "w", cursor: int = 0, count: int = 10) -> Any:
     return await queue.upkeep.keep(GROUP, worker=worker, for_ms=5000, cursor=cursor, routes=100, count=count)
 
