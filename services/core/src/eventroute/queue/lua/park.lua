@@ -16,7 +16,7 @@ local of = redis.call('HMGET', key, 'stage', 'seq')
 if of[1] then
   redis.call('HINCRBY', key, 'attempts', -1)
 end
-redis.call('HDEL', key, 'stage', 'due')
+redis.call('HDEL', key, 'stage', 'due', 'probe')
 if is_outdone(id) then
   redis.call('HDEL', key, 'state')
   redis.call('HSET', key, 'due', now)
