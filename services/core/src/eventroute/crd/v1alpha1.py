@@ -36,6 +36,7 @@ _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 OBJECT_NAME: Final = rf"^{_LABEL}(\.{_LABEL})*$"
 HTTP_URL: Final = r"^https?://[!-~]+$"
+USD: Final = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
 
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
 Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
@@ -292,7 +293,10 @@ class PromptModel(Strict):
     """What one prompt changes of the route's model."""
 
     name: ModelName | None = Field(default=None, description="Model name. Default: the route's.")
-    thinking: Wish | None = Field(default=None, description="Whether the model thinks. Default: the route's.")
+    thinking: Wish | None = Field(
+        default=None,
+        description="Whether the model thinks: `auto`, or `off`, which needs its quotes. Default: the route's.",
+    )
     effort: Effort | None = Field(default=None, description="How thoroughly the model works. Default: the route's.")
     max_tokens: int | None = Field(
         default=None, ge=1, le=64_000, description="Longest answer, in tokens, thinking included. Default: the route's."
@@ -301,7 +305,10 @@ class PromptModel(Strict):
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."
     )
     cache: CacheRule | None = Field(
-        default=None, description="Whether the system text is cached. Default: the route's."
+        default=None,
+        description=(
+            "Whether the system text is cached: `auto`, `off` (in quotes), `5m` or `1h`. Default: the route's."
+        ),
     )
     fallback: ModelName | None = Field(
         default=None, description="Which model is asked when this one declines or exists no more. Default: the route's."
@@ -480,7 +487,7 @@ class Budget(Strict):
     usd: str | None = Field(
         default=None,
         max_length=13,
-        pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$",
+        pattern=USD,
         description='At most so many US dollars, as a text: "20" or "0.50". Default: any.',
     )
     tokens: int | None = Field(
