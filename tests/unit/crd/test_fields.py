@@ -131,6 +131,8 @@ def test_a_word_of_an_enum_that_became_a_boolean_is_named_as_it_was_written() ->
         ({"metadata": {}}, "metadata.name"),
         ({"metadata": {"name": "Up"}}, "metadata.name"),
         ({"metadata": {"name": "a/b"}}, "metadata.name"),
+        ({"metadata": {"name": "a", "labels": {"live": True}}}, "metadata.labels.live"),
+        ({"metadata": {"name": "a", "annotations": {"ticket": 83}}}, "metadata.annotations.ticket"),
         ({"metadata": {"name": "a", "namespace": "a.b"}}, "metadata.namespace"),
         ({"spec": None}, "spec"),
         ({"spce": {}}, "spce"),
@@ -143,8 +145,12 @@ def test_the_object_around_the_spec_is_checked_too(change: dict[str, Any], field
 
 
 def test_what_kubernetes_adds_is_let_through() -> None:
-    metadata = {"name": "a", "namespace": "b", "uid": "u", "generation": 3, "labels": {}, "managedFields": []}
+    metadata = {"name": "a", "namespace": "b", "uid": "u", "generation": 3, "labels": {"a": "b"}, "managedFields": []}
     assert not isinstance(parse_route({**manifest(), "metadata": metadata, "status": {"conditions": []}}), tuple)
+
+
+def test_labels_that_are_null_are_none() -> None:
+    assert not isinstance(parse_route({**manifest(), "metadata": {"name": "a", "labels": None}}), tuple)
 
 
 def test_all_mistakes_are_told_up_to_a_limit() -> None:

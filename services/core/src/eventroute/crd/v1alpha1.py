@@ -47,6 +47,8 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=25
 EventPattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.:/@]*$", max_length=128)]
 SystemText = Annotated[str, StringConstraints(max_length=MAX_SYSTEM_LENGTH)]
+LabelText = Annotated[str, StringConstraints(max_length=63)]
+AnnotationText = Annotated[str, StringConstraints(max_length=262_144)]
 UserText = Annotated[str, StringConstraints(max_length=MAX_USER_LENGTH)]
 
 
@@ -697,6 +699,8 @@ class Metadata(BaseModel):
 
     name: ObjectName = Field(description="Name of the object. Required.")
     namespace: Namespace = Field(default="default", description="Namespace of the object. Default: default.")
+    labels: dict[str, LabelText] | None = Field(default=None, description="Labels, all of them texts. Default: none.")
+    annotations: dict[str, AnnotationText] | None = Field(default=None, description="The same. Default: none.")
     uid: str = Field(default="", max_length=128, description="Identity, given by the API server. Default: none.")
     generation: int = Field(default=1, ge=0, description="Version of the spec, counted by the API server. Default: 1.")
 
