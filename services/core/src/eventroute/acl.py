@@ -181,7 +181,7 @@ _WORKER: Final = (
     _Grant("+hget +lrange +del", _all(_COLLECTING, _COLLECTED)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
     _Grant("+hgetall +hexists", (f"%R~{_ALL.stop}",)),
-    _Grant("+hgetall +hincrby +del", _all(_PARKED_OF)),
+    _Grant("+hget +hgetall +hincrby +del", _all(_PARKED_OF)),
     _Grant("+hget +hmget +hset +hsetnx +hdel +hincrby +pexpire", _all(_BUDGET)),
     _Grant("+hget +hexists +hset +hdel +hscan", _all(_ALL.reserved)),
     _Grant("+sadd +smembers +srem", _all(_ALL.budgets)),

@@ -31,8 +31,9 @@ A delivery of a route that debounces *collects* events of its entity while it is
 is due (`lua/lease.lua`).
 
 A route may be *held* as a whole (`hold`, `release`), while it cannot be served or is suspended: it takes no turns, and
-what is ready stays where it is. Routes that are not held take turns, one delivery each, so that a flood of one delays
-no other. One of which as many run as may (`limits`) takes none until one of them ends.
+what is ready stays where it is. What is parked of it joins that where it would be in the way of a probe, or when a
+deleted route's is buried. Routes that are not held take turns, one delivery each, so that a flood of one delays no
+other. One of which as many run as may (`limits`) takes none until one of them ends.
 
 What the throttle (`eventroute.throttle`) has no place for waits at its bucket, in the order of acceptance, its routes
 taking turns. When a bucket is due (`turns`: a limit has been refilled, or a call has ended: `hurry`), a worker with
@@ -53,12 +54,12 @@ in a full Redis but for `admit`, which is what must not.
 
 Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `trace` (context of its receipt), `seq` (order of
 acceptance), `at` (when), `lane` (its entity, hashed), `collects` (for whom, until it is due), `events` (how many it
-stands for, if several), `since` (when it was replayed or unparked last, or got its turn in its lane: its deadline
-counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`, `waits` (puttings back that cost no
-attempt), `cuts` (attempts cut short), `due`, `cause` (a trouble, or a bucket), `size` (of the call that waits for a
-bucket), `need` (what has no room in a budget), `probe` (the cause that it is to see mended), `alone`; of the run:
-`answer` (the checkpoint), `saved` (when), `sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`,
-`replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
+stands for, if several), `since` (when it was replayed or unparked last, was due with what it has collected, or got its
+turn in its lane: its deadline counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`, `waits`
+(puttings back that cost no attempt), `cuts` (attempts cut short), `due`, `cause` (a trouble, or a bucket), `size` (of
+the call that waits for a bucket), `need` (what has no room in a budget), `probe` (the cause that it is to see mended,
+until it has asked), `alone`; of the run: `answer` (the checkpoint), `saved` (when), `sink:<name>` (done), `remembered`,
+`last_traceparent`, `last_error`, `replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
 has of its end, `trace` and `answer` are left; of which the last two go next.
 """

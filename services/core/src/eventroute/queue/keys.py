@@ -66,7 +66,11 @@ class Group:
 
     @property
     def held(self) -> str:
-        """HASH, path → JSON of reason, detail, since (Unix ms): routes that take no turns."""
+        """HASH, path → JSON of reason, detail, since (Unix ms): routes that take no turns.
+
+        Of a deleted one that is buried also `seen`, how far it was looked for what is parked of it: cause → order of
+        acceptance.
+        """
         return f"{self.prefix}held"
 
     @property

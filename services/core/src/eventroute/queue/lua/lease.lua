@@ -13,32 +13,39 @@
 
 local SEEN = 16 -- suspects that are looked at, should the first ones' routes have no room. Arbitrary
 local PROMOTED = 200 -- of what is due later or over its lease, per call: some 2 ms of Redis' time. Arbitrary
+local GATHERED = 4 * 1024 * 1024 -- bytes of collected events, per call and beyond that one delivery's: some 11 ms
 
 local worker, lease_ms, wanted, busy = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
--- A delivery collects no more: its events become its body, one after the other.
-local function gather(path, id, whom)
+-- A delivery collects no more: its events become its body, one after the other; it is due since then. Returns its size.
+local function gather(path, id, whom, due)
   local key = delivery(id)
   local more = redis.call('LRANGE', collected(id), 0, -1)
   redis.call('DEL', collected(id))
   if not path then
-    return
+    return 0
   end
   if #more > 0 then
     local body = table.concat({redis.call('HGET', key, 'body'), unpack(more)}, '\30')
     redis.call('HSET', key, 'body', body, 'events', #more + 1)
   end
   redis.call('HDEL', key, 'collects')
+  redis.call('HSET', key, 'since', due)
   if redis.call('HGET', collecting(path, whom), 'id') == id then
     redis.call('DEL', collecting(path, whom))
   end
+  return redis.call('HSTRLEN', key, 'body')
 end
 
+local gathered = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, PROMOTED)) do
+  if gathered >= GATHERED then
+    break -- the rest stays due: whoever looks next goes on
+  end
   redis.call('ZREM', LATER, id)
-  local of = redis.call('HMGET', delivery(id), 'path', 'seq', 'collects')
+  local of = redis.call('HMGET', delivery(id), 'path', 'seq', 'collects', 'due')
   if of[3] or not of[1] then
-    gather(of[1], id, of[3])
+    gathered = gathered + gather(of[1], id, of[3], of[4])
   end
   if of[1] then
     redis.call('HDEL', delivery(id), 'state')
@@ -50,7 +57,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', RUNNING, '-inf', now, 'LIMIT', 0
   local of = redis.call('HMGET', delivery(id), 'path', 'seq', 'stage')
   end_lease(of[1], id)
   if of[1] then
-    redis.call('HDEL', delivery(id), 'state', 'stage')
+    redis.call('HDEL', delivery(id), 'state', 'stage', 'probe')
     redis.call('HSET', delivery(id), 'due', now)
     if of[3] and (redis.call('HINCRBY', delivery(id), 'cuts', 1) > 1 or of[3] == 'begun') then
       redis.call('ZADD', SUSPECTS, now, id)

@@ -216,7 +216,7 @@ end
 -- The delivery has left the queue's sets; it stays as a dead letter, the oldest of its route making room. It leaves its
 -- lane, or holds it where the route says so.
 local function bury(path, id, reason, detail)
-  redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts')
+  redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts', 'probe')
   redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
   redis.call('PEXPIRE', delivery(id), DEAD_MS + DAY_MS) -- the keeper comes first, and takes it off the account
   if redis.call('ZADD', dead(path), now, id) == 1 then
@@ -330,7 +330,7 @@ local function spend(name, usd, tokens)
   return 1
 end
 
--- A parked delivery is ready; as a probe, its next attempt does not take the cause for granted.
+-- A parked delivery is ready; as a probe, it does not take the cause for granted until it has asked.
 local function unpark(cause, id, is_probe)
   redis.call('ZREM', parked(cause), id)
   local of = redis.call('HMGET', delivery(id), 'path', 'seq')

@@ -16,7 +16,7 @@ local of = redis.call('HMGET', key, 'stage', 'seq')
 if of[1] then
   redis.call('HINCRBY', key, 'attempts', -1)
 end
-redis.call('HDEL', key, 'stage', 'due')
+redis.call('HDEL', key, 'stage', 'due', 'probe')
 redis.call('HSET', key, 'state', 'held', 'cause', cause, 'last_error', ARGV[6])
 redis.call('ZADD', parked(cause), of[2], id)
 redis.call('HINCRBY', P .. 'parked_of:' .. cause, path, 1)

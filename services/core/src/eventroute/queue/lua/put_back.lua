@@ -16,6 +16,9 @@ if of[1] and ARGV[5] ~= '1' then
   redis.call('HINCRBY', key, 'waits', 1)
 end
 redis.call('HDEL', key, 'state', 'stage')
+if ARGV[5] == '1' then
+  redis.call('HDEL', key, 'probe')
+end
 if ARGV[6] ~= '' then
   redis.call('HSET', key, 'last_error', ARGV[6])
 end
