@@ -12,7 +12,7 @@ from eventroute_cli.simulator.errors import ApiError
 from eventroute_cli.simulator.schema import check_complexity, check_schema, example
 
 
-def _object(required: list[str] | None = None, **properties: Any) -> dict[str, Any]:
+def _object(required: list[Any] | None = None, **properties: Any) -> dict[str, Any]:
     wanted = list(properties) if required is None else required
     return {"type": "object", "properties": properties, "required": wanted, "additionalProperties": False}
 
