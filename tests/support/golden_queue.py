@@ -2093,19 +2093,35 @@ async def wanting(queue: StillQueue, *names: str) -> None:
 @_of("afford", "one of two")
 async def _(queue: StillQueue) -> Any:
     await wanting(queue, "d-1", "d-2")
-    return await Ledger(queue).afford(GROUP, PATH, (799, None), count=9)
+    return await Ledger(queue).afford(GROUP, budget(), (799, None), count=9)
 
 
 @_of("afford", "all")
 async def _(queue: StillQueue) -> Any:
     await wanting(queue, "d-1", "d-2")
-    return await Ledger(queue).afford(GROUP, PATH, (800, 140), count=9)
+    return await Ledger(queue).afford(GROUP, budget(), (800, 140), count=9)
 
 
 @_of("afford", "none")
 async def _(queue: StillQueue) -> Any:
     await wanting(queue, "d-1")
-    return await Ledger(queue).afford(GROUP, PATH, (None, 69), count=9)
+    return await Ledger(queue).afford(GROUP, budget(), (None, 69), count=9)
+
+
+@_of("afford", "what needs more than the whole budget, before another one")
+async def _(queue: StillQueue) -> Any:
+    await wanting(queue, "d-1", "d-2")
+    await queue.redis.hset(GROUP.delivery(DeliveryId("d-1")), "need", "1001 70")
+    return await Ledger(queue).afford(GROUP, budget(), (400, None), count=9)
+
+
+@_of("afford", "what is of a held route, before another one")
+async def _(queue: StillQueue) -> Any:
+    await wanting(queue, "d-1")
+    await queue.upkeep.hold(GROUP, PATH, "suspended")
+    trouble = Trouble(reason="budget", detail="spent", budget=PATH)
+    await queue.work.park(await begun(queue, "e-1", path=OTHER), trouble, has_asked=True, need=CALL)
+    return await Ledger(queue).afford(GROUP, budget(), (400, None), count=9)
 
 
 @_of("park", "for a budget that another one has met before")

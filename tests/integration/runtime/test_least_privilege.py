@@ -251,7 +251,7 @@ async def test_a_worker_reserves_pays_and_keeps_accounts(server: AclUsers, admin
         assert await ledger.lapse(GROUP) == 1
         assert [each.is_warned for each in await ledger.account(GROUP, OF_ALL, are_all=True)] == [True] * 3
         assert [each.is_warned for each in await ledger.account(GROUP, OF_ALL[1:], are_all=True)] == [False] * 2
-        assert await ledger.afford(GROUP, PATH, (None, None), count=9) == 1
+        assert await ledger.afford(GROUP, OF_ALL[0], (None, None), count=9) == 1
 
 
 async def test_a_worker_takes_over_what_was_cut_short_and_runs_suspects_alone(server: AclUsers, admin: Redis) -> None:

@@ -23,7 +23,7 @@ from eventroute_worker.attempt import Attempt, End, Parked, Settled
 from eventroute_worker.pricing import Prices
 from eventroute_worker.spending import Bill, Spending, Treasury
 from eventroute_worker.troubles import Troubles
-from support.budgets import DAY_S, NAMESPACE, OF_ALL, budget, stands, turn_period
+from support.budgets import DAY_S, NAMESPACE, OF_ALL, budget, ledger_of, stands, turn_period
 from support.queue import (
     GROUP,
     admit,
@@ -454,6 +454,25 @@ async def test_a_budget_that_rises_or_is_no_more_lets_them_go_on(redis: Redis, c
         routes._plans[PATH] = prepare(_worker_route(budgets=rules, prompts=(prompt_rule(model=CALL),)))
         await until_empty(redis)
     assert await _told(redis) == NAMES
+
+
+async def test_one_that_a_lowered_budget_can_never_pay_is_a_dead_letter_and_the_next_one_goes_on(redis: Redis) -> None:
+    routes, troubles, claude = _routes(budget(micro_usd=5_000)), Troubles(), FakeClaude()
+    await ledger_of(redis).account(GROUP, list(routes._plans[PATH].route.budgets))
+    await redis.hset(GROUP.budget(PATH), "spent_usd", 4_999)
+    await admit(redis, sample_delivery("d-1", payload=b'"%s"' % (b"x" * 9_000)))
+    await admit(redis, sample_delivery("d-2"))
+    runner = build_runner(redis, claude=claude, routes=routes, troubles=troubles)
+    async with keeping(redis, routes=routes, troubles=troubles), running(redis, runner, slots=1):
+        await _until_parked(redis, 2)
+        lowered = budget(micro_usd=1_000)
+        routes._plans[PATH] = prepare(_worker_route(budgets=(lowered,), prompts=(prompt_rule(model=CALL),)))
+        await turn_period(redis, lowered)
+        await until_empty(redis)
+    found = await fields(redis, DeliveryId("d-1"))
+    assert (found["outcome"], found["reason"]) == ("dead", "budget")
+    assert "more than all of the budget" in found["detail"]
+    assert await _told(redis) == ["d-2"]
 
 
 async def test_one_routes_budget_is_nothing_to_another_and_their_namespaces_is(redis: Redis) -> None:

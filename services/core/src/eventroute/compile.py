@@ -792,6 +792,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         public_url=spec.public_url,
         suspend=spec.suspend.mode if spec.suspend else None,
         own_actors=spec.own_actors,
+        max_hops=spec.max_hops,
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,

@@ -178,7 +178,7 @@ class Treasury:
             if rule and rule.scope not in accounts:
                 accounts |= await self._accounts(FIRST, [rule])
             if rule and waiting:
-                await self._ledger.afford(group, rule.scope, accounts[rule.scope].room(rule), count=_AFFORDED)
+                await self._ledger.afford(group, rule, accounts[rule.scope].room(rule), count=_AFFORDED)
         return {rule.scope: _used(rule, accounts[rule.scope]) for rule in here}
 
     async def _accounts(

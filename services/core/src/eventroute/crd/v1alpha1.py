@@ -625,6 +625,16 @@ class EventRouteSpec(Strict):
             "that no answer calls for the next. Default: nobody."
         ),
     )
+    max_hops: int = Field(
+        default=5,
+        ge=1,
+        le=20,
+        description=(
+            "How many answers may lead to each other, 1 to 20, over all routes: an event behind which so many stand is "
+            "answered with success and starts nothing. They are known by the marker of each answer, which is to be "
+            "written with it wherever it is written (`services/README.md`, Loops). Default: 5."
+        ),
+    )
     filter: Cel | None = Field(
         default=None,
         description=(
