@@ -31,6 +31,13 @@ class Receipt(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+class OwnAction(StrEnum):
+    """How we know that we have caused an event ourselves, or too much of what led to it."""
+
+    ACTOR = "actor"
+    HOP_LIMIT = "hop_limit"
+
+
 class Refusal(StrEnum):
     """Why a signature was not accepted; never carries what was expected."""
 

@@ -22,6 +22,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from eventroute.delivery import Delivery, decode_delivery
 from eventroute.errors import Refused
 from eventroute.expression import Text
+from eventroute.hops import markers
 from eventroute.ids import RoutePath
 from eventroute.match import Match
 from eventroute.models import Models
@@ -153,12 +154,14 @@ class Runner:
         sinks: Sinks,
         troubles: Troubles,
         turns: Turns,
+        models: Models,
         spending: Spending,
         retention: Retention = DEFAULT_RETENTION,
         gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
+        models     what is known of models: those of one pool share the throttle
         retention  how long what has ended is kept where a route does not say so
         gate       knows of stops, the time of which counts against no deadline; None = there are none
         """
@@ -170,7 +173,7 @@ class Runner:
         self._sinks = sinks
         self._troubles = troubles
         self._turns = turns
-        self._models = Models.load()
+        self._models = models
         self._spending = spending
         self._retention = retention
         self._gate = gate or Gate(is_open=True)
@@ -214,7 +217,9 @@ class Runner:
             span.add_link(previous)
         _check_attempts(begun, plan)  # before the payload, which may be why attempts are cut short, is looked at
         delivery = _read_delivery(attempt, begun)
-        span.set_attributes({tracing.PROVIDER: delivery.provider, tracing.EVENT: delivery.event})
+        span.set_attributes(
+            {tracing.PROVIDER: delivery.provider, tracing.EVENT: delivery.event, tracing.HOPS: delivery.hops}
+        )
         if plan.route.generation < delivery.generation:
             plan = await self._find_route(attempt, anew=True)
         event = _read_event(delivery, plan)
@@ -373,7 +378,9 @@ class Runner:
 
     async def _send(self, work: _Work, answer: Answer, span: Span) -> None:
         """Give the answer to each sink that does not have it yet; one that fails does not keep it from the others."""
-        result = Result(work.delivery, answer, tracing.trace_id(span), work.attempt.lease)
+        hops = work.delivery.hops + 1
+        marker = markers(work.plan.route.marker_key).write(hops)
+        result = Result(work.delivery, answer, tracing.trace_id(span), work.attempt.lease, hops=hops, marker=marker)
         failures = [said for sink in self._missing(work) if (said := await self._failure(sink, result))]
         if failures:
             # A dead letter that runs again with its answer has the whole deadline once more.
@@ -463,6 +470,7 @@ def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None 
         "event": delivery.event,
         "provider_id": delivery.provider_id,
         "events": len(delivery.earlier) + 1 if delivery.earlier else 0,
+        "hops": delivery.hops,
         "entity": (entity.value or "")[:_ENTITY_CHARS],
         "entity_error": entity.error or "",
     }

@@ -140,9 +140,11 @@ def _receipt(line: Line, now_ms: int) -> str:
     theirs = f" (its id there: {line.provider_id})" if line.provider_id else " (without an id of its own)"
     whom = f", about {line.entity}" if line.entity else ""
     ago = span(now_ms - line.received_ms)
+    answers = "an answer of ours stands" if line.hops == 1 else f"{line.hops} answers of ours stand"
+    hops = f" Behind it {answers}." if line.hops else ""
     return (
         f"Delivery {line.id} is {what}{sender}{theirs}{whom}, "
-        f"which route {line.route} received at {clock(line.received_ms)}, {ago} ago."
+        f"which route {line.route} received at {clock(line.received_ms)}, {ago} ago.{hops}"
     )
 
 
