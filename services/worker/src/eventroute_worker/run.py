@@ -164,12 +164,14 @@ class Runner:
         sinks: Sinks,
         troubles: Troubles,
         turns: Turns,
+        models: Models,
         spending: Spending,
         retention: Retention = DEFAULT_RETENTION,
         gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
+        models     what is known of models: those of one pool share the throttle
         retention  how long what has ended is kept where a route does not say so
         gate       knows of stops, the time of which counts against no deadline; None = there are none
         """
@@ -181,7 +183,7 @@ class Runner:
         self._sinks = sinks
         self._troubles = troubles
         self._turns = turns
-        self._models = Models.load()
+        self._models = models
         self._spending = spending
         self._retention = retention
         self._gate = gate or Gate(is_open=True)
