@@ -67,7 +67,7 @@ async def _send(receiver: Receiving, number: int, *, user: str = "ann") -> Deliv
 
 
 @asynccontextmanager
-async def _working(redis: Redis, claude: FakeClaude, *budgets: BudgetRule, lease_s: float = 0.6) -> AsyncIterator[None]:
+async def _working(redis: Redis, claude: FakeClaude, *budgets: BudgetRule, lease_s: float = 3) -> AsyncIterator[None]:
     routes = FakeRoutes(worker_route(entity=ENTITY, budgets=budgets))
     spending = Spending(Ledger(ClientCaller(redis)), Prices.load())
     async with running(redis, build_runner(redis, claude=claude, routes=routes, spending=spending), lease_s=lease_s):
