@@ -200,7 +200,8 @@ class Runner:
         ) as span:
             end: End
             try:
-                end = await self._run(attempt, span)
+                async with self._turns.attempt(attempt.lease):
+                    end = await self._run(attempt, span)
             except (Ended, NoPlace) as ended:
                 end = ended.end
             except Exception as error:

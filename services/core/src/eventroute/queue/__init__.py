@@ -41,9 +41,9 @@ other. One of which as many run as may (`limits`) takes none until one of them e
 
 What the throttle (`eventroute.throttle`) has no place for waits at its bucket, in the order of acceptance, its routes
 taking turns. When a bucket is due (`turns`: a limit has been refilled, or a call has ended: `hurry`), a worker with
-free slots asks whose turn it is (`turn`), asks the throttle for as many places, and makes ready those that got one.
-Whoever dies in between loses some seconds of a place. What waits for longer than its route's deadline is a dead letter
-when its turn comes.
+free slots asks whose turn it is (`turn`), asks the throttle for as many places, and makes ready those that got one. An
+attempt that ends without taking its place gives it back. Whoever dies in between loses some seconds of one. What waits
+for longer than its route's deadline is a dead letter when its turn comes.
 
 An installation may be *stopped* as a whole (`stop`, `start`): one key of the first group says so to the workers of all
 groups, who take nothing while it stands.

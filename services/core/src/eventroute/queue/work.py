@@ -34,6 +34,8 @@ class Lease(NamedTuple):
     """W3C context of its receipt; empty without a trace."""
     alone: bool = False
     """It may be what killed its last worker: nothing else is to run beside it."""
+    granted: str = ""
+    """Bucket of the throttle at which it was granted a place; empty for none."""
 
 
 class Renewed(NamedTuple):
@@ -211,8 +213,9 @@ class Work:
                 ready_ms=int(float(since)),
                 traceparent=trace.decode(),
                 alone=bool(alone),
+                granted=granted.decode(),
             )
-            for name, path, fence, since, alone, trace in found
+            for name, path, fence, since, alone, trace, granted in found
         ]
         next_ms = None if following is None else int(float(following))
         return Taken(int(now), next_ms, word == _DRAIN, leases, has_turn=word == _TURN)

@@ -126,8 +126,8 @@ local function make_ready(path, id, seq)
   end
 end
 
--- A delivery waits for the throttle no more; returns whether it did.
-local function call_up(bucket, path, id)
+-- A delivery waits for the throttle no more, be it that it was granted a place; returns whether it did.
+local function call_up(bucket, path, id, is_granted)
   local own, routes = waiting(bucket, path), waiting_routes(bucket)
   if redis.call('ZREM', own, id) == 0 then
     return false
@@ -140,7 +140,7 @@ local function call_up(bucket, path, id)
   local seq = redis.call('HGET', delivery(id), 'seq')
   if seq then
     redis.call('HDEL', delivery(id), 'state', 'cause', 'size')
-    redis.call('HSET', delivery(id), 'due', now)
+    redis.call('HSET', delivery(id), 'due', now, unpack(is_granted and {'granted', bucket} or {}))
     make_ready(path, id, seq)
   end
   return true
@@ -229,7 +229,7 @@ end
 -- The delivery has left the queue's sets; it stays as a dead letter, the oldest of its route making room. It leaves its
 -- lane, or holds it where the route says so.
 local function bury(path, id, reason, detail)
-  redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts', 'probe')
+  redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts', 'probe', 'granted')
   redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
   redis.call('PEXPIRE', delivery(id), DEAD_MS + DAY_MS) -- the keeper comes first, and takes it off the account
   if redis.call('ZADD', dead(path), now, id) == 1 then
