@@ -306,7 +306,7 @@ class Queue(RuleBasedStateMachine):
         """Grant places to those whose turn it is; their worker may die before it says so."""
         for bucket in BUCKETS:
             self.run(self.redis.zadd(GROUP.turns, {bucket: 0}, xx=True))
-        before = Counter(known.path for known in self.known.values() if known.place == "ready")
+        goes_on = self._may_go_on()
         turn = self.run(self.work.turn(GROUP, count=count))
         called: set[DeliveryId] = set()
         if turn is not None:
@@ -315,8 +315,7 @@ class Queue(RuleBasedStateMachine):
                 known = self.known[each.delivery]
                 assert (known.place, known.cause, known.path) == ("throttled", turn.bucket, path)
                 assert path not in self.held_routes
-            for path, asked in Counter(turn.paths).items():
-                assert asked <= self.limits.get(path, 1000) - self._running(path) - before[path]
+            assert {each.delivery for each in turn.waiting} <= goes_on
             if not dies:
                 called = {each.delivery for each in turn.waiting[:granted]}
                 assert self.run(self.work.call_up(GROUP, turn, Granted(granted, 0))) == len(called)
@@ -508,6 +507,24 @@ class Queue(RuleBasedStateMachine):
 
     def _running(self, path: RoutePath) -> int:
         return sum(known.path == path and _runs(known) for known in self.known.values())
+
+    def _may_go_on(self) -> set[DeliveryId]:
+        """Name those that wait for the throttle and could run by their limit; the earliest first."""
+        found: set[DeliveryId] = set()
+        for path in PATHS:
+            own = [(known.seq, name) for name, known in self.known.items() if known.path == path]
+            ready = [seq for seq, name in own if self.known[name].place == "ready"]
+            free = self.limits.get(path, 1000) - self._running(path)
+            for bucket in BUCKETS:
+                waiting = sorted(
+                    each
+                    for each in own
+                    if self.known[each[1]].place == "throttled" and self.known[each[1]].cause == bucket
+                )
+                found.update(
+                    name for row, (seq, name) in enumerate(waiting) if row + sum(each < seq for each in ready) < free
+                )
+        return found
 
     def _any(self, data: st.DataObject) -> tuple[Held, Known]:
         held = data.draw(st.sampled_from(self.held))

@@ -165,6 +165,7 @@ _WORKER: Final = (
     ),
     _Grant("+hget +hmget +hset +hdel +hincrby", _all(_ALL.usage, _ROUTE)),
     _Grant("+zadd +zrem +zcard +zscore +zrange +zrangebyscore +zpopmin", _all(_READY, _DEAD, *_FINISHED, _PARKED)),
+    _Grant("+zcount", (f"%R~{_READY}",)),
     _Grant(
         "+zadd +zrem +zcard +zscore +zrange +zrangebyscore +zcount",
         _all(_ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects),
