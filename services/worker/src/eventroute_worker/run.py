@@ -48,7 +48,17 @@ from eventroute_worker.answer import (
     encode_answer,
     read_by,
 )
-from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, Throttled, dead
+from eventroute_worker.attempt import (
+    DEFAULT_RETENTION,
+    Attempt,
+    End,
+    Later,
+    Parked,
+    Settled,
+    Superseded,
+    Throttled,
+    dead,
+)
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
@@ -190,7 +200,8 @@ class Runner:
         ) as span:
             end: End
             try:
-                end = await self._run(attempt, span)
+                async with self._turns.attempt(attempt.lease):
+                    end = await self._run(attempt, span)
             except (Ended, NoPlace) as ended:
                 end = ended.end
             except Exception as error:
@@ -225,6 +236,8 @@ class Runner:
         event = _read_event(delivery, plan)
         entity = plan.entity.text(event.variables) if plan.entity else Text(None)
         work = _Work(attempt, begun, delivery, plan, event, entity, started, _saved(begun))
+        if begun.superseded_by:
+            self._end(work, _superseded(begun.superseded_by))
         answer = await self._answer(work)
         attempt.free_slot()
         if answer.text and answer.outcome is not RunOutcome.REFUSED:
@@ -268,7 +281,10 @@ class Runner:
             answer = read_by(work.plan.schemas[position], answer)  # by the schema of now
         while position is not None and (wanted := self._next_call(work, position, answer)):
             work = work._replace(paid=answer)
-            answer = await self._ask(work, position, wanted) or answer
+            try:
+                answer = await self._ask(work, position, wanted) or answer
+            except Superseded as newer:
+                self._end(work, _superseded(newer.by))
         if answer is None:
             raise TypeError("no prompt, and no answer")  # `_match` ends such a run
         if answer.violation:
@@ -304,14 +320,20 @@ class Runner:
             self._turns.place(lease, bucket, call, prompt) as place,
             await self._reserve(work, call, prompt, key_id=key_id) as bill,
         ):
-            reply = await place.ask(lambda: self._claude.ask(call, prompt, api_key=route.api_key))
+            newer = work.attempt.newer
+            reply = await place.ask(
+                lambda: newer.cuts_off(lambda: self._claude.ask(call, prompt, api_key=route.api_key))
+            )
             bill.take(reply)
             place.check(reply)
             if (own := self._judge(work, call, reply, key_id=key_id)) is None:
                 return None
             paid = wanted.note(added(work.paid, own), missing_fields=prompt.missing_fields)
             answer = read_by(work.plan.schemas[position], paid)
-            await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
+            is_final = self._next_call(work, position, answer) is None
+            by = await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer), is_final=is_final))
+        if by:
+            self._end(work._replace(paid=answer), _superseded(by))
         return answer
 
     async def _reserve(self, work: _Work, call: ModelCall, prompt: Prompt, *, key_id: str) -> Bill:
@@ -487,6 +509,10 @@ def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None 
             "missing_fields": list(answer.missing_fields),
         }
     return {"about": msgspec.json.encode({name: value for name, value in about.items() if value})}
+
+
+def _superseded(by: str) -> Settled:
+    return Settled(outcome=RunOutcome.SUPERSEDED, detail=f"by {by}")
 
 
 def _no_prompt(match: Match) -> str:

@@ -27,7 +27,7 @@ from eventroute.runtime import background
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import Tally
 from eventroute_worker import metrics
-from eventroute_worker.attempt import Attempt, End, Handler, Later, Parked, Settled, Throttled, dead
+from eventroute_worker.attempt import Attempt, End, Handler, Later, Newer, Parked, Settled, Throttled, dead
 from eventroute_worker.bell import Bell
 from eventroute_worker.gate import Gate
 from eventroute_worker.slots import Slots
@@ -99,6 +99,8 @@ class QueueWorker(Worker):
         self._gate = gate or Gate(is_open=True)
         self._gate.on_change = self._ring
         self._leases: dict[str, Lease] = {}
+        self._newer: dict[tuple[DeliveryId, int], Newer] = {}
+        """Of each attempt under way, by delivery and fence."""
         self._drains = False
         self._changed, self._rung = asyncio.Event(), asyncio.Event()
         self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
@@ -252,8 +254,10 @@ class QueueWorker(Worker):
     async def _run(self, lease: Lease) -> None:
         """Run a leased delivery and make its end last; nothing escapes, and no end goes unrecorded."""
         name = lease.delivery
+        newer = self._newer[name, lease.fence] = Newer()
         try:
-            end = await self.functions[_FUNCTION].coroutine(self.ctx, Attempt(lease, lambda: self._free_slot(name)))
+            attempt = Attempt(lease, lambda: self._free_slot(name), newer)
+            end = await self.functions[_FUNCTION].coroutine(self.ctx, attempt)
         except asyncio.CancelledError:
             end = Later(delay_s=0, counts=False)
         except LeaseLost:
@@ -268,6 +272,8 @@ class QueueWorker(Worker):
         except Exception as error:  # noqa: BLE001 - the one place where an unforeseen error becomes a dead letter
             _log.exception("attempt_failed", delivery=name)
             end = dead(DeadReason.INTERNAL, type(error).__name__)
+        finally:
+            del self._newer[name, lease.fence]
         self.job_tasks.pop(name, None)  # from here on it must not be cancelled, and its slot is free
         self._free_slot(name)
         await asyncio.sleep(0)  # the next delivery is leased before this one's end is written
@@ -347,9 +353,12 @@ class QueueWorker(Worker):
         """Renew all leases, in one round trip per group; give up what others took."""
         for group in {lease.group for lease in self._leases.values()}:
             own = [lease for lease in self._leases.values() if lease.group == group]
-            lost = await self._work.renew(group, own, lease_ms=int(self._lease_s * 1000))
+            found = await self._work.renew(group, own, lease_ms=int(self._lease_s * 1000))
             fences = {lease.delivery: lease.fence for lease in own}
-            self._give_up({name: fences[name] for name in lost})
+            self._give_up({name: fences[name] for name in found.lost})
+            for name, by in found.superseded.items():
+                if newer := self._newer.get((name, fences[name])):
+                    newer.tell(by)
         self._renewed = time.monotonic()
 
     def _give_up(self, lost: dict[DeliveryId, int]) -> None:
