@@ -9,7 +9,8 @@
 -- ARGV     1 worker id  2 lease in ms  3 how many, at most  4 how many the worker runs
 --          5.. paths of routes that have enough of the worker's slots already
 -- returns  {now in ms, when something else is due in ms or nil, "" or "drain" or "turn" (a bucket of the throttle is due),
---          {id, path, fence, when it was ready in ms, "1" when it runs alone, traceparent of its receipt}, ...}
+--          {id, path, fence, when it was ready in ms, "1" when it runs alone, traceparent of its receipt, bucket of the
+--          throttle at which it was granted a place, empty for none}, ...}
 
 local SEEN = 16 -- suspects that are looked at, should the first ones' routes have no room. Arbitrary
 local PROMOTED = 200 -- of what is due later or over its lease, per call: some 2 ms of Redis' time. Arbitrary
@@ -35,6 +36,24 @@ local function gather(path, id, whom, due)
     redis.call('DEL', collecting(path, whom))
   end
   return redis.call('HSTRLEN', key, 'body')
+end
+
+-- Ends what a delivery waits for which a newer event has superseded.
+local function free(id)
+  local of = redis.call('HMGET', delivery(id), 'path', 'state', 'cause', 'superseded_by')
+  if not of[4] then
+    return
+  elseif of[2] == 'later' then
+    redis.call('ZADD', LATER, 'XX', now, id)
+  elseif of[2] == 'throttled' then
+    call_up(of[3], of[1], id)
+  elseif of[2] == 'held' then
+    unpark(of[3], id, false)
+  end
+end
+
+for _, id in ipairs(redis.call('LPOP', OUTDONE, PROMOTED) or {}) do
+  free(id)
 end
 
 local gathered = 0
@@ -78,10 +97,13 @@ local answer = {tostring(now), false, ''}
 local function lease(id, path, alone)
   local key = delivery(id)
   local fence = redis.call('HINCRBY', key, 'fence', 1)
-  local of = redis.call('HMGET', key, 'due', 'at', 'trace')
+  local of = redis.call('HMGET', key, 'due', 'at', 'trace', 'granted')
   redis.call('HSET', key, 'state', 'running', unpack(alone and {'alone', '1'} or {}))
+  redis.call('HDEL', key, 'granted') -- it is for this attempt only
   begin_lease(path, id, now + lease_ms)
-  answer[#answer + 1] = {id, path, tostring(fence), of[1] or of[2] or tostring(now), alone and '1' or '', of[3] or ''}
+  answer[#answer + 1] = {
+    id, path, tostring(fence), of[1] or of[2] or tostring(now), alone and '1' or '', of[3] or '', of[4] or '',
+  }
 end
 
 -- The first suspect whose route has room; one whose record is gone has no route.
