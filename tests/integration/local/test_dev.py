@@ -55,7 +55,7 @@ class Site:
         """Tell whether a route accepts events."""
         return self.post(route) == 200
 
-    def soon(self, condition: Callable[[], bool]) -> None:
+    def assert_soon(self, condition: Callable[[], bool]) -> None:
         """Wait until a change is felt, and make sure that it did not take long."""
         saved = time.monotonic()
         self.running.until(condition)
@@ -108,13 +108,15 @@ def test_a_request_without_a_route_is_shown_with_its_path(site: Site) -> None:
 def test_routes_come_and_go_with_their_files(site: Site) -> None:
     assert site.post("second") == 404
     save(site.folder, "second")
-    site.soon(partial(site.serves, "second"))
+    site.assert_soon(partial(site.serves, "second"))
     assert site.post("triage") == 200
     (site.folder / "triage.yaml").unlink()
-    site.soon(lambda: site.post("triage") == 503)  # 404 would make some providers give up a route that may come back
+    site.assert_soon(
+        lambda: site.post("triage") == 503
+    )  # 404 would make some providers give up a route that may come back
     assert site.post("second") == 200
     save(site.folder, "triage")
-    site.soon(partial(site.serves, "triage"))
+    site.assert_soon(partial(site.serves, "triage"))
 
 
 def test_a_suspended_route_says_so_and_its_events_wait(site: Site) -> None:
@@ -144,7 +146,7 @@ def test_a_mistake_is_shown_as_lint_shows_it_and_the_last_good_routes_stay(site:
     file = save(site.folder, "triage", text="{{ payload.title")
     linted = run("lint", str(site.folder), "--env-file", str(site.env_file), folder=site.folder.parent / "lint")[0]
     (finding,) = [line for line in linted.output.splitlines() if "error" in line and str(file) in line]
-    site.soon(lambda: "the routes from before stay in service" in site.running.output())
+    site.assert_soon(lambda: "the routes from before stay in service" in site.running.output())
     assert finding in site.running.output()
     assert site.post("triage") == 200
     (site.folder / "triage.yaml").write_text("{")
@@ -157,7 +159,7 @@ def test_a_mistake_is_shown_as_lint_shows_it_and_the_last_good_routes_stay(site:
 def test_a_rotated_secret_is_taken_and_the_old_one_is_not(site: Site) -> None:
     assert site.post("triage", NEW) == 401
     allow(site.env_file, NEW)
-    site.soon(lambda: site.post("triage", NEW) == 200)
+    site.assert_soon(lambda: site.post("triage", NEW) == 200)
     assert site.post("triage", OLD) == 401
 
 
@@ -170,7 +172,7 @@ def test_a_single_file_is_followed_through_several_saves(tmp_path: Path, unused_
         site = Site(running, tmp_path, tmp_path / "secrets.env", unused_port)
         for name in ("second", "third"):
             save(tmp_path, name).replace(file)
-            site.soon(partial(site.serves, name))
+            site.assert_soon(partial(site.serves, name))
 
 
 def test_an_interrupt_leaves_nothing(site: Site) -> None:

@@ -573,7 +573,7 @@ async def _as_coroutine(awaitable: Awaitable[Value]) -> Value:
     return await awaitable
 
 
-def drive(redis_url: str, *, examples: int) -> None:
+def assert_holds(redis_url: str, *, examples: int) -> None:
     """Run the machine against a Redis, the same way each time."""
     Queue.redis_url = redis_url
     run_state_machine_as_test(
@@ -589,4 +589,4 @@ def drive(redis_url: str, *, examples: int) -> None:
 
 
 def test_whatever_happens_every_delivery_is_in_one_place_and_obeys_one_lease(valkey_url: str) -> None:
-    drive(valkey_url, examples=60)
+    assert_holds(valkey_url, examples=60)
