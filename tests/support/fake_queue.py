@@ -158,12 +158,20 @@ class Handled:
 
 
 class Scene:
-    """A worker in a loop whose time passes at once."""
+    """A worker in a loop whose time passes at once, and what waits for it at first."""
 
-    def __init__(self, *, groups: Sequence[Group] = (GROUP,), **options: Any) -> None:
+    def __init__(
+        self, *, groups: Sequence[Group] = (GROUP,), takes: Mapping[str, float] | None = None, **options: Any
+    ) -> None:
         self.queue, self.handler, self.tally = FakeQueue(), Handled(), Tally()
+        self.let_wait(takes or {})
         self.bells = {group: FakeBell() for group in groups}
         self._options = {"slots": 5, "grace_s": 0, **options}
+
+    def let_wait(self, takes: Mapping[str, float]) -> None:
+        """Let deliveries wait for the worker's next look, each of which takes so many seconds."""
+        self.queue.waiting = [lease_of(name) for name in takes]
+        self.handler.takes = dict(takes)
 
     @property
     def now(self) -> float:

@@ -1,6 +1,5 @@
 """A prompt's other model: asked once when the first declines or exists no more, with what both cost on the record."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from eventroute.runtime.metrics import REGISTRY
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
-from eventroute_cli.simulator.server import Served, serving
+from eventroute_cli.simulator.server import Served
 from eventroute_worker import keeper as keeper_module
 from eventroute_worker.answer import Because, Passing, Reply, Standing, Usage, decode_answer
 from eventroute_worker.attempt import Attempt, Later, Parked, Settled
@@ -41,12 +40,6 @@ pytestmark = pytest.mark.real
 
 HAIKU, SONNET, RETIRED = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-sonnet-4-5"
 DECLINED = msgspec.structs.replace(answer(""), outcome=RunOutcome.REFUSED, reason="cyber", stop_reason="refusal")
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 def _routes(**model: Any) -> FakeRoutes:
@@ -82,8 +75,6 @@ def _about(end: Settled) -> dict[str, Any]:
 async def test_the_other_model_gets_the_same_prompt_as_it_takes_it(
     redis: Redis, simulator: Served, first: str, because: str
 ) -> None:
-    simulator.simulator.journal.clear()
-    simulator.simulator.faults.clear()
     simulator.simulator.faults.add([Fault(kind=FaultKind.REFUSAL)] if because == "refused" else [])
     counted = {"model": SONNET, "because": because}
     before = REGISTRY.get_sample_value("eventroute_worker_fallbacks_total", counted) or 0
