@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, get_args, get_type_hints
 
 import httpx
@@ -381,4 +381,4 @@ def test_dates_of_retirement_are_those_of_the_sdk() -> None:
 
 
 def parse_date(text: str) -> date:
-    return datetime.strptime(re.sub(r"(?<=\d)(st|nd|rd|th)", "", text), "%B %d, %Y").date()  # noqa: DTZ007 - a day
+    return datetime.strptime(re.sub(r"(?<=\d)(st|nd|rd|th)", "", text), "%B %d, %Y").replace(tzinfo=UTC).date()

@@ -1,7 +1,7 @@
 """A queue that does what a test says, and notes what a worker does with it, and when."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -43,6 +43,8 @@ class FakeQueue:
         """What the next renewal finds lost."""
         self.away: Exception | None = None
         """What all calls meet."""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What happens while a look is under way."""
 
     def _note(self, what: str, said: Any) -> None:
         self.done.append((round(asyncio.get_running_loop().time(), 3), what, said))
@@ -61,6 +63,7 @@ class FakeQueue:
         assert worker
         self._note("look", (group.number, lease_ms, wanted, busy, list(crowded)))
         await asyncio.sleep(0)  # as a call that is sent: who asks without an end is found out
+        self.meanwhile()
         if self.away:
             raise self.away
         if self.looks:

@@ -55,6 +55,10 @@ class Site:
         """Tell whether a route accepts events."""
         return self.post(route) == 200
 
+    def has_said(self, pattern: str) -> bool:
+        """Tell whether something stands in a line of the output."""
+        return re.search(pattern, self.running.output(), re.MULTILINE) is not None
+
     def assert_soon(self, condition: Callable[[], bool]) -> None:
         """Wait until a change is felt, and make sure that it did not take long."""
         saved = time.monotonic()
@@ -216,7 +220,6 @@ def test_the_line_of_a_run_says_why(site: Site) -> None:
         headers = {"x-token": OLD, "x-id": f"c-{position}"}
         body = {"type": event, "n": "x" if event == "render" else 2}
         assert httpx.post(url, json=body, headers=headers).status_code == 200
-    output = site.running.output
     for said in (
         r"unknown  discarded  no_prompt; entity: missing_field  d-\w+$",
         r"condition\.false  discarded  no_prompt; prompts\[0\]\.when is false; entity: missing_field  d-\w+$",
@@ -225,7 +228,7 @@ def test_the_line_of_a_run_says_why(site: Site) -> None:
         r"missing  succeeded  entity: missing_field; missing in the event: payload\.sendr\.login  d-\w+  ",
         r"unwanted  filtered  c-5  \d",
     ):
-        site.running.until(lambda said=said: bool(re.search(said, output(), re.MULTILINE)))  # type: ignore[misc]
+        site.running.until(partial(site.has_said, said))
 
 
 def test_an_event_without_an_id_is_told_of_once(site: Site) -> None:

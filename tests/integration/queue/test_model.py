@@ -149,7 +149,7 @@ class Queue(RuleBasedStateMachine):
         lanes=st.lists(st.sampled_from(LANES), min_size=1, max_size=4),
         claimed=st.booleans(),
     )
-    def admit(self, path: RoutePath, lanes: list[str], claimed: bool) -> None:  # noqa: FBT001 - hypothesis calls by name
+    def admit(self, path: RoutePath, lanes: list[str], claimed: bool) -> None:
         count = len(lanes)
         candidates = []
         for lane in lanes:
@@ -251,7 +251,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), is_dead=st.booleans())
-    def settle(self, data: st.DataObject, is_dead: bool) -> None:  # noqa: FBT001 - the same
+    def settle(self, data: st.DataObject, is_dead: bool) -> None:
         held, known = self._any(data)
         outcome, reason = ("dead", "timeout") if is_dead else ("succeeded", "")
         done = self._accepted(
@@ -270,7 +270,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), pause_ms=st.sampled_from([0, LONG_MS]), counts=st.booleans())
-    def put_back(self, data: st.DataObject, pause_ms: int, counts: bool) -> None:  # noqa: FBT001 - the same
+    def put_back(self, data: st.DataObject, pause_ms: int, counts: bool) -> None:
         held, known = self._any(data)
         done = self._accepted(held, lambda: self.work.put_back(held.lease, pause_ms=pause_ms, counts=counts))
         self.held.remove(held)
@@ -281,7 +281,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), trouble=st.sampled_from(TROUBLES), has_asked=st.booleans())
-    def park(self, data: st.DataObject, trouble: Trouble, has_asked: bool) -> None:  # noqa: FBT001 - the same
+    def park(self, data: st.DataObject, trouble: Trouble, has_asked: bool) -> None:
         held, known = self._any(data)
         done = self._accepted(held, lambda: self.work.park(held.lease, trouble, has_asked=has_asked))
         self.held.remove(held)
@@ -302,7 +302,7 @@ class Queue(RuleBasedStateMachine):
             known.place, known.cause = "throttled", bucket
 
     @rule(count=st.integers(1, 4), granted=st.integers(0, 4), dies=st.booleans())
-    def turn(self, count: int, granted: int, dies: bool) -> None:  # noqa: FBT001 - the same
+    def turn(self, count: int, granted: int, dies: bool) -> None:
         """Grant places to those whose turn it is; their worker may die before it says so."""
         for bucket in BUCKETS:
             self.run(self.redis.zadd(GROUP.turns, {bucket: 0}, xx=True))
@@ -345,7 +345,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), forgets=st.booleans())
-    def run_out(self, data: st.DataObject, forgets: bool) -> None:  # noqa: FBT001 - the same
+    def run_out(self, data: st.DataObject, forgets: bool) -> None:
         """Let a lease run out: its worker was killed, or stands still and will go on later."""
         held, known = self._any(data)
         if known.lease == held.lease and known.place == "running":
@@ -385,7 +385,7 @@ class Queue(RuleBasedStateMachine):
             self.known[name].place, self.known[name].cause = "ready", ""
 
     @rule(path=st.sampled_from(PATHS), holds=st.booleans())
-    def hold(self, path: RoutePath, holds: bool) -> None:  # noqa: FBT001 - the same
+    def hold(self, path: RoutePath, holds: bool) -> None:
         if holds:
             self.run(self.upkeep.hold(GROUP, path, "withheld"))
             self.held_routes.add(path)
@@ -394,7 +394,7 @@ class Queue(RuleBasedStateMachine):
             self.held_routes.discard(path)
 
     @rule(path=st.sampled_from(PATHS), most=st.integers(0, 2), is_strict=st.booleans())
-    def limit(self, path: RoutePath, most: int, is_strict: bool) -> None:  # noqa: FBT001 - the same
+    def limit(self, path: RoutePath, most: int, is_strict: bool) -> None:
         self.run(self.upkeep.limit(GROUP, {path: Limit(most, holds_lanes=is_strict)}))
         self.limits[path] = most or 1000
         (self.strict.add if is_strict else self.strict.discard)(path)

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt
 from eventroute.queue import Trouble
-from eventroute.route_table import ModelCall
+from eventroute.route_table import ModelCall, WorkerRoute
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
@@ -42,8 +42,12 @@ HAIKU, SONNET, RETIRED = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-sonnet
 DECLINED = msgspec.structs.replace(answer(""), outcome=RunOutcome.REFUSED, reason="cyber", stop_reason="refusal")
 
 
+def _route(**model: Any) -> WorkerRoute:
+    return worker_route(prompts=(prompt_rule(model=model_call(**model)),))
+
+
 def _routes(**model: Any) -> FakeRoutes:
-    return FakeRoutes(worker_route(prompts=(prompt_rule(model=model_call(**model)),)))
+    return FakeRoutes(_route(**model))
 
 
 class Models(FakeClaude):
@@ -191,7 +195,7 @@ async def test_what_waits_for_a_model_goes_on_when_its_route_has_another(
     runner = build_runner(redis, claude=claude, routes=routes, troubles=troubles)
     async with keeping(redis, troubles=troubles, routes=routes, may_meet=met), running(redis, runner, slots=1):
         await until(lambda: are("held"))
-        routes.after_refresh = [_routes(**model).get(sample_delivery().route).route]  # type: ignore[union-attr]
+        routes.after_refresh = [_route(**model)]
         await until(lambda: are("settled"))
     assert claude.models.count(RETIRED) <= 2
     assert "because" in msgspec.json.decode((await fields(redis, names[0]))["about"]) or "fallback" not in model

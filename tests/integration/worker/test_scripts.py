@@ -51,7 +51,7 @@ async def test_scripts_that_the_server_forgot_are_sent_again(redis: Redis, work:
     for _ in range(2):
         await redis.script_flush()
         await asyncio.gather(*(work.note(each, last_error="x") for each in leases * 3))
-    assert (await fields(redis, "d-1"))["last_error"] == "x"
+    assert (await fields(redis, leases[0].delivery))["last_error"] == "x"
 
 
 async def test_a_redis_that_is_away_is_every_callers_trouble_and_the_next_calls_go_through(

@@ -615,14 +615,7 @@ async def test_what_is_leased_while_it_leaves_is_given_back_at_once() -> None:
         await asyncio.sleep(0.5)
         scene.queue.looks = [Taken(NOW_MS, None, drain=False, leases=[lease_of("d-1"), lease_of("d-2", fence=5)])]
         scene.queue.refusals = [AWAY]
-        original = scene.queue.lease
-
-        async def stopped_meanwhile(*args: Any, **options: Any) -> Taken:
-            taken = await original(*args, **options)
-            worker.stop()
-            return taken
-
-        scene.queue.lease = stopped_meanwhile  # type: ignore[method-assign] # a stop that comes at this very moment
+        scene.queue.meanwhile = worker.stop
         await asyncio.sleep(1)
     assert scene.queue.said("put_back") == [("d-1", 1, 0, False, ""), ("d-2", 5, 0, False, "")]
     assert scene.handler.begun == []
