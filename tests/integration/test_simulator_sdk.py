@@ -261,7 +261,7 @@ async def test_faults_and_requests_are_controlled_over_http(served: Served, clau
             await ask(claude, messages=[{"role": "user", "content": "delivery d-42"}])
         assert (await control.get("/simulator/faults")).json()[0]["left"] == 1
         found = (await control.get("/simulator/requests", params={"containing": "d-42"})).json()
-        assert [entry["given"]["status"] for entry in found] == [529]
+        assert [(entry["client"], entry["given"]["status"]) for entry in found] == [("127.0.0.1", 529)]
         assert (await control.delete("/simulator/requests")).status_code == 204
         assert (await control.delete("/simulator/faults")).status_code == 204
         assert (
