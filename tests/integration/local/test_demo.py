@@ -1,13 +1,13 @@
 """`eventroute demo` as a person or a pipeline runs it."""
 
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from eventroute_cli.__main__ import app
 from support.command import Ended, command, run
 
 pytestmark = pytest.mark.real
@@ -124,8 +124,6 @@ def test_a_served_demo_takes_what_its_printed_commands_send_at_the_port_that_it_
         assert [words[2] for words in lines] == ["alertmanager", "github", "hubspot", "shopify", "slack", "stripe"]
         for words in lines:
             assert words[4].startswith(f"http://127.0.0.1:{unused_port}/hooks/")
-            sent = subprocess.run(
-                [sys.executable, "-m", "eventroute_cli", *words[1:]], capture_output=True, text=True, check=False
-            )
-            assert sent.returncode == 0, sent.stdout + sent.stderr
+            sent = CliRunner().invoke(app, words[1:])
+            assert sent.exit_code == 0, sent.output
             assert '"status":"queued"' in sent.stdout
