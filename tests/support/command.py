@@ -31,6 +31,7 @@ class Command:
         self._temporary = folder / "tmp"
         self._temporary.mkdir(parents=True)
         self._output = folder / "output"
+        self._forgotten = 0
         own = {"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "80", "TMPDIR": str(self._temporary)}
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
@@ -42,8 +43,12 @@ class Command:
             )
 
     def output(self) -> str:
-        """Read what it has said so far."""
-        return self._output.read_text(encoding="utf-8")
+        """Read what it has said so far, since it was told to forget."""
+        return self._output.read_bytes()[self._forgotten :].decode()
+
+    def forget(self) -> None:
+        """Begin to listen anew."""
+        self._forgotten = len(self._output.read_bytes())
 
     def until_said(self, text: str, *, times: int = 1) -> None:
         """Wait until a text stands in its output so many times."""
