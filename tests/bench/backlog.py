@@ -20,6 +20,7 @@ from bench.deliveries import render
 from bench.peers import eventroute
 from bench.processes import PartFailedError
 from eventroute.ids import Claim, DeliveryId, RoutePath
+from eventroute.models import Models
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan
 from eventroute.prompt import prepare as prepare_plan
@@ -102,6 +103,7 @@ class Backlog:
         self, count: int, *, path: RoutePath = eventroute.ROUTE, kept: Retention = DEFAULT_RETENTION
     ) -> int:
         """Run as many as there are, at most `count`, to their ends; returns how many."""
+        models = Models.load()
         runner = Runner(
             work=self.work,
             holds=self.upkeep,
@@ -111,7 +113,8 @@ class Backlog:
             sinks=Sinks(self.work),
             troubles=Troubles(),
             turns=Turns(self.work, Throttle(ClientCaller(self.redis)), groups=[eventroute.GROUP]),
-            spending=Spending(Ledger(ClientCaller(self.redis)), Prices.load()),
+            models=models,
+            spending=Spending(Ledger(ClientCaller(self.redis)), Prices(models)),
             retention=kept,
         )
         leases = await self.lease(count)

@@ -1260,6 +1260,30 @@ async def _(queue: StillQueue) -> Any:
     return await queue.upkeep.forsake(GROUP, PATH, after_ms=0, count=9)
 
 
+async def _parked_and_forsaken(queue: StillQueue, *, calls: int = 1) -> Any:
+    for name, path in (("d-1", PATH), ("e-1", OTHER), ("d-2", PATH), ("d-3", PATH)):
+        await parked(queue, name, path=path)
+    await parked(queue, "d-4", MODEL)
+    await queue.upkeep.hold(GROUP, PATH, "deleted")
+    found = [await queue.upkeep.forsake(GROUP, PATH, after_ms=0, count=2) for _ in range(calls)]
+    return found[-1]
+
+
+@_of("forsake", "the first of what is parked")
+async def _(queue: StillQueue) -> Any:
+    return await _parked_and_forsaken(queue)
+
+
+@_of("forsake", "the next of what is parked")
+async def _(queue: StillQueue) -> Any:
+    return await _parked_and_forsaken(queue, calls=2)
+
+
+@_of("forsake", "the last of what is parked")
+async def _(queue: StillQueue) -> Any:
+    return await _parked_and_forsaken(queue, calls=3)
+
+
 async def _keep(queue: StillQueue, *, worker: str = "w", cursor: int = 0, count: int = 10) -> Any:
     return await queue.upkeep.keep(GROUP, worker=worker, for_ms=5000, cursor=cursor, routes=100, count=count)
 
@@ -2069,19 +2093,35 @@ async def wanting(queue: StillQueue, *names: str) -> None:
 @_of("afford", "one of two")
 async def _(queue: StillQueue) -> Any:
     await wanting(queue, "d-1", "d-2")
-    return await Ledger(queue).afford(GROUP, PATH, (799, None), count=9)
+    return await Ledger(queue).afford(GROUP, budget(), (799, None), count=9)
 
 
 @_of("afford", "all")
 async def _(queue: StillQueue) -> Any:
     await wanting(queue, "d-1", "d-2")
-    return await Ledger(queue).afford(GROUP, PATH, (800, 140), count=9)
+    return await Ledger(queue).afford(GROUP, budget(), (800, 140), count=9)
 
 
 @_of("afford", "none")
 async def _(queue: StillQueue) -> Any:
     await wanting(queue, "d-1")
-    return await Ledger(queue).afford(GROUP, PATH, (None, 69), count=9)
+    return await Ledger(queue).afford(GROUP, budget(), (None, 69), count=9)
+
+
+@_of("afford", "what needs more than the whole budget, before another one")
+async def _(queue: StillQueue) -> Any:
+    await wanting(queue, "d-1", "d-2")
+    await queue.redis.hset(GROUP.delivery(DeliveryId("d-1")), "need", "1001 70")
+    return await Ledger(queue).afford(GROUP, budget(), (400, None), count=9)
+
+
+@_of("afford", "what is of a held route, before another one")
+async def _(queue: StillQueue) -> Any:
+    await wanting(queue, "d-1")
+    await queue.upkeep.hold(GROUP, PATH, "suspended")
+    trouble = Trouble(reason="budget", detail="spent", budget=PATH)
+    await queue.work.park(await begun(queue, "e-1", path=OTHER), trouble, has_asked=True, need=CALL)
+    return await Ledger(queue).afford(GROUP, budget(), (400, None), count=9)
 
 
 @_of("park", "for a budget that another one has met before")

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from eventroute.delivery import Delivery
 from eventroute.ids import DeliveryId, RoutePath, RouteUid, route_path
+from eventroute.models import Models
 from eventroute.outcome import RunOutcome
 from eventroute.prompt import Plan, Prompt, prepare
 from eventroute.queue import Group, Ledger, Retention, Upkeep, Work
@@ -158,6 +159,7 @@ def build_runner(
     """Build a runner on a real Redis; `call` is how it calls scripts."""
     call = call or ClientCaller(redis)
     work = Work(call)
+    models = Models.load()
     return Runner(
         retention=retention,
         gate=gate,
@@ -169,7 +171,8 @@ def build_runner(
         sinks=Sinks(work),
         troubles=troubles or Troubles(),
         turns=Turns(work, Throttle(call), groups=[Group(0)]),
-        spending=spending or Spending(Ledger(call), Prices.load()),
+        models=models,
+        spending=spending or Spending(Ledger(call), Prices(models)),
     )
 
 

@@ -92,6 +92,7 @@ _FIELDS: Final = {
     "publicURL": _mostly("https://a.example/b", "http://a", wrong=("a.example", "https://a b", "")),
     "suspend": _mostly({"mode": "hold"}, {"mode": "drop"}, wrong=({}, {"mode": "stop"}, True, None)),
     "ownActors": _mostly(["us[bot]"], ["a", "b"], wrong=(["x" * 129], [""], ["a"] * 9, "us", [5])),
+    "maxHops": _mostly(1, 5, 20, wrong=(0, 21, "5", 1.5, None)),
     "filter": _mostly("payload.a == 1", f'payload.a == "{"x" * 1009}"', wrong=("", "x" * 1025, None)),
     "maxBodyBytes": _mostly(1024, 26_214_400, wrong=(1023, 26_214_401, "1Mi")),
     "rateLimit": _mostly(

@@ -49,6 +49,10 @@ class Bucket:
         """End a call."""
         return await self.throttle.leave(BUCKET, _name(call), fence=fence, end=end, **of)
 
+    async def give_up(self, call: int) -> bool:
+        """Give back a place that was granted."""
+        return await self.throttle.give_up(BUCKET, _name(call))
+
     async def figures(self) -> Figures:
         """Read how it stands."""
         return (await self.throttle.figures([BUCKET]))[BUCKET]

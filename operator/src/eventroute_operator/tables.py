@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from eventroute.hops import MARKERS
 from eventroute.ids import RoutePath
-from eventroute.route_table import RECEIVER, WORKER, Entry, Plane, ReceiverRoute, WorkerRoute
+from eventroute.route_table import RECEIVER, WORKER, Entry, Plane, ReceiverRoute, WorkerRoute, with_marker_key
 from eventroute.runtime.tables import publish, table_version
 from eventroute.sealed import SealKey
 from eventroute_operator.fleet import Published
@@ -24,6 +25,7 @@ class Tables:
     def __init__(self, redis: Redis, *, receiver_key: SealKey, worker_key: SealKey) -> None:
         """Take the Redis and both planes' keys."""
         self._redis = redis
+        self._marker_key = receiver_key.derive(MARKERS)
         self._keys = {RECEIVER.name: receiver_key, WORKER.name: worker_key}
         self._versions: dict[str, int] = {}
         self._receiver: dict[RoutePath, tuple[ReceiverRoute, int]] = {}
@@ -73,7 +75,8 @@ class Tables:
         unseen: Collection[str],
     ) -> None:
         key = self._keys[plane.name]
-        version = await publish(self._redis, plane, entries, key, withheld=withheld, unseen=unseen)
+        sent = with_marker_key(entries, self._marker_key)
+        version = await publish(self._redis, plane, sent, key, withheld=withheld, unseen=unseen)
         if version < self._versions.get(
             plane.name, 0
         ):  # the clock, or Redis' data, went back: nobody has the older ones

@@ -13,9 +13,12 @@ from signal import SIGINT
 
 import httpx
 import pytest
+from redis import Redis
 
+from eventroute.queue import FIRST
 from eventroute_cli.local.processes import free_port
 from support.command import Command, command, run
+from support.own_valkey import own_valkey
 from support.receiving import pull_request, signed
 
 pytestmark = pytest.mark.real
@@ -296,3 +299,39 @@ def test_it_names_its_addresses_and_is_found_by_other_commands(started: tuple[Si
     story, _ = run("explain", event, folder=site.folder.parent / "explain", **same)
     assert f"(its id there: {event})" in " ".join(story.output.split())
     assert "as succeeded: claude-" in " ".join(story.output.split())
+
+
+def test_answers_that_are_written_back_with_their_markers_come_to_an_end(
+    tmp_path: Path, unused_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    allow(tmp_path / "secrets.env", OLD)
+    file = save(tmp_path, "triage")
+    file.write_text(f"{file.read_text()}  maxHops: 2\n  sinks: [{{stream: {{name: comments}}}}]\n")
+    options = ("-f", str(file), "--env-file", str(tmp_path / "secrets.env"), "--port", str(unused_port))
+    with (
+        own_valkey(tmp_path_factory.mktemp("valkey")) as valkey,
+        command("dev", *options, folder=tmp_path, REDIS_URL=valkey.url) as running,
+    ):
+        running.until_said("/hooks/team-a/triage")
+        text = "Why does it fail?"
+        for number in range(2):
+            comment(unused_port, number, text)
+            running.until_said("succeeded", times=number + 1)
+            entry = newest(valkey.url)
+            text = f"{entry['text']}\n\n<!-- {entry['marker']} -->"
+        comment(unused_port, 2, text)
+        running.until_said("own_action  hop_limit")
+
+
+def comment(port: int, number: int, text: str) -> None:
+    payload = {"action": "created", "issue": {"number": 1}, "comment": {"id": number, "body": text}}
+    request = signed("github", payload, event="issue_comment", delivery=f"gh-{number}", secret=OLD)
+    url = f"http://127.0.0.1:{port}/hooks/team-a/triage"
+    assert httpx.post(url, content=request.body, headers=request.headers).status_code == 200
+
+
+def newest(url: str) -> dict[str, str]:
+    """Read the stream as a program that writes its entries somewhere."""
+    with Redis.from_url(url, decode_responses=True) as client:
+        [(_, entry)] = client.xrevrange(FIRST.stream("team-a", "comments"), count=1)
+    return dict(entry)

@@ -1,6 +1,6 @@
 """The reconciler on a real Redis, with an API server of the test's own making."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,11 +101,19 @@ class Control:
 
     async def published(self, plane: Plane[Any] = RECEIVER) -> set[str]:
         """Name the routes of a table but those that were deleted; `@version` stands for the table itself."""
+        table = await self._table(plane)
+        names = [name.decode() for name in await self.redis.hkeys(keys.table(plane.name))]
+        return {name for name in names if table.deleted_since(RoutePath(name)) is None}
+
+    async def entries(self, plane: Plane[Any]) -> Collection[Any]:
+        """Read what a table says of the routes that are served."""
+        return (await self._table(plane)).all()
+
+    async def _table(self, plane: Plane[Any]) -> RouteTable[Any]:
         key = self.receiver_key if plane is RECEIVER else self.worker_key
         table: RouteTable[Any] = RouteTable(self.redis, plane, key, process_id="", prepare=lambda route: route)
         await table.refresh()
-        names = [name.decode() for name in await self.redis.hkeys(keys.table(plane.name))]
-        return {name for name in names if table.deleted_since(RoutePath(name)) is None}
+        return table
 
     def reasons(self) -> dict[str, str]:
         """Tell what each route's status says of Ready, as last written."""

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute import keys
+from eventroute.hops import MARKERS
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.policy import Allowance, Policy
 from eventroute.queue import Desk, Group
@@ -68,6 +69,14 @@ async def test_a_listed_route_is_published_to_both(control: Control) -> None:
     async with running(control.resync.run):
         await until(lambda: _equal(control, {VERSION, TRIAGE}))
         assert await control.published(WORKER) == {VERSION, TRIAGE}
+
+
+async def test_receivers_know_the_markers_that_workers_make(control: Control) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body(), route_body("second")], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE, "team-a/second"}))
+    keys_ = {entry.marker_key for plane in (RECEIVER, WORKER) for entry in await control.entries(plane)}
+    assert keys_ == {control.receiver_key.derive(MARKERS)}
 
 
 async def test_what_a_watch_lost_is_found_by_the_next_list(control: Control) -> None:

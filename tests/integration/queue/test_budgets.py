@@ -5,11 +5,24 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from eventroute.ids import route_path
+from eventroute.ids import RoutePath, route_path
 from eventroute.queue import Amount, Exceeded, Group, Lease, LeaseLost, Trouble
 from eventroute.route_table import INSTALLATION
 from support.budgets import DAY_S, NAMESPACE, OF_ALL, account, budget, ledger_of, stands, turn_period
-from support.queue import GROUP, admit, admit_job, clock_ms, content, fields, lease, lease_again, run_out, work_on
+from support.queue import (
+    GROUP,
+    admit,
+    admit_job,
+    clock_ms,
+    content,
+    fields,
+    lease,
+    lease_again,
+    lease_all,
+    run_out,
+    upkeep_of,
+    work_on,
+)
 from support.runs import PATH, sample_delivery
 
 pytestmark = pytest.mark.real
@@ -18,8 +31,8 @@ NOTHING, CALL = Amount(0, 0), Amount(400, 70)
 LONG_MS = 600_000
 
 
-async def _leased(redis: Redis, name: str = "d-1") -> Lease:
-    await admit_job(redis, name)
+async def _leased(redis: Redis, name: str = "d-1", *, path: RoutePath = PATH) -> Lease:
+    await admit(redis, sample_delivery(name, route=path))
     taken = await lease(redis)
     await work_on(redis).begin(taken, traceparent="")
     return taken
@@ -240,14 +253,14 @@ async def test_a_budget_is_warned_of_once_a_period(
 # --- deliveries that wait ---
 
 
-async def _parked(redis: Redis, name: str, need: Amount | None) -> None:
-    own = await _leased(redis, name)
+async def _parked(redis: Redis, name: str, need: Amount | None, *, path: RoutePath = PATH) -> None:
+    own = await _leased(redis, name, path=path)
     trouble = Trouble(reason="budget", detail="spent", budget=PATH)
     await work_on(redis).park(own, trouble, has_asked=need is not None, need=need)
 
 
 async def _afforded(redis: Redis, room: tuple[int | None, int | None], *, count: int = 100) -> list[str]:
-    done = await ledger_of(redis).afford(GROUP, PATH, room, count=count)
+    done = await ledger_of(redis).afford(GROUP, budget(), room, count=count)
     found = await redis.zrange(GROUP.ready(PATH), 0, -1)
     assert len(found) == done
     return [name.decode() for name in found]
@@ -287,6 +300,24 @@ async def test_the_first_ones_need_is_taken_from_the_next_where_it_has_never_ask
     await _parked(redis, "d-2", CALL)
     assert await _afforded(redis, (399, None)) == []
     assert await _afforded(redis, (400, None)) == ["d-1"]
+
+
+async def test_one_that_needs_more_than_the_whole_budget_is_in_the_way_of_nobody(redis: Redis) -> None:
+    for name, need in (("d-1", Amount(1_001, 1)), ("d-2", None), ("d-3", CALL), ("d-4", CALL)):
+        await _parked(redis, name, need)
+    assert await _afforded(redis, (799, None)) == ["d-1", "d-2"], "the second one needs as much as the third"
+    found = await work_on(redis).begin(await lease(redis), traceparent="")
+    assert found.probes == f"budget:{PATH}", "it is judged anew"
+
+
+async def test_those_of_a_held_route_take_no_room_and_keep_nobody_waiting(redis: Redis) -> None:
+    other = route_path("team-a", "other")
+    await _parked(redis, "d-1", Amount(900, 1))
+    await _parked(redis, "e-1", CALL, path=other)
+    await upkeep_of(redis).hold(GROUP, PATH, "suspended")
+    assert await ledger_of(redis).afford(GROUP, budget(), (400, None), count=9) == 2
+    assert [each.delivery for each in await lease_all(redis)] == ["e-1"]
+    assert await redis.zrange(GROUP.ready(PATH), 0, -1) == [b"d-1"]
 
 
 async def test_it_comes_back_as_a_probe_of_its_budget(redis: Redis) -> None:

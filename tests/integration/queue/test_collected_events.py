@@ -209,3 +209,28 @@ async def test_what_somebody_removed_collects_nothing(redis: Redis) -> None:
     [taken] = await _passes(redis, "d-3")
     assert await _events(redis, taken) == ["d-3"]
     assert taken.path == RoutePath(PATH)
+
+
+async def test_its_deadline_counts_from_when_it_may_run(redis: Redis) -> None:
+    await _send(redis, "d-1", "d-2")
+    await redis.hset(GROUP.delivery(DeliveryId("d-1")), mapping={"at": 1, "due": 5_000})
+    [taken] = await _passes(redis, "d-1")
+    begun = await work_on(redis).begin(taken, traceparent="")
+    assert (begun.accepted_ms, begun.since_ms) == (1, 5_000)
+
+
+async def test_one_call_gathers_no_more_than_redis_can_do_beside_others_and_the_next_goes_on(redis: Redis) -> None:
+    large = b'"' + b"x" * 480_000 + b'"'
+    names = [f"d-{number:02}" for number in range(12)]
+    for name in names:
+        await _admit(redis, *(_candidate(f"{name}{at}", whom=name, payload=large) for at in ("", "-more")))
+    await redis.zadd(GROUP.later, {name: at for at, name in enumerate(names, 1)})
+    found: list[str] = []
+    while await redis.zcard(GROUP.later):
+        before = len(found)
+        taken = await work_on(redis).lease(GROUP, worker="w", lease_ms=60_000, wanted=100, busy=0)
+        found += [each.delivery for each in taken.leases]
+        assert 1 <= len(found) - before <= 5, "4 MB and what goes beyond it"
+        assert taken.next_ms is not None
+        assert (taken.next_ms <= taken.now_ms) is (len(found) < len(names)), "the rest is due at once"
+    assert found == names

@@ -62,6 +62,7 @@ TROUBLES = [
 ]
 BUCKETS = ["k:claude-haiku-5-5", "k:claude-sonnet-5-5"]
 LANES = ["", "", "left", "right"]
+ENTITIES = ["", "ann", "bob"]
 LONG_MS = 600_000
 _ENDED = frozenset({"settled", "dead", "gone"})
 
@@ -85,6 +86,10 @@ class Known:
     cuts: int = 0
     cause: str = ""
     answer: bytes = b""
+    whom: str = ""
+    is_answered: bool = False
+    by: str = ""
+    """What has superseded it."""
     ends: int = 0
     """How often it has ended since it was queued last."""
 
@@ -127,6 +132,9 @@ class Queue(RuleBasedStateMachine):
         self.limits: dict[RoutePath, int] = {}
         self.strict: set[RoutePath] = set()
         self.lanes: defaultdict[tuple[RoutePath, str], Lane] = defaultdict(Lane)
+        self.newest: dict[tuple[RoutePath, str], DeliveryId] = {}
+        self.outdone: list[DeliveryId] = []
+        """Superseded since somebody looked last."""
         self.seq = 0
         self.count = 0
 
@@ -147,16 +155,17 @@ class Queue(RuleBasedStateMachine):
     @rule(
         path=st.sampled_from(PATHS),
         lanes=st.lists(st.sampled_from(LANES), min_size=1, max_size=4),
+        whom=st.sampled_from(ENTITIES),
         claimed=st.booleans(),
     )
-    def admit(self, path: RoutePath, lanes: list[str], claimed: bool) -> None:
+    def admit(self, path: RoutePath, lanes: list[str], whom: str, claimed: bool) -> None:
         count = len(lanes)
         candidates = []
         for lane in lanes:
             self.count += 1
             name = DeliveryId(f"d-{self.count:04d}")
             claims = [Claim(ClaimId(name), 3600)] if claimed else []
-            candidates.append(Candidate(sample_delivery(name, route=path), claims, lane=lane))
+            candidates.append(Candidate(sample_delivery(name, route=path), claims, lane=lane, whom=whom))
         found = self.run(self.admissions.admit(path, candidates, rate=None))
         depth = sum(known.place not in _ENDED for known in self.known.values())
         own = sum(known.place not in _ENDED for known in self.known.values() if known.path == path)
@@ -166,7 +175,8 @@ class Queue(RuleBasedStateMachine):
             for candidate, fate in zip(candidates, found.fates, strict=True):
                 assert isinstance(fate, New)
                 claim = candidate.claims[0].id if candidate.claims else ""
-                self.known[fate.delivery] = Known(path, claim, lane=candidate.lane, seq=self._next_seq())
+                self.known[fate.delivery] = Known(path, claim, lane=candidate.lane, whom=whom, seq=self._next_seq())
+                self._supersede(fate.delivery)
                 self._line_up(fate.delivery)
                 if claim:
                     self.claims[claim] = fate.delivery
@@ -177,7 +187,9 @@ class Queue(RuleBasedStateMachine):
         claim = data.draw(st.sampled_from(sorted(self.claims)))
         first = self.claims[claim]
         known = self.known[first]
-        candidate = Candidate(sample_delivery("d-other", route=known.path), [Claim(ClaimId(claim), 3600)], lane=lane)
+        candidate = Candidate(
+            sample_delivery("d-other", route=known.path), [Claim(ClaimId(claim), 3600)], lane=lane, whom=known.whom
+        )
         found = self.run(self.admissions.admit(known.path, [candidate], rate=None))
         if known.place == "dead" and isinstance(found, Admitted):
             assert found.fates == [Again(first)]
@@ -203,9 +215,7 @@ class Queue(RuleBasedStateMachine):
     def lease(self, worker: str, wanted: int) -> None:
         busy = sum(held.worker == worker for held in self.held)
         taken = self.run(self.work.lease(GROUP, worker=worker, lease_ms=LONG_MS, wanted=wanted, busy=busy))
-        for known in self.known.values():  # the call notices leases that have run out
-            if known.place == "over":
-                self._cut_short(known)
+        self._looked()
         if taken.drain:
             assert busy
             assert any(known.place == "suspect" for known in self.known.values())
@@ -232,6 +242,7 @@ class Queue(RuleBasedStateMachine):
             known.begun = True
             assert begun.attempts == known.attempts
             assert (begun.answer or b"") == known.answer
+            assert begun.superseded_by == known.by
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -241,13 +252,16 @@ class Queue(RuleBasedStateMachine):
             known.begun = known.asking = True
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), answer=st.binary(min_size=1, max_size=4))
-    def save(self, data: st.DataObject, answer: bytes) -> None:
+    @rule(data=st.data(), answer=st.binary(min_size=1, max_size=4), is_final=st.booleans())
+    def save(self, data: st.DataObject, answer: bytes, is_final: bool) -> None:
         held, known = self._any(data)
         is_kept = known.lease == held.lease and known.place not in _ENDED  # nobody has taken it since
-        self._accepted(held, lambda: self.work.save(held.lease, answer))
+        said = self._accepted(held, lambda: self.work.save(held.lease, answer, is_final=is_final))
+        assert said in {None, True, known.by}
+        assert said is not True or not known.by
         if is_kept:
             known.answer = answer
+            known.is_answered = known.is_answered or is_final
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), is_dead=st.booleans())
@@ -265,6 +279,7 @@ class Queue(RuleBasedStateMachine):
             known.place = "dead" if is_dead else "settled"
             known.ends += 1
             assert known.ends == 1
+            self._resign(held.lease.delivery)
             if not (is_dead and known.path in self.strict):
                 self._leave(held.lease.delivery)
 
@@ -277,7 +292,7 @@ class Queue(RuleBasedStateMachine):
         if done is not None:
             known.attempts -= known.begun and not counts
             known.begun = known.asking = False
-            known.place = "later" if pause_ms else "ready"
+            known.place = "later" if pause_ms and not known.by else "ready"
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), trouble=st.sampled_from(TROUBLES), has_asked=st.booleans())
@@ -288,7 +303,7 @@ class Queue(RuleBasedStateMachine):
         if done is not None:
             known.attempts -= known.begun
             known.begun = known.asking = False
-            known.place, known.cause = "parked", trouble.cause
+            known.place, known.cause = ("ready", "") if known.by else ("parked", trouble.cause)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), bucket=st.sampled_from(BUCKETS))
@@ -299,14 +314,14 @@ class Queue(RuleBasedStateMachine):
         if done is not None:
             known.attempts -= known.begun
             known.begun = known.asking = False
-            known.place, known.cause = "throttled", bucket
+            known.place, known.cause = ("ready", "") if known.by else ("throttled", bucket)
 
     @rule(count=st.integers(1, 4), granted=st.integers(0, 4), dies=st.booleans())
     def turn(self, count: int, granted: int, dies: bool) -> None:
         """Grant places to those whose turn it is; their worker may die before it says so."""
         for bucket in BUCKETS:
             self.run(self.redis.zadd(GROUP.turns, {bucket: 0}, xx=True))
-        before = Counter(known.path for known in self.known.values() if known.place == "ready")
+        goes_on = self._may_go_on()
         turn = self.run(self.work.turn(GROUP, count=count))
         called: set[DeliveryId] = set()
         if turn is not None:
@@ -315,8 +330,7 @@ class Queue(RuleBasedStateMachine):
                 known = self.known[each.delivery]
                 assert (known.place, known.cause, known.path) == ("throttled", turn.bucket, path)
                 assert path not in self.held_routes
-            for path, asked in Counter(turn.paths).items():
-                assert asked <= self.limits.get(path, 1000) - self._running(path) - before[path]
+            assert {each.delivery for each in turn.waiting} <= goes_on
             if not dies:
                 called = {each.delivery for each in turn.waiting[:granted]}
                 assert self.run(self.work.call_up(GROUP, turn, Granted(granted, 0))) == len(called)
@@ -331,13 +345,15 @@ class Queue(RuleBasedStateMachine):
     @rule(worker=st.sampled_from(WORKERS))
     def renew(self, worker: str) -> None:
         own = [held.lease for held in self.held if held.worker == worker]
-        lost = set(self.run(self.work.renew(GROUP, own, lease_ms=LONG_MS)))
+        renewed = self.run(self.work.renew(GROUP, own, lease_ms=LONG_MS))
+        lost = set(renewed.lost)
         for lease in own:
             known = self.known[lease.delivery]
             is_valid = known.lease == lease and known.place in {"running", "over"}
             if is_valid:
                 known.place = "running"
                 assert lease.delivery not in lost
+                assert renewed.superseded.get(lease.delivery, "") == known.by
             else:
                 assert lease.delivery in lost
 
@@ -362,9 +378,8 @@ class Queue(RuleBasedStateMachine):
             if known.place == "later":
                 self.run(self.redis.zadd(GROUP.later, {name: 0}, xx=True))
         self.run(self.work.lease(GROUP, worker="nobody", lease_ms=LONG_MS, wanted=0, busy=1))
+        self._looked()
         for known in self.known.values():
-            if known.place == "over":
-                self._cut_short(known)
             if known.place == "later":
                 known.place = "ready"
 
@@ -421,7 +436,7 @@ class Queue(RuleBasedStateMachine):
             assert said == b"ok"
             self._queued_again(name)
             if mode == "whole":
-                known.answer = b""
+                known.answer, known.is_answered = b"", False
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
@@ -483,6 +498,13 @@ class Queue(RuleBasedStateMachine):
             assert [(score, each.decode()) for each, score in found] == wanted
 
     @invariant()
+    def the_newest_of_each_entity_is_known(self) -> None:
+        whose = [(path, whom) for path in PATHS for whom in ENTITIES if whom]
+        found = self.run(self.redis.mget([GROUP.newest(path, whom) for path, whom in whose]))
+        known = {key: name.decode() for key, name in zip(whose, found, strict=True) if name}
+        assert known == self.newest
+
+    @invariant()
     def routes_with_work_take_turns(self) -> None:
         turns = {path.decode() for path in self.run(self.redis.zrange(GROUP.rotation, 0, -1))}
         ready = {known.path for known in self.known.values() if known.place == "ready"}
@@ -509,6 +531,24 @@ class Queue(RuleBasedStateMachine):
     def _running(self, path: RoutePath) -> int:
         return sum(known.path == path and _runs(known) for known in self.known.values())
 
+    def _may_go_on(self) -> set[DeliveryId]:
+        """Name those that wait for the throttle and could run by their limit; the earliest first."""
+        found: set[DeliveryId] = set()
+        for path in PATHS:
+            own = [(known.seq, name) for name, known in self.known.items() if known.path == path]
+            ready = [seq for seq, name in own if self.known[name].place == "ready"]
+            free = self.limits.get(path, 1000) - self._running(path)
+            for bucket in BUCKETS:
+                waiting = sorted(
+                    each
+                    for each in own
+                    if self.known[each[1]].place == "throttled" and self.known[each[1]].cause == bucket
+                )
+                found.update(
+                    name for row, (seq, name) in enumerate(waiting) if row + sum(each < seq for each in ready) < free
+                )
+        return found
+
     def _any(self, data: st.DataObject) -> tuple[Held, Known]:
         held = data.draw(st.sampled_from(self.held))
         return held, self.known[held.lease.delivery]
@@ -533,8 +573,36 @@ class Queue(RuleBasedStateMachine):
 
     def _queued_again(self, name: DeliveryId) -> None:
         known = self.known[name]
-        known.attempts, known.ends, known.cuts = 0, 0, 0
+        known.attempts, known.ends, known.cuts, known.by = 0, 0, 0, ""
+        if known.whom:
+            self.newest.setdefault((known.path, known.whom), name)
         self._line_up(name)
+
+    def _supersede(self, name: DeliveryId) -> None:
+        known = self.known[name]
+        if not known.whom:
+            return
+        older = self.newest.get((known.path, known.whom))
+        self.newest[known.path, known.whom] = name
+        if older and not self.known[older].is_answered:
+            self.known[older].by = name
+            self.outdone.append(older)
+
+    def _resign(self, name: DeliveryId) -> None:
+        known = self.known[name]
+        if self.newest.get((known.path, known.whom)) == name:
+            del self.newest[known.path, known.whom]
+
+    def _looked(self) -> None:
+        """Note what a look at the queue changes: what leases have run out, what waits though it is superseded."""
+        for known in self.known.values():
+            if known.place == "over":
+                self._cut_short(known)
+        for name in self.outdone:
+            known = self.known[name]
+            if known.by and known.place in {"later", "throttled", "parked"}:
+                known.place, known.cause = "ready", ""
+        self.outdone = []
 
     def _next_seq(self) -> int:
         self.seq += 1

@@ -5,13 +5,28 @@ from redis.asyncio import Redis
 
 from eventroute.ids import RoutePath, route_path
 from eventroute.queue import Lease, Trouble
-from support.queue import GROUP, admit, depth, fields, lease, lease_all, state, upkeep_of, work_on
+from eventroute.throttle import Granted, Size
+from support.queue import (
+    GROUP,
+    admit,
+    admit_all,
+    depth,
+    fields,
+    lease,
+    lease_again,
+    lease_all,
+    settle,
+    state,
+    upkeep_of,
+    work_on,
+)
 from support.runs import PATH, sample_delivery
 
 pytestmark = pytest.mark.real
 
 KEY = Trouble(reason="billing", detail="402", key_id="own", model="")
 MODEL = Trouble(reason="not_found", detail="404", key_id="own", model="claude-gone")
+BUCKET = "own:claude-haiku-5-5"
 
 
 async def _parked(
@@ -85,13 +100,40 @@ async def test_one_goes_as_a_probe_and_no_other_before_the_pause_is_over(redis: 
     assert [each.delivery for each in await lease_all(redis)] == ["d-1"]
 
 
-async def test_a_probe_is_one_for_its_next_attempt_only(redis: Redis) -> None:
+async def _probe(redis: Redis) -> Lease:
     await _parked(redis, "d-1")
     await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
     probe = await lease(redis)
     assert (await work_on(redis).begin(probe, traceparent="")).probes == KEY.cause
-    await work_on(redis).put_back(probe, pause_ms=0, counts=False)
-    assert not (await work_on(redis).begin(await lease(redis), traceparent="")).probes
+    return probe
+
+
+async def test_a_probe_that_waits_for_its_turn_is_one_still(redis: Redis) -> None:
+    await work_on(redis).wait(await _probe(redis), BUCKET, Size(100, 10), until_ms=0)
+    turn = await work_on(redis).turn(GROUP, count=1)
+    assert turn
+    await work_on(redis).call_up(GROUP, turn, Granted(1, 0))
+    assert (await work_on(redis).begin(await lease(redis), traceparent="")).probes == KEY.cause
+
+
+async def test_a_probe_that_could_not_ask_for_another_reason_is_one_still(redis: Redis) -> None:
+    await work_on(redis).put_back(await _probe(redis), pause_ms=0, counts=False)
+    assert (await work_on(redis).begin(await lease(redis), traceparent="")).probes == KEY.cause
+
+
+@pytest.mark.parametrize("end", ["parked", "put back", "cut short", "settled", "dead"])
+async def test_a_probe_is_one_for_one_call_only(redis: Redis, end: str) -> None:
+    probe, work = await _probe(redis), work_on(redis)
+    match end:
+        case "parked":
+            await work.park(probe, MODEL, has_asked=True)
+        case "put back":
+            await work.put_back(probe, pause_ms=0, counts=True)
+        case "cut short":
+            await lease_again(redis, probe.delivery)
+        case _:
+            await settle(redis, probe, "dead" if end == "dead" else "succeeded")
+    assert "probe" not in await fields(redis, probe.delivery)
 
 
 async def test_a_delivery_that_has_just_met_the_trouble_was_a_probe_itself(redis: Redis) -> None:
@@ -115,4 +157,35 @@ async def test_a_probe_is_one_that_may_run(redis: Redis) -> None:
     assert not await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
     await _parked(redis, "d-2", path=other)
     assert await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=0)
+    assert [each.delivery for each in await lease_all(redis)] == ["d-2"]
+
+
+async def test_those_of_a_held_route_at_the_head_let_the_others_be_probed(redis: Redis) -> None:
+    other = route_path("team-b", "other")
+    names = [f"d-{number:03}" for number in range(500)]
+    await admit_all(redis, [sample_delivery(name) for name in names])
+    for taken in await lease_all(redis):
+        await work_on(redis).park(taken, KEY, has_asked=False)
+    await _parked(redis, "d-served", path=other)
+    upkeep = upkeep_of(redis)
+    await upkeep.hold(GROUP, PATH, "deleted")
+    looks = 0
+    while not await upkeep.probe(GROUP, KEY.cause, every_ms=60_000):
+        assert not await redis.exists(GROUP.probed), "nothing was asked"
+        looks += 1
+        assert looks < 10
+    assert [each.delivery for each in await lease_all(redis)] == ["d-served"]
+    assert await redis.hexists(GROUP.probed, KEY.cause)
+    held = await redis.zrange(GROUP.ready(PATH), 0, -1)
+    assert [name.decode() for name in held] == names, "they wait with their route"
+    assert not await upkeep.probe(GROUP, KEY.cause, every_ms=60_000)
+    await upkeep.release(GROUP, [PATH])
+    assert [each.delivery for each in await lease_all(redis)] == names
+
+
+async def test_one_that_somebody_removed_is_no_probe(redis: Redis) -> None:
+    gone = await _parked(redis, "d-1")
+    await _parked(redis, "d-2")
+    await redis.delete(GROUP.delivery(gone.delivery))
+    assert await upkeep_of(redis).probe(GROUP, KEY.cause, every_ms=60_000)
     assert [each.delivery for each in await lease_all(redis)] == ["d-2"]

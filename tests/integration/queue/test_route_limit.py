@@ -4,13 +4,16 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath, route_path
-from eventroute.queue import Lease, Limit, Taken, Trouble
+from eventroute.queue import Lease, Limit, Taken, Trouble, read_load
+from eventroute.runtime.scripts import ClientCaller
+from eventroute.throttle import Granted, Size
 from support.queue import GROUP, admit_all, lease_all, ready, run_out, settle, upkeep_of, work_on
 from support.runs import sample_delivery
 
 pytestmark = pytest.mark.real
 
 LIMITED, OTHER = (route_path("team-a", name) for name in ("limited", "other"))
+BUCKET = "k:claude-haiku-5-5"
 TROUBLE = Trouble(reason="billing", detail="402", key_id="k", model="")
 
 
@@ -141,3 +144,86 @@ async def test_nothing_is_kept_of_what_ran(redis: Redis) -> None:
     assert await ready(redis) == []
     assert not await redis.exists(GROUP.active(LIMITED))
     assert len(names) == 2
+
+
+async def _wait(redis: Redis, leases: list[Lease]) -> list[DeliveryId]:
+    """Let deliveries wait for the throttle."""
+    for each in leases:
+        await work_on(redis).wait(each, BUCKET, Size(100, 10), until_ms=0)
+    return [each.delivery for each in leases]
+
+
+async def _asked(redis: Redis, count: int = 50) -> list[DeliveryId]:
+    """Tell whose turn it is at the throttle."""
+    await redis.zadd(GROUP.turns, {BUCKET: 0}, xx=True)
+    turn = await work_on(redis).turn(GROUP, count=count)
+    return [each.delivery for each in turn.waiting] if turn else []
+
+
+async def test_those_that_wait_have_their_turn_before_what_was_accepted_later(redis: Redis) -> None:
+    names = await _limited(redis, 2, count=300)
+    waiting = await _wait(redis, await lease_all(redis))
+    assert waiting == names[:2]
+    assert len(await ready(redis)) == 298
+    assert await _asked(redis) == names[:2], "the ready ones are behind them"
+
+
+async def test_what_is_ready_and_was_accepted_before_goes_first(redis: Redis) -> None:
+    names = await _limited(redis, 3, count=6)
+    first, second, third = await lease_all(redis)
+    await work_on(redis).put_back(second, pause_ms=0, counts=True)
+    await _wait(redis, [first, third])
+    assert await _asked(redis) == [names[0], names[2]]
+    await upkeep_of(redis).limit(GROUP, {LIMITED: Limit(2)})
+    assert await _asked(redis) == names[:1], "the second place is for one that is ready"
+
+
+async def test_routes_at_their_limit_are_in_the_way_of_no_other_at_the_throttle(redis: Redis) -> None:
+    full = [route_path("team-a", f"full-{number}") for number in range(5)]
+    await upkeep_of(redis).limit(GROUP, dict.fromkeys(full, Limit(1)))
+    for path in full:
+        await _queue(redis, path, 2)
+        [taken] = await lease_all(redis)
+        await _wait(redis, [taken])
+        assert len(await lease_all(redis)) == 1
+    await _queue(redis, OTHER, 1)
+    [other] = await _wait(redis, await lease_all(redis))
+    assert await _asked(redis, 1) == [other]
+    turn = await redis.zrange(GROUP.waiting_routes(BUCKET), 0, -1)
+    assert [path.decode() for path in turn] == [OTHER, *full], "they are the last, in their order"
+
+
+async def test_no_more_of_it_counts_than_may_run(redis: Redis) -> None:
+    await _limited(redis, 3)
+    upkeep = upkeep_of(redis)
+    assert (await upkeep.load(GROUP)).ready == 3
+    first, _, _ = await lease_all(redis)
+    await settle(redis, first)
+    load = await upkeep.load(GROUP)
+    assert (load.ready, load.running, load.workable) == (1, 2, 3)
+    assert load.held == 6, "whatever the reason, nobody can take them now"
+
+
+async def test_no_more_of_it_counts_than_may_run_once_it_is_let_go(redis: Redis) -> None:
+    await _limited(redis, 3)
+    await upkeep_of(redis).hold(GROUP, LIMITED, "withheld")
+    assert (await read_load({GROUP: ClientCaller(redis)}, may_go=lambda path: path == LIMITED)).ready == 3
+
+
+async def test_what_waits_for_the_throttle_counts_as_far_as_it_may_run_and_is_told_in_full(redis: Redis) -> None:
+    await _limited(redis, 5, count=8)
+    await _wait(redis, await lease_all(redis))
+    await upkeep_of(redis).limit(GROUP, {LIMITED: Limit(2)})
+    load = await upkeep_of(redis).load(GROUP)
+    assert (load.ready, load.throttled, load.workable) == (2, 5, 2)
+    assert await upkeep_of(redis).waiting(GROUP) == {BUCKET: 5}
+
+
+async def test_a_turn_that_was_granted_is_taken_before_what_is_ready(redis: Redis) -> None:
+    names = await _limited(redis, 1, count=4)
+    await _wait(redis, await lease_all(redis))
+    await redis.zadd(GROUP.turns, {BUCKET: 0}, xx=True)
+    turn = await work_on(redis).turn(GROUP, count=5)
+    assert turn
+    await work_on(redis).call_up(GROUP, turn, Granted(1, 0))
+    assert _names(await lease_all(redis)) == names[:1]

@@ -66,7 +66,7 @@ ROWS = [
         lambda: signed("github", {"action": "opened", "issue": {}, "sender": {"login": "us[bot]"}}, event="issues"),
         200,
         "own_action",
-        "",
+        "actor",
         JSON,
         b'{"status":"own_action"}',
         {"own_actors": ("us[bot]",), "filter": "false"},

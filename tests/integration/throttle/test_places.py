@@ -3,7 +3,8 @@
 import pytest
 from redis.asyncio import Redis
 
-from support.throttle import LASTS_MS, Bucket, told
+from eventroute.throttle import keys
+from support.throttle import BUCKET, LASTS_MS, Bucket, told
 
 pytestmark = pytest.mark.real
 
@@ -112,3 +113,28 @@ async def test_a_word_of_those_that_wait_is_stale_after_a_while(redis: Redis) ->
     await bucket.leave(1)
     bucket.pass_s(2.5)
     assert await bucket.enter(20)
+
+
+async def test_a_grant_that_is_given_up_is_the_next_ones_at_once(redis: Redis) -> None:
+    bucket = Bucket(redis)
+    assert await bucket.enter(0)
+    await bucket.leave(0, told=told((600, 3)))
+    before = await redis.hgetall(keys.state(BUCKET))
+    assert (await bucket.grant(1, 2, 3, has_more=True)).places == 2
+    for _ in range(2):
+        assert await bucket.give_up(1), "others wait"
+    assert await bucket.give_up(2)
+    figures = await bucket.figures()
+    assert (figures.under_way, figures.requests_left) == (0, 2)
+    after = await redis.hgetall(keys.state(BUCKET))
+    assert {name for name in after if after[name] != before[name]} == {b"line"}, "nobody was asked"
+    assert (await bucket.grant(4, 5)).places == 2
+
+
+async def test_a_grant_whose_call_has_begun_cannot_be_given_up(redis: Redis) -> None:
+    bucket = Bucket(redis)
+    assert (await bucket.grant(1)).places == 1
+    assert await bucket.enter(1, fence=7)
+    assert not await bucket.give_up(1)
+    assert not await bucket.give_up(2), "it was never granted one"
+    assert (await bucket.figures()).under_way == 1

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from eventroute.ids import DeliveryId, RoutePath, route_path
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt, prepare
-from eventroute.queue import Amount, Group, LeaseLost, Ledger, Trouble, group_of
+from eventroute.queue import Amount, Group, Lease, LeaseLost, Ledger, Trouble, group_of
 from eventroute.route_table import INSTALLATION, BudgetRule, ModelCall
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.runtime.scripts import ClientCaller, RedisAway
@@ -21,9 +21,9 @@ from eventroute_worker import keeper as keeper_module
 from eventroute_worker.answer import Failed, GivenUp, Passing, Reply, Standing, Usage
 from eventroute_worker.attempt import Attempt, End, Parked, Settled
 from eventroute_worker.pricing import Prices
-from eventroute_worker.spending import Spending, Treasury
+from eventroute_worker.spending import Bill, Spending, Treasury
 from eventroute_worker.troubles import Troubles
-from support.budgets import DAY_S, NAMESPACE, OF_ALL, budget, stands, turn_period
+from support.budgets import DAY_S, NAMESPACE, OF_ALL, budget, ledger_of, stands, turn_period
 from support.queue import (
     GROUP,
     admit,
@@ -241,6 +241,84 @@ async def test_a_reservation_of_which_nobody_heard_is_given_back(redis: Redis, w
     assert (await stands(redis, budget()), claude.asked) == ((NOTHING, NOTHING), [])
 
 
+class Held(Flaky):
+    """Holds the first reply of a script about a delivery back until it is told to go on."""
+
+    def __init__(self, redis: Redis, script: str, delivery: str) -> None:
+        super().__init__(redis)
+        self.held = (script, delivery)
+        self.is_reached, self.may_go = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, script: Any, key: str, args: Any) -> Any:
+        found = await super().__call__(script, key, args)
+        if (script.name, args[0]) == self.held and not self.is_reached.is_set():
+            self.is_reached.set()
+            await self.may_go.wait()
+        return found
+
+
+COST = Amount(21, 120)
+RULE = budget(micro_usd=50_000)
+
+
+async def _reserve(spending: Spending, lease: Lease) -> None:
+    assert isinstance(await spending.reserve(lease, [RULE], CALL, Prompt("", "", ())), Bill)
+
+
+async def _owing(redis: Redis, call: Flaky, *names: str) -> tuple[Spending, list[Lease]]:
+    """Let calls be made whose cost Redis could not be told."""
+    spending = Spending(Ledger(call), Prices.load())
+    await admit_all(redis, [sample_delivery(name) for name in names])
+    leases = [await lease(redis, busy=number) for number in range(len(names))]
+    call.refuses.add("pay")
+    for each in leases:
+        await _reserve(spending, each)
+        await spending.pay(each, [RULE], COST)
+    call.refuses.clear()
+    return spending, leases
+
+
+async def test_what_a_call_pays_while_others_debts_are_told_is_paid_once(redis: Redis) -> None:
+    call = Held(redis, "pay", "d-1")
+    spending, (_, second) = await _owing(redis, call, "d-1", "d-2")
+    settling = asyncio.create_task(spending.settle())
+    await call.is_reached.wait()
+    await spending.pay(second, [RULE], COST)
+    call.may_go.set()
+    await settling
+    assert await stands(redis, RULE) == (Amount(42, 240), NOTHING)
+
+
+async def test_a_debt_that_was_made_while_the_last_one_was_told_is_not_forgotten(redis: Redis) -> None:
+    call = Held(redis, "pay", "d-1")
+    spending, [first] = await _owing(redis, call, "d-1")
+    settling = asyncio.create_task(spending.settle())
+    await call.is_reached.wait()
+    await _reserve(spending, first)
+    call.refuses.add("pay")
+    await spending.pay(first, [RULE], COST)
+    call.refuses.clear()
+    call.may_go.set()
+    await settling
+    await spending.settle()
+    assert await stands(redis, RULE) == (Amount(42, 240), NOTHING)
+
+
+async def test_what_was_being_reserved_when_the_attempt_was_cancelled_is_given_back(redis: Redis) -> None:
+    call = Held(redis, "reserve", "d-1")
+    spending, claude = Spending(Ledger(call), Prices.load()), FakeClaude()
+    await admit(redis, sample_delivery())
+    runner = build_runner(redis, claude=claude, routes=_routes(RULE), spending=spending)
+    task = asyncio.ensure_future(runner(Attempt(await lease(redis))))
+    await call.is_reached.wait()
+    assert (await stands(redis, RULE))[1] != NOTHING
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await spending.settle()
+    assert (await stands(redis, RULE), claude.asked) == ((NOTHING, NOTHING), [])
+
+
 # --- a budget without room ---
 
 
@@ -376,6 +454,25 @@ async def test_a_budget_that_rises_or_is_no_more_lets_them_go_on(redis: Redis, c
         routes._plans[PATH] = prepare(_worker_route(budgets=rules, prompts=(prompt_rule(model=CALL),)))
         await until_empty(redis)
     assert await _told(redis) == NAMES
+
+
+async def test_one_that_a_lowered_budget_can_never_pay_is_a_dead_letter_and_the_next_one_goes_on(redis: Redis) -> None:
+    routes, troubles, claude = _routes(budget(micro_usd=5_000)), Troubles(), FakeClaude()
+    await ledger_of(redis).account(GROUP, list(routes._plans[PATH].route.budgets))
+    await redis.hset(GROUP.budget(PATH), "spent_usd", 4_999)
+    await admit(redis, sample_delivery("d-1", payload=b'"%s"' % (b"x" * 9_000)))
+    await admit(redis, sample_delivery("d-2"))
+    runner = build_runner(redis, claude=claude, routes=routes, troubles=troubles)
+    async with keeping(redis, routes=routes, troubles=troubles), running(redis, runner, slots=1):
+        await _until_parked(redis, 2)
+        lowered = budget(micro_usd=1_000)
+        routes._plans[PATH] = prepare(_worker_route(budgets=(lowered,), prompts=(prompt_rule(model=CALL),)))
+        await turn_period(redis, lowered)
+        await until_empty(redis)
+    found = await fields(redis, DeliveryId("d-1"))
+    assert (found["outcome"], found["reason"]) == ("dead", "budget")
+    assert "more than all of the budget" in found["detail"]
+    assert await _told(redis) == ["d-2"]
 
 
 async def test_one_routes_budget_is_nothing_to_another_and_their_namespaces_is(redis: Redis) -> None:

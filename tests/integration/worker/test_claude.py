@@ -310,6 +310,26 @@ async def test_a_client_in_use_is_not_closed_however_long_its_call_takes(simulat
         assert isinstance(await slow, Answer)
 
 
+async def test_calls_at_the_same_time_close_an_idle_client_once_and_none_that_one_of_them_uses(
+    simulator: Served,
+) -> None:
+    simulator.simulator.faults.clear()
+    async with Claude(
+        api_key=Secret(DEFAULT_KEY.encode()),
+        base_url=simulator.url,
+        propagate_trace=False,
+        prices=Prices.load(),
+        idle_s=0,
+    ) as claude:
+        keys = [Secret(name) for name in (b"one", b"two", b"three", b"used")]
+        await asyncio.gather(*(claude.ask(CALL, PROMPT, api_key=key) for key in keys))
+        idle = [client.sdk for name, client in claude._clients.items() if name in ("one", "two", "three")]
+        calls = (None, None, keys[-1], keys[-1])
+        replies = await asyncio.gather(*(claude.ask(CALL, PROMPT, api_key=key) for key in calls))
+        assert [type(reply) for reply in replies] == [Answer, Answer, Standing, Standing]
+        assert [sdk.is_closed() for sdk in idle] == [True, True, True]
+
+
 async def test_no_trace_context_leaves_the_installation_unless_told(claude: Claude, simulator: Served) -> None:
     outside = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1))
     with use_span(NonRecordingSpan(outside)):

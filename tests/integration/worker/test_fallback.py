@@ -11,6 +11,7 @@ from eventroute.prompt import Prompt
 from eventroute.queue import Trouble
 from eventroute.route_table import ModelCall, WorkerRoute
 from eventroute.runtime.metrics import REGISTRY
+from eventroute.runtime.notices import Notice
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
@@ -162,6 +163,58 @@ async def test_a_model_that_exists_no_more_is_not_asked_for_each_time(redis: Red
         await settle(redis, taken)
         assert _about(end)["because"] == Because.NOT_FOUND
     assert claude.models == [RETIRED, HAIKU, HAIKU, HAIKU]
+
+
+SCHEMA = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+class Going(FakeClaude):
+    """Gives an answer that fits no schema, and then has the model that gave it no more."""
+
+    def __init__(self, troubles: Troubles, *, is_announced: bool) -> None:
+        super().__init__()
+        self.troubles = troubles
+        self.is_announced = is_announced
+
+    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
+        await super().ask(call, prompt, api_key=api_key)
+        if call.name != RETIRED:
+            return answer("{}")
+        assert self.models.count(RETIRED) < 9, "it is asked again and again"
+        if self.is_announced:
+            self.troubles.read_notices({RETIRED: Notice(is_retired=True)})
+        return answer("no JSON") if len(self.asked) == 1 else GONE
+
+
+@pytest.mark.parametrize(("is_announced", "asked"), [(False, [RETIRED, RETIRED, HAIKU]), (True, [RETIRED, HAIKU])])
+async def test_a_model_that_goes_before_its_second_answer_is_stood_in_for(
+    redis: Redis, *, is_announced: bool, asked: list[str]
+) -> None:
+    troubles = Troubles()
+    claude = Going(troubles, is_announced=is_announced)
+    model = model_call(name=RETIRED, fallback=HAIKU)
+    routes = FakeRoutes(worker_route(prompts=(prompt_rule(model=model, output_schema=SCHEMA),)))
+    counted = {"model": HAIKU, "because": "not_found"}
+    before = REGISTRY.get_sample_value("eventroute_worker_fallbacks_total", counted) or 0
+    end = await _run(redis, claude, routes, troubles=troubles)
+    assert claude.models == asked
+    assert isinstance(end, Settled)
+    assert end.outcome is RunOutcome.SUCCEEDED
+    assert claude.asked[-1].turns[0] == "no JSON", "it is told what did not fit"
+    about = _about(end)
+    assert (about["instead_of"], about["because"], about["output_tokens"]) == (RETIRED, "not_found", 10)
+    assert REGISTRY.get_sample_value("eventroute_worker_fallbacks_total", counted) == before + 1
+
+
+async def test_a_second_answer_of_the_other_model_is_no_second_hop(redis: Redis) -> None:
+    claude = FakeClaude(DECLINED, answer("no JSON"), answer("{}"))
+    model = model_call(fallback=SONNET)
+    routes = FakeRoutes(worker_route(prompts=(prompt_rule(model=model, output_schema=SCHEMA),)))
+    counted = {"model": SONNET, "because": "refused"}
+    before = REGISTRY.get_sample_value("eventroute_worker_fallbacks_total", counted) or 0
+    await _run(redis, claude, routes)
+    assert claude.models == [HAIKU, SONNET, SONNET]
+    assert REGISTRY.get_sample_value("eventroute_worker_fallbacks_total", counted) == before + 1
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,23 @@ from redis.asyncio import Redis
 
 from eventroute import keys
 from eventroute.ids import DeliveryId, route_path
-from eventroute.queue import Desk
+from eventroute.queue import Amount, Desk
 from eventroute.route_table import WORKER, WorkerRoute
 from eventroute.runtime.notices import read_notices
 from eventroute.runtime.redis import connect
 from eventroute.runtime.tables import publish
 from eventroute.sealed import SealKey, new_key_text
+from eventroute.secret import Secret
+from eventroute.throttle import bucket_name
+from eventroute.throttle import keys as throttle_keys
+from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.server import Served, serving
+from eventroute_worker.api_key import key_id
+from support.budgets import budget, stands
 from support.own_valkey import own_valkey
 from support.queue import GROUP, admit, dead_letters, depth, fields, state
-from support.runs import HISTORY, results, sample_delivery, worker_route
+from support.runs import HISTORY, PATH, results, sample_delivery, worker_route
 from support.waiting import until
 from support.worker import record, until_empty
 from support.worker_process import WorkerFleet, worker_fleet
@@ -85,6 +91,20 @@ async def test_a_delivery_goes_through(redis: Redis, fleet: WorkerFleet) -> None
     assert "eventroute_worker_cost_usd_total" in exposed
 
 
+async def test_the_pool_of_an_installations_own_models_file_is_the_one_that_is_throttled(
+    redis: Redis, fleet: WorkerFleet, tmp_path: Path
+) -> None:
+    own = tmp_path / "models.json"
+    own.write_text('{"as_of": "2026-10-01", "models": {"claude-haiku-5-5": {"pool": "ours"}}}')
+    await _publish(redis, fleet, worker_route())
+    fleet.start(models_path=own)
+    await admit(redis, sample_delivery())
+    await until_empty(redis)
+    bucket = bucket_name(key_id(Secret(DEFAULT_KEY.encode())), "ours")
+    assert await redis.hget(GROUP.route(PATH), "bucket") == bucket.encode()
+    assert await redis.exists(throttle_keys.state(bucket))
+
+
 async def test_a_worker_asks_at_its_start_which_models_go_away(redis: Redis, fleet: WorkerFleet) -> None:
     fleet.start()
     await until(lambda: redis.exists(keys.notices()), timeout_s=30)
@@ -140,6 +160,28 @@ async def test_sigterm_lets_running_deliveries_finish(redis: Redis, fleet: Worke
     worker.terminate()
     assert worker.wait() == 0
     assert (await record(redis, DeliveryId("d-1")))["outcome"] == "succeeded"
+
+
+async def test_what_a_worker_owes_when_it_is_asked_to_stop_is_told_before_it_leaves(
+    redis: Redis, fleet: WorkerFleet, claude: Served
+) -> None:
+    rule = budget(micro_usd=50_000)
+    claude.simulator.faults.add([Fault(kind=FaultKind.END_TURN, delay_s=1)])
+    await _publish(redis, fleet, worker_route(budgets=(rule,)))
+    worker = fleet.start()
+    await admit(redis, sample_delivery())
+    await until(lambda: claude.simulator.faults.pending() == [])
+    await redis.rename(GROUP.reserved, "aside")
+    await redis.set(GROUP.reserved, "refuses whoever pays")
+    await until_empty(redis)
+    assert (await stands(redis, rule))[1] != Amount(0, 0)
+    await redis.rename("aside", GROUP.reserved)
+    worker.terminate()
+    assert worker.wait() == 0
+    [entry] = claude.simulator.journal.entries()
+    spent, reserved = await stands(redis, rule)
+    assert reserved == Amount(0, 0)
+    assert spent.tokens == entry.given.input_tokens + entry.given.output_tokens
 
 
 async def test_what_does_not_finish_within_the_grace_period_is_free_for_the_next_worker(

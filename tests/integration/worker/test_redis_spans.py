@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.asyncio import Redis
 
+from eventroute.models import Models
 from eventroute.queue import Ledger, Upkeep, Work
 from eventroute.queue.scripts import NAMES as QUEUE_NAMES
 from eventroute.runtime import tracing
@@ -58,6 +59,7 @@ async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
     quiet, told = LinkedRedis(link), LinkedRedis(link)
     redis_spans.instrument(told)
     work = Work(ClientCaller(told), looking=ClientCaller(quiet))
+    models = Models.load()
     runner = Runner(
         work=work,
         holds=Upkeep(quiet, ClientCaller(quiet)),
@@ -67,7 +69,8 @@ async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
         sinks=Sinks(work),
         troubles=Troubles(),
         turns=Turns(work, Throttle(ClientCaller(told)), groups=[GROUP]),
-        spending=Spending(Ledger(ClientCaller(told)), Prices.load()),
+        models=models,
+        spending=Spending(Ledger(ClientCaller(told)), Prices(models)),
     )
     async with running(redis, runner, work=work):
         yield

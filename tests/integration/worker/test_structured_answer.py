@@ -174,3 +174,12 @@ async def test_a_dead_letter_whose_answer_fits_by_now_is_not_paid_for_again(redi
     end = await runner(Attempt(await lease_again(redis, name)))
     assert isinstance(end, Settled)
     assert (end.outcome, len(claude.asked)) == (RunOutcome.SUCCEEDED, 2)
+
+
+async def test_a_dead_letter_that_no_schema_asks_anything_of_by_now_is_not_paid_for_again(redis: Redis) -> None:
+    claude, name = FakeClaude(answer("[]"), answer("[]")), await admit(redis, sample_delivery())
+    await build_runner(redis, claude=claude, routes=_routes())(Attempt(await lease(redis)))
+    end = await build_runner(redis, claude=claude, routes=_routes(None))(Attempt(await lease_again(redis, name)))
+    assert isinstance(end, Settled)
+    assert (end.outcome, end.reason, len(claude.asked)) == (RunOutcome.SUCCEEDED, "", 2)
+    assert [entry["text"] for entry in await results(redis)] == ["[]"]

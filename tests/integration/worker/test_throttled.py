@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath, route_path
 from eventroute.prompt import Prompt
-from eventroute.queue import Group, group_of
+from eventroute.queue import Group, Trouble, group_of
 from eventroute.route_table import ModelCall, RetryRule
 from eventroute.runtime import tracing
 from eventroute.runtime.scripts import Argument, ClientCaller, RedisAway, Script
@@ -22,9 +22,10 @@ from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.limits import LimitChange
 from eventroute_cli.simulator.server import Served, serving
 from eventroute_worker.answer import Passing, Reply
-from eventroute_worker.attempt import Attempt, Throttled
+from eventroute_worker.attempt import Attempt, Settled, Throttled
 from eventroute_worker.claude import Claude
 from eventroute_worker.pricing import Prices
+from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
 from support.queue import GROUP, admit, dead_letters, fields, lease, ready, state, upkeep_of, work_on
 from support.runs import PATH, FakeClaude, FakeRoutes, answer, build_runner, sample_delivery, worker_route
@@ -327,3 +328,84 @@ async def test_the_attempt_says_what_the_api_said(redis: Redis) -> None:
     assert isinstance(end, Throttled)
     assert (end.bucket, end.detail) == (BUCKET, "429 rate_limit_error")
     assert await state(redis, sample_delivery().id) == "running"
+
+
+async def _granted(redis: Redis, *names: str) -> None:
+    """Let deliveries of several routes wait for the throttle, and grant the first one a place."""
+    await redis.hset(keys.state(BUCKET), "limit", 1)
+    for name, path in zip(names, (PATH, OTHER), strict=False):
+        await admit(redis, sample_delivery(name, route=path))
+        await work_on(redis).wait(await lease(redis), BUCKET, Size(100, 10), until_ms=0)
+    await Turns(work_on(redis), Throttle(ClientCaller(redis)), groups=[GROUP]).serve(GROUP, 5)
+    assert await ready(redis) == [names[0]]
+
+
+def _failing(troubles: Troubles, why: str) -> FakeRoutes:
+    """Let the attempt end before its call."""
+    match why:
+        case "deadline":
+            return FakeRoutes(worker_route(retry=RetryRule(attempts=3, deadline_s=-1)))
+        case "trouble":
+            troubles.meet(Trouble(reason="billing", detail="402", key_id="own"))
+        case "no route":
+            return FakeRoutes(worker_route(path=OTHER))
+        case "no prompt":
+            return FakeRoutes(worker_route(prompts=()))
+        case "another key":
+            return FakeRoutes(worker_route(api_key=Secret(b"theirs")))
+    return FakeRoutes(worker_route())
+
+
+@pytest.mark.parametrize("why", ["deadline", "trouble", "no route", "no prompt", "another key"])
+async def test_a_granted_place_that_its_attempt_does_not_take_is_the_next_ones_at_once(redis: Redis, why: str) -> None:
+    await _granted(redis, "d-1", "d-2")
+    troubles = Troubles()
+    runner = build_runner(redis, routes=_failing(troubles, why), troubles=troubles)
+    taken = await lease(redis)
+    assert taken.delivery == "d-1"
+    await runner(Attempt(taken))
+    assert await redis.zcard(keys.places(BUCKET)) == 0
+    assert (await work_on(redis).lease(GROUP, worker="w", lease_ms=1, wanted=0, busy=0)).has_turn, "somebody looks"
+    await Turns(work_on(redis), Throttle(ClientCaller(redis)), groups=[GROUP]).serve(GROUP, 5)
+    assert await redis.zrange(keys.places(BUCKET), 0, -1) == [b"d-2"]
+
+
+async def test_a_granted_place_is_taken_by_its_call_and_given_back_once(redis: Redis) -> None:
+    await _granted(redis, "d-1")
+    calls: list[str] = []
+    real = ClientCaller(redis)
+
+    async def call(script: Script, key: str, args: Sequence[Argument]) -> object:
+        calls.append(script.name)
+        return await real(script, key, args)
+
+    taken = await lease(redis)
+    assert taken.granted == BUCKET
+    assert "granted" not in await fields(redis, taken.delivery), "it is this attempt's"
+    await build_runner(redis, call=call)(Attempt(taken))
+    assert calls.count("leave") == 1
+    assert await redis.zcard(keys.places(BUCKET)) == 0
+
+
+async def test_a_place_that_cannot_be_given_back_ends_by_itself_and_the_attempt_as_it_did(redis: Redis) -> None:
+    await _granted(redis, "d-1")
+    real = ClientCaller(redis)
+
+    async def call(script: Script, key: str, args: Sequence[Argument]) -> object:
+        if script.name == "leave":
+            raise RedisAway("LOST", "away")
+        return await real(script, key, args)
+
+    end = await build_runner(redis, call=call, routes=_failing(Troubles(), "deadline"))(Attempt(await lease(redis)))
+    assert isinstance(end, Settled)
+    assert end.reason == "deadline"
+    assert await redis.zcard(keys.places(BUCKET)) == 1
+
+
+async def test_what_a_held_route_has_waiting_is_granted_nothing(redis: Redis) -> None:
+    await admit(redis, sample_delivery())
+    await work_on(redis).wait(await lease(redis), BUCKET, Size(100, 10), until_ms=0)
+    await upkeep_of(redis).hold(GROUP, PATH, "withheld")
+    assert await work_on(redis).turn(GROUP, count=5) is None
+    await upkeep_of(redis).release(GROUP, [PATH])
+    assert not (await lease(redis)).granted

@@ -12,7 +12,7 @@ from eventroute_cli.simulator.errors import ApiError
 from eventroute_cli.simulator.schema import check_complexity, check_schema, example
 
 
-def _object(required: list[str] | None = None, **properties: Any) -> dict[str, Any]:
+def _object(required: list[Any] | None = None, **properties: Any) -> dict[str, Any]:
     wanted = list(properties) if required is None else required
     return {"type": "object", "properties": properties, "required": wanted, "additionalProperties": False}
 
@@ -72,6 +72,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an enum of objects": (_one({"enum": [{}]}), ".properties.x.enum"),
     "an enum of nothing": (_one({"enum": []}), ".properties.x.enum"),
     "a constant list": (_one({"const": []}), ".properties.x.const"),
+    "a value of another type": (_one({"type": "string", "enum": ["a", False]}), ".properties.x.enum[1]"),
+    "a constant of another type": (_one({"type": ["integer", "null"], "const": 1.5}), ".properties.x.const"),
+    "a value of another type in an alternative": (
+        _one({"anyOf": [{"type": "boolean", "enum": ["true"]}, TEXT]}), ".properties.x.anyOf[0].enum[0]"),
     "an unknown type": (_one({"type": "text"}), ".properties.x.type"),
     "required and unknown": (_object(["y"], x=TEXT), ".required[0]"),
     "anything": (_one({}), ".properties.x"),
@@ -82,7 +86,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 OUR_OWN = {"not an object", "no type", "a definition that nobody uses",
            "too large", "reference with company", "definitions within",
-           "an item that is no number"}  # fmt: skip
+           "an item that is no number", "a value of another type", "a constant of another type",
+           "a value of another type in an alternative"}  # fmt: skip
 """What the API takes, as far as anybody knows, and we do not."""
 
 
@@ -95,6 +100,41 @@ def test_what_the_api_refuses_is_refused_with_its_place(name: str) -> None:
     if name not in OUR_OWN:
         with pytest.raises(ApiError):
             _api_checks(schema)
+
+
+YES = "; if a text is meant, put it in quotes: YAML reads a bare on, yes or y as true"
+OFF = "; if a text is meant, put it in quotes: YAML reads a bare off, no or n as false"
+NULL = '; if a text is meant, write it in quotes: "null"'
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (_one({"type": "string", "enum": ["maybe", True]}), f"is true, which is not of type string{YES}"),
+        (_one({"type": "string", "const": False}), f"is false, which is not of type string{OFF}"),
+        (_one({"type": ["string", "integer"], "enum": [1.5]}), "is 1.5, which is not of type string or integer"),
+        (_one({"type": "string", "enum": [None]}), f"is null, which is not of type string{NULL}"),
+        (_one({"type": ["string", None]}), f"null{NULL}"),
+        (_object([True], true=TEXT), f"is not one of the properties{YES}"),
+    ],
+)  # fmt: skip
+def test_a_word_that_became_another_value_is_told_so(schema: dict[str, Any], message: str) -> None:
+    with pytest.raises(SchemaRefused) as refused:
+        AnswerSchema(schema)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("node", "value"),
+    [
+        ({"type": "number", "enum": [1, 2.5]}, 2.5),
+        ({"type": "integer", "const": 2.0}, 2),
+        ({"enum": ["a", True, None]}, None),
+    ],
+)
+def test_values_that_fit_a_type_are_taken(node: dict[str, Any], value: Any) -> None:
+    text = msgspec.json.encode({"x": value}).decode()
+    assert AnswerSchema(_one(node)).read(text) == {"x": value}
 
 
 def test_a_schema_that_grows_by_its_references_is_refused() -> None:

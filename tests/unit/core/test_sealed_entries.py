@@ -1,5 +1,6 @@
 """A sealed entry opens with its own key in its own place, and nowhere else."""
 
+import base64
 from collections.abc import Callable
 
 import pytest
@@ -23,6 +24,15 @@ def test_an_entry_moved_to_another_route_does_not_open() -> None:
     sealed = key.seal(b"entry", context="route a/b")
     with pytest.raises(Refused, match="route a/c"):
         key.open(sealed, context="route a/c")
+
+
+def test_a_derived_key_is_the_same_for_one_purpose_and_another_one_for_another() -> None:
+    text = new_key_text()
+    first, again, other = SealKey.from_text(text), SealKey.from_text(text), SealKey.from_text(new_key_text())
+    assert first.derive("a") == again.derive("a")
+    assert len({key.derive(purpose).reveal() for key in (first, other) for purpose in ("a", "b", "")}) == 6
+    assert base64.b64decode(text) not in {first.derive("a").reveal(), first.derive("").reveal()}
+    assert len(first.derive("a").reveal()) == 32
 
 
 def test_another_key_does_not_open_it() -> None:

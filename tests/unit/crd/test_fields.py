@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from eventroute.crd.manifest import parse_manifests
 from eventroute.crd.validate import MAX_MISTAKES, Mistake, parse_route
 from support.routes import manifest, mistakes
 
@@ -27,9 +28,32 @@ def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: 
 @pytest.mark.parametrize(
     ("spec", "field", "message"),
     [
-        ({"provider": None}, "spec.provider", "must be a valid string"),
+        ({"provider": None}, "spec.provider", "must be a text"),
         ({"provider": "GitHub"}, "spec.provider", "must match"),
-        ({"suspend": True}, "spec.suspend", "must be an object"),
+        ({"suspend": True}, "spec.suspend", "must be an object with mode"),
+        ({"budget": 20}, "spec.budget", "must be an object with period, usd, tokens, warnAt, onExceeded"),
+        ({"secretRefs": ["hook"]}, "spec.secretRefs[0]", "must be an object with name, key"),
+        (
+            {"model": "claude"},
+            "spec.model",
+            "must be an object with name, thinking, effort, maxTokens, timeout, cache, …",
+        ),
+        ({"sinks": [{"log": True}]}, "spec.sinks[0].log", "must be an object without fields: {}"),
+        ({"budget": {"usd": "20 EUR"}}, "spec.budget.usd", 'must be an amount of US dollars, in digits, such as "20"'),
+        ({"budget": {"usd": 20}}, "spec.budget.usd", 'must be a text, in quotes: "20"'),
+        ({"filter": True}, "spec.filter", "must be a text, in quotes: YAML reads a bare on, yes or y as true"),
+        ({"entity": False}, "spec.entity", "must be a text, in quotes: YAML reads a bare off, no or n as false"),
+        (
+            {"model": {"thinking": False}},
+            "spec.model.thinking",
+            "must be 'auto' or 'off', in quotes: YAML reads a bare off as false",
+        ),
+        (
+            {"model": {"cache": False}},
+            "spec.model.cache",
+            "must be 'auto', 'off', '5m' or '1h', in quotes: YAML reads a bare off as false",
+        ),
+        ({"suspend": {"mode": False}}, "spec.suspend.mode", "must be 'hold' or 'drop'"),
         ({"suspend": {}}, "spec.suspend.mode", "is required"),
         ({"suspend": {"mode": "stop"}}, "spec.suspend.mode", "must be 'hold' or 'drop'"),
         ({"maxBodyBytes": "1Mi"}, "spec.maxBodyBytes", "must be a valid integer"),
@@ -59,7 +83,7 @@ def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: 
         ({"model": {"maxTokens": 0}}, "spec.model.maxTokens", "greater than or equal to 1"),
         ({"model": {"name": "claude haiku"}}, "spec.model.name", "must match"),
         ({"model": {"timeout": "11m"}}, "spec.model.timeout", "must be between 1s and 10m"),
-        ({"model": {"timeout": 120}}, "spec.model.timeout", "must be a valid string"),
+        ({"model": {"timeout": 120}}, "spec.model.timeout", 'must be a text, in quotes: "120"'),
         ({"tolerance": "1.5m"}, "spec.tolerance", "must be a duration such as"),
         ({"tolerance": "0s"}, "spec.tolerance", "must be between 1s and 1h"),
         ({"retry": {"deadline": "8d"}}, "spec.retry.deadline", "must be a duration such as"),
@@ -86,6 +110,19 @@ def test_a_wrong_value_is_refused_with_its_path(spec: dict[str, Any], field: str
     assert message in found[0].message
 
 
+@pytest.mark.parametrize(("bare", "read"), [("on", "true"), ("no", "false")])
+def test_a_field_whose_name_became_a_boolean_is_told_so(bare: str, read: str) -> None:
+    (found,) = parse_manifests(MANIFEST.format(bare=bare)).problems
+    assert found.field == f"spec.{read}"
+    assert "unknown field; if it is called otherwise, write its name in quotes: YAML reads a bare" in found.message
+
+
+def test_a_word_of_an_enum_that_became_a_boolean_is_named_as_it_was_written() -> None:
+    (found,) = parse_manifests(MANIFEST.format(bare="model: {thinking: off}\n  suspend")).problems[:1]
+    assert (found.field, found.line) == ("spec.model.thinking", 6)
+    assert found.message == "must be 'auto' or 'off', in quotes: YAML reads a bare off as false"
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -94,6 +131,8 @@ def test_a_wrong_value_is_refused_with_its_path(spec: dict[str, Any], field: str
         ({"metadata": {}}, "metadata.name"),
         ({"metadata": {"name": "Up"}}, "metadata.name"),
         ({"metadata": {"name": "a/b"}}, "metadata.name"),
+        ({"metadata": {"name": "a", "labels": {"live": True}}}, "metadata.labels.live"),
+        ({"metadata": {"name": "a", "annotations": {"ticket": 83}}}, "metadata.annotations.ticket"),
         ({"metadata": {"name": "a", "namespace": "a.b"}}, "metadata.namespace"),
         ({"spec": None}, "spec"),
         ({"spce": {}}, "spce"),
@@ -106,8 +145,12 @@ def test_the_object_around_the_spec_is_checked_too(change: dict[str, Any], field
 
 
 def test_what_kubernetes_adds_is_let_through() -> None:
-    metadata = {"name": "a", "namespace": "b", "uid": "u", "generation": 3, "labels": {}, "managedFields": []}
+    metadata = {"name": "a", "namespace": "b", "uid": "u", "generation": 3, "labels": {"a": "b"}, "managedFields": []}
     assert not isinstance(parse_route({**manifest(), "metadata": metadata, "status": {"conditions": []}}), tuple)
+
+
+def test_labels_that_are_null_are_none() -> None:
+    assert not isinstance(parse_route({**manifest(), "metadata": {"name": "a", "labels": None}}), tuple)
 
 
 def test_all_mistakes_are_told_up_to_a_limit() -> None:
@@ -123,3 +166,13 @@ def test_what_json_cannot_say_is_a_mistake_and_no_exception(value: object) -> No
 @pytest.mark.parametrize("duration", ["90s", "2m", "1m30s", "10m"])
 def test_durations_are_written_as_kubernetes_writes_them(duration: str) -> None:
     assert mistakes(model={"timeout": duration}) == ()
+
+
+MANIFEST = """\
+apiVersion: eventroute.dev/v1alpha1
+kind: EventRoute
+metadata: {{name: triage}}
+spec:
+  provider: github
+  {bare}: {{}}
+"""

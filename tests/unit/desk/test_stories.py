@@ -49,6 +49,8 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
         QUIET,
         ("`issues.opened` of github (its id there: gh-1), about 7,", "route team-a/triage received", "10 s ago"),
     ),
+    "an answer behind it": (found(hops=1), QUIET, ("Behind it an answer of ours stands.",)),
+    "answers behind it": (found(hops=3), QUIET, ("Behind it 3 answers of ours stand.",)),
     "ready": (found(attempts=0), QUIET, ("not tried yet", "waits for a free worker")),
     "ready for long": (found(received_ms=NOW - 600_000), QUIET, ("That is 10 min", "no worker runs")),
     "its route is withheld": (

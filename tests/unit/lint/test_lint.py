@@ -138,6 +138,8 @@ def test_markup_in_a_manifest_is_only_text(folder: Path) -> None:
 def test_help_shows_examples() -> None:
     output = lint("--help").output
     assert "eventroute lint -R k8s/ --no-secrets" in output
+    assert "--policy values.yaml" in output
+    assert "--models models.json" in output
     assert lint().exit_code == 2
 
 
@@ -153,6 +155,20 @@ def test_what_the_platform_does_not_allow_is_an_error(folder: Path) -> None:
     assert lint("all.yaml", "--policy", "policy.yaml").exit_code == 0
 
 
+def test_a_policy_is_found_in_the_charts_values_too(folder: Path) -> None:
+    (folder / "all.yaml").write_text(GOOD + "---\n" + SECRET)
+    (folder / "values.yaml").write_text("receiver: {replicas: 2}\noperator: {policy: {maxTokens: 512}}\n")
+    result = lint("all.yaml", "--policy", "values.yaml")
+    assert "maxTokens 1024 is more than the 512 that are allowed" in result.output
+    assert result.exit_code == 1
+
+
+def test_the_policy_of_a_namespace_whose_name_yaml_reads_as_a_number_is_read_as_helm_reads_it(folder: Path) -> None:
+    (folder / "all.yaml").write_text((GOOD + "---\n" + SECRET).replace("team-a", '"83"'))
+    (folder / "policy.yaml").write_text("namespaces: {0123: {maxTokens: 512}}\n")
+    assert "maxTokens 1024 is more than the 512" in lint("all.yaml", "--policy", "policy.yaml").output
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -160,6 +176,10 @@ def test_what_the_platform_does_not_allow_is_an_error(folder: Path) -> None:
         ("models: [a", "no YAML"),
         ("namespaces: {a: {effort: most}}", "namespaces.a.effort"),
         ("- a", "all of it"),
+        ("operator: {replicas: 2}", "these are chart values without operator.policy"),
+        ("operator: {policy: {maxToken: 5}}", "maxToken: Extra inputs"),
+        ("operator: {policy: {}}\nmaxTokens: 5", "operator: Extra inputs"),
+        ("effort: &a low\nnamespaces: {a: {effort: *a}}", "no YAML: line 2: aliases"),
     ],
 )
 def test_a_policy_that_is_not_understood_is_told(folder: Path, text: str, said: str) -> None:

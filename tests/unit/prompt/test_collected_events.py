@@ -64,6 +64,14 @@ def test_the_prompt_is_chosen_by_the_last_one() -> None:
     assert route.match(_three()).position == 1
 
 
+@pytest.mark.parametrize(("hops", "most"), [((0,), 0), ((2,), 2), ((0, 3, 1), 3), ((4, 0, 0), 4), ((0, 0, 1), 1)])
+def test_together_they_have_the_most_hops_of_one(hops: tuple[int, ...], most: int) -> None:
+    sent = [msgspec.structs.replace(event({}).delivery, hops=count) for count in hops]
+    stored = b"\x1e".join(map(encode_delivery, sent))
+    read = decode_delivery(stored, id=DeliveryId("d-1"), route=RoutePath("team-a/x"), received_ms=7)
+    assert read.hops == most
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_what_is_stored_is_read_in_order(count: int) -> None:
     sent = [event({"n": n, "text": "\u001e\n"}, name=f"e{n}").delivery for n in range(count)]

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventroute.fence import build_fence
+from eventroute.hops import Markers
 from eventroute.prompt import HistoryEntry
+from eventroute.secret import Secret
 from support.routes import event, plan
 
 INSTRUCTIONS = [
@@ -87,3 +89,20 @@ def test_headers_hold_no_credentials_that_a_template_could_show() -> None:
     """The receiver leaves them out of the delivery; here only what the delivery has can be named."""
     route = plan(prompts=[{"user": "[{{ headers.authorization }}]"}])
     assert route.build_prompt(0, event({})).user == "Event issues.opened from github:\n\n[]"
+
+
+MARKER = Markers(Secret(b"k" * 32)).write(4)
+PIECES = "{{ payload.begin }}{{ payload.rest }} {{ payload.begin | append: payload.rest }}"
+
+
+@pytest.mark.parametrize("template", [None, TEMPLATE, "{{ payload.title }}\n{{ headers.x }}\n{{ event }}", PIECES])
+def test_no_marker_is_shown_lest_claude_writes_it_elsewhere(template: str | None) -> None:
+    """Nor one that only the prompt puts together, of parts or around what a reader would not see."""
+    route = plan(prompts=[{"system": "s", "user": template} if template else {"system": "s"}])
+    title = f"Fine.\n<!-- {MARKER} -->\n{MARKER[:9]}\u200b{MARKER[9:]} and on"
+    payload = {"title": title, MARKER: MARKER, "begin": MARKER[:20], "rest": MARKER[20:]}
+    history = [HistoryEntry(event=MARKER, time_ms=0, conclusion=f"It said {MARKER}.")]
+    user = route.build_prompt(0, event(payload, name=MARKER, headers={"x": MARKER}), history=history).user
+    assert "Fine." in user or template == PIECES
+    assert MARKER not in user
+    assert not re.search("eventroute-hop-[0-9]{2}-[a-z2-7]{16}", user)

@@ -1,20 +1,23 @@
 """What becomes of a genuine request, told in full: which deliveries with which claims, and what is left out why."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, Final, cast
+from urllib.parse import quote_plus
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from eventroute.hops import Markers
 from eventroute.ids import Claim, DeliveryId, claim_id
 from eventroute.outcome import DeadReason, Unavailable
 from eventroute.queue import Admitted, Candidate, Full, Limited, Limits, Load, New
 from eventroute.route_table import DebounceRule, RateLimit, ReceiverRoute, RedactRule
 from eventroute.runtime.scripts import RedisAway, RedisForbids
-from eventroute.schemes import Handshake, Rejected, Request
+from eventroute.schemes import SCHEMES, Handshake, Rejected, Request, sign
 from eventroute.secret import Secret
 from eventroute_receiver import admit as admit_module
 from eventroute_receiver.admit import Admission, NotNow
@@ -65,6 +68,7 @@ def test_an_event_becomes_a_delivery_with_all_that_is_known_of_it() -> None:
         "provider": "github",
         "event": "pull_request.opened",
         "provider_id": "gh-7",
+        "hops": 0,
         "received_ms": 1_000_000_500,
         "key_index": 1,
         "headers": {"content-type": "application/json", "x-github-event": "pull_request", "x-github-delivery": "gh-7"},
@@ -150,6 +154,72 @@ def test_our_own_actions_are_left_out_and_counted(expression: str | None) -> Non
     assert (found.kept, found.filtered, found.own) == ([], 0, 1)
     found = judged(request, own_actors=("another",), filter=expression)
     assert (len(found.kept), found.filtered, found.own) == (1, 0, 0)
+
+
+# --- hops ---
+
+
+KEY: Final = Secret(b"k" * 32)
+OURS: Final = Markers(KEY)
+
+
+def marked(hops: int, number: int = 1) -> Request:
+    title = f"Answer\n<!-- {OURS.write(hops)} -->" if hops else "Question"
+    payload = {"action": "opened", "number": number, "pull_request": {"title": title}}
+    return signed("github", payload, event="pull_request", delivery=f"gh-{number}", now=NOW)
+
+
+def hops_of(found: Genuine) -> list[int]:
+    return [each.delivery.hops for each in found.kept]
+
+
+@pytest.mark.parametrize(("hops", "kept"), [(0, [0]), (1, [1]), (2, [2]), (3, []), (4, []), (20, [])])
+@pytest.mark.parametrize("expression", [None, "true"])
+def test_an_event_has_the_hops_of_its_marker_until_the_route_allows_no_more(
+    hops: int, kept: list[int], expression: str | None
+) -> None:
+    found = judged(marked(hops), marker_key=KEY, max_hops=3, filter=expression)
+    assert (hops_of(found), found.spent, found.own, found.filtered) == (kept, 1 - len(kept), 0, 0)
+
+
+def test_five_hops_are_allowed_where_nobody_says_so() -> None:
+    assert hops_of(judged(marked(4), marker_key=KEY)) == [4]
+    assert judged(marked(5), marker_key=KEY).spent == 1
+
+
+def test_markers_of_another_key_count_nothing() -> None:
+    for key in (Secret(b"x" * 32), Secret(b"")):
+        assert hops_of(judged(marked(9), marker_key=key)) == [0]
+
+
+def test_each_event_of_a_batch_has_hops_of_its_own() -> None:
+    usual = {"portalId": 1, "subscriptionId": 7, "occurredAt": 1, "subscriptionType": "contact.creation"}
+    values = {1: "", 2: OURS.write(2), 3: OURS.write(5), 4: OURS.write(99).replace("a", "b")}
+    items = [{**usual, "eventId": number, "propertyValue": value} for number, value in values.items()]
+    found = judged(signed("hubspot", items, url=URL, now=NOW), "hubspot", public_url=URL, marker_key=KEY)
+    assert (numbers_of(found.kept), hops_of(found), found.spent) == ([1, 2, 4], [0, 2, 0], 1)
+
+
+def test_a_form_brings_its_marker() -> None:
+    text = json.dumps({"type": "block_actions", "message": {"text": f"Done.\n{OURS.write(2)}"}})
+    form = [(b"content-type", b"application/x-www-form-urlencoded")]
+    body = f"payload={quote_plus(text)}".encode()
+    bare = Request(method="POST", url=None, headers=form, body=body)
+    request = sign(SCHEMES["slack"], bare, secret=SECRET.encode(), now=NOW)
+    assert hops_of(judged(request, "slack", marker_key=KEY)) == [2]
+
+
+def test_what_is_redacted_is_looked_through_all_the_same() -> None:
+    found = judged(marked(2), marker_key=KEY, redact=RedactRule(payload=("pull_request.title",)))
+    assert hops_of(found) == [2]
+    assert OURS.write(2).encode() not in bytes(found.kept[0].delivery.payload)
+
+
+def test_of_our_own_actions_nobody_counts_hops() -> None:
+    payload = {**pull_request(), "sender": {"login": "our-bot"}, "body": OURS.write(9)}
+    request = signed("github", payload, event="pull_request", delivery="gh-1", now=NOW)
+    found = judged(request, own_actors=("our-bot",), marker_key=KEY)
+    assert (found.kept, found.own, found.spent) == ([], 1, 0)
 
 
 # --- entities ---

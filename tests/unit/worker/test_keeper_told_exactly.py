@@ -1,7 +1,7 @@
 """What a look of the keeper asks of the queue, call by call, and when it looks: its queue is a fake."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, cast
 
 import pytest
@@ -24,6 +24,10 @@ GONE: Final = Trouble(reason="authentication", detail="401", key_id="gone", mode
 DAY_MS: Final = 86_400_000
 
 
+async def _nothing(_: Group) -> None:
+    pass
+
+
 class FakeUpkeep:
     """Says what a test says, and notes what it is asked; calls that only read are not noted."""
 
@@ -40,13 +44,16 @@ class FakeUpkeep:
         self.most = 100
         self.known: dict[RoutePath, Limit] = {}
         self.away: Exception | None = None
+        self.on_standing: Callable[[Group], Awaitable[None]] = _nothing
+        """What happens while a look reads the troubles of a group."""
 
     async def held(self, _: Group) -> dict[RoutePath, Held]:
         if self.away:
             raise self.away
         return dict(self.held_now)
 
-    async def standing(self, _: Group) -> list[Standing]:
+    async def standing(self, group: Group) -> list[Standing]:
+        await self.on_standing(group)
         return list(self.stands)
 
     async def limits(self, _: Group) -> dict[RoutePath, Limit]:
@@ -211,6 +218,59 @@ async def test_a_trouble_that_this_process_saw_mended_goes_on_once() -> None:
     assert upkeep.asked() == [("unpark", 0, "own:*", 200)]
     await looks.look()
     assert upkeep.asked() == []
+
+
+async def test_a_mended_trouble_goes_on_in_all_groups_though_redis_goes_away_during_the_look() -> None:
+    upkeep, troubles, groups = FakeUpkeep(), Troubles(), [Group(0), Group(1)]
+    looks = keeper(upkeep, troubles=troubles, groups=groups)
+    troubles.meet(KEY)
+    troubles.answered("own", "any")
+    upkeep.stands = [Standing(KEY, 1, {})]
+
+    async def goes_away(group: Group) -> None:
+        if group == groups[1]:
+            raise RedisAway("LOST", "no answer")
+
+    upkeep.on_standing = goes_away
+    with pytest.raises(RedisAway):
+        await looks.look()
+    upkeep.on_standing = _nothing
+    for unparked in ([0, 1], []):
+        upkeep.done.clear()
+        await looks.look()
+        assert [group for name, group, *_ in upkeep.done if name == "unpark"] == unparked
+
+
+async def test_what_is_mended_anew_during_a_look_goes_on_at_the_next_one() -> None:
+    upkeep, troubles = FakeUpkeep(), Troubles()
+    looks = keeper(upkeep, troubles=troubles)
+    troubles.meet(KEY)
+    troubles.answered("own", "any")
+
+    async def comes_and_goes(_: Group) -> None:
+        troubles.meet(KEY)
+        troubles.answered("own", "any")
+
+    upkeep.on_standing = comes_and_goes
+    await looks.look()
+    upkeep.on_standing, upkeep.stands = _nothing, [Standing(KEY, 0, {})]
+    await looks.look()
+    assert upkeep.asked() == [("unpark", 0, "own:*", 200)]
+
+
+async def test_a_trouble_that_is_met_during_a_look_is_known_after_it() -> None:
+    upkeep, troubles = FakeUpkeep(), Troubles()
+
+    async def is_met(_: Group) -> None:
+        troubles.meet(KEY)
+
+    upkeep.on_standing = is_met
+    looks = keeper(upkeep, troubles=troubles)
+    await looks.look()
+    assert troubles.standing("own", "any") == KEY, "its delivery is not parked yet"
+    upkeep.on_standing = _nothing
+    await looks.look()
+    assert troubles.standing("own", "any") is None, "and never was"
 
 
 async def test_who_knows_no_route_takes_no_key_for_out_of_use() -> None:

@@ -39,7 +39,7 @@ def lint(
     ] = None,
     policy: Annotated[
         Path | None,
-        typer.Option(help="What your platform allows: a file of the form of the chart's `operator.policy`."),
+        typer.Option(help="What your platform allows: chart values with `operator.policy`, or only what stands there."),
     ] = None,
 ) -> None:
     """Check EventRoutes: syntax, fields, provider, secrets, models, expressions, templates.
@@ -54,7 +54,9 @@ def lint(
 
       eventroute lint routes/ --env-file .env -o json
 
-      eventroute lint -R k8s/ --no-secrets --policy policy.yaml
+      eventroute lint -R k8s/ --no-secrets --policy values.yaml
+
+      eventroute lint route.yaml --no-secrets --models models.json
     """
     examined = examine(
         files, recursive=recursive, env_file=env_file, with_secrets=not no_secrets, models=models, policy=policy

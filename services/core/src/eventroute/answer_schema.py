@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from eventroute.crd.scalar import bare
 from eventroute.errors import Refused
 from eventroute.expression import ExpressionRefused, compile_expression
 
@@ -158,7 +159,7 @@ class _Builder:
         required = _list(node, "required", path, least=0) if "required" in node else []
         for index, name in enumerate(required):
             if not isinstance(name, str) or name not in properties:
-                raise SchemaRefused(f"{path}.required[{index}]", "is not one of the properties")
+                raise SchemaRefused(f"{path}.required[{index}]", f"is not one of the properties{_hint(name)}")
         self._optional += len(properties.keys() - set(required))
         made = {name: self.node(each, f"{path}.properties.{name}", trail) for name, each in properties.items()}
         fields = {name: check for name, (check, _) in made.items()}
@@ -181,7 +182,7 @@ def _types(node: Mapping[str, Any], path: str) -> Sequence[str]:
         raise SchemaRefused(f"{path}.type", "names no type")
     for each in types:
         if not isinstance(each, str) or each not in _OF_TYPE:
-            raise SchemaRefused(f"{path}.type", f"must be of {', '.join(_OF_TYPE)}")
+            raise SchemaRefused(f"{path}.type", f"must be of {', '.join(_OF_TYPE)}{_hint(each)}")
     return types
 
 
@@ -214,9 +215,26 @@ def _values_checks(node: Mapping[str, Any], path: str, types: Sequence[str]) -> 
         values = _list(node, "enum", path) if keyword == "enum" else [node["const"]]
         if any(isinstance(value, dict | list) for value in values):
             raise SchemaRefused(f"{path}.{keyword}", "may hold texts, numbers, true, false and null")
+        _refuse_unfit(values, f"{path}.{keyword}", types)
         yield _one_of(values), 0
     if "pattern" in node:
         yield _pattern(node["pattern"], f"{path}.pattern"), 0
+
+
+def _refuse_unfit(values: Sequence[Any], path: str, types: Sequence[str]) -> None:
+    """Refuse a value that no answer can have, as it is of none of the types that are wanted."""
+    for index, value in enumerate(values):
+        if not types or any(_is(value, each) for each in types):
+            continue
+        place = path if path.endswith(".const") else f"{path}[{index}]"
+        raise SchemaRefused(place, f"is {json.dumps(value)}, which is not of type {' or '.join(types)}{_hint(value)}")
+
+
+def _hint(value: Any) -> str:
+    """Say how a word became something else than a text, if this one may have."""
+    if isinstance(value, bool):
+        return f"; if a text is meant, put it {bare(value=value)}"
+    return '; if a text is meant, write it in quotes: "null"' if value is None else ""
 
 
 def _of_type(types: Sequence[str]) -> _Check:

@@ -663,18 +663,25 @@ def _violations(gathered: _Gathered, asked: _Asked, candidate: _Candidate) -> It
 
 
 def _budgets_can_be_kept(gathered: _Gathered) -> Iterator[Problem]:
-    limits = [rule for rule in _budgets(gathered) if rule.micro_usd is not None]
     yield from dict.fromkeys(
         problem
-        for rule in limits
+        for rule in _budgets(gathered)
         for asked in gathered.asked
         for candidate in filter(None, (asked.first, asked.fallback))
-        for problem in _unpayable(gathered, asked, candidate, rule)
+        for problem in (*_too_long(gathered, asked, candidate, rule), *_unpayable(gathered, asked, candidate, rule))
     )
+
+
+def _too_long(gathered: _Gathered, asked: _Asked, candidate: _Candidate, rule: BudgetRule) -> Iterator[Problem]:
+    """Say why a call cannot be made within a budget in tokens."""
+    if rule.tokens is not None and candidate.max_tokens > rule.tokens:
+        yield _too_small(gathered, asked, rule, f"an answer of {candidate.name} may have {candidate.max_tokens} tokens")
 
 
 def _unpayable(gathered: _Gathered, asked: _Asked, candidate: _Candidate, rule: BudgetRule) -> Iterator[Problem]:
     """Say why a call cannot be made within a budget in US dollars."""
+    if rule.micro_usd is None:
+        return
     if not candidate.model.prices:
         message = (
             f"nobody knows what {candidate.name} costs, which the budget of {whose(rule.scope)} needs: put its prices "
@@ -683,12 +690,14 @@ def _unpayable(gathered: _Gathered, asked: _Asked, candidate: _Candidate, rule: 
         yield gathered.problem(Reason.PRICE_UNKNOWN, asked.field, message)
         return
     least = min(band.output for band in candidate.model.prices) * candidate.max_tokens  # in millionths, as per million
-    if rule.micro_usd is not None and least > rule.micro_usd:
-        message = (
-            f"an answer of {candidate.name} may cost USD {least / 1_000_000:f} (maxTokens {candidate.max_tokens}), "
-            f"more than all of the budget of {whose(rule.scope)}: nothing would be asked"
-        )
-        yield gathered.problem(Reason.BUDGET_TOO_SMALL, asked.field, message, severity=Severity.WARNING)
+    if least > rule.micro_usd:
+        may = f"an answer of {candidate.name} may cost USD {least / 1_000_000:f} (maxTokens {candidate.max_tokens})"
+        yield _too_small(gathered, asked, rule, may)
+
+
+def _too_small(gathered: _Gathered, asked: _Asked, rule: BudgetRule, may: str) -> Problem:
+    message = f"{may}, more than all of the budget of {whose(rule.scope)}: nothing would be asked"
+    return gathered.problem(Reason.BUDGET_TOO_SMALL, asked.field, message, severity=Severity.WARNING)
 
 
 def _models_will_answer(gathered: _Gathered) -> Iterator[Problem]:
@@ -792,15 +801,17 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         public_url=spec.public_url,
         suspend=spec.suspend.mode if spec.suspend else None,
         own_actors=spec.own_actors,
+        max_hops=spec.max_hops,
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
-        entity=spec.entity if spec.concurrency.per_entity or spec.debounce else None,
+        entity=spec.entity if spec.concurrency.per_entity or spec.debounce or spec.supersede else None,
         per_entity=spec.concurrency.per_entity is not None,
         debounce=DebounceRule(quiet_s=seconds(spec.debounce.quiet), max_s=seconds(spec.debounce.max))
         if spec.debounce
         else None,
+        supersede=spec.supersede,
     )
 
 

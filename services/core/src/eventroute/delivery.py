@@ -24,6 +24,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Event type in the provider's words, `pull_request.opened`; empty when the provider has none."""
     provider_id: str
     """The provider's own delivery id, cut to 200 characters, for people to look up; identity is `id`."""
+    hops: int = 0
+    """How many answers of ours stand behind it (`eventroute.hops`); of several events the most."""
     received_ms: int = 0
     """Unix time in milliseconds, by Redis' clock, when it was accepted."""
     key_index: int = 0
@@ -53,4 +55,5 @@ def decode_delivery(data: bytes, *, id: DeliveryId, route: RoutePath, received_m
         msgspec.structs.replace(_decoder.decode(part), id=id, route=route, received_ms=received_ms, earlier=())
         for part in data.split(_SEPARATOR)
     )
-    return msgspec.structs.replace(last, earlier=tuple(earlier))
+    hops = max(each.hops for each in (*earlier, last))
+    return msgspec.structs.replace(last, earlier=tuple(earlier), hops=hops)

@@ -31,6 +31,13 @@ class Receipt(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+class OwnAction(StrEnum):
+    """How we know that we have caused an event ourselves, or too much of what led to it."""
+
+    ACTOR = "actor"
+    HOP_LIMIT = "hop_limit"
+
+
 class Refusal(StrEnum):
     """Why a signature was not accepted; never carries what was expected."""
 
@@ -65,6 +72,8 @@ class RunOutcome(StrEnum):
     NO_TEXT = "no_text"
     """Answered and paid for, without a word; the reason says whether it thought."""
     DISCARDED = "discarded"
+    SUPERSEDED = "superseded"
+    """By a newer event about the same entity, before it was answered."""
     DEAD = "dead"
 
 

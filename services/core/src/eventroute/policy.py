@@ -1,16 +1,16 @@
 """What the platform's owner lets routes ask of Claude, for all namespaces and otherwise for some; and what it may cost.
 
 The operator judges routes by it (`operator.policy` of the chart), and so does `eventroute lint --policy` by a file of
-that form.
+that form, or by the chart's values themselves.
 """
 
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal, Self, get_args
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from eventroute.crd.document import Broken, read_documents
 from eventroute.crd.v1alpha1 import Budget
 from eventroute.errors import Refused
 from eventroute.models import Effort, Model, undated
@@ -75,14 +75,28 @@ class Policy(Allowance):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read YAML; raises `Refused` with what is wrong."""
+        """Read YAML, of a policy or of chart values that hold it; raises `Refused` with what is wrong."""
+        document = next(iter(read_documents(text)), None)
+        if isinstance(document, Broken):
+            raise Refused(f"no YAML: line {document.line}: {document.message}")
         try:
-            return cls.model_validate(yaml.safe_load(text) or {})
-        except yaml.YAMLError as error:
-            raise Refused(f"no YAML: {' '.join(str(error).split())}") from error
+            return cls.model_validate(_taken_out(document.value if document else None) or {})
         except ValidationError as error:
             wrong = [f"{'.'.join(map(str, each['loc'])) or 'all of it'}: {each['msg']}" for each in error.errors()]
             raise Refused("; ".join(wrong)) from error
+
+
+_FIELDS: Final = frozenset(info.alias or name for name, info in Policy.model_fields.items())
+
+
+def _taken_out(said: object) -> object:
+    """Take the policy out of chart values, where it is `operator.policy`; anything else stays as it is."""
+    if not isinstance(said, dict) or "operator" not in said or said.keys() & _FIELDS:
+        return said
+    operator = said["operator"]
+    if not isinstance(operator, dict) or "policy" not in operator:
+        raise Refused("these are chart values without operator.policy; give a file that has one, or only what it holds")
+    return operator["policy"]
 
 
 def _means(pattern: str, name: str) -> bool:

@@ -19,6 +19,7 @@ from eventroute.delivery import Delivery
 from eventroute.errors import Refused
 from eventroute.expression import Expression, compile_expression
 from eventroute.fence import Fence, build_fence, clean, cut
+from eventroute.hops import unmarked
 from eventroute.match import Match, Rule, first_match
 from eventroute.payload import Unparsable, read_json
 from eventroute.route_table import PromptRule, WorkerRoute
@@ -108,6 +109,7 @@ class Plan:
         user = "\n\n".join(parts)
         if fence.opening in user:
             user = f"{_NOTE.format(tag=fence.tag)}\n\n{user}"
+        user = unmarked(user)  # a marker that Claude wrote would count for what it says
         rule = self.route.prompts[position]
         return Prompt(rule.system, user, missing, rule.output_schema)
 

@@ -4,6 +4,7 @@
 Neither part can be read with the other part's key: a receiver never holds a prompt, a worker never a webhook secret.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar
 
@@ -13,6 +14,9 @@ from eventroute.ids import RoutePath, RouteUid
 from eventroute.models import CacheRule, Effort, Thinking
 from eventroute.schemes import Scheme
 from eventroute.secret import Secret
+
+NO_KEY: Final = Secret(b"")
+"""Of a publisher that knows of no markers: none is made and none is known."""
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +62,10 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """`drop`: events are answered with success and not kept; `hold`: they are queued, and no worker starts them."""
     own_actors: tuple[str, ...] = ()
     """Who we are at the provider: an event that one of them caused is answered with success and not queued."""
+    max_hops: int = 5
+    """An event behind which so many answers of ours stand is answered with success and not queued."""
+    marker_key: Secret = NO_KEY
+    """By which their markers are known: the installation's, as `with_marker_key` notes it."""
     filter: str | None
     """CEL; a delivery for which it is not true is answered with success and not queued."""
     max_body_bytes: int
@@ -69,6 +77,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Deliveries about one entity are worked on one at a time."""
     debounce: DebounceRule | None = None
     """None = each event is a delivery of its own."""
+    supersede: bool = False
+    """A newer event about an entity stands for those before it that are not answered."""
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,9 +209,16 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     """The route's own Claude key; None = the worker's."""
     budgets: tuple[BudgetRule, ...] = ()
     """All that its calls count in: its own, its namespace's, the installation's; one of a scope."""
+    marker_key: Secret = NO_KEY
+    """By which what its answers are written to is marked; the receivers' one."""
 
 
 Entry = TypeVar("Entry", bound=ReceiverRoute | WorkerRoute)
+
+
+def with_marker_key(entries: Mapping[RoutePath, Entry], key: Secret) -> dict[RoutePath, Entry]:
+    """Give entries the installation's key of markers, as the publisher of both tables does."""
+    return {path: msgspec.structs.replace(entry, marker_key=key) for path, entry in entries.items()}
 
 
 @dataclass(frozen=True)

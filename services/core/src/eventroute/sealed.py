@@ -5,12 +5,15 @@ route or plane does not open.
 """
 
 import base64
+import hashlib
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from eventroute.errors import Refused
+from eventroute.secret import Secret
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12  # the size that GCM is defined for; random nonces are safe far beyond any number of route changes
@@ -23,6 +26,7 @@ class SealKey:
         """Take 32 random bytes."""
         if len(raw) != KEY_BYTES:
             raise Refused(f"table key: {len(raw)} bytes, expected {KEY_BYTES}")
+        self._raw = raw
         self._cipher = AESGCM(raw)
 
     @classmethod
@@ -44,6 +48,10 @@ class SealKey:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
         except (InvalidTag, ValueError) as error:
             raise Refused(f"{context}: does not open with this table key") from error
+
+    def derive(self, purpose: str) -> Secret:
+        """Make another key of this one, by which nobody can tell this one or that of another purpose."""
+        return Secret(hmac.digest(self._raw, f"derive\0{purpose}".encode(), hashlib.sha256))
 
 
 def new_key_text() -> str:

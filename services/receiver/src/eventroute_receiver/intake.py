@@ -1,12 +1,13 @@
 """Judging a request: is it genuine, what is in it, and what of that is to be queued, as delivery records."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from eventroute.delivery import Delivery
 from eventroute.expression import EvaluationError
+from eventroute.hops import may_have
 from eventroute.ids import Claim, claim_id, new_delivery_id
 from eventroute.outcome import DeadReason
 from eventroute.queue import Candidate
@@ -35,8 +36,20 @@ class Genuine(msgspec.Struct, frozen=True):
     """How many events are not wanted."""
     own: int = 0
     """How many events we have caused ourselves."""
+    spent: int = 0
+    """How many events have made all the hops that the route allows."""
     reason: str = ""
     """Why one was left out or could not be judged: the filter's trouble with it; empty when it had none."""
+
+
+class Chosen(NamedTuple):
+    """What of a request's events is kept, and what becomes of the others; as in `Genuine`."""
+
+    kept: Sequence[Candidate]
+    filtered: int
+    own: int
+    spent: int
+    reason: str
 
 
 def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
@@ -68,6 +81,7 @@ class Intake:
         self._request = request
         self._received_ms = received_ms
         self._key_index = key_index
+        self._is_marked = may_have(request.body)
         self._headers = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in request.headers
@@ -78,28 +92,27 @@ class Intake:
             gone = dict.fromkeys((name.decode() for name in hook.redacted_headers), REDACTED)
             self._kept_headers = self._headers | {name: mark for name, mark in gone.items() if name in self._headers}
 
-    def choose(self, events: Sequence[Event]) -> tuple[Sequence[Candidate], int, int, str]:
-        """Leave out what we have caused ourselves, then ask the route's filter.
+    def choose(self, events: Sequence[Event]) -> Chosen:
+        """Leave out what we have caused ourselves, and what has made all its hops, then ask the route's filter.
 
         An event that lacks a field which the filter names is not wanted; no other error says so.
-
-        returns  what is kept, how many are not wanted, how many are our own, and the filter's trouble
         """
         of_others = [event for event in events if not event.is_own]
-        own = len(events) - len(of_others)
+        fresh = [event for event in of_others if self._hops(event) < self._hook.route.max_hops]
+        own, spent = len(events) - len(of_others), len(of_others) - len(fresh)
         wanted = self._hook.filter
         if wanted is None:
-            return [self._candidate(event) for event in of_others], 0, own, ""
+            return Chosen([self._candidate(event) for event in fresh], 0, own, spent, "")
         kept: list[Candidate] = []
         reason = ""
-        for event in of_others:
+        for event in fresh:
             holds, error = wanted.test(self._variables(event))
             reason = reason or error or ""
             if holds:
                 kept.append(self._candidate(event))
             elif error and error is not EvaluationError.MISSING_FIELD:
                 kept.append(self._candidate(event, dead=(DeadReason.FILTER, f"filter: {error}")))
-        return kept, len(of_others) - len(kept), own, reason
+        return Chosen(kept, len(fresh) - len(kept), own, spent, reason)
 
     def unreadable(self, why: str) -> Candidate:
         """Keep a request whose body is not what the provider documents, as a dead letter, its beginning at least."""
@@ -111,6 +124,10 @@ class Intake:
         delivery = self._delivery(event="", provider_id="", payload=msgspec.Raw(msgspec.json.encode(text)))
         lifetime_s = self._hook.route.scheme.dedup_ttl_s
         return Candidate(delivery, [Claim(claim, lifetime_s)], dead=(DeadReason.UNPARSABLE, why))
+
+    def _hops(self, event: Event) -> int:
+        """Count the answers of ours behind an event."""
+        return self._hook.markers.count(event.payload) if self._is_marked else 0
 
     def _whom(self, event: Event) -> str:
         """Name the entity, hashed; empty when none can be told: the worker records why."""
@@ -133,11 +150,12 @@ class Intake:
         claims = [Claim(claim_id(uid, mark.kind, mark.value), mark.lifetime_s) for mark in event.marks]
         steps = self._hook.redacted_payload
         payload = redact(event.payload, steps) if steps else msgspec.Raw(event.payload)
-        delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload)
+        delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload, hops=self._hops(event))
         route, whom = self._hook.route, self._whom(event)
-        return Candidate(delivery, claims, dead, whom if route.per_entity else "", whom if route.debounce else "")
+        stands_for_others = route.debounce or route.supersede
+        return Candidate(delivery, claims, dead, whom if route.per_entity else "", whom if stands_for_others else "")
 
-    def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw) -> Delivery:
+    def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw, hops: int = 0) -> Delivery:
         route = self._hook.route
         return Delivery(
             id=new_delivery_id(),
@@ -146,6 +164,7 @@ class Intake:
             provider=route.scheme.name,
             event=event,
             provider_id=provider_id[:_PROVIDER_ID_CHARS],
+            hops=hops,
             received_ms=self._received_ms,
             key_index=self._key_index,
             headers=self._kept_headers,

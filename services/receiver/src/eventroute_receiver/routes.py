@@ -8,6 +8,7 @@ import msgspec
 
 from eventroute.errors import Refused
 from eventroute.expression import Expression, compile_expression
+from eventroute.hops import Markers, markers
 from eventroute.redact import Steps, build_steps
 from eventroute.route_table import ReceiverRoute
 from eventroute.schemes import Key, KeyRefused, Request, Scheme, accepts, parse_key, sensitive_headers
@@ -28,6 +29,8 @@ class Hook:
     """Names whom an event is about; None where admission need not know."""
     own_actors: frozenset[bytes]
     """Whose events are our own actions."""
+    markers: Markers
+    """Tell how many answers of ours stand behind an event."""
     dropped_headers: frozenset[bytes]
     """Lower-case names of headers that are not kept: secrets, and what says nothing of the event."""
     redacted_headers: frozenset[bytes]
@@ -74,6 +77,7 @@ def prepare(route: ReceiverRoute) -> Hook:
         filter=compile_expression(route.filter) if route.filter else None,
         entity=compile_expression(route.entity) if route.entity else None,
         own_actors=frozenset(name.encode() for name in route.own_actors),
+        markers=markers(route.marker_key),
         dropped_headers=_OF_THE_CONNECTION | {name.encode() for name in sensitive_headers(route.scheme)},
         redacted_headers=frozenset(name.encode() for name in route.redact.headers),
         redacted_payload=build_steps(route.redact.payload) if route.redact.payload else None,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
+from eventroute.queue import Candidate
 from eventroute.runtime import tracing
 from eventroute.schemes import Event
 from eventroute_receiver.answer import Answer
@@ -33,8 +34,10 @@ def start_receipt(tracer: Tracer, headers: list[tuple[bytes, bytes]]) -> Span:
     return span
 
 
-def note_events(span: Span, events: Sequence[Event]) -> None:
+def note_events(span: Span, events: Sequence[Event], kept: Sequence[Candidate]) -> None:
     """Name what a verified request is about: its first event, by type and the sender's id, and how many there are.
+
+    Of what is kept, the most answers of ours behind one are told, if there are any.
 
     No id attribute where the event has none: then only equal bytes, and for minutes only, count as the same event.
     """
@@ -43,6 +46,8 @@ def note_events(span: Span, events: Sequence[Event]) -> None:
         span.set_attributes({tracing.EVENT: first.type, tracing.EVENT_COUNT: len(events)})
         if first.id:
             span.set_attribute(tracing.EVENT_ID, first.id[:_MAX_ID_CHARS])
+        if hops := max((each.delivery.hops for each in kept), default=0):
+            span.set_attribute(tracing.HOPS, hops)
 
 
 def start_send(tracer: Tracer, receipt: Span, *, count: int) -> Span:

@@ -14,7 +14,7 @@ import structlog
 from opentelemetry.trace import Span, Tracer
 
 from eventroute.ids import RoutePath
-from eventroute.outcome import Receipt, Unavailable
+from eventroute.outcome import OwnAction, Receipt, Unavailable
 from eventroute.queue import Again, Candidate, Fate, Joined, Limited, New, Repeat
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
@@ -124,7 +124,7 @@ class Webhooks:
             return answer.handshake(found.status, found.headers, found.body)
         if isinstance(found, Unparsable):
             return None
-        spans.note_events(span, found.items)
+        spans.note_events(span, found.items, judged.kept)
         if judged.kept:
             return None
         status = route.scheme.success_status
@@ -133,7 +133,8 @@ class Webhooks:
             return answer.unwanted(Receipt.SUSPENDED, status=status)
         self._settle_unwanted(route, judged)
         if not judged.filtered:
-            return answer.unwanted(Receipt.OWN_ACTION, status=status)
+            why = OwnAction.HOP_LIMIT if judged.spent else OwnAction.ACTOR
+            return answer.unwanted(Receipt.OWN_ACTION, status=status, reason=why)
         return answer.unwanted(Receipt.FILTERED, status=status, reason=judged.reason)
 
     async def _admit(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer:
@@ -166,8 +167,10 @@ class Webhooks:
     def _settle_unwanted(self, route: ReceiverRoute, judged: Genuine) -> None:
         if judged.filtered:
             self._settle(route, Receipt.FILTERED, judged.filtered)
-        if judged.own:
-            self._settle(route, Receipt.OWN_ACTION, judged.own)
+        if own := judged.own + judged.spent:
+            self._settle(route, Receipt.OWN_ACTION, own)
+        if judged.spent:
+            _log.warning("hop_limit", route=route.path, max_hops=route.max_hops, events=judged.spent)
 
     def _settle(self, route: ReceiverRoute, outcome: Receipt, count: int) -> None:
         """Count events that have met their end here, or begun their way to it."""

@@ -146,9 +146,14 @@ Reply = Answer | Passing | Failed | Standing | GivenUp
 
 
 def read_by(schema: AnswerSchema | None, answer: Answer) -> Answer:
-    """Read an answer by its prompt's schema; one that was declined or broken off is what it is."""
-    if schema is None or answer.outcome is not RunOutcome.SUCCEEDED:
+    """Read an answer by its prompt's schema of now; one that was declined or broken off is what it is.
+
+    schema  None = any text will do
+    """
+    if answer.outcome is not RunOutcome.SUCCEEDED:
         return answer
+    if schema is None:
+        return msgspec.structs.replace(answer, value=None, violation="")
     try:
         value = schema.read(answer.text)
     except DoesNotFit as error:

@@ -194,9 +194,8 @@ class Claude:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for client in self._clients.values():
-            await client.sdk.close()
-        self._clients.clear()
+        while self._clients:
+            await self._clients.popitem()[1].sdk.close()
 
     def key_id(self, api_key: Secret | None) -> str:
         """Name the key that a call would take, without telling it: 16 hex digits, empty without a key.
@@ -329,9 +328,12 @@ class Claude:
         return client
 
     async def _close_idle(self) -> None:
+        while idle := self._idle():
+            await self._clients.pop(idle).sdk.close()  # meanwhile another call may close, or take, the next one
+
+    def _idle(self) -> str | None:
         since = time.monotonic() - self._idle_s
-        for key in [key for key, client in self._clients.items() if not client.calls and client.used <= since]:
-            await self._clients.pop(key).sdk.close()
+        return next((key for key, client in self._clients.items() if not client.calls and client.used <= since), None)
 
 
 def classify(error: APIError) -> Passing | Failed | Standing | GivenUp:

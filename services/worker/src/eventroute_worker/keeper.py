@@ -131,7 +131,7 @@ class Keeper:
         """Look at every group once, and tell what waits in those that this worker keeps."""
         # Whoever has missed a change would let go of what others hold, and hold what they let go.
         await self._routes.refresh()
-        mended = self._troubles.take_mended()
+        mended = self._troubles.begin_look()
         stored: list[Trouble] = []
         held_by, parked_by, throttled = Counter[str](), Counter[str](), Counter[str]()
         used: dict[str, float] = {}
@@ -152,7 +152,7 @@ class Keeper:
                 for trouble, waiting, _ in standing:
                     parked_by[trouble.reason] += waiting
                 throttled.update(await self._upkeep.waiting(group))
-        self._troubles.read(stored)
+        self._troubles.end_look(stored)
         metrics.tell(metrics.HELD_ROUTES, held_by)
         metrics.tell(metrics.PARKED, parked_by)
         metrics.tell(metrics.BUDGET_USED, used)

@@ -1,7 +1,8 @@
 """What is asked next, by what was answered so far: so that an attempt goes on where the last one was cut short.
 
 A model that declined, or that exists no more, is stood in for by the prompt's fallback, once: what that one says is how
-it ends. An answer that does not fit its schema is asked for once more, from whoever gave it.
+it ends. An answer that does not fit its schema is asked for once more, from whoever gave it, or from the fallback where
+that one exists no more by then.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ class NextCall(NamedTuple):
 
     def note(self, answer: Answer, *, missing_fields: tuple[str, ...]) -> Answer:
         """Write down on its answer why this call was made, and count it."""
-        if self.because and not self.again:
+        if self.because and not (self.again and self.again.because):
             metrics.FALLBACKS.labels(self.call.name, self.because).inc()
         return msgspec.structs.replace(
             answer,
@@ -44,13 +45,18 @@ def next_call(model: ModelCall, answer: Answer | None, *, is_gone: Callable[[str
     answer   the last one that was saved
     is_gone  whether a model is known to exist no more
     """
-    if answer is None and model.fallback and is_gone(model.name):
-        return NextCall(model.fallback, model.name, Because.NOT_FOUND)
-    if answer is None:
-        return NextCall(model)
-    if answer.violation and not answer.is_second:
-        call = (answer.instead_of and model.fallback) or model
-        return NextCall(call, answer.instead_of, answer.because, again=answer)
+    again = answer if answer and answer.violation and not answer.is_second else None
+    if answer is None or again:
+        return _ask_for(model, again, is_gone=is_gone)
     if answer.outcome is RunOutcome.REFUSED and model.fallback and not answer.instead_of:
         return NextCall(model.fallback, model.name, Because.REFUSED)
     return None
+
+
+def _ask_for(model: ModelCall, again: Answer | None, *, is_gone: Callable[[str], bool]) -> NextCall:
+    """Ask for an answer, or for one that fits; a fallback that was asked already is asked again."""
+    if again and again.instead_of:
+        return NextCall(model.fallback or model, again.instead_of, again.because, again=again)
+    if model.fallback and is_gone(model.name):
+        return NextCall(model.fallback, model.name, Because.NOT_FOUND, again=again)
+    return NextCall(model, again=again)

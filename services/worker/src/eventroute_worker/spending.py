@@ -10,6 +10,7 @@ A call that could not fit into an empty budget is the delivery's own fault; any 
 budget says `hold`, behind those that wait already.
 """
 
+import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,6 +40,14 @@ _MARGIN_S: Final = 60.0  # from the end of a call to when its cost has long been
 _AFFORDED: Final = 200  # deliveries per call, some 2 ms of Redis' time
 
 _log = structlog.get_logger()
+
+
+class _Debt(NamedTuple):
+    """What Redis was not told of a call, or may not have heard."""
+
+    rules: Sequence[BudgetRule]
+    paid: Amount | None
+    """None = what was reserved."""
 
 
 class NoRoom(NamedTuple):
@@ -95,7 +104,7 @@ class Spending:
         """Take the ledger, and what models cost."""
         self._ledger = ledger
         self._prices = prices
-        self._owed: dict[Lease, tuple[Sequence[BudgetRule], Amount | None]] = {}
+        self._owed: dict[Lease, _Debt] = {}
         """What Redis could not be told."""
 
     async def reserve(
@@ -113,18 +122,17 @@ class Spending:
             return Standing(reason=DeadReason.BUDGET, detail=detail, whole_key=False)
         need = Amount(_micro(usd or Decimal(0)), tokens + call.max_tokens)
         for_ms = int((call.timeout_s + _MARGIN_S) * 1000)
-        if lease in self._owed:  # by an earlier call of this attempt, whose reservation would stand for this one's
-            await self._settle(lease)
+        await self._settle(lease)  # or an earlier call's reservation would stand for this one's
         try:
             full = await self._ledger.reserve(lease, rules, need, for_ms=for_ms)
-        except (RedisAway, RedisForbids):
-            self._owed[lease] = (rules, NOTHING)  # it may have been reserved all the same
+        except (RedisAway, RedisForbids, asyncio.CancelledError):
+            self._owed[lease] = _Debt(rules, NOTHING)  # it may have been reserved all the same
             raise
         return Bill(self, lease, rules, need) if full is None else _no_room(full, need)
 
     async def pay(self, lease: Lease, rules: Sequence[BudgetRule], paid: Amount | None) -> None:
         """Say what a call has cost, now or, when Redis is away, once it is back: an answer does not wait for that."""
-        self._owed[lease] = (rules, paid)
+        self._owed[lease] = _Debt(rules, paid)
         with contextlib.suppress(RedisAway, RedisForbids):
             await self._settle(lease)
 
@@ -134,9 +142,13 @@ class Spending:
             await self._settle(lease)
 
     async def _settle(self, lease: Lease) -> None:
-        rules, paid = self._owed[lease]
-        await self._ledger.pay(lease, rules, paid)
-        self._owed.pop(lease, None)
+        """Say what is owed, if anything is; meanwhile another call may say so too, and owe something new."""
+        debt = self._owed.get(lease)
+        if debt is None:
+            return
+        await self._ledger.pay(lease, debt.rules, debt.paid)
+        if self._owed.get(lease) is debt:
+            del self._owed[lease]
 
 
 class Treasury:
@@ -166,7 +178,7 @@ class Treasury:
             if rule and rule.scope not in accounts:
                 accounts |= await self._accounts(FIRST, [rule])
             if rule and waiting:
-                await self._ledger.afford(group, rule.scope, accounts[rule.scope].room(rule), count=_AFFORDED)
+                await self._ledger.afford(group, rule, accounts[rule.scope].room(rule), count=_AFFORDED)
         return {rule.scope: _used(rule, accounts[rule.scope]) for rule in here}
 
     async def _accounts(

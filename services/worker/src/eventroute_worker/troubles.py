@@ -28,6 +28,11 @@ class Troubles:
         """Called when something is mended that others wait for."""
         self._known: dict[str, Trouble] = {}
         self._mended: set[str] = set()
+        """Of these the queue may still keep something."""
+        self._going: frozenset[str] = frozenset()
+        """Those of them that the look under way lets go of."""
+        self._fresh: set[str] = set()
+        """What was met or mended since that look began."""
         self._gone: dict[str, float] = {}
         self._notices: Notices = {}
 
@@ -57,6 +62,7 @@ class Troubles:
     def meet(self, trouble: Trouble) -> None:
         """Note a trouble that a call has met."""
         self._mended.discard(trouble.cause)
+        self._fresh.add(trouble.cause)
         self._known[trouble.cause] = trouble
 
     def miss(self, key_id: str, model: str) -> None:
@@ -77,16 +83,23 @@ class Troubles:
         for cause in (f"{key_id}:*", f"{key_id}:{model}"):
             if self._known.pop(cause, None):
                 self._mended.add(cause)
+                self._fresh.add(cause)
                 self.on_mended()
 
-    def read(self, stored: Iterable[Trouble]) -> None:
-        """Take over what the queue keeps."""
-        self._known = {trouble.cause: trouble for trouble in stored if trouble.cause not in self._mended}
+    def begin_look(self) -> frozenset[str]:
+        """Tell which causes are mended: a look at the queue begins, and lets go of them."""
+        self._going = frozenset(self._mended)
+        self._fresh.clear()
+        return self._going
 
-    def take_mended(self) -> set[str]:
-        """Hand out the causes that are mended, once."""
-        mended, self._mended = self._mended, set()
-        return mended
+    def end_look(self, stored: Iterable[Trouble]) -> None:
+        """Take over what the queue keeps: a whole look has succeeded, and its mended causes need no other one.
+
+        What was met or mended during the look stays so, as the queue may have been read before.
+        """
+        self._mended -= self._going - self._fresh
+        met = {cause: trouble for cause, trouble in self._known.items() if cause in self._fresh}
+        self._known = {trouble.cause: trouble for trouble in stored if trouble.cause not in self._mended} | met
 
 
 def may_meet(trouble: Trouble, plans: Iterable[Plan], key_id: Callable[[Secret | None], str]) -> bool:

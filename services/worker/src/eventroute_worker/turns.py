@@ -68,12 +68,28 @@ class Turns:
         self._groups = groups
         self._wanted: dict[RoutePath, str] = {}
         """What the queue was told of routes."""
+        self._granted: set[Lease] = set()
+        """Attempts that have not taken the place that they were granted."""
+
+    @asynccontextmanager
+    async def attempt(self, lease: Lease) -> AsyncIterator[None]:
+        """Run an attempt; a place that it was granted and has not taken by its end is for others at once."""
+        if lease.granted:
+            self._granted.add(lease)
+        try:
+            yield
+        finally:
+            if lease in self._granted:
+                self._granted.remove(lease)
+                await self._give_up(lease)
 
     @asynccontextmanager
     async def place(self, lease: Lease, bucket: str, call: ModelCall, prompt: Prompt) -> AsyncIterator[Place]:
         """Hold a place while the block runs; raises `NoPlace` when there is none."""
         await self._tell(lease, bucket)
         place = Place(bucket, _size(call, prompt))
+        if bucket == lease.granted:
+            self._granted.discard(lease)
         lasts_ms = int((call.timeout_s + _MARGIN_S) * 1000)
         refused = await self._throttle.enter(
             bucket, lease.delivery, fence=lease.fence, size=place.size, lasts_ms=lasts_ms
@@ -114,10 +130,21 @@ class Turns:
                 spent=_spent(reply),
                 after_s=reply.after_s if isinstance(reply, Passing) and end in _CONGESTED.values() else None,
             )
-            if others_wait:
-                await asyncio.gather(*(self._work.hurry(group, bucket) for group in self._groups))
+            await self._hurry(bucket, others_wait=others_wait)
         except (RedisAway, RedisForbids) as error:
             _log.warning("place_not_given_back", delivery=lease.delivery, error=str(error))
+
+    async def _give_up(self, lease: Lease) -> None:
+        """Give a granted place back; a Redis that is away then lets it end by itself."""
+        try:
+            others_wait = await self._throttle.give_up(lease.granted, lease.delivery)
+            await self._hurry(lease.granted, others_wait=others_wait)
+        except (RedisAway, RedisForbids) as error:
+            _log.warning("place_not_given_back", delivery=lease.delivery, error=str(error))
+
+    async def _hurry(self, bucket: str, *, others_wait: bool) -> None:
+        if others_wait:
+            await asyncio.gather(*(self._work.hurry(group, bucket) for group in self._groups))
 
 
 def _size(call: ModelCall, prompt: Prompt) -> Size:

@@ -104,6 +104,7 @@ def print_found(found: Found, console: Console) -> None:
         "provider's id": line.provider_id,
         "entity": line.entity,
         "events": str(line.events or found.collects or ""),
+        "hops": str(line.hops or ""),
         "entity failed": line.entity_error,
         "missing fields": ", ".join(line.missing_fields),
         "received": clock(line.received_ms),

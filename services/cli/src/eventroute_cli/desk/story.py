@@ -140,9 +140,11 @@ def _receipt(line: Line, now_ms: int) -> str:
     theirs = f" (its id there: {line.provider_id})" if line.provider_id else " (without an id of its own)"
     whom = f", about {line.entity}" if line.entity else ""
     ago = span(now_ms - line.received_ms)
+    answers = "an answer of ours stands" if line.hops == 1 else f"{line.hops} answers of ours stand"
+    hops = f" Behind it {answers}." if line.hops else ""
     return (
         f"Delivery {line.id} is {what}{sender}{theirs}{whom}, "
-        f"which route {line.route} received at {clock(line.received_ms)}, {ago} ago."
+        f"which route {line.route} received at {clock(line.received_ms)}, {ago} ago.{hops}"
     )
 
 
@@ -237,6 +239,9 @@ def _settled(found: Found) -> Iterator[str]:
             yield f"{at} {model}{cost}, without a word. No sink was told. Look at the prompt."
         case RunOutcome.TRUNCATED:
             yield f"{at} {model}{cost}, up to `maxTokens`; sinks have what there is. Raise the limit or ask for less."
+        case RunOutcome.SUPERSEDED:
+            asked = f" {model}{cost}, which counts." if line.model else ""
+            yield f"{at} a newer event about the same entity stands for it, {line.detail}.{asked} No sink was told."
         case _:
             yield f"{at} {discarded(line.detail)}"
     if line.entity_error:

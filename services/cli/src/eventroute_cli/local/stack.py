@@ -21,8 +21,9 @@ from redis.exceptions import RedisError
 
 from eventroute import keys
 from eventroute.errors import Refused, RetryLater
+from eventroute.hops import MARKERS
 from eventroute.ids import DeliveryId
-from eventroute.route_table import RECEIVER, WORKER
+from eventroute.route_table import RECEIVER, WORKER, with_marker_key
 from eventroute.runtime.redis import CONNECTION_ERRORS, connect
 from eventroute.runtime.tables import publish
 from eventroute.sealed import SealKey, new_key_text
@@ -81,8 +82,10 @@ class Stack:
 
     async def _publish(self, compiled: "Compiled") -> None:
         async with _reached(self.wiring.redis_url) as redis:
-            await publish(redis, WORKER, compiled.worker, SealKey.from_text(self.wiring.worker_key))
-            await publish(redis, RECEIVER, compiled.receiver, SealKey.from_text(self.wiring.receiver_key))
+            worker_key, receiver_key = map(SealKey.from_text, (self.wiring.worker_key, self.wiring.receiver_key))
+            marker_key = receiver_key.derive(MARKERS)
+            await publish(redis, WORKER, with_marker_key(compiled.worker, marker_key), worker_key)
+            await publish(redis, RECEIVER, with_marker_key(compiled.receiver, marker_key), receiver_key)
 
     def read_run(self, delivery: DeliveryId) -> RunView:
         """Look at a delivery's run; raises `RetryLater` when Redis is away."""

@@ -61,6 +61,8 @@ def simulator(
 
       eventroute simulator --fault 529,rate=0.1 --limit requests=50 --limit claude-haiku-5-5,requests=90,burst_s=1
 
+      eventroute simulator --retire claude-haiku-5-5=2026-12-14T00:00:00Z
+
       curl -X POST localhost:8090/simulator/faults -d '{"kind": "hang", "match": "pull_request"}'
 
       curl -X PATCH localhost:8090/simulator/limits -d '{"pool": "claude-haiku-5-5", "requests": 25}'

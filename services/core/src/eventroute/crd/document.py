@@ -1,27 +1,21 @@
 """YAML as manifests use it, with the line of every field; JSON is a part of it.
 
 Refused, because a manifest has no use for it and a hostile one has: aliases (the "billion laughs"), merge keys, tags,
-duplicate keys, deep nesting. Only `true`, `false`, `null` and plain numbers are anything but text: `no`, `on` and
-`2026-01-01` stay what they look like.
+duplicate keys, deep nesting. What a word without quotes says is `eventroute.crd.scalar`.
 """
 
-import re
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import yaml
 
+from eventroute.crd.scalar import read_key, read_scalar
+
 MAX_DEPTH: Final = 64
 
 _LOADER: Final[type] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is not in every build of PyYAML
-_WORDS: Final[Mapping[str, Any]] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-_INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_FLOAT: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +102,13 @@ class _Builder:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise _BrokenError("keys must be plain texts", event, path)
-            inner = f"{path}.{event.value}" if path else event.value
-            if event.value == "<<":
-                raise _BrokenError("merge keys (<<) are not supported; write the fields out", event, path)
-            if event.value in values:
-                raise _BrokenError(f'"{event.value}" is set twice', event, inner)
+            key = self._key(event, path)
+            inner = f"{path}.{key}" if path else key
+            if key in values:
+                written = "" if key == event.value else f", here as a bare {event.value}"
+                raise _BrokenError(f'"{key}" is set twice{written}', event, inner)
             self.lines[inner] = _line(event)
-            values[event.value] = self.build(next(self._events), inner, depth + 1)
+            values[key] = self.build(next(self._events), inner, depth + 1)
         return values
 
     def _sequence(self, path: str, depth: int) -> list[Any]:
@@ -123,14 +117,21 @@ class _Builder:
             values.append(self.build(event, f"{path}[{len(values)}]", depth + 1))
         return values
 
+    def _key(self, event: yaml.ScalarEvent, path: str) -> str:
+        if event.value == "<<":
+            raise _BrokenError("merge keys (<<) are not supported; write the fields out", event, path)
+        key = read_key(event.value) if event.implicit[0] else event.value
+        if key is None:
+            raise _BrokenError(f'the key "{event.value}" is no text; put quotes around it', event, path)
+        return key
+
     def _scalar(self, event: yaml.ScalarEvent, path: str) -> Any:
         if event.style == "|":
             self.literals.add(path)
-        text: str = event.value
         if not event.implicit[0]:  # quoted, or a block
-            return text
-        if text in _WORDS:
-            return _WORDS[text]
-        if _INTEGER.fullmatch(text):
-            return int(text)
-        return float(text) if _FLOAT.fullmatch(text) else text
+            return event.value
+        value = read_scalar(event.value)
+        if isinstance(value, float) and not math.isfinite(value):
+            message = f"{event.value} is a number that JSON does not have; put quotes around it if it is a text"
+            raise _BrokenError(message, event, path)
+        return value

@@ -36,6 +36,7 @@ _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 OBJECT_NAME: Final = rf"^{_LABEL}(\.{_LABEL})*$"
 HTTP_URL: Final = r"^https?://[!-~]+$"
+USD: Final = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
 
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
 Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
@@ -46,6 +47,8 @@ SourceName = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=25
 EventPattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.:/@]*$", max_length=128)]
 SystemText = Annotated[str, StringConstraints(max_length=MAX_SYSTEM_LENGTH)]
+LabelText = Annotated[str, StringConstraints(max_length=63)]
+AnnotationText = Annotated[str, StringConstraints(max_length=262_144)]
 UserText = Annotated[str, StringConstraints(max_length=MAX_USER_LENGTH)]
 
 
@@ -292,7 +295,10 @@ class PromptModel(Strict):
     """What one prompt changes of the route's model."""
 
     name: ModelName | None = Field(default=None, description="Model name. Default: the route's.")
-    thinking: Wish | None = Field(default=None, description="Whether the model thinks. Default: the route's.")
+    thinking: Wish | None = Field(
+        default=None,
+        description="Whether the model thinks: `auto`, or `off`, which needs its quotes. Default: the route's.",
+    )
     effort: Effort | None = Field(default=None, description="How thoroughly the model works. Default: the route's.")
     max_tokens: int | None = Field(
         default=None, ge=1, le=64_000, description="Longest answer, in tokens, thinking included. Default: the route's."
@@ -301,7 +307,10 @@ class PromptModel(Strict):
         default=None, description="How long one call may take, 1s to 10m. Default: the route's."
     )
     cache: CacheRule | None = Field(
-        default=None, description="Whether the system text is cached. Default: the route's."
+        default=None,
+        description=(
+            "Whether the system text is cached: `auto`, `off` (in quotes), `5m` or `1h`. Default: the route's."
+        ),
     )
     fallback: ModelName | None = Field(
         default=None, description="Which model is asked when this one declines or exists no more. Default: the route's."
@@ -480,7 +489,7 @@ class Budget(Strict):
     usd: str | None = Field(
         default=None,
         max_length=13,
-        pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$",
+        pattern=USD,
         description='At most so many US dollars, as a text: "20" or "0.50". Default: any.',
     )
     tokens: int | None = Field(
@@ -560,6 +569,14 @@ class EventRouteSpec(Strict):
             "!has(self.debounce) || has(self.entity)",
             "debounce needs entity, which names whose events are collected",
         ),
+        Rule(
+            "!has(self.supersede) || !self.supersede || has(self.entity)",
+            "supersede needs entity, which names whose newest event counts",
+        ),
+        Rule(
+            "!has(self.supersede) || !self.supersede || !has(self.debounce)",
+            "set debounce, which collects an entity's events, or supersede, which keeps the newest one alone",
+        ),
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )
     early_rules = (
@@ -625,6 +642,16 @@ class EventRouteSpec(Strict):
             "that no answer calls for the next. Default: nobody."
         ),
     )
+    max_hops: int = Field(
+        default=5,
+        ge=1,
+        le=20,
+        description=(
+            "How many answers may lead to each other, 1 to 20, over all routes: an event behind which so many stand is "
+            "answered with success and starts nothing. They are known by the marker of each answer, which is to be "
+            "written with it wherever it is written (`services/README.md`, Loops). Default: 5."
+        ),
+    )
     filter: Cel | None = Field(
         default=None,
         description=(
@@ -670,6 +697,13 @@ class EventRouteSpec(Strict):
             "`payload` and `event`, by which its prompt is chosen. Default: each event runs for itself."
         ),
     )
+    supersede: bool = Field(
+        default=False,
+        description=(
+            "Of one `entity`, only the newest event counts: it replaces one that waits, and cuts off a call to Claude "
+            "about an earlier one; what that may have cost counts all the same. Default: each event runs for itself."
+        ),
+    )
     retry: Retry = Field(
         default_factory=Retry, description="How long a delivery is tried. Default: the defaults of its fields."
     )
@@ -690,6 +724,8 @@ class Metadata(BaseModel):
 
     name: ObjectName = Field(description="Name of the object. Required.")
     namespace: Namespace = Field(default="default", description="Namespace of the object. Default: default.")
+    labels: dict[str, LabelText] | None = Field(default=None, description="Labels, all of them texts. Default: none.")
+    annotations: dict[str, AnnotationText] | None = Field(default=None, description="The same. Default: none.")
     uid: str = Field(default="", max_length=128, description="Identity, given by the API server. Default: none.")
     generation: int = Field(default=1, ge=0, description="Version of the spec, counted by the API server. Default: 1.")
 

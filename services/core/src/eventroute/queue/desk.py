@@ -95,6 +95,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_error: str = ""
     events: int = 0
     """How many it stood for, where its route collects them; 0 = one."""
+    hops: int = 0
+    """How many answers of ours stand behind it."""
     holds: int = 0
     """Of a dead letter that holds its lane: how many deliveries wait for it to be replayed or discarded."""
 
@@ -516,6 +518,7 @@ def _line(name: DeliveryId, standing: State, fields: Mapping[str, bytes | None])
         cause=own.get("cause", ""),
         last_error=own.get("last_error", ""),
         events=int(about.get("events", 0)),
+        hops=int(about.get("hops", 0)),
         holds=_number(own, "holds"),
     )
 
@@ -577,7 +580,7 @@ def _found(
             is_unreadable = True
     head = b""
     if delivery is not None:
-        said = {"provider": delivery.provider, "event": delivery.event, "provider_id": delivery.provider_id}
+        said = {name: getattr(delivery, name) for name in ("provider", "event", "provider_id", "hops")}
         head = msgspec.json.encode(said)[:-1]
     context = next(
         (

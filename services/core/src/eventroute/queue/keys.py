@@ -66,7 +66,11 @@ class Group:
 
     @property
     def held(self) -> str:
-        """HASH, path → JSON of reason, detail, since (Unix ms): routes that take no turns."""
+        """HASH, path → JSON of reason, detail, since (Unix ms): routes that take no turns.
+
+        Of a deleted one that is buried also `seen`, how far it was looked for what is parked of it: cause → order of
+        acceptance.
+        """
         return f"{self.prefix}held"
 
     @property
@@ -98,6 +102,11 @@ class Group:
     def stop(self) -> str:
         """HASH of the first group, for all: since when nothing may be taken, by whom and why; when that last ended."""
         return f"{self.prefix}stop"
+
+    @property
+    def outdone(self) -> str:
+        """LIST of delivery ids that newer events have superseded: whoever leases next ends what they wait for."""
+        return f"{self.prefix}outdone"
 
     @property
     def wake(self) -> str:
@@ -174,6 +183,13 @@ class Group:
     def collected(self, delivery: DeliveryId) -> str:
         """LIST of the events that a delivery has collected, after its first one; until it is due."""
         return f"{self.prefix}collected:{delivery}"
+
+    def newest(self, path: RoutePath, whom: str) -> str:
+        """STRING, the delivery that is to supersede or be superseded by the next one about an entity, until it ends.
+
+        Receiver writes, worker removes; lives a month at most.
+        """
+        return f"{self.prefix}newest:{path}:{whom}"
 
     def holding(self, path: RoutePath) -> str:
         """HASH, dead letter → its lane, which goes on when it is replayed or discarded."""

@@ -101,9 +101,10 @@ class Ledger:
             )
         ]
 
-    async def afford(self, group: Group, scope: str, room: tuple[int | None, int | None], *, count: int) -> int:
+    async def afford(self, group: Group, rule: BudgetRule, room: tuple[int | None, int | None], *, count: int) -> int:
         """Make deliveries ready that wait for a budget, in their order, as far as its room goes; returns how many."""
-        args: list[Argument] = [budget_cause(scope), *("" if each is None else each for each in room), count]
+        limits = (*room, rule.micro_usd, rule.tokens)
+        args: list[Argument] = [budget_cause(rule.scope), count, *("" if each is None else each for each in limits)]
         ready, _ = await self._look(scripts.AFFORD, group.prefix, args)
         return int(ready)
 

@@ -15,6 +15,7 @@ class Load(NamedTuple):
     """Counts of deliveries that are queued."""
 
     ready: int
+    """Of a route with a limit, no more than may run."""
     running: int
     later: int
     throttled: int
@@ -44,8 +45,8 @@ async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePat
         held_routes = zip(counts[6][::2], counts[6][1::2], strict=True)
         ready += sum(count for path, count in held_routes if may_go(RoutePath(path.decode())))
         parked += counts[7]
-        for bucket, count, own in counts[8:]:
-            waiting[bucket.decode()] += count + own
+        for bucket, _, may_run, own in counts[8:]:
+            waiting[bucket.decode()] += may_run + own
             attributed += own
     if stops:  # nothing is taken: what would be ready is held
         held = max(depth - running - later - throttled, 0)

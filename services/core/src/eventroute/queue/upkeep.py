@@ -86,7 +86,7 @@ class Upkeep:
     async def waiting(self, group: Group) -> dict[str, int]:
         """Count what waits for each bucket of the throttle."""
         found = (await self._call(scripts.LOAD, group.prefix, []))[8:]
-        return {bucket.decode(): int(count) for bucket, count, _ in found if count}
+        return {bucket.decode(): int(count) for bucket, count, *_ in found if count}
 
     async def buckets(self, names: Iterable[str]) -> dict[str, Figures]:
         """Read how buckets of the throttle stand."""

@@ -17,7 +17,7 @@ how many calls may be under way at once, and which ones are. All of it is learne
     enter ──▶ place ──leave──▶ gone          of a delivery whose call fits now, and before which none waits
     enter ──▶ refused: it waits in the queue (`eventroute.queue`, state `throttled`)
     grant ──▶ granted ──enter──▶ place       of one that waited: the workers ask for places in the order of its turns
-                 ╰──(5 s)──▶ gone
+                 ╰──give_up, or (5 s)──▶ gone
 
 A place is a call that is under way, or about to be; it ends by itself when the call must be over, so that a killed
 worker's calls do not count for ever. Nobody overtakes: while others wait for a bucket, `enter` refuses whoever was not

@@ -149,13 +149,14 @@ class Throttle:
         """
         after = "" if after_s is None else int(after_s * 1000)
         quotas = [figure for quota in told for figure in (quota or ("", ""))]
-        args: list[Argument] = [
-            *(bucket, delivery, fence, end, after),
-            *(spent or ("", "", "")),
-            *quotas,
-            self._most,
-        ]
-        return bool(await self._call(scripts.LEAVE, PREFIX, args))
+        return await self._leave(bucket, delivery, fence, end, after, *(spent or ("", "", "")), *quotas)
+
+    async def give_up(self, bucket: str, delivery: DeliveryId) -> bool:
+        """Give a place back that was granted and whose call does not begin; returns whether others wait for one."""
+        return await self._leave(bucket, delivery, "", End.UNUSED, *[""] * 10)
+
+    async def _leave(self, *args: Argument) -> bool:
+        return bool(await self._call(scripts.LEAVE, PREFIX, [*args, self._most]))
 
     async def figures(self, buckets: Iterable[str]) -> dict[str, Figures]:
         """Read how buckets stand, but for those that nobody has asked in a day."""

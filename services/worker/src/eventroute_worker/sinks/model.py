@@ -16,6 +16,10 @@ class Result(NamedTuple):
     trace_id: str
     """32 hexadecimal digits; empty without a trace."""
     lease: Lease
+    hops: int = 1
+    """How many answers of ours stand behind whatever this one is written to, itself included."""
+    marker: str = ""
+    """What tells so, to be written with it (`eventroute.hops`)."""
 
     def idempotency_key(self, sink: str) -> str:
         """Name this answer at the sink of this name: the same however often it is sent."""

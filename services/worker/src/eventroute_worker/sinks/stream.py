@@ -39,6 +39,8 @@ def _entry(result: Result, sink: str) -> dict[str, str]:
         "outcome": answer.outcome,
         "model": answer.model,
         "text": answer.text,
+        "hops": str(result.hops),
+        "marker": result.marker,
         "usage": msgspec.json.encode(answer.usage).decode(),
         "cost_usd": "" if answer.cost_usd is None else str(answer.cost_usd),
         "trace_id": result.trace_id,

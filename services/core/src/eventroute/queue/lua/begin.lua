@@ -13,7 +13,6 @@ end
 local fields = redis.call('HGETALL', key)
 local attempts = redis.call('HINCRBY', key, 'attempts', 1)
 redis.call('HSET', key, 'stage', 'begun')
-redis.call('HDEL', key, 'probe')
 if ARGV[3] ~= '' then
   redis.call('HSET', key, 'last_traceparent', ARGV[3])
 end

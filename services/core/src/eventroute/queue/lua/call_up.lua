@@ -6,7 +6,7 @@
 
 local bucket, count = ARGV[1], 0
 for i = 3, #ARGV, 2 do
-  if call_up(bucket, ARGV[i + 1], ARGV[i]) then
+  if call_up(bucket, ARGV[i + 1], ARGV[i], true) then
     count = count + 1
   end
 end

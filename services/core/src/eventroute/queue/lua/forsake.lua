@@ -14,6 +14,30 @@ local letters = redis.call('HSCAN', holding(path), 0, 'COUNT', ARGV[3])[2]
 for i = 1, #letters, 2 do
   let_go(path, letters[i]) -- what waits behind them is forsaken too
 end
+
+-- Makes ready what is parked of the route, among the next ones of a cause; returns the order of the last that was looked
+-- at, from where the next call goes on, or nil at the end.
+local function call_in(cause, after)
+  local ids = redis.call('ZRANGEBYSCORE', parked(cause), '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+  for i = 1, #ids, 2 do
+    if redis.call('HGET', delivery(ids[i]), 'path') == path then
+      unpark(cause, ids[i])
+    end
+  end
+  return #ids == 2 * ARGV[3] and ids[#ids] or nil
+end
+
+local seen = {}
+for _, cause in ipairs(redis.call('HKEYS', P .. 'causes')) do
+  if (tonumber(redis.call('HGET', P .. 'parked_of:' .. cause, path)) or 0) > 0 then
+    seen[cause] = call_in(cause, told.seen and told.seen[cause] or 0)
+  end
+end
+if told.seen or next(seen) then
+  told.seen = next(seen) and seen
+  redis.call('HSET', HELD, path, cjson.encode(told))
+end
+
 local count = 0
 while count < tonumber(ARGV[3]) do -- one after the other: each may bring the next of its lane
   local id = redis.call('ZPOPMIN', ready(path))[1]

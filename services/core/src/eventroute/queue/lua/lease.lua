@@ -9,36 +9,62 @@
 -- ARGV     1 worker id  2 lease in ms  3 how many, at most  4 how many the worker runs
 --          5.. paths of routes that have enough of the worker's slots already
 -- returns  {now in ms, when something else is due in ms or nil, "" or "drain" or "turn" (a bucket of the throttle is due),
---          {id, path, fence, when it was ready in ms, "1" when it runs alone, traceparent of its receipt}, ...}
+--          {id, path, fence, when it was ready in ms, "1" when it runs alone, traceparent of its receipt, bucket of the
+--          throttle at which it was granted a place, empty for none}, ...}
 
 local SEEN = 16 -- suspects that are looked at, should the first ones' routes have no room. Arbitrary
 local PROMOTED = 200 -- of what is due later or over its lease, per call: some 2 ms of Redis' time. Arbitrary
+local GATHERED = 4 * 1024 * 1024 -- bytes of collected events, per call and beyond that one delivery's: some 11 ms
 
 local worker, lease_ms, wanted, busy = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
--- A delivery collects no more: its events become its body, one after the other.
-local function gather(path, id, whom)
+-- A delivery collects no more: its events become its body, one after the other; it is due since then. Returns its size.
+local function gather(path, id, whom, due)
   local key = delivery(id)
   local more = redis.call('LRANGE', collected(id), 0, -1)
   redis.call('DEL', collected(id))
   if not path then
-    return
+    return 0
   end
   if #more > 0 then
     local body = table.concat({redis.call('HGET', key, 'body'), unpack(more)}, '\30')
     redis.call('HSET', key, 'body', body, 'events', #more + 1)
   end
   redis.call('HDEL', key, 'collects')
+  redis.call('HSET', key, 'since', due)
   if redis.call('HGET', collecting(path, whom), 'id') == id then
     redis.call('DEL', collecting(path, whom))
   end
+  return redis.call('HSTRLEN', key, 'body')
 end
 
+-- Ends what a delivery waits for which a newer event has superseded.
+local function free(id)
+  local of = redis.call('HMGET', delivery(id), 'path', 'state', 'cause', 'superseded_by')
+  if not of[4] then
+    return
+  elseif of[2] == 'later' then
+    redis.call('ZADD', LATER, 'XX', now, id)
+  elseif of[2] == 'throttled' then
+    call_up(of[3], of[1], id)
+  elseif of[2] == 'held' then
+    unpark(of[3], id, false)
+  end
+end
+
+for _, id in ipairs(redis.call('LPOP', OUTDONE, PROMOTED) or {}) do
+  free(id)
+end
+
+local gathered = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, PROMOTED)) do
+  if gathered >= GATHERED then
+    break -- the rest stays due: whoever looks next goes on
+  end
   redis.call('ZREM', LATER, id)
-  local of = redis.call('HMGET', delivery(id), 'path', 'seq', 'collects')
+  local of = redis.call('HMGET', delivery(id), 'path', 'seq', 'collects', 'due')
   if of[3] or not of[1] then
-    gather(of[1], id, of[3])
+    gathered = gathered + gather(of[1], id, of[3], of[4])
   end
   if of[1] then
     redis.call('HDEL', delivery(id), 'state')
@@ -50,7 +76,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', RUNNING, '-inf', now, 'LIMIT', 0
   local of = redis.call('HMGET', delivery(id), 'path', 'seq', 'stage')
   end_lease(of[1], id)
   if of[1] then
-    redis.call('HDEL', delivery(id), 'state', 'stage')
+    redis.call('HDEL', delivery(id), 'state', 'stage', 'probe')
     redis.call('HSET', delivery(id), 'due', now)
     if of[3] and (redis.call('HINCRBY', delivery(id), 'cuts', 1) > 1 or of[3] == 'begun') then
       redis.call('ZADD', SUSPECTS, now, id)
@@ -71,10 +97,13 @@ local answer = {tostring(now), false, ''}
 local function lease(id, path, alone)
   local key = delivery(id)
   local fence = redis.call('HINCRBY', key, 'fence', 1)
-  local of = redis.call('HMGET', key, 'due', 'at', 'trace')
+  local of = redis.call('HMGET', key, 'due', 'at', 'trace', 'granted')
   redis.call('HSET', key, 'state', 'running', unpack(alone and {'alone', '1'} or {}))
+  redis.call('HDEL', key, 'granted') -- it is for this attempt only
   begin_lease(path, id, now + lease_ms)
-  answer[#answer + 1] = {id, path, tostring(fence), of[1] or of[2] or tostring(now), alone and '1' or '', of[3] or ''}
+  answer[#answer + 1] = {
+    id, path, tostring(fence), of[1] or of[2] or tostring(now), alone and '1' or '', of[3] or '', of[4] or '',
+  }
 end
 
 -- The first suspect whose route has room; one whose record is gone has no route.

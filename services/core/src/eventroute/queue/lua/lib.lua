@@ -9,6 +9,7 @@ local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
 local LIMITS, STRICT, TURNS = P .. 'limits', P .. 'strict', P .. 'turns'
+local OUTDONE = P .. 'outdone'
 local STOP = P .. 'stop' -- of the first group, for all
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
@@ -27,6 +28,7 @@ local function behind(path) return P .. 'behind:' .. path end
 local function holding(path) return P .. 'holding:' .. path end
 local function collecting(path, whom) return P .. 'collecting:' .. path .. ':' .. whom end
 local function collected(id) return P .. 'collected:' .. id end
+local function newest(path, whom) return P .. 'newest:' .. path .. ':' .. whom end
 local function dead(path) return P .. 'dead:' .. path end
 local function finished(kind, path) return P .. kind .. ':' .. path end
 local function parked(cause) return P .. 'parked:' .. cause end
@@ -124,8 +126,8 @@ local function make_ready(path, id, seq)
   end
 end
 
--- A delivery waits for the throttle no more; returns whether it did.
-local function call_up(bucket, path, id)
+-- A delivery waits for the throttle no more, be it that it was granted a place; returns whether it did.
+local function call_up(bucket, path, id, is_granted)
   local own, routes = waiting(bucket, path), waiting_routes(bucket)
   if redis.call('ZREM', own, id) == 0 then
     return false
@@ -138,7 +140,7 @@ local function call_up(bucket, path, id)
   local seq = redis.call('HGET', delivery(id), 'seq')
   if seq then
     redis.call('HDEL', delivery(id), 'state', 'cause', 'size')
-    redis.call('HSET', delivery(id), 'due', now)
+    redis.call('HSET', delivery(id), 'due', now, unpack(is_granted and {'granted', bucket} or {}))
     make_ready(path, id, seq)
   end
   return true
@@ -165,6 +167,17 @@ local function charge(path, count, bytes)
   redis.call('HINCRBY', USAGE, 'bytes', bytes)
   redis.call('HINCRBY', route(path), 'depth', count)
   redis.call('HINCRBY', route(path), 'bytes', bytes)
+end
+
+-- A newer event stands for it: it waits for nothing any more, and a worker ends it.
+local function is_outdone(id) return redis.call('HEXISTS', delivery(id), 'superseded_by') == 1 end
+
+-- The one way for a delivery to be the newest of its entity no longer, but for a newer one: it has ended.
+local function resign(path, id)
+  local whom = redis.call('HGET', delivery(id), 'newest_of')
+  if whom and redis.call('GET', newest(path, whom)) == id then
+    redis.call('DEL', newest(path, whom))
+  end
 end
 
 -- Whether a worker still has the lease that it acts under.
@@ -216,12 +229,13 @@ end
 -- The delivery has left the queue's sets; it stays as a dead letter, the oldest of its route making room. It leaves its
 -- lane, or holds it where the route says so.
 local function bury(path, id, reason, detail)
-  redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts')
+  redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts', 'probe', 'granted')
   redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
   redis.call('PEXPIRE', delivery(id), DEAD_MS + DAY_MS) -- the keeper comes first, and takes it off the account
   if redis.call('ZADD', dead(path), now, id) == 1 then
     redis.call('HINCRBY', route(path), 'dead_bytes', redis.call('HSTRLEN', delivery(id), 'body'))
   end
+  resign(path, id)
   local lane = redis.call('HGET', delivery(id), 'lane')
   if lane and redis.call('SISMEMBER', STRICT, path) == 1 and reason ~= 'route_deleted' then
     redis.call('HSET', holding(path), id, lane)
@@ -330,7 +344,7 @@ local function spend(name, usd, tokens)
   return 1
 end
 
--- A parked delivery is ready; as a probe, its next attempt does not take the cause for granted.
+-- A parked delivery is ready; as a probe, it does not take the cause for granted until it has asked.
 local function unpark(cause, id, is_probe)
   redis.call('ZREM', parked(cause), id)
   local of = redis.call('HMGET', delivery(id), 'path', 'seq')

@@ -16,10 +16,13 @@ if of[1] and ARGV[5] ~= '1' then
   redis.call('HINCRBY', key, 'waits', 1)
 end
 redis.call('HDEL', key, 'state', 'stage')
+if ARGV[5] == '1' then
+  redis.call('HDEL', key, 'probe')
+end
 if ARGV[6] ~= '' then
   redis.call('HSET', key, 'last_error', ARGV[6])
 end
-local pause = tonumber(ARGV[4])
+local pause = is_outdone(id) and 0 or tonumber(ARGV[4])
 redis.call('HSET', key, 'due', now + pause)
 if pause > 0 then
   redis.call('HSET', key, 'state', 'later')

@@ -20,7 +20,7 @@ if ARGV[4] == 'dead' then
   end
   bury(path, id, ARGV[5], ARGV[6])
 else
-  redis.call('HDEL', key, 'stage', 'due', 'waits', 'cuts', 'last_error', 'reason')
+  redis.call('HDEL', key, 'stage', 'due', 'waits', 'cuts', 'probe', 'last_error', 'reason')
   redis.call('HSET', key, 'state', 'settled', 'outcome', ARGV[4], 'detail', ARGV[6], 'finished', now, unpack(ARGV, 10))
   redis.call('HSET', route(path), 'keep_bodies', ARGV[7], 'keep_answers', ARGV[8], 'keep_records', ARGV[9])
   redis.call('ZADD', finished('bodies', path), now, id)
@@ -31,6 +31,7 @@ end_lease(path, id)
 if ARGV[4] == 'dead' then
   bound_dead(path)
 else
+  resign(path, id)
   leave(path, id, redis.call('HGET', key, 'lane'))
   shed_due(path, SHED)
 end

@@ -1,12 +1,15 @@
 #!lua flags=allow-oom
 -- Gives a place back, and learns from how its call ended.
 --
--- ARGV     1 bucket  2 delivery id  3 fence of its lease
+-- ARGV     1 bucket  2 delivery id  3 fence of its lease, may be empty
 --          4 how it ended: "answered", "limited" (429), "overloaded" (529), "failed", "unused" (nobody was asked)
 --          5 the least time before the next call, in ms; empty when the API named none
 --          6 tokens of the prompt  7 of these, what counts against the limit  8 tokens of the answer; empty = not known
 --          9.. per kind what a minute allows, what is left; empty = not told
 --          15 most calls under way
+--
+-- Without a fence it is a place that was granted and whose call does not begin: nobody is asked, and nothing is learned.
+--
 -- returns  1 when others wait for the bucket, else 0
 
 local USED = 0.25 -- of the limit, at least, for it to grow: less would not show whether more are taken. Arbitrary
@@ -22,6 +25,12 @@ if not c or c.fence ~= fence then -- done before, when the reply got lost; or it
   return b.line > now and 1 or 0
 end
 drop(bucket, id)
+if fence == '' then
+  redeem(b, c)
+  give_back(b, c)
+  write(bucket, b)
+  return b.line > now and 1 or 0
+end
 
 local since = {} -- what was spent by those that began later, or are about to
 for _, kind in ipairs(KINDS) do
