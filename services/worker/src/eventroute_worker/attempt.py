@@ -46,10 +46,14 @@ class Newer:
         if self._scope is not None:
             self._scope.reschedule(0)
 
-    async def cuts_off(self, call: Callable[[], Awaitable[_T]]) -> _T:
-        """Make a call, as long as there is none; raises `Superseded`."""
+    def check(self) -> None:
+        """Raise `Superseded` when there is one."""
         if self._by:
             raise Superseded(self._by)
+
+    async def cuts_off(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Make a call, as long as there is none; raises `Superseded`."""
+        self.check()
         try:
             async with asyncio.timeout(None) as self._scope:
                 return await call()
