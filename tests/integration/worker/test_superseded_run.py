@@ -72,8 +72,8 @@ async def test_one_that_hears_of_it_before_it_asks_costs_nothing(redis: Redis, s
     await admit(redis, sample_delivery())
     attempt, caller = Attempt(await lease(redis)), ClientCaller(redis)
 
-    async def call(script: Script, prefix: str, args: Sequence[Argument]) -> Any:
-        said = await caller(script, prefix, args)
+    async def call(script: Script, key: str, args: Sequence[Argument]) -> Any:
+        said = await caller(script, key, args)
         if script is step:
             attempt.newer.tell("d-2")
         return said
