@@ -340,8 +340,9 @@ class Prompt(Strict):
         min_length=1,
         max_length=32,
         description=(
-            "Patterns over event types. `*` alone is any event; within a dot-separated segment it stands for one or "
-            "more characters. Default: any event."
+            "Patterns over event types, or their first segments: `pull_request` is `pull_request.opened` too. `*` "
+            "alone is any event; within a dot-separated segment it stands for one or more characters. Default: any "
+            "event."
         ),
     )
     when: Cel | None = Field(
