@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath, route_path
+from eventroute.models import Models
 from eventroute.prompt import Prompt
 from eventroute.queue import Group, Trouble, group_of
 from eventroute.route_table import ModelCall, RetryRule
@@ -64,7 +65,10 @@ def simulator() -> Iterator[Served]:
 
 def _claude(simulator: Served) -> Claude:
     return Claude(
-        api_key=Secret(DEFAULT_KEY.encode()), base_url=simulator.url, propagate_trace=False, prices=Prices.load()
+        api_key=Secret(DEFAULT_KEY.encode()),
+        base_url=simulator.url,
+        propagate_trace=False,
+        prices=Prices(Models.load()),
     )
 
 
