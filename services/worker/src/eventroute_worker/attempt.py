@@ -43,7 +43,7 @@ class Newer:
     def tell(self, by: str) -> None:
         """Say so, once or several times."""
         self._by = by
-        if self._scope is not None:
+        if self._scope is not None and not self._scope.expired():  # a call that is being cut off may take its time
             self._scope.reschedule(0)
 
     def check(self) -> None:
