@@ -226,7 +226,7 @@ class Queue(RuleBasedStateMachine):
             known = self.known[lease.delivery]
             assert known.place == ("suspect" if lease.alone else "ready")
             assert known.path not in self.held_routes or lease.alone
-            assert not known.lane or self.lanes[known.path, known.lane].first == lease.delivery
+            assert not known.lane or known.by or self.lanes[known.path, known.lane].first == lease.delivery
             assert self._running(known.path) < self.limits.get(known.path, 1000)
             assert known.lease is None or lease.fence > known.lease.fence
             known.place, known.lease, known.begun, known.asking = "running", lease, False, False
@@ -280,7 +280,7 @@ class Queue(RuleBasedStateMachine):
             known.ends += 1
             assert known.ends == 1
             self._resign(held.lease.delivery)
-            if not (is_dead and known.path in self.strict):
+            if not (is_dead and known.path in self.strict and not known.by):
                 self._leave(held.lease.delivery)
 
     @precondition(lambda self: self.held)
@@ -602,6 +602,9 @@ class Queue(RuleBasedStateMachine):
             known = self.known[name]
             if known.by and known.place in {"later", "throttled", "parked"}:
                 known.place, known.cause = "ready", ""
+            elif known.by and known.place == "behind":
+                known.place = "ready"
+                self.lanes[known.path, known.lane].behind.remove(name)
         self.outdone = []
 
     def _next_seq(self) -> int:
