@@ -110,7 +110,7 @@ PARTS: Final = (
         ),
     ),
     Part(
-        (f"{_WORKER}worker.py",),
+        (f"{_WORKER}worker.py", f"{_WORKER}slots.py"),
         (
             "tests/unit/worker/test_worker_loop.py",
             f"{_RUNS}test_pick_up.py",

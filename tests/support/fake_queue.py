@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath
-from eventroute.queue import Amount, Group, Lease, Retention, Taken, Trouble, Work
+from eventroute.queue import Amount, Group, Lease, Renewed, Retention, Taken, Trouble, Work
 from eventroute.runtime.stats import Tally
 from eventroute.throttle import Size
 from eventroute_worker import worker as worker_module
@@ -40,6 +40,7 @@ class FakeQueue:
         self.refusals: list[Exception] = []
         """What the next ends meet."""
         self.lost: list[DeliveryId] = []
+        self.superseded: dict[DeliveryId, DeliveryId] = {}
         """What the next renewal finds lost."""
         self.away: Exception | None = None
         """What all calls meet."""
@@ -72,12 +73,13 @@ class FakeQueue:
         self.waiting = [each for each in self.waiting if each not in own]
         return Taken(NOW_MS, None, drain=False, leases=own)
 
-    async def renew(self, group: Group, leases: Iterable[Lease], *, lease_ms: int) -> list[DeliveryId]:
+    async def renew(self, group: Group, leases: Iterable[Lease], *, lease_ms: int) -> Renewed:
         self._note("renew", (group.number, [each.delivery for each in leases], lease_ms))
         if self.away:
             raise self.away
         lost, self.lost = self.lost, []
-        return lost
+        superseded, self.superseded = self.superseded, {}
+        return Renewed(lost, superseded)
 
     async def put_back(self, lease: Lease, *, pause_ms: int, counts: bool, error: str = "") -> None:
         self._end("put_back", (lease.delivery, lease.fence, pause_ms, counts, error))

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from eventroute.queue import Lease, LeaseLost, Trouble, Work
+from eventroute.queue import Lease, LeaseLost, Renewed, Trouble, Work
 from support.queue import GROUP, KEPT, admit_job, content, lease, lease_again, run_out, settle, work_on
 
 pytestmark = pytest.mark.real
@@ -69,7 +69,7 @@ async def test_a_late_call_is_refused_and_changes_no_byte(redis: Redis, call: st
 async def test_a_late_renewal_renews_nothing_and_names_what_is_lost(redis: Redis, meanwhile: str) -> None:
     late, _ = await _overtaken(redis, meanwhile)
     before = await content(redis)
-    assert await work_on(redis).renew(late.group, [late], lease_ms=99_000) == [late.delivery]
+    assert await work_on(redis).renew(late.group, [late], lease_ms=99_000) == Renewed([late.delivery], {})
     assert await content(redis) == before
 
 

@@ -64,6 +64,7 @@ TROUBLES = [
 ]
 BUCKETS = ["k:claude-haiku-5-5", "k:claude-sonnet-5-5"]
 LANES = ["", "", "left", "right"]
+ENTITIES = ["", "ann", "bob"]
 DEBOUNCED = DebounceRule(quiet_s=3600, max_s=7200)
 LONG_MS = 600_000
 _ENDED = frozenset({"settled", "dead", "gone"})
@@ -88,9 +89,13 @@ class Known:
     cuts: int = 0
     cause: str = ""
     answer: bytes = b""
+    whom: str = ""
+    is_answered: bool = False
+    by: str = ""
+    """What has superseded it."""
     ends: int = 0
     """How often it has ended since it was queued last."""
-    whom: str = ""
+    collects: str = ""
     """Whose events it collects, until it is due."""
     events: int = 1
     """How many it stands for."""
@@ -134,6 +139,9 @@ class Queue(RuleBasedStateMachine):
         self.limits: dict[RoutePath, int] = {}
         self.strict: set[RoutePath] = set()
         self.lanes: defaultdict[tuple[RoutePath, str], Lane] = defaultdict(Lane)
+        self.newest: dict[tuple[RoutePath, str], DeliveryId] = {}
+        self.outdone: list[DeliveryId] = []
+        """Superseded since somebody looked last."""
         self.seq = 0
         self.count = 0
 
@@ -154,23 +162,25 @@ class Queue(RuleBasedStateMachine):
     @rule(
         path=st.sampled_from(PATHS),
         lanes=st.lists(st.sampled_from(LANES), min_size=1, max_size=4),
+        whom=st.sampled_from(ENTITIES),
         claimed=st.booleans(),
     )
-    def admit(self, path: RoutePath, lanes: list[str], claimed: bool) -> None:  # noqa: FBT001 - hypothesis calls by name
+    def admit(self, path: RoutePath, lanes: list[str], whom: str, claimed: bool) -> None:  # noqa: FBT001 - hypothesis calls by name
         count = len(lanes)
         candidates = []
         for lane in lanes:
             self.count += 1
             name = DeliveryId(f"d-{self.count:04d}")
             claims = [Claim(ClaimId(name), 3600)] if claimed else []
-            candidates.append(Candidate(sample_delivery(name, route=path), claims, lane=lane))
+            candidates.append(Candidate(sample_delivery(name, route=path), claims, lane=lane, whom=whom))
         found = self.run(self.admissions.admit(path, candidates, rate=None))
         assert isinstance(found, Admitted) == self._fits(path, count)
         if isinstance(found, Admitted):
             for candidate, fate in zip(candidates, found.fates, strict=True):
                 assert isinstance(fate, New)
                 claim = candidate.claims[0].id if candidate.claims else ""
-                self.known[fate.delivery] = Known(path, claim, lane=candidate.lane, seq=self._next_seq())
+                self.known[fate.delivery] = Known(path, claim, lane=candidate.lane, whom=whom, seq=self._next_seq())
+                self._supersede(fate.delivery)
                 self._line_up(fate.delivery)
                 if claim:
                     self.claims[claim] = fate.delivery
@@ -181,7 +191,9 @@ class Queue(RuleBasedStateMachine):
         claim = data.draw(st.sampled_from(sorted(self.claims)))
         first = self.claims[claim]
         known = self.known[first]
-        candidate = Candidate(sample_delivery("d-other", route=known.path), [Claim(ClaimId(claim), 3600)], lane=lane)
+        candidate = Candidate(
+            sample_delivery("d-other", route=known.path), [Claim(ClaimId(claim), 3600)], lane=lane, whom=known.whom
+        )
         found = self.run(self.admissions.admit(known.path, [candidate], rate=None))
         if known.place == "dead" and isinstance(found, Admitted):
             assert found.fates == [Again(first)]
@@ -210,7 +222,7 @@ class Queue(RuleBasedStateMachine):
             Candidate(sample_delivery(name, route=path), [Claim(ClaimId(name), 3600)], lane=whom, whom=whom)
             for name in names
         ]
-        first = next((name for name, known in self.known.items() if (known.path, known.whom) == (path, whom)), None)
+        first = next((name for name, known in self.known.items() if (known.path, known.collects) == (path, whom)), None)
         fits = bool(first) or self._fits(path, 1)
         found = self.run(self.admissions.admit(path, candidates, rate=None, debounce=DEBOUNCED))
         assert isinstance(found, Admitted) == fits
@@ -220,7 +232,7 @@ class Queue(RuleBasedStateMachine):
                 if first is None:
                     assert fate == New(name)
                     first = name
-                    self.known[name] = Known(path, name, place="later", lane=whom, whom=whom, seq=seq)
+                    self.known[name] = Known(path, name, place="later", lane=whom, collects=whom, seq=seq)
                 else:
                     assert fate == Joined(first)
                     self.known[first].events += 1
@@ -232,9 +244,7 @@ class Queue(RuleBasedStateMachine):
     def lease(self, worker: str, wanted: int) -> None:
         busy = sum(held.worker == worker for held in self.held)
         taken = self.run(self.work.lease(GROUP, worker=worker, lease_ms=LONG_MS, wanted=wanted, busy=busy))
-        for known in self.known.values():  # the call notices leases that have run out
-            if known.place == "over":
-                self._cut_short(known)
+        self._looked()
         if taken.drain:
             assert busy
             assert any(known.place == "suspect" for known in self.known.values())
@@ -262,6 +272,7 @@ class Queue(RuleBasedStateMachine):
             assert begun.attempts == known.attempts
             assert (begun.answer or b"") == known.answer
             assert int(begun.fields.get(b"events", 1)) == known.events
+            assert begun.superseded_by == known.by
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -271,13 +282,16 @@ class Queue(RuleBasedStateMachine):
             known.begun = known.asking = True
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), answer=st.binary(min_size=1, max_size=4))
-    def save(self, data: st.DataObject, answer: bytes) -> None:
+    @rule(data=st.data(), answer=st.binary(min_size=1, max_size=4), is_final=st.booleans())
+    def save(self, data: st.DataObject, answer: bytes, is_final: bool) -> None:  # noqa: FBT001 - the same
         held, known = self._any(data)
         is_kept = known.lease == held.lease and known.place not in _ENDED  # nobody has taken it since
-        self._accepted(held, lambda: self.work.save(held.lease, answer))
+        said = self._accepted(held, lambda: self.work.save(held.lease, answer, is_final=is_final))
+        assert said in {None, True, known.by}
+        assert said is not True or not known.by
         if is_kept:
             known.answer = answer
+            known.is_answered = known.is_answered or is_final
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), is_dead=st.booleans())
@@ -295,6 +309,7 @@ class Queue(RuleBasedStateMachine):
             known.place = "dead" if is_dead else "settled"
             known.ends += 1
             assert known.ends == 1
+            self._resign(held.lease.delivery)
             if not (is_dead and known.path in self.strict):
                 self._leave(held.lease.delivery)
 
@@ -307,7 +322,7 @@ class Queue(RuleBasedStateMachine):
         if done is not None:
             known.attempts -= known.begun and not counts
             known.begun = known.asking = False
-            known.place = "later" if pause_ms else "ready"
+            known.place = "later" if pause_ms and not known.by else "ready"
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), trouble=st.sampled_from(TROUBLES), has_asked=st.booleans())
@@ -318,7 +333,7 @@ class Queue(RuleBasedStateMachine):
         if done is not None:
             known.attempts -= known.begun
             known.begun = known.asking = False
-            known.place, known.cause = "parked", trouble.cause
+            known.place, known.cause = ("ready", "") if known.by else ("parked", trouble.cause)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), bucket=st.sampled_from(BUCKETS))
@@ -329,7 +344,7 @@ class Queue(RuleBasedStateMachine):
         if done is not None:
             known.attempts -= known.begun
             known.begun = known.asking = False
-            known.place, known.cause = "throttled", bucket
+            known.place, known.cause = ("ready", "") if known.by else ("throttled", bucket)
 
     @rule(count=st.integers(1, 4), granted=st.integers(0, 4), dies=st.booleans())
     def turn(self, count: int, granted: int, dies: bool) -> None:  # noqa: FBT001 - the same
@@ -360,13 +375,15 @@ class Queue(RuleBasedStateMachine):
     @rule(worker=st.sampled_from(WORKERS))
     def renew(self, worker: str) -> None:
         own = [held.lease for held in self.held if held.worker == worker]
-        lost = set(self.run(self.work.renew(GROUP, own, lease_ms=LONG_MS)))
+        renewed = self.run(self.work.renew(GROUP, own, lease_ms=LONG_MS))
+        lost = set(renewed.lost)
         for lease in own:
             known = self.known[lease.delivery]
             is_valid = known.lease == lease and known.place in {"running", "over"}
             if is_valid:
                 known.place = "running"
                 assert lease.delivery not in lost
+                assert renewed.superseded.get(lease.delivery, "") == known.by
             else:
                 assert lease.delivery in lost
 
@@ -391,12 +408,10 @@ class Queue(RuleBasedStateMachine):
             if known.place == "later":
                 self.run(self.redis.zadd(GROUP.later, {name: 0}, xx=True))
         self.run(self.work.lease(GROUP, worker="nobody", lease_ms=LONG_MS, wanted=0, busy=1))
-        for known in self.known.values():
-            if known.place == "over":
-                self._cut_short(known)
+        self._looked()
         for name in sorted(name for name, known in self.known.items() if known.place == "later"):
-            if self.known[name].whom:
-                self.known[name].whom = ""
+            if self.known[name].collects:
+                self.known[name].collects = ""
                 self._line_up(name)
             else:
                 self.known[name].place = "ready"
@@ -454,7 +469,7 @@ class Queue(RuleBasedStateMachine):
             assert said == b"ok"
             self._queued_again(name)
             if mode == "whole":
-                known.answer = b""
+                known.answer, known.is_answered = b"", False
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
@@ -507,7 +522,7 @@ class Queue(RuleBasedStateMachine):
             lengths = [self.run(self.redis.hstrlen(GROUP.delivery(name), "body")) for name in own]
             for name in own:
                 more = self.run(self.redis.lrange(GROUP.collected(name), 0, -1))
-                assert len(more) == (self.known[name].events - 1 if self.known[name].whom else 0)
+                assert len(more) == (self.known[name].events - 1 if self.known[name].collects else 0)
                 lengths += [len(event) + 1 for event in more]
             assert (int(depth or 0), int(size or 0)) == (len(own), sum(lengths)), path
 
@@ -518,6 +533,13 @@ class Queue(RuleBasedStateMachine):
             waiting = sorted((self.known[each].seq, each) for each in lane.behind)
             wanted = [(0, lane.first), *waiting] if lane.first and name else []
             assert [(score, each.decode()) for each, score in found] == wanted
+
+    @invariant()
+    def the_newest_of_each_entity_is_known(self) -> None:
+        whose = [(path, whom) for path in PATHS for whom in ENTITIES if whom]
+        found = self.run(self.redis.mget([GROUP.newest(path, whom) for path, whom in whose]))
+        known = {key: name.decode() for key, name in zip(whose, found, strict=True) if name}
+        assert known == self.newest
 
     @invariant()
     def routes_with_work_take_turns(self) -> None:
@@ -592,8 +614,36 @@ class Queue(RuleBasedStateMachine):
 
     def _queued_again(self, name: DeliveryId) -> None:
         known = self.known[name]
-        known.attempts, known.ends, known.cuts = 0, 0, 0
+        known.attempts, known.ends, known.cuts, known.by = 0, 0, 0, ""
+        if known.whom:
+            self.newest.setdefault((known.path, known.whom), name)
         self._line_up(name)
+
+    def _supersede(self, name: DeliveryId) -> None:
+        known = self.known[name]
+        if not known.whom:
+            return
+        older = self.newest.get((known.path, known.whom))
+        self.newest[known.path, known.whom] = name
+        if older and not self.known[older].is_answered:
+            self.known[older].by = name
+            self.outdone.append(older)
+
+    def _resign(self, name: DeliveryId) -> None:
+        known = self.known[name]
+        if self.newest.get((known.path, known.whom)) == name:
+            del self.newest[known.path, known.whom]
+
+    def _looked(self) -> None:
+        """Note what a look at the queue changes: what leases have run out, what waits though it is superseded."""
+        for known in self.known.values():
+            if known.place == "over":
+                self._cut_short(known)
+        for name in self.outdone:
+            known = self.known[name]
+            if known.by and known.place in {"later", "throttled", "parked"}:
+                known.place, known.cause = "ready", ""
+        self.outdone = []
 
     def _next_seq(self) -> int:
         self.seq += 1

@@ -5,8 +5,7 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from eventroute.ids import DeliveryId
-from eventroute.queue import Trouble, Work
+from eventroute.queue import Renewed, Trouble, Work
 from support.queue import GROUP, KEPT, admit_job, content, lease, lease_all, run_out, state, work_on
 from support.waiting import until
 from support.worker import Stuck, running
@@ -31,7 +30,7 @@ async def test_a_renewal_that_comes_after_the_end_takes_nothing_back(redis: Redi
     call = getattr(work_on(redis), end.removesuffix("_for_later").removesuffix("_as_dead"))
     await call(own, **ENDS[end])
     before = await content(redis)
-    assert await work_on(redis).renew(GROUP, [own], lease_ms=60_000) == [own.delivery]
+    assert await work_on(redis).renew(GROUP, [own], lease_ms=60_000) == Renewed([own.delivery], {})
     assert await content(redis) == before
     assert not await redis.exists(GROUP.running)
 
@@ -41,7 +40,7 @@ async def test_one_call_renews_all_that_are_held_and_tells_of_those_that_are_not
     leases = await lease_all(redis)
     await work_on(redis).put_back(leases[2], pause_ms=60_000, counts=False)
     await run_out(redis, *names)
-    assert await work_on(redis).renew(GROUP, leases, lease_ms=60_000) == [names[2]]
+    assert await work_on(redis).renew(GROUP, leases, lease_ms=60_000) == Renewed([names[2]], {})
     scores = dict(await redis.zrange(GROUP.running, 0, -1, withscores=True))
     assert sorted(scores) == [name.encode() for name in names if name != names[2]]
     assert min(scores.values()) > 1
@@ -53,7 +52,7 @@ async def test_the_renewing_survives_an_error_that_nobody_foresaw(
     name = await admit_job(redis, "d-1")
     original, errors = Work.renew, [KeyError("foreign"), RuntimeError("foreign")]
 
-    async def failing(self: Work, *args: Any, **kwargs: Any) -> list[DeliveryId]:
+    async def failing(self: Work, *args: Any, **kwargs: Any) -> Renewed:
         if errors:
             raise errors.pop()
         return await original(self, *args, **kwargs)

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
-from eventroute.queue import Lease, Taken
+from eventroute.queue import Lease, Renewed, Taken
 from support.queue import GROUP, admit_job, clock_ms, fields, lease, run_out, settle, upkeep_of, work_on
 
 pytestmark = pytest.mark.real
@@ -107,7 +107,7 @@ async def test_the_place_of_a_suspect_is_free_when_it_is_over(redis: Redis, end:
     elif end == "put back":
         await work_on(redis).put_back(taken, pause_ms=60_000, counts=False)
     else:
-        assert await work_on(redis).renew(GROUP, [taken], lease_ms=99_000) == []
+        assert await work_on(redis).renew(GROUP, [taken], lease_ms=99_000) == Renewed([], {})
         assert await redis.pttl(GROUP.solo) > 90_000
         await run_out(redis, taken.delivery)
         await _look(redis, "one", wanted=0)

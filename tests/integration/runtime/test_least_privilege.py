@@ -12,7 +12,7 @@ from eventroute import keys
 from eventroute.acl import rules
 from eventroute.ids import ClaimId, DeliveryId, RoutePath, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Amount, Desk, Limit, Limits, Load, Trouble
+from eventroute.queue import Amount, Desk, Limit, Limits, Load, Renewed, Trouble
 from eventroute.queue.scripts import DISCARD, REPLAY
 from eventroute.route_table import RECEIVER, WORKER, DebounceRule, RateLimit, WorkerRoute
 from eventroute.runtime import background
@@ -23,6 +23,7 @@ from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, read_stats
 from eventroute.runtime.tables import RouteTable, heartbeats, publish, table_version
 from eventroute.sealed import SealKey, new_key_text
+from eventroute.throttle import Size
 from eventroute_operator.obstacles import Obstacles, read_obstacles
 from eventroute_receiver.admit import Admission
 from eventroute_worker.answer import Passing
@@ -35,6 +36,7 @@ from support.queue import (
     admit_in_lane,
     admit_job,
     bury,
+    fields,
     lease,
     letters,
     run_out,
@@ -148,6 +150,26 @@ async def test_a_receiver_collects_events_and_a_worker_takes_them_all(server: Ac
         assert (await receiver.post(opened(7))).json() == {**first, "status": "redelivered"}
 
 
+async def test_a_receiver_marks_what_a_newer_event_supersedes_and_a_worker_ends_it(
+    server: AclUsers, admin: Redis
+) -> None:
+    async with allowed(server, admin, "receiver"), receiving(server.url("receiver"), admin) as receiver:
+        await receiver.serve(receiver_route(entity="payload.action", supersede=True))
+        names = [DeliveryId((await receiver.post(opened(number))).json()["delivery"]) for number in range(4)]
+    async with allowed(server, admin, "worker") as redis:
+        work = work_on(redis)
+        taken = [await lease(redis) for _ in names[:3]]
+        assert await work.renew(GROUP, taken[:1], lease_ms=15_000) == Renewed([], {names[0]: names[1]})
+        await work.wait(taken[0], "own:haiku", Size(1, 1), until_ms=2**52)
+        assert await work.save(taken[1], b"{}") == names[2]
+        await settle(redis, taken[1], "superseded")
+        await settle(redis, await lease(redis), "superseded")
+        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+    async with allowed(server, admin, "desk") as redis:
+        assert await Desk({GROUP: redis}).replay([names[3]]) == {names[3]: "ok"}
+    assert await admin.get(GROUP.newest(PATH, (await fields(admin, names[3]))["newest_of"])) == names[3].encode()
+
+
 async def test_a_worker_keeps_lanes_in_order(server: AclUsers, admin: Redis) -> None:
     async with allowed(server, admin, "worker") as redis:
         upkeep = upkeep_of(redis)
@@ -224,7 +246,7 @@ async def test_a_worker_gives_back_parks_and_buries(server: AclUsers, admin: Red
         await work.put_back(taken[1], pause_ms=0, counts=True)
         for each in taken[2:4]:
             await work.park(each, TROUBLE, has_asked=True)
-        assert await work.renew(GROUP, taken, lease_ms=15_000) == [each.delivery for each in taken[:4]]
+        assert await work.renew(GROUP, taken, lease_ms=15_000) == Renewed([each.delivery for each in taken[:4]], {})
         await settle(redis, taken[4], "dead", DeadReason.ATTEMPTS)
         [standing] = await upkeep.standing(GROUP)
         assert (standing.trouble, standing.waiting) == (TROUBLE, 2)
@@ -263,7 +285,7 @@ async def test_a_worker_takes_over_what_was_cut_short_and_runs_suspects_alone(se
         await admin.zadd(GROUP.running, {first.delivery: 1})
         again = await lease(redis, worker="other")
         assert (again.delivery, again.alone) == (first.delivery, True)
-        assert await work.renew(GROUP, [again], lease_ms=15_000) == []
+        assert await work.renew(GROUP, [again], lease_ms=15_000) == Renewed([], {})
         await settle(redis, again)
     assert await state(admin, first.delivery) == "settled"
 

@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
+from eventroute.queue import Renewed
 from eventroute.runtime.metrics import REGISTRY
 from eventroute_worker.attempt import Attempt, End
 from support.queue import GROUP, admit_job, clock_ms, fields, lease, lease_again, run_out, state, work_on
@@ -46,7 +47,7 @@ async def test_a_lease_lasts_as_long_as_it_was_asked_for(redis: Redis) -> None:
     taken = await lease(redis, lease_ms=40_000)
     assert before + 40_000 <= await redis.zscore(GROUP.running, name) <= await clock_ms(redis) + 40_000
     before = await clock_ms(redis)
-    assert await work_on(redis).renew(GROUP, [taken], lease_ms=50_000) == []
+    assert await work_on(redis).renew(GROUP, [taken], lease_ms=50_000) == Renewed([], {})
     assert before + 50_000 <= await redis.zscore(GROUP.running, name) <= await clock_ms(redis) + 50_000
 
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, route_path
 from eventroute.outcome import DeadReason
-from eventroute.queue import Admissions, Candidate, Limits, Retention
+from eventroute.queue import Admissions, Candidate, Limits, Renewed, Retention
 from eventroute.route_table import LogSink
 from eventroute.runtime.scripts import ClientCaller, RedisAway
 from eventroute_worker.answer import Failed, Passing, Standing
@@ -119,7 +119,7 @@ async def test_everything_but_admission_works_in_a_full_redis(redis: Redis) -> N
     other = route_path("team-a", "other")
     async with _memory(redis, 1):
         taken = [await lease(redis) for _ in range(4)]
-        assert await work.renew(GROUP, taken, lease_ms=30_000) == []
+        assert await work.renew(GROUP, taken, lease_ms=30_000) == Renewed([], {})
         reply = Standing(reason=DeadReason.BILLING, detail="402", whole_key=True)
         end = await build_runner(redis, claude=FakeClaude(reply))(Attempt(taken[0]))
         assert type(end).__name__ == "Parked"

@@ -13,7 +13,9 @@ from eventroute.outcome import DeadReason
 from eventroute.prompt import prepare
 from eventroute.queue import Trouble
 from eventroute.runtime.notices import Notice, read_notices, write_notices
+from eventroute.runtime.redis import connect
 from eventroute.secret import Secret
+from eventroute_cli.local.processes import free_port
 from eventroute_cli.simulator.api import DEFAULT_KEY, SimulatorSettings
 from eventroute_cli.simulator.models import Catalogue, Life
 from eventroute_cli.simulator.server import Served, serving
@@ -144,6 +146,13 @@ async def test_the_api_is_asked_every_day_and_sooner_after_a_failure(redis: Redi
     with pytest.raises(Enough):
         await ModelWatch(Api(), redis, plans=list, troubles=Troubles(), pause=pause).run()
     assert waits == [AGAIN_S, DAY_S, DAY_S]
+
+
+async def test_what_redis_did_not_take_is_known_to_the_worker_and_asked_for_again_soon(claude: Claude) -> None:
+    troubles, away = Troubles(), connect(f"redis://127.0.0.1:{free_port()}/0")
+    assert await _watch(claude, away, troubles).look() == AGAIN_S
+    assert troubles.is_retired("claude-sonnet-4-5")
+    await away.aclose()
 
 
 def test_what_is_said_of_a_dated_name_holds_for_the_name_without_the_date() -> None:

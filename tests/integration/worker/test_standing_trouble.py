@@ -1,6 +1,7 @@
 """A trouble of a key or model parks what meets it and nothing else; the first success of a probe ends it."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -12,9 +13,13 @@ from eventroute.queue import Group, Lease, Trouble
 from eventroute.route_table import ModelCall
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.secret import Secret
+from eventroute_cli.simulator.api import DEFAULT_KEY
+from eventroute_cli.simulator.server import serving
 from eventroute_worker import keeper as keeper_module
 from eventroute_worker.answer import Reply, Standing
-from eventroute_worker.troubles import Troubles
+from eventroute_worker.claude import Claude
+from eventroute_worker.pricing import Prices
+from eventroute_worker.troubles import Troubles, may_meet
 from support.queue import GROUP, admit, admit_all, dead_letters, depth, fields, state, upkeep_of, work_on
 from support.runs import (
     FakeClaude,
@@ -173,6 +178,36 @@ async def test_a_key_that_was_changed_lets_go_of_what_waited_for_the_old_one(red
         await until_empty(redis)
     assert [end for _, _, end in claude.calls] == ["refused", *["answered"] * 5]
     assert [entry["delivery"] for entry in await results(redis)] == [f"d-{number}" for number in range(5)]
+
+
+async def test_a_key_that_was_changed_while_the_old_one_was_refused_keeps_nobody_waiting(
+    redis: Redis, tmp_path: Path
+) -> None:
+    class Replaced(Claude):
+        async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
+            reply = await super().ask(call, prompt, api_key=api_key)
+            file.write_text(DEFAULT_KEY)
+            return reply
+
+    file, routes, troubles = tmp_path / "key", FakeRoutes(worker_route()), Troubles()
+    file.write_text("sk-ant-wrong")
+    with serving() as simulator:
+        async with Replaced(
+            api_key=Secret(b"sk-ant-wrong"),
+            base_url=simulator.url,
+            propagate_trace=False,
+            prices=Prices.load(),
+            key_file=file,
+        ) as claude:
+
+            def met(trouble: Trouble) -> bool:
+                return may_meet(trouble, routes.all(), claude.key_id)
+
+            runner = build_runner(redis, claude=claude, routes=routes, troubles=troubles)
+            await admit(redis, sample_delivery())
+            async with keeping(redis, troubles=troubles, routes=routes, may_meet=met), running(redis, runner):
+                await until_empty(redis)
+        assert [entry.given.status for entry in simulator.simulator.journal.entries()] == [401, 200]
 
 
 async def test_it_is_so_in_every_group_of_the_queue(redis: Redis) -> None:

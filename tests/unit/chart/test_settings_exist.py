@@ -65,7 +65,8 @@ def test_the_programs_default_ports_are_those_that_the_chart_names() -> None:
 
 
 def test_alerts_name_metrics_that_exist() -> None:
-    for module in ("eventroute_receiver.metrics", "eventroute_worker.metrics", "eventroute.runtime.redis_check"):
+    programs = (f"eventroute_{name}.metrics" for name in ("receiver", "worker", "operator"))
+    for module in (*programs, "eventroute.runtime.redis_check"):
         importlib.import_module(module)
     known = {family.name for family in REGISTRY.collect()}
     text = (TEMPLATES / "monitoring/prometheusrule.yaml").read_text(encoding="utf-8")

@@ -68,7 +68,7 @@ def test_every_command_of_a_publication_is_granted_to_the_operator() -> None:
 def test_what_a_receiver_writes_of_a_delivery_it_cannot_read() -> None:
     of_deliveries = [grant for grant in re.findall(r"\(([^)]*)\)", rules()["receiver"]) if ":d:*" in grant]
     assert sorted(of_deliveries) == [
-        "%R~er:{g*}:d:* +hstrlen +exists",
+        "%R~er:{g*}:d:* +hstrlen +exists +hexists",
         "%W~er:{g*}:d:* +hset +hdel +pexpire +persist",
     ]
 

@@ -7,7 +7,7 @@ import pytest
 from eventroute.errors import Refused
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.queue import Line, State, Wanted
-from eventroute_cli.desk.filters import wanted
+from eventroute_cli.desk.filters import Period, Which, wanted
 
 NOW = 1_800_000_000.0
 
@@ -24,23 +24,24 @@ NOW = 1_800_000_000.0
     ],
 )
 def test_times_are_ages_or_dates(text: str, ms: int) -> None:
-    assert wanted(since=text, now=NOW).since_ms == ms
-    assert wanted(until=text, now=NOW).until_ms == ms
+    assert wanted(period=Period(since=text), now=NOW).since_ms == ms
+    assert wanted(period=Period(until=text), now=NOW).until_ms == ms
 
 
 def test_a_date_without_a_zone_is_local() -> None:
-    assert wanted(since="2026-05-01").since_ms == int(datetime(2026, 5, 1).astimezone().timestamp() * 1000)
+    may = datetime(2026, 5, 1).astimezone()
+    assert wanted(period=Period(since="2026-05-01")).since_ms == int(may.timestamp() * 1000)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2w", "-1h", "12", "0001-01-01", "٣h"])
 def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(Refused, match="--since"):
-        wanted(since=text)
+        wanted(period=Period(since=text))
 
 
 def test_unknown_words_are_refused_with_those_there_are() -> None:
     with pytest.raises(Refused, match='did you mean "render"'):
-        wanted(reason="rendr")
+        wanted(Which(reason="rendr"))
     with pytest.raises(Refused, match="running, later, held"):
         wanted(states=["asleep"])
 

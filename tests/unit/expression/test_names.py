@@ -93,3 +93,28 @@ def test_the_caller_says_which_variables_there_are() -> None:
     assert compile_expression("entity == 'x'", {"entity"}).test({"entity": "x"}).holds
     with pytest.raises(ExpressionRefused):
         compile_expression("payload.a", {"entity"})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'headers["X-GitHub-Event"] == "push"',
+        "headers[ 'X-Github-Event' ]\n== 'push'",
+        '"X-GitHub-Event" in headers',
+        'headers.Host == "H"',
+        "has(headers.HOST)",
+        '!("X-Gitlab-Event" in headers) && !has(headers.Accept)',
+        """'headers["X-Quoted"]' == "headers" + '["X-Quoted"]'""",  # a text about them stays as it is
+        'payload.headers["X-Own"] == "own"',
+    ],
+)
+def test_a_header_is_found_by_its_name_in_any_case(source: str) -> None:
+    headers = {"x-github-event": "push", "host": "H"}
+    scope = {"payload": {"headers": {"X-Own": "own"}}, "event": "e", "headers": headers, "route": {}}
+    assert compile_expression(source).test(scope) == (True, None)
+
+
+def test_what_an_expression_says_of_a_header_is_refused_where_it_was_written() -> None:
+    with pytest.raises(ExpressionRefused, match='unknown variable "nope"') as refused:
+        compile_expression('headers["X-A"] ==\n  nope')
+    assert (refused.value.line, refused.value.column) == (2, 3)

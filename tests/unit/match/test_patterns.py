@@ -1,4 +1,4 @@
-"""Event patterns: `*` stands for one or more characters of one segment, alone for anything."""
+"""Event patterns: `*` stands for one or more characters of one segment, alone for anything; more may follow."""
 
 import time
 
@@ -14,6 +14,10 @@ from eventroute.match import accepts, covers
         ("*", "a.b.c"),
         ("*", ""),
         ("push", "push"),
+        ("pull_request", "pull_request.opened"),
+        ("customer.subscription", "customer.subscription.trial_will_end.x"),
+        ("invoice.*", "invoice.payment.failed"),
+        ("pull_*", "pull_request.opened"),
         ("invoice.*", "invoice.paid"),
         ("*.opened", "issues.opened"),
         ("pull_*.opened", "pull_request.opened"),
@@ -33,13 +37,14 @@ def test_a_pattern_accepts(pattern: str, event: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "event"),
     [
-        ("push", "push.x"),
+        ("pull_request.opened", "pull_request"),
+        ("pull_request", "pull_request_review.submitted"),
+        ("request", "pull.request"),
         ("push", "pusher"),
         ("push", ""),
         ("push", "Push"),
         ("invoice.*", "invoice"),
         ("invoice.*", "invoice."),
-        ("invoice.*", "invoice.payment.failed"),
         ("*.*", "push"),
         ("a*a", "a"),
         ("a*a", "aa"),
@@ -80,6 +85,11 @@ def test_no_event_name_makes_matching_slow() -> None:
         ("a.*", "a.*", True),
         ("a.b", "a.b", True),
         ("a.b", "a.*", False),
+        ("a", "a.b", True),
+        ("a", "a.*", True),
+        ("a.b", "a", False),
+        ("a.*", "a.b.c", True),
+        ("*", "", True),
         ("a.*", "*", False),
         ("a.*", "b.c", False),
         ("a.*", "a.b*", False),  # it does, but not knowing is allowed

@@ -34,9 +34,11 @@ def test_a_template_decides_what_is_told() -> None:
 
 
 def test_a_template_knows_more_than_an_expression() -> None:
-    route = plan(prompts=[{"user": "{{ provider }} {{ entity }} {{ received_at }} {{ headers['x-a'] }}"}])
+    route = plan(
+        prompts=[{"user": "{{ provider }} {{ entity }} {{ received_at }} {{ headers['x-a'] }}{{ headers['X-A'] }}"}]
+    )
     prompt = route.build_prompt(0, event(PAYLOAD, headers={"x-a": "b"}), entity="cus_1")
-    assert prompt.user == "Event issues.opened from github:\n\ngithub cus_1 2023-11-14T22:13:20Z b"
+    assert prompt.user == "Event issues.opened from github:\n\ngithub cus_1 2023-11-14T22:13:20Z bb"
 
 
 def test_missing_fields_are_reported() -> None:

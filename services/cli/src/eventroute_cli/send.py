@@ -3,10 +3,10 @@
 import functools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -23,6 +23,22 @@ from eventroute_cli.samples import FORM, JSON, build_request, load_sample, sampl
 OutputOption = Annotated[
     Literal["text", "json"], typer.Option("--output", "-o", help="text for people, json for programs.")
 ]
+EventOption = Annotated[str, typer.Option(help="Which sample; the provider's first one unless given.")]
+FileOption = Annotated[Path | None, typer.Option(help="Send this body instead of a sample, byte for byte.")]
+FormOption = Annotated[bool, typer.Option("--form", help="The file is form-encoded, not JSON.")]
+UrlOption = Annotated[str, typer.Option(help="Where to; http://127.0.0.1:8080/hooks/default/PROVIDER unless given.")]
+PublicUrlOption = Annotated[
+    str, typer.Option(help="The route's publicURL, for providers that sign it; --url unless given.")
+]
+RepeatOption = Annotated[int, typer.Option(help="Send so many events, each with ids of its own.", min=1)]
+DuplicateOption = Annotated[bool, typer.Option("--duplicate", help="Send each request a second time as it is.")]
+ForgeOption = Annotated[bool, typer.Option("--forge", help="Sign with another secret; it should be refused.")]
+WaitOption = Annotated[
+    float, typer.Option(help="Try for so many seconds while nobody answers or the route is not live.", min=0)
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the request instead of sending it.")]
+NewSecretOption = Annotated[bool, typer.Option("--new-secret", help="Print a new secret for the provider.")]
+ListOption = Annotated[bool, typer.Option("--list", help="List providers and their sample events.")]
 
 _TIMEOUT_S: Final = 30.0  # longer than any provider waits
 _UNAUTHENTICATED: Final = 401
@@ -51,24 +67,20 @@ class Sent:
 def send(
     provider: Annotated[str | None, typer.Argument(help="A provider of the table; --list names them.")] = None,
     *,
-    event: Annotated[str, typer.Option(help="Which sample; the provider's first one unless given.")] = "",
-    file: Annotated[Path | None, typer.Option(help="Send this body instead of a sample, byte for byte.")] = None,
-    form: Annotated[bool, typer.Option("--form", help="The file is form-encoded, not JSON.")] = False,
+    event: EventOption = "",
+    file: FileOption = None,
+    form: FormOption = False,
     secret: SecretOption = None,
     secret_file: SecretFileOption = None,
-    url: Annotated[str, typer.Option(help="Where to; http://127.0.0.1:8080/hooks/default/PROVIDER unless given.")] = "",
-    public_url: Annotated[
-        str, typer.Option(help="The route's publicURL, for providers that sign it; --url unless given.")
-    ] = "",
-    repeat: Annotated[int, typer.Option(help="Send so many events, each with ids of its own.", min=1)] = 1,
-    duplicate: Annotated[bool, typer.Option("--duplicate", help="Send each request a second time as it is.")] = False,
-    forge: Annotated[bool, typer.Option("--forge", help="Sign with another secret; it should be refused.")] = False,
-    wait: Annotated[
-        float, typer.Option(help="Try for so many seconds while nobody answers or the route is not live.", min=0)
-    ] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request instead of sending it.")] = False,
-    new_secret: Annotated[bool, typer.Option("--new-secret", help="Print a new secret for the provider.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="List providers and their sample events.")] = False,
+    url: UrlOption = "",
+    public_url: PublicUrlOption = "",
+    repeat: RepeatOption = 1,
+    duplicate: DuplicateOption = False,
+    forge: ForgeOption = False,
+    wait: WaitOption = 0,
+    dry_run: DryRunOption = False,
+    new_secret: NewSecretOption = False,
+    list_: ListOption = False,
     output: OutputOption = "text",
 ) -> None:
     """Send a correctly signed webhook of any provider.
@@ -96,26 +108,45 @@ def send(
         return
     target = url or f"http://127.0.0.1:8080/hooks/default/{scheme.name}"
     key = signing_secret(scheme, find_secret(secret, secret_file), forge=forge)
-    signed_url = public_url or target
+    draft = functools.partial(_draft, scheme, event, file, public_url or target, form=form)
+    signed = _signed(scheme, draft, key, count=repeat)
+    if dry_run:
+        for one in signed:
+            typer.echo(format_request(one.request, target), nl=False)
+        return
     sent: list[Sent] = []
-    with httpx.Client(timeout=_TIMEOUT_S) as client:
-        for _ in range(repeat):
-            name, draft = _draft(scheme, event, file, signed_url, form=form)
-            request = sign(scheme, draft, secret=key, now=time.time())
-            if dry_run:
-                typer.echo(format_request(request, target), nl=False)
-                continue
-            for _copy in range(2 if duplicate else 1):
-                trial = functools.partial(
-                    deliver, client, request, target, provider=scheme.name, event=name, forged=forge
-                )
-                sent.append(until_live(trial, wait_s=wait))
-                if output == "text":
-                    print_sent(sent[-1])
-    if output == "json" and not dry_run:
+    for each in _deliver_all(signed, target, copies=2 if duplicate else 1, wait_s=wait, forged=forge):
+        sent.append(each)
+        if output == "text":
+            print_sent(each)
+    if output == "json":
         typer.echo(json.dumps([as_json(item) for item in sent], indent=2))
     if not all(item.as_expected for item in sent):
         raise typer.Exit(1)
+
+
+class _Signed(NamedTuple):
+    """A request that is ready to go."""
+
+    provider: str
+    event: str
+    request: Request
+
+
+def _signed(scheme: Scheme, draft: Callable[[], tuple[str, Request]], key: bytes, *, count: int) -> Iterator[_Signed]:
+    """Draft and sign so many events, each when it is its turn: a signature tells the time of sending."""
+    for _ in range(count):
+        event, request = draft()
+        yield _Signed(scheme.name, event, sign(scheme, request, secret=key, now=time.time()))
+
+
+def _deliver_all(signed: Iterable[_Signed], target: str, *, copies: int, wait_s: float, forged: bool) -> Iterator[Sent]:
+    """Send requests one after the other, each so many times as it is, and tell of each when it is answered."""
+    with httpx.Client(timeout=_TIMEOUT_S) as client:
+        for provider, event, request in signed:
+            trial = functools.partial(deliver, client, request, target, provider=provider, event=event, forged=forged)
+            for _ in range(copies):
+                yield until_live(trial, wait_s=wait_s)
 
 
 def find_scheme(provider: str | None) -> Scheme:

@@ -34,6 +34,7 @@ _ACTIVE: Final = _ALL.active(_ANY)
 _LANE: Final = _ALL.lane(_ANY, "*")
 _BEHIND: Final = _ALL.behind(_ANY)
 _COLLECTING: Final = _ALL.collecting(_ANY, "*")
+_NEWEST: Final = _ALL.newest(_ANY, "*")
 _COLLECTED: Final = _ALL.collected(DeliveryId("*"))
 _HOLDING: Final = _ALL.holding(_ANY)
 _DEAD: Final = _ALL.dead(_ANY)
@@ -133,8 +134,10 @@ _RECEIVER: Final = (
     _SCRIPTS,
     _Grant("+get +set", _all(_CLAIM)),
     _Grant("+hset +hdel +pexpire +persist", (f"%W~{_DELIVERY}",)),
-    # How long a dead letter is that runs again, and whether what has a lane is there; not what they say.
-    _Grant("+hstrlen +exists", (f"%R~{_DELIVERY}",)),
+    # How long a dead letter is that runs again, whether what has a lane is there, and has ended; not what they say.
+    _Grant("+hstrlen +exists +hexists", (f"%R~{_DELIVERY}",)),
+    _Grant("+get +set", _all(_NEWEST)),
+    _Grant("+rpush", (f"%W~{_ALL.outdone}",)),
     _Grant("+zadd +zrem +zrange", _all(_LANE)),
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel", _all(_HOLDING)),
@@ -180,6 +183,8 @@ _WORKER: Final = (
     _Grant("+zadd +zrem +zrange", _all(_LANE, _BEHIND)),
     _Grant("+hget +hset +hdel +hscan", _all(_HOLDING)),
     _Grant("+hget +lrange +del", _all(_COLLECTING, _COLLECTED)),
+    _Grant("+get +del", _all(_NEWEST)),
+    _Grant("+lpop", _all(_ALL.outdone)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
     _Grant("+hgetall +hexists", (f"%R~{_ALL.stop}",)),
     _Grant("+hget +hgetall +hincrby +del", _all(_PARKED_OF)),
@@ -230,6 +235,7 @@ _DESK: Final = (
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel +hexists", _all(_HOLDING)),
     _Grant("+llen", (f"%R~{_COLLECTED}",)),
+    _Grant("+set", (f"%W~{_NEWEST}",)),
     _Grant("+zrem", (f"%W~{_DEAD}", *(f"%W~{name}" for name in _FINISHED))),
     _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),

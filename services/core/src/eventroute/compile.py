@@ -806,11 +806,12 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
-        entity=spec.entity if spec.concurrency.per_entity or spec.debounce else None,
+        entity=spec.entity if spec.concurrency.per_entity or spec.debounce or spec.supersede else None,
         per_entity=spec.concurrency.per_entity is not None,
         debounce=DebounceRule(quiet_s=seconds(spec.debounce.quiet), max_s=seconds(spec.debounce.max))
         if spec.debounce
         else None,
+        supersede=spec.supersede,
     )
 
 

@@ -17,7 +17,7 @@ What the library does not do, measured on 2 vCPU, is done here:
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -28,7 +28,7 @@ from eventroute.errors import Refused
 from eventroute.suggest import nearest
 
 VARIABLES: Final = frozenset({"payload", "event", "headers", "route"})
-"""payload: the event as JSON; event: its type; headers: lower-case names; route: `namespace` and `name`."""
+"""payload: the event as JSON; event: its type; headers: by name in any case; route: `namespace` and `name`."""
 
 MAX_LENGTH: Final = 1024
 MAX_TOKENS: Final = 400
@@ -167,9 +167,9 @@ def compile_expression(source: str, allowed: Collection[str] = VARIABLES) -> Exp
         raise ExpressionRefused("the expression is empty")
     if len(source) > MAX_LENGTH:
         raise ExpressionRefused(f"the expression has {len(source)} characters; at most {MAX_LENGTH} are allowed")
-    tokens = tuple(_tokens(source))
+    tokens = tuple(_with_small_header_names(list(_tokens(source))))
     _check_shape(tokens)
-    program = _parse(source)
+    program = _parse(_written(source, tokens))
     scan = _Scanner(tokens, allowed).scan()
     strangers = set(program.variables()) - set(scan.paths) - scan.bound
     if strangers:  # two readings of one text: when they differ, neither is trusted
@@ -182,9 +182,11 @@ class _Token(NamedTuple):
     text: str
     line: int
     column: int
+    at: int
+    """Its place in the source, in characters from 0."""
 
 
-_END: Final = _Token("end", "", 0, 0)
+_END: Final = _Token("end", "", 0, 0, 0)
 
 
 def _tokens(source: str) -> Iterator[_Token]:
@@ -196,7 +198,7 @@ def _tokens(source: str) -> Iterator[_Token]:
             raise ExpressionRefused(f"unexpected {source[at]!r}", line=line, column=at - line_start + 1)
         text = found.group()
         if found.lastgroup != "space":
-            yield _Token(str(found.lastgroup), text, line, at - line_start + 1)
+            yield _Token(str(found.lastgroup), text, line, at - line_start + 1, at)
         at = found.end()
         if "\n" in text:
             line += text.count("\n")
@@ -407,6 +409,26 @@ def _is_plain_string(token: _Token) -> bool:
         and token.text[1:2] != token.text[0]
         and "\\" not in token.text
     )
+
+
+def _with_small_header_names(tokens: Sequence[_Token]) -> Iterator[_Token]:
+    """Write names of headers as they are kept, in lower case: HTTP makes no difference (RFC 9110, 5.1)."""
+    texts = ["", "", "", *(token.text for token in tokens), "", ""]
+    for index, token in enumerate(tokens, start=3):
+        *_, owner, opened = before = texts[index - 3 : index]
+        after = texts[index + 1 : index + 3]
+        is_own = owner == "headers" and before[0] != "."  # the event's, not a field of its payload
+        is_key = ((is_own and opened == "[") or after == ["in", "headers"]) and _is_plain_string(token)
+        is_field = is_own and opened == "." and token.kind == "name" and after[0] != "("
+        yield token._replace(text=token.text.lower()) if (is_key or is_field) and token.text.isascii() else token
+
+
+def _written(source: str, tokens: Iterable[_Token]) -> str:
+    """Write tokens, which have kept their lengths, where they stand."""
+    written = list(source)
+    for token in tokens:
+        written[token.at : token.at + len(token.text)] = token.text
+    return "".join(written)
 
 
 # --- what is handed in -----------------------------------------------------------------------------------------------

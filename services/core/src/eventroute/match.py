@@ -56,20 +56,28 @@ def first_match(rules: Sequence[Rule], variables: Mapping[str, Any]) -> Match:
 
 
 def accepts(pattern: str, event: str) -> bool:
-    """Tell whether an event name has the pattern's form.
+    """Tell whether an event name, or what it begins with, has the pattern's form.
 
     `*` alone accepts anything, the empty name included. Elsewhere `*` stands for one or more characters within one
-    segment, segments being separated by dots: `invoice.*` accepts `invoice.paid`, neither `invoice` nor `invoice.a.b`.
+    segment, segments being separated by dots, and what follows the pattern's last segment is any: `pull_request`
+    accepts `pull_request` and `pull_request.opened`, `invoice.*` accepts `invoice.paid` and `invoice.payment.failed`,
+    but not `invoice`.
     """
     if pattern == ANY:
         return True
     wanted, found = pattern.split("."), event.split(".")
-    return len(wanted) == len(found) and all(map(_segment_accepts, wanted, found))
+    return len(wanted) <= len(found) and all(map(_segment_accepts, wanted, found))
 
 
 def covers(general: str, special: str) -> bool:
     """Tell whether every name that `special` accepts is accepted by `general`; may miss some, never invents one."""
-    return general in (ANY, special) or ("*" not in special and accepts(general, special))
+    if general == ANY:
+        return True
+    wanted, found = general.split("."), special.split(".")
+    return len(wanted) <= len(found) and all(
+        one == other or ("*" not in other and _segment_accepts(one, other))
+        for one, other in zip(wanted, found, strict=False)
+    )
 
 
 def _segment_accepts(pattern: str, segment: str) -> bool:

@@ -72,6 +72,8 @@ class RunOutcome(StrEnum):
     NO_TEXT = "no_text"
     """Answered and paid for, without a word; the reason says whether it thought."""
     DISCARDED = "discarded"
+    SUPERSEDED = "superseded"
+    """By a newer event about the same entity, before it was answered."""
     DEAD = "dead"
 
 

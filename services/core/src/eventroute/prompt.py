@@ -138,6 +138,7 @@ class Event:
         received = datetime.fromtimestamp(self.delivery.received_ms // 1000, UTC)
         return {
             **self.variables,
+            "headers": _Headers(self.delivery.headers),
             "provider": self.delivery.provider,
             "entity": entity or "",
             "events": self.events,
@@ -167,6 +168,13 @@ class Event:
     @cached_property
     def _json(self) -> str:
         return clean(_quoted(self.payload))
+
+
+class _Headers(dict[str, str]):
+    """Finds a header by its name in any case, as templates write it; HTTP makes no difference (RFC 9110, 5.1)."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
 
 
 def prepare(route: WorkerRoute) -> Plan:

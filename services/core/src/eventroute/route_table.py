@@ -77,6 +77,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Deliveries about one entity are worked on one at a time."""
     debounce: DebounceRule | None = None
     """None = each event is a delivery of its own."""
+    supersede: bool = False
+    """A newer event about an entity stands for those before it that are not answered."""
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ from eventroute.fence import Fence, clean, cut
 from eventroute.suggest import nearest
 
 VARIABLES: Final = frozenset({"payload", "event", "headers", "route", "provider", "entity", "received_at", "events"})
-"""payload: the event as JSON; event: its type; headers: lower-case names; route: `namespace` and `name`;
+"""payload: the event as JSON; event: its type; headers: by name in any case; route: `namespace` and `name`;
 provider: its name; entity: whom the event is about, or empty; received_at: ISO 8601 in UTC; events: all that the
 run is about, oldest first, each with `event` and `payload`: several where the route debounces, the last one being the
 `event` and `payload` beside it."""

@@ -152,7 +152,8 @@ class Intake:
         payload = redact(event.payload, steps) if steps else msgspec.Raw(event.payload)
         delivery = self._delivery(event=event.type, provider_id=event.id or "", payload=payload, hops=self._hops(event))
         route, whom = self._hook.route, self._whom(event)
-        return Candidate(delivery, claims, dead, whom if route.per_entity else "", whom if route.debounce else "")
+        stands_for_others = route.debounce or route.supersede
+        return Candidate(delivery, claims, dead, whom if route.per_entity else "", whom if stands_for_others else "")
 
     def _delivery(self, *, event: str, provider_id: str, payload: msgspec.Raw, hops: int = 0) -> Delivery:
         route = self._hook.route

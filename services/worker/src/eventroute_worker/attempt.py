@@ -3,14 +3,17 @@
 Neither side knows the other: the queue never looks into a delivery, the pipeline never renews a lease.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Amount, Lease, Retention, Trouble
 from eventroute.throttle import Size
+
+_T = TypeVar("_T")
 
 DEFAULT_RETENTION: Final = Retention(body=3_600_000, answer=86_400_000, record=7 * 86_400_000)
 """An hour, a day, a week: a body is for replays, an answer for questions of the same day, a record for figures."""
@@ -20,6 +23,44 @@ def _nobody_waits() -> None:
     pass
 
 
+class Superseded(Exception):
+    """A newer event stands for this one."""
+
+    def __init__(self, by: str) -> None:
+        """Take the id of the newer delivery."""
+        super().__init__(by)
+        self.by = by
+
+
+class Newer:
+    """Tells an attempt that a newer delivery has superseded its own; what it waits for is cut off then."""
+
+    def __init__(self) -> None:
+        """Begin without one."""
+        self._by = ""
+        self._scope: asyncio.Timeout | None = None
+
+    def tell(self, by: str) -> None:
+        """Say so, once or several times."""
+        self._by = by
+        if self._scope is not None:
+            self._scope.reschedule(0)
+
+    async def cuts_off(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Make a call, as long as there is none; raises `Superseded`."""
+        if self._by:
+            raise Superseded(self._by)
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                return await call()
+        except TimeoutError:
+            if self._by:
+                raise Superseded(self._by) from None
+            raise
+        finally:
+            self._scope = None
+
+
 @dataclass(frozen=True)
 class Attempt:
     """A leased delivery."""
@@ -27,6 +68,7 @@ class Attempt:
     lease: Lease
     free_slot: Callable[[], None] = _nobody_waits
     """To be called once Claude has answered, or need not: the next delivery may be leased."""
+    newer: Newer = field(default_factory=Newer)
 
     @property
     def delivery(self) -> DeliveryId:

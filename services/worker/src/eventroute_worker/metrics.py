@@ -1,102 +1,85 @@
-"""What the worker counts and times, on the process's one registry."""
+"""What the worker counts and times, on the process's one registry; each name begins with `eventroute_worker_`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from eventroute.runtime.metrics import REGISTRY
 
+_PREFIX: Final = "eventroute_worker_"
+
+
+def _counter(name: str, told: str, *labels: str) -> Counter:
+    return Counter(f"{_PREFIX}{name}", told, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, told: str, *labels: str) -> Gauge:
+    return Gauge(f"{_PREFIX}{name}", told, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, told: str, *labels: str, buckets_s: Sequence[float]) -> Histogram:
+    return Histogram(f"{_PREFIX}{name}", told, labels, buckets=buckets_s, registry=REGISTRY)
+
+
 _PICKUP_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
-PICKUP: Final = Histogram(
-    "eventroute_worker_pickup_seconds",
+PICKUP: Final = _histogram(
+    "pickup_seconds",
     "From the moment a delivery was ready to the moment a worker leased it",
-    buckets=_PICKUP_BUCKETS_S,
-    registry=REGISTRY,
+    buckets_s=_PICKUP_BUCKETS_S,
 )
-IN_FLIGHT: Final = Gauge("eventroute_worker_in_flight", "Deliveries that this worker works on now", registry=REGISTRY)
-ATTEMPTS: Final = Counter("eventroute_worker_attempts", "Attempts that ended, by how", ["end"], registry=REGISTRY)
-RUNS: Final = Counter(
-    "eventroute_worker_runs",
+IN_FLIGHT: Final = _gauge("in_flight", "Deliveries that this worker works on now")
+ATTEMPTS: Final = _counter("attempts", "Attempts that ended, by how", "end")
+RUNS: Final = _counter(
+    "runs",
     "Deliveries that ended, by outcome; the reason of a dead one, category of a refusal, or what there was but text",
-    ["outcome", "reason"],
-    registry=REGISTRY,
+    "outcome",
+    "reason",
 )
-LEASES_LOST: Final = Counter(
-    "eventroute_worker_leases_lost", "Deliveries that another worker took while this one ran them", registry=REGISTRY
-)
-ENDS_REFUSED: Final = Counter(
-    "eventroute_worker_ends_refused", "Tries to record how a delivery ended that Redis refused", registry=REGISTRY
-)
-PARKED: Final = Gauge(
-    "eventroute_worker_parked",
+LEASES_LOST: Final = _counter("leases_lost", "Deliveries that another worker took while this one ran them")
+ENDS_REFUSED: Final = _counter("ends_refused", "Tries to record how a delivery ended that Redis refused")
+PARKED: Final = _gauge(
+    "parked",
     "Deliveries that wait until a key or model is mended, or a budget has room; told by the worker that keeps it",
-    ["reason"],
-    registry=REGISTRY,
+    "reason",
 )
-THROTTLED: Final = Gauge(
-    "eventroute_worker_throttled",
+THROTTLED: Final = _gauge(
+    "throttled",
     "Deliveries that wait for their turn at Claude, by key and pool of models; told by the worker that keeps the queue",
-    ["bucket"],
-    registry=REGISTRY,
+    "bucket",
 )
-CALLS: Final = Gauge(
-    "eventroute_worker_throttle_calls",
+CALLS: Final = _gauge(
+    "throttle_calls",
     "Calls under way by all workers, for buckets that others wait for; told by the worker that keeps the queue",
-    ["bucket"],
-    registry=REGISTRY,
+    "bucket",
 )
-CALL_LIMIT: Final = Gauge(
-    "eventroute_worker_throttle_call_limit", "How many of them there may be, as learned", ["bucket"], registry=REGISTRY
+CALL_LIMIT: Final = _gauge("throttle_call_limit", "How many of them there may be, as learned", "bucket")
+REQUESTS_LEFT: Final = _gauge("throttle_requests_left", "What is left of a minute's requests", "bucket")
+GRANTED: Final = _counter("throttle_granted", "Deliveries that waited for the throttle and got their turn")
+CONGESTIONS: Final = _counter(
+    "throttle_congestions", "Calls that the API refused for now: limited (429), overloaded (529)", "kind"
 )
-REQUESTS_LEFT: Final = Gauge(
-    "eventroute_worker_throttle_requests_left", "What is left of a minute's requests", ["bucket"], registry=REGISTRY
+HELD_ROUTES: Final = _gauge(
+    "held_routes", "Routes whose deliveries wait, by why; told by the worker that keeps the queue", "reason"
 )
-GRANTED: Final = Counter(
-    "eventroute_worker_throttle_granted",
-    "Deliveries that waited for the throttle and got their turn",
-    registry=REGISTRY,
-)
-CONGESTIONS: Final = Counter(
-    "eventroute_worker_throttle_congestions",
-    "Calls that the API refused for now: limited (429), overloaded (529)",
-    ["kind"],
-    registry=REGISTRY,
-)
-HELD_ROUTES: Final = Gauge(
-    "eventroute_worker_held_routes",
-    "Routes whose deliveries wait, by why; told by the worker that keeps the queue",
-    ["reason"],
-    registry=REGISTRY,
-)
-BUDGET_USED: Final = Gauge(
-    "eventroute_worker_budget_used_ratio",
+BUDGET_USED: Final = _gauge(
+    "budget_used_ratio",
     "Part of a budget that is spent in its period, by whose it is; told by the worker that keeps the queue",
-    ["scope"],
-    registry=REGISTRY,
+    "scope",
 )
-BUDGET_WARNINGS: Final = Counter(
-    "eventroute_worker_budget_warnings", "Periods in which a budget was warned of", ["scope"], registry=REGISTRY
-)
-CLAUDE_SECONDS: Final = Histogram(
-    "eventroute_worker_claude_seconds",
+BUDGET_WARNINGS: Final = _counter("budget_warnings", "Periods in which a budget was warned of", "scope")
+CLAUDE_SECONDS: Final = _histogram(
+    "claude_seconds",
     "Duration of calls to Claude, by how they ended",
-    ["model", "end"],
-    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 120, 300),
-    registry=REGISTRY,
+    "model",
+    "end",
+    buckets_s=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 120, 300),
 )
-TOKENS: Final = Counter("eventroute_worker_tokens", "Tokens, by kind", ["model", "kind"], registry=REGISTRY)
-COST_USD: Final = Counter("eventroute_worker_cost_usd", "Cost of answers, in US dollars", ["model"], registry=REGISTRY)
-UNPRICED: Final = Counter(
-    "eventroute_worker_unpriced_answers", "Answers whose cost is unknown", ["model"], registry=REGISTRY
-)
-FALLBACKS: Final = Counter(
-    "eventroute_worker_fallbacks",
-    "Answers that a prompt's other model gave, by why",
-    ["model", "because"],
-    registry=REGISTRY,
-)
+TOKENS: Final = _counter("tokens", "Tokens, by kind", "model", "kind")
+COST_USD: Final = _counter("cost_usd", "Cost of answers, in US dollars", "model")
+UNPRICED: Final = _counter("unpriced_answers", "Answers whose cost is unknown", "model")
+FALLBACKS: Final = _counter("fallbacks", "Answers that a prompt's other model gave, by why", "model", "because")
 
 
 def tell(gauge: Gauge, counts: Mapping[str, float]) -> None:

@@ -73,6 +73,7 @@ class ModelWatch:
                 await write_notices(self._redis, found)
         except (RedisError, OSError) as error:
             _log.warning("model_notices_not_kept", error=str(error))
+            return min(again_s, AGAIN_S)
         return again_s
 
     async def _ask(self, api_keys: Collection[Secret | None]) -> tuple[Notices | None, float]:

@@ -3,16 +3,21 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from eventroute.runtime.scripts import RedisAway
 
 _PATIENCE_S: Final = 60.0  # an answer has been paid for: worth waiting for a Redis that restarts
 _PAUSE_S: Final = 0.5
 
+_T = TypeVar("_T")
 
-async def patiently(call: Callable[[], Awaitable[None]]) -> None:
-    """Call until Redis takes it; a cancellation comes after that. Raises `RedisAway` when Redis stays away."""
+
+async def patiently(call: Callable[[], Awaitable[_T]]) -> _T:
+    """Call until Redis takes it, and return what it says; a cancellation comes after that.
+
+    raises  `RedisAway` when Redis stays away
+    """
     calling = asyncio.ensure_future(_calling(call))
     is_cancelled = False
     while not calling.done():
@@ -23,10 +28,10 @@ async def patiently(call: Callable[[], Awaitable[None]]) -> None:
     if is_cancelled:
         calling.exception()  # nobody is left to hear it
         raise asyncio.CancelledError
-    calling.result()
+    return calling.result()
 
 
-async def _calling(call: Callable[[], Awaitable[None]]) -> None:
+async def _calling(call: Callable[[], Awaitable[_T]]) -> _T:
     give_up = time.monotonic() + _PATIENCE_S
     while True:
         try:

@@ -48,7 +48,17 @@ from eventroute_worker.answer import (
     encode_answer,
     read_by,
 )
-from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, Throttled, dead
+from eventroute_worker.attempt import (
+    DEFAULT_RETENTION,
+    Attempt,
+    End,
+    Later,
+    Parked,
+    Settled,
+    Superseded,
+    Throttled,
+    dead,
+)
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
@@ -226,6 +236,8 @@ class Runner:
         event = _read_event(delivery, plan)
         entity = plan.entity.text(event.variables) if plan.entity else Text(None)
         work = _Work(attempt, begun, delivery, plan, event, entity, started, _saved(begun))
+        if begun.superseded_by:
+            self._end(work, _superseded(begun.superseded_by))
         answer = await self._answer(work)
         attempt.free_slot()
         if answer.text and answer.outcome is not RunOutcome.REFUSED:
@@ -269,7 +281,10 @@ class Runner:
             answer = read_by(work.plan.schemas[position], answer)  # by the schema of now
         while position is not None and (wanted := self._next_call(work, position, answer)):
             work = work._replace(paid=answer)
-            answer = await self._ask(work, position, wanted) or answer
+            try:
+                answer = await self._ask(work, position, wanted) or answer
+            except Superseded as newer:
+                self._end(work, _superseded(newer.by))
         if answer is None:
             raise TypeError("no prompt, and no answer")  # `_match` ends such a run
         if answer.violation:
@@ -293,7 +308,7 @@ class Runner:
         route, begun, call = work.plan.route, work.begun, wanted.call
         if work.is_over(begun.since_ms):
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
-        key_id = self._claude.key_id(route.api_key)
+        key_id = self._claude.key_id(route.api_key)  # of the key that is asked with: it may be replaced meanwhile
         trouble = self._troubles.standing(key_id, call.name, route.budgets)
         if trouble and (trouble.cause != begun.probes or self._troubles.is_retired(trouble.model)):
             raise Ended(Parked(trouble=trouble, has_asked=False))
@@ -303,19 +318,25 @@ class Runner:
         lease, bucket = work.attempt.lease, bucket_name(key_id, self._models.pool(call.name))
         async with (
             self._turns.place(lease, bucket, call, prompt) as place,
-            await self._reserve(work, call, prompt) as bill,
+            await self._reserve(work, call, prompt, key_id=key_id) as bill,
         ):
-            reply = await place.ask(lambda: self._claude.ask(call, prompt, api_key=route.api_key))
+            newer = work.attempt.newer
+            reply = await place.ask(
+                lambda: newer.cuts_off(lambda: self._claude.ask(call, prompt, api_key=route.api_key))
+            )
             bill.take(reply)
             place.check(reply)
-            if (own := self._judge(work, call, reply)) is None:
+            if (own := self._judge(work, call, reply, key_id=key_id)) is None:
                 return None
             paid = wanted.note(added(work.paid, own), missing_fields=prompt.missing_fields)
             answer = read_by(work.plan.schemas[position], paid)
-            await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer)))
+            is_final = self._next_call(work, position, answer) is None
+            by = await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer), is_final=is_final))
+        if by:
+            self._end(work._replace(paid=answer), _superseded(by))
         return answer
 
-    async def _reserve(self, work: _Work, call: ModelCall, prompt: Prompt) -> Bill:
+    async def _reserve(self, work: _Work, call: ModelCall, prompt: Prompt, *, key_id: str) -> Bill:
         """Reserve what a call may cost, right before it; without room the delivery waits, or is a dead letter."""
         lease, budgets = work.attempt.lease, work.plan.route.budgets
         if not budgets:
@@ -323,7 +344,7 @@ class Runner:
             return Bill(self._spending, lease)
         found = await self._spending.reserve(lease, budgets, call, prompt)
         if isinstance(found, Standing):
-            self._park(work, found, call)
+            self._park(found, call, key_id=key_id)
         if isinstance(found, NoRoom):
             if found.is_hopeless or found.rule.on_exceeded == "reject":
                 self._end(work, dead(DeadReason.BUDGET, found.detail))
@@ -331,9 +352,8 @@ class Runner:
             raise Ended(Parked(trouble=found.trouble, has_asked=True, need=found.need))
         return found
 
-    def _judge(self, work: _Work, call: ModelCall, reply: Reply) -> Answer | None:
+    def _judge(self, work: _Work, call: ModelCall, reply: Reply, *, key_id: str) -> Answer | None:
         """Take the answer, or end the attempt by whose fault there is none; None = the fallback is to be asked."""
-        key_id = self._claude.key_id(work.plan.route.api_key)
         match reply:
             case GivenUp():
                 work = work._replace(paid=added(work.paid, reply.paid) if reply.paid else work.paid)
@@ -342,7 +362,7 @@ class Runner:
                 self._troubles.miss(key_id, call.name)
                 return None
             case Standing():
-                self._park(work, reply, call)
+                self._park(reply, call, key_id=key_id)
             case Failed():
                 self._fail(work, reply)
             case Passing():
@@ -352,12 +372,12 @@ class Runner:
                 self._troubles.answered(key_id, call.name)
         return reply
 
-    def _park(self, work: _Work, met: Standing, call: ModelCall) -> NoReturn:
+    def _park(self, met: Standing, call: ModelCall, *, key_id: str) -> NoReturn:
         """Let the delivery wait until the key, or the model at this key, is mended."""
         trouble = Trouble(
             reason=met.reason,
             detail=met.detail,
-            key_id=self._claude.key_id(work.plan.route.api_key),
+            key_id=key_id,
             model="" if met.whole_key else call.name,
         )
         self._troubles.meet(trouble)
@@ -489,6 +509,10 @@ def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None 
             "missing_fields": list(answer.missing_fields),
         }
     return {"about": msgspec.json.encode({name: value for name, value in about.items() if value})}
+
+
+def _superseded(by: str) -> Settled:
+    return Settled(outcome=RunOutcome.SUPERSEDED, detail=f"by {by}")
 
 
 def _no_prompt(match: Match) -> str:

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import time
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from signal import Signals
 from typing import Any, Final, assert_never, cast
@@ -21,16 +20,17 @@ from arq.connections import ArqRedis
 from arq.worker import Worker, func
 from redis.asyncio import Redis
 
-from eventroute.ids import DeliveryId, RoutePath
+from eventroute.ids import DeliveryId
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Group, Lease, LeaseLost, Work
 from eventroute.runtime import background
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import Tally
 from eventroute_worker import metrics
-from eventroute_worker.attempt import Attempt, End, Handler, Later, Parked, Settled, Throttled, dead
+from eventroute_worker.attempt import Attempt, End, Handler, Later, Newer, Parked, Settled, Throttled, dead
 from eventroute_worker.bell import Bell
 from eventroute_worker.gate import Gate
+from eventroute_worker.slots import Slots
 
 LEASE_S: Final = 15.0
 """What a killed worker had runs elsewhere after so long; a loop may stand still for so long before others take over."""
@@ -43,9 +43,6 @@ _RECONNECT_S: Final = (0.1, 2.0)  # first and longest pause of a worker that can
 _REFUSED_S: Final = (1.0, 60.0)  # first and longest pause between tries to record an end that Redis refuses
 _STALE_MS: Final = 200  # for a cancelled attempt to end, before the same delivery is taken again; arbitrary
 _CANCELLED_S: Final = 5.0  # for cancelled attempts to give their leases back before the process leaves anyway
-
-_SHARE: Final = 5  # one slot in five is kept for other routes, while there are others
-_OTHERS_S: Final = 300.0  # a route counts as another one for so long after its last delivery; arbitrary
 
 _log = structlog.get_logger()
 
@@ -86,27 +83,14 @@ class QueueWorker(Worker):
         gate     whether anything may be taken; None = always
         signals  stop on SIGTERM and SIGINT; off when the worker is a guest in another program's loop
         """
-
-        async def run(_: dict[str, Any], attempt: Attempt) -> End:
-            return await handler(attempt)
-
-        super().__init__(
-            functions=[func(cast("Any", run), name=_FUNCTION)],  # arq's type is of jobs from its own queue
-            queue_name=Group(0).prefix,
-            redis_pool=ArqRedis(redis.connection_pool),
-            max_jobs=begun or slots,
-            job_completion_wait=1,  # selects arq's graceful signal handler, which is overridden here
-            handle_signals=signals,
-            keep_result=0,
-        )
-        logging.getLogger("arq.worker").setLevel(logging.WARNING)  # it logs each job twice, with its arguments
+        super().__init__(**_life_cycle(handler, redis, at_once=begun or slots, signals=signals))
         self.id = uuid.uuid4().hex
         """Names this process in the queue."""
-        self.last_turn = time.monotonic()
+        self.last_turn = self._renewed = time.monotonic()
         """When the loop last went round, on the monotonic clock: older than a few seconds, it hangs."""
         self._work = work
         self._tally = tally
-        self._slots = slots
+        self._slots = Slots(slots)
         self._serve_turn = serve_turn
         self._grace_s = grace_s
         self._lease_s = lease_s
@@ -115,14 +99,11 @@ class QueueWorker(Worker):
         self._gate = gate or Gate(is_open=True)
         self._gate.on_change = self._ring
         self._leases: dict[str, Lease] = {}
-        self._in_slots: dict[str, RoutePath] = {}
-        self._seen: dict[RoutePath, float] = {}
+        self._newer: dict[tuple[DeliveryId, int], Newer] = {}
+        """Of each attempt under way, by delivery and fence."""
         self._drains = False
-        self._renewed = time.monotonic()
-        self._changed = asyncio.Event()
-        self._rung = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._changed, self._rung = asyncio.Event(), asyncio.Event()
+        self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
 
     def stop(self) -> None:
         """Take nothing more and return once what runs has ended; a second call does not wait for that."""
@@ -169,8 +150,8 @@ class QueueWorker(Worker):
         self._changed.clear()
         self._rung.clear()
         # Ends are recorded outside the slots, but not without bound: a slow Redis gets no more deliveries from us.
-        in_hand = max(self.max_jobs, 2 * self._slots)
-        free = min(self._slots - len(self._in_slots), in_hand - len(self.tasks))
+        in_hand = max(self.max_jobs, 2 * self._slots.count)
+        free = min(self._slots.free, in_hand - len(self.tasks))
         if self._runs_alone() or free <= 0 or not self._gate.is_open:
             for bell in bells:
                 bell.hush()
@@ -187,7 +168,7 @@ class QueueWorker(Worker):
         wait_s, has_more, self._drains = _LOOK_S, False, False
         self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
         for group in self._groups:
-            crowded, room = self._shares()
+            crowded, room = self._slots.shares(time.monotonic())
             wanted = min(free, room)
             taken = await self._work.lease(
                 group,
@@ -220,7 +201,8 @@ class QueueWorker(Worker):
             else:
                 bell.listen()
         # That something has ended changes what can be taken only where somebody waits for just that.
-        await _wait(self._changed if self._drains or self._shares()[0] else self._rung, wait_s)
+        is_crowded = bool(self._slots.shares(time.monotonic()).crowded)
+        await _wait(self._changed if self._drains or is_crowded else self._rung, wait_s)
 
     def _ring(self) -> None:
         self._rung.set()
@@ -239,21 +221,6 @@ class QueueWorker(Worker):
             if not task.cancelled():
                 task.result()
 
-    def _shares(self) -> tuple[list[RoutePath], int]:
-        """Leave room for others beside a route whose calls hang or that has very many.
-
-        returns  the routes that may have no further slot, and how many any other one may still have
-        """
-        now = time.monotonic()
-        self._seen |= dict.fromkeys(self._in_slots.values(), now)
-        self._seen = {path: at for path, at in self._seen.items() if now - at < _OTHERS_S}
-        if len(self._seen) < 2 or self._slots < 2:  # noqa: PLR2004 - alone, or nothing to share
-            return [], self._slots
-        most = self._slots - max(self._slots // _SHARE, 1)
-        counts = Counter(self._in_slots.values())
-        crowded = [path for path, count in counts.items() if count >= most]
-        return crowded, most - max((count for count in counts.values() if count < most), default=0)
-
     def _runs_alone(self) -> bool:
         return any(lease.alone for lease in self._leases.values())
 
@@ -268,8 +235,8 @@ class QueueWorker(Worker):
             with contextlib.suppress(RedisAway, RedisForbids, LeaseLost):
                 await self._work.put_back(lease, pause_ms=_STALE_MS if is_stale else 0, counts=False)
             return
-        self._leases[name], self._in_slots[name] = lease, lease.path
-        self._seen[lease.path] = time.monotonic()  # here, as it may be over before the next look
+        self._leases[name] = lease
+        self._slots.take(name, lease.path, time.monotonic())
         self.tasks[name] = self.job_tasks[name] = task = self.loop.create_task(self._run(lease))
         metrics.IN_FLIGHT.inc()
         task.add_done_callback(lambda _: self._ended(name))
@@ -281,14 +248,16 @@ class QueueWorker(Worker):
         self._free_slot(name)
 
     def _free_slot(self, name: str) -> None:
-        self._in_slots.pop(name, None)
+        self._slots.give_back(name)
         self._changed.set()
 
     async def _run(self, lease: Lease) -> None:
         """Run a leased delivery and make its end last; nothing escapes, and no end goes unrecorded."""
         name = lease.delivery
+        newer = self._newer[name, lease.fence] = Newer()
         try:
-            end = await self.functions[_FUNCTION].coroutine(self.ctx, Attempt(lease, lambda: self._free_slot(name)))
+            attempt = Attempt(lease, lambda: self._free_slot(name), newer)
+            end = await self.functions[_FUNCTION].coroutine(self.ctx, attempt)
         except asyncio.CancelledError:
             end = Later(delay_s=0, counts=False)
         except LeaseLost:
@@ -303,6 +272,8 @@ class QueueWorker(Worker):
         except Exception as error:  # noqa: BLE001 - the one place where an unforeseen error becomes a dead letter
             _log.exception("attempt_failed", delivery=name)
             end = dead(DeadReason.INTERNAL, type(error).__name__)
+        finally:
+            del self._newer[name, lease.fence]
         self.job_tasks.pop(name, None)  # from here on it must not be cancelled, and its slot is free
         self._free_slot(name)
         await asyncio.sleep(0)  # the next delivery is leased before this one's end is written
@@ -382,9 +353,12 @@ class QueueWorker(Worker):
         """Renew all leases, in one round trip per group; give up what others took."""
         for group in {lease.group for lease in self._leases.values()}:
             own = [lease for lease in self._leases.values() if lease.group == group]
-            lost = await self._work.renew(group, own, lease_ms=int(self._lease_s * 1000))
+            found = await self._work.renew(group, own, lease_ms=int(self._lease_s * 1000))
             fences = {lease.delivery: lease.fence for lease in own}
-            self._give_up({name: fences[name] for name in lost})
+            self._give_up({name: fences[name] for name in found.lost})
+            for name, by in found.superseded.items():
+                if newer := self._newer.get((name, fences[name])):
+                    newer.tell(by)
         self._renewed = time.monotonic()
 
     def _give_up(self, lost: dict[DeliveryId, int]) -> None:
@@ -412,3 +386,21 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             await event.wait()
+
+
+def _life_cycle(handler: Handler, redis: Redis, *, at_once: int, signals: bool) -> dict[str, Any]:
+    """Say what `arq.Worker` is to do, which is little: to start, to stop, and to know one function."""
+
+    async def run(_: dict[str, Any], attempt: Attempt) -> End:
+        return await handler(attempt)
+
+    logging.getLogger("arq.worker").setLevel(logging.WARNING)  # it logs each job twice, with its arguments
+    return {
+        "functions": [func(cast("Any", run), name=_FUNCTION)],  # arq's type is of jobs from its own queue
+        "queue_name": Group(0).prefix,
+        "redis_pool": ArqRedis(redis.connection_pool),
+        "max_jobs": at_once,
+        "job_completion_wait": 1,  # selects arq's graceful signal handler, which is overridden here
+        "handle_signals": signals,
+        "keep_result": 0,
+    }

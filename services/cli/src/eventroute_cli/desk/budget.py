@@ -7,30 +7,20 @@ from typing import Any, Final
 from eventroute.queue import Desk, Spent
 from eventroute.route_table import whose
 from eventroute_cli.desk.show import OutputOption, plain_console, print_json
+from eventroute_cli.desk.spread import spread
 from eventroute_cli.desk.story import clock, span
-from eventroute_cli.desk.where import (
-    ContextOption,
-    GroupsOption,
-    NamespaceOption,
-    Place,
-    RedisUrlOption,
-    ReleaseOption,
-    at_desk,
-)
+from eventroute_cli.desk.where import Place, at_desk
 
 _HEADER: Final = ("budget of", "period", "limit", "spent", "reserved", "left", "turns")
 _AMOUNTS: Final = ("limit", "spent", "reserved", "left")
 _MILLION: Final = 1_000_000
 
 
+@spread
 def budget(
     *,
     output: OutputOption = "text",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """List budgets: of the installation, of namespaces and of routes, with what calls under way have reserved.
 
@@ -43,7 +33,7 @@ def budget(
 
       eventroute budget -n eventroute -o json
     """
-    found = at_desk(Place(redis_url, context, namespace, release, groups), Desk.budgets)
+    found = at_desk(place, Desk.budgets)
     if output == "json":
         print_json([_as_json(each) for each in found])
     elif found:

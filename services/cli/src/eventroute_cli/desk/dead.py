@@ -4,36 +4,20 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
 from eventroute.errors import Refused
 from eventroute.ids import DeliveryId
-from eventroute.queue import Desk, Line, Mode, Wanted
+from eventroute.queue import Desk, Line, Mode, State, Wanted
 from eventroute.queue.desk import CHUNK
-from eventroute_cli.desk.filters import (
-    EntityOption,
-    EventOption,
-    LimitOption,
-    ReasonOption,
-    RouteOption,
-    SinceOption,
-    UntilOption,
-    wanted,
-)
+from eventroute_cli.desk.filters import LimitOption, Period, Which, wanted
 from eventroute_cli.desk.runs import DeliveryArgument, print_any, print_one
 from eventroute_cli.desk.show import OutputOption, plain_console, print_json, print_lines, summary
-from eventroute_cli.desk.where import (
-    ContextOption,
-    GroupsOption,
-    NamespaceOption,
-    Place,
-    RedisUrlOption,
-    ReleaseOption,
-    at_desk,
-)
+from eventroute_cli.desk.spread import spread
+from eventroute_cli.desk.where import Place, at_desk
 
 _FEW: Final = 5
 """So many are replayed without a question."""
@@ -41,6 +25,7 @@ _SHOWN: Final = 20  # of what was refused, or would be done
 _PACES: Final = 5  # chunks per second of a paced replay; arbitrary
 _NEWS_S: Final = 5.0  # between lines of progress where nobody watches a terminal
 _DEFAULT_PER_SECOND: Final = 100.0
+_DEAD: Final = (State.DEAD,)
 
 _REFUSALS: Final = {
     "unknown": "nothing (more) is known of it",
@@ -65,21 +50,14 @@ PaceOption = Annotated[
 
 
 @app.command("list")
+@spread
 def list_dead(
     *,
-    route: RouteOption = "",
-    reason: ReasonOption = "",
-    event: EventOption = "",
-    entity: EntityOption = "",
-    since: SinceOption = "",
-    until: UntilOption = "",
+    which: Which,
+    period: Period,
     limit: LimitOption = 50,
     output: OutputOption = "text",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """List dead letters, newest first, with why each was given up.
 
@@ -91,21 +69,17 @@ def list_dead(
 
       eventroute dead list -n eventroute -o json
     """
-    meant = _dead(route=route, reason=reason, event=event, entity=entity, since=since, until=until)
-    place = Place(redis_url, context, namespace, release, groups)
+    meant = wanted(which, period, states=_DEAD)
     print_any(at_desk(place, lambda desk: desk.look(meant, limit=limit)), output, what="dead letters")
 
 
 @app.command("show")
+@spread
 def show_dead(
     delivery: DeliveryArgument,
     *,
     output: OutputOption = "text",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """Show all that is known of a dead letter; `eventroute explain` says what to do about it.
 
@@ -115,11 +89,12 @@ def show_dead(
 
     Exit code 1: nothing (more) is known of it.
     """
-    found = at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: desk.show(DeliveryId(delivery)))
+    found = at_desk(place, lambda desk: desk.show(DeliveryId(delivery)))
     print_one(found, delivery, output)
 
 
 @app.command()
+@spread
 def replay(
     deliveries: DeliveriesArgument = None,
     *,
@@ -133,18 +108,10 @@ def replay(
     per_second: PaceOption = _DEFAULT_PER_SECOND,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
-    route: RouteOption = "",
-    reason: ReasonOption = "",
-    event: EventOption = "",
-    entity: EntityOption = "",
-    since: SinceOption = "",
-    until: UntilOption = "",
+    which: Which,
+    period: Period,
     output: OutputOption = "text",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """Run deliveries again. They go on from what is saved: no answer is paid for twice, and no sink told twice.
 
@@ -166,7 +133,7 @@ def replay(
     if whole and sinks_only:
         raise Refused("--whole asks Claude again, and --sinks-only does not: give one of them")
     mode: Mode = "whole" if whole else "sinks" if sinks_only else "resume"
-    meant = _dead(route=route, reason=reason, event=event, entity=entity, since=since, until=until)
+    meant = wanted(which, period, states=_DEAD)
 
     async def work(desk: Desk) -> Mapping[DeliveryId, str]:
         chosen = await _choose(desk, deliveries, meant, is_all=all_)
@@ -179,28 +146,21 @@ def replay(
             lambda part: desk.replay(part, mode=mode), list(chosen), per_second=pace, verb="replayed"
         )
 
-    _report(at_desk(Place(redis_url, context, namespace, release, groups), work), "replayed", output)
+    _report(at_desk(place, work), "replayed", output)
 
 
 @app.command()
+@spread
 def discard(
     deliveries: DeliveriesArgument = None,
     *,
     all_: AllOption = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
-    route: RouteOption = "",
-    reason: ReasonOption = "",
-    event: EventOption = "",
-    entity: EntityOption = "",
-    since: SinceOption = "",
-    until: UntilOption = "",
+    which: Which,
+    period: Period,
     output: OutputOption = "text",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """Remove dead letters for good, with what was received. Asks before.
 
@@ -212,7 +172,7 @@ def discard(
 
     Exit code 1: one of them was not there to discard.
     """
-    meant = _dead(route=route, reason=reason, event=event, entity=entity, since=since, until=until)
+    meant = wanted(which, period, states=_DEAD)
 
     async def work(desk: Desk) -> Mapping[DeliveryId, str]:
         chosen = await _choose(desk, deliveries, meant, is_all=all_)
@@ -221,11 +181,7 @@ def discard(
         _confirm(f"Discard {_counted(chosen)} for good?", yes=yes)
         return await _in_chunks(desk.discard, list(chosen), per_second=0, verb="discarded")
 
-    _report(at_desk(Place(redis_url, context, namespace, release, groups), work), "discarded", output)
-
-
-def _dead(**filters: Any) -> Wanted:
-    return wanted(states=["dead"], **filters)
+    _report(at_desk(place, work), "discarded", output)
 
 
 Chosen = Mapping[DeliveryId, Line | None]
@@ -236,7 +192,7 @@ async def _choose(desk: Desk, deliveries: list[str] | None, meant: Wanted, *, is
     if bool(deliveries) == is_all:
         raise Refused("which? Name deliveries by their ids, or give --all, with filters if not all are meant")
     if deliveries:
-        if meant != _dead():
+        if meant != wanted(states=_DEAD):
             raise Refused("filters choose among --all; leave them out where ids are named")
         lines = await asyncio.gather(*(desk.show(DeliveryId(name)) for name in deliveries[:_SHOWN]))
         named = dict.fromkeys(map(DeliveryId, deliveries), None)

@@ -12,16 +12,9 @@ from eventroute.queue import Desk, Found
 from eventroute_cli.desk.filters import RouteOption
 from eventroute_cli.desk.runs import not_found
 from eventroute_cli.desk.show import OutputOption, found_as_json, plain_console, print_json
+from eventroute_cli.desk.spread import spread
 from eventroute_cli.desk.story import clock, tell
-from eventroute_cli.desk.where import (
-    ContextOption,
-    GroupsOption,
-    NamespaceOption,
-    Place,
-    RedisUrlOption,
-    ReleaseOption,
-    at_desk,
-)
+from eventroute_cli.desk.where import Place, at_desk
 
 _WIDTH = 100
 
@@ -33,6 +26,7 @@ class _Told(NamedTuple):
     """Older deliveries with the same provider id."""
 
 
+@spread
 def explain(
     name: Annotated[
         str,
@@ -41,11 +35,7 @@ def explain(
     *,
     route: RouteOption = "",
     output: OutputOption = "text",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """Say in plain words what happened to a delivery, what it waits for, and what to do now.
 
@@ -59,7 +49,7 @@ def explain(
 
     Exit code 1: nothing (more) is known of it.
     """
-    told = at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: _told(desk, name, route))
+    told = at_desk(place, lambda desk: _told(desk, name, route))
     if told.found is None:
         not_found(name)
         raise typer.Exit(1)

@@ -2,8 +2,9 @@
 
 import re
 import time
+from collections.abc import Collection
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
@@ -34,31 +35,43 @@ UntilOption = Annotated[str, typer.Option(help="And before; the same.", rich_hel
 LimitOption = Annotated[int, typer.Option("--limit", help="So many, at most.", min=1, rich_help_panel=_PANEL)]
 
 
+class Which(NamedTuple):
+    """Whose deliveries, and about what; empty = any."""
+
+    route: RouteOption = ""
+    reason: ReasonOption = ""
+    event: EventOption = ""
+    entity: EntityOption = ""
+
+
+class Period(NamedTuple):
+    """When; empty = ever."""
+
+    since: SinceOption = ""
+    until: UntilOption = ""
+
+
+ANY: Final = Which()
+EVER: Final = Period()
+
+
 def wanted(
-    *,
-    route: str = "",
-    states: list[str] | None = None,
-    reason: str = "",
-    event: str = "",
-    entity: str = "",
-    since: str = "",
-    until: str = "",
-    now: float | None = None,
+    which: Which = ANY, period: Period = EVER, *, states: Collection[str] = (), now: float | None = None
 ) -> Wanted:
     """Read the options; raises `Refused` for a word that means nothing."""
-    if reason:
-        _check("--reason", reason, [*DeadReason])
-    for state in states or ():
+    if which.reason:
+        _check("--reason", which.reason, [*DeadReason])
+    for state in states:
         _check("--state", state, [*State, *RunOutcome])
     clock = time.time() if now is None else now
     return Wanted(
-        route=route,
-        states=frozenset(states or ()),
-        reason=reason,
-        event=event,
-        entity=entity,
-        since_ms=_moment("--since", since, clock),
-        until_ms=_moment("--until", until, clock),
+        route=which.route,
+        states=frozenset(states),
+        reason=which.reason,
+        event=which.event,
+        entity=which.entity,
+        since_ms=_moment("--since", period.since, clock),
+        until_ms=_moment("--until", period.until, clock),
     )
 
 

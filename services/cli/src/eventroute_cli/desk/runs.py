@@ -10,17 +10,7 @@ import typer
 from eventroute.ids import DeliveryId
 from eventroute.outcome import RunOutcome
 from eventroute.queue import Desk, Found, Listing, Wanted
-from eventroute_cli.desk.filters import (
-    EntityOption,
-    EventOption,
-    LimitOption,
-    ReasonOption,
-    RouteOption,
-    SinceOption,
-    StateOption,
-    UntilOption,
-    wanted,
-)
+from eventroute_cli.desk.filters import LimitOption, Period, StateOption, Which, wanted
 from eventroute_cli.desk.show import (
     OutputOption,
     as_json,
@@ -32,15 +22,8 @@ from eventroute_cli.desk.show import (
     print_lines,
     print_listing,
 )
-from eventroute_cli.desk.where import (
-    ContextOption,
-    GroupsOption,
-    NamespaceOption,
-    Place,
-    RedisUrlOption,
-    ReleaseOption,
-    at_desk,
-)
+from eventroute_cli.desk.spread import spread
+from eventroute_cli.desk.where import Place, at_desk
 
 _LOOK_S = 1.0
 _OVERLAP_MS = 5_000  # ends are written by Redis' clock, and read a moment later
@@ -53,22 +36,15 @@ DeliveryArgument = Annotated[str, typer.Argument(metavar="DELIVERY", help="Its i
 
 
 @app.command("list")
+@spread
 def list_runs(
     *,
-    route: RouteOption = "",
+    which: Which,
     state: StateOption = None,
-    reason: ReasonOption = "",
-    event: EventOption = "",
-    entity: EntityOption = "",
-    since: SinceOption = "",
-    until: UntilOption = "",
+    period: Period,
     limit: LimitOption = 50,
     output: OutputOption = "text",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """List deliveries, newest first: those that wait, run, have ended, or are dead letters.
 
@@ -82,8 +58,7 @@ def list_runs(
 
       eventroute runs list -n eventroute --since 2h --event 'invoice.*' -o json
     """
-    meant = wanted(route=route, states=state, reason=reason, event=event, entity=entity, since=since, until=until)
-    place = Place(redis_url, context, namespace, release, groups)
+    meant = wanted(which, period, states=state or ())
     listing, situation = at_desk(place, lambda desk: asyncio.gather(desk.look(meant, limit=limit), desk.situation()))
     print_any(listing, output, what="deliveries")
     if output == "text":
@@ -91,15 +66,12 @@ def list_runs(
 
 
 @app.command("show")
+@spread
 def show_run(
     delivery: DeliveryArgument,
     *,
     output: OutputOption = "text",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """Show all that is known of one delivery: its state, what was received, its answer.
 
@@ -111,23 +83,17 @@ def show_run(
 
     Exit code 1: nothing (more) is known of it.
     """
-    found = at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: desk.show(DeliveryId(delivery)))
+    found = at_desk(place, lambda desk: desk.show(DeliveryId(delivery)))
     print_one(found, delivery, output)
 
 
 @app.command()
+@spread
 def tail(
     *,
-    route: RouteOption = "",
-    reason: ReasonOption = "",
-    event: EventOption = "",
-    entity: EntityOption = "",
+    which: Which,
     output: OutputOption = "text",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """Print a line for each delivery that ends, until interrupted; with -o json an object per line.
 
@@ -137,9 +103,9 @@ def tail(
 
       eventroute runs tail -n eventroute -o json | jq .outcome
     """
-    meant = wanted(route=route, states=[*RunOutcome], reason=reason, event=event, entity=entity)
+    meant = wanted(which, states=[*RunOutcome])
     try:
-        at_desk(Place(redis_url, context, namespace, release, groups), lambda desk: _follow(desk, meant, output))
+        at_desk(place, lambda desk: _follow(desk, meant, output))
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None
 

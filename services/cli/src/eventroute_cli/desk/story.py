@@ -239,6 +239,9 @@ def _settled(found: Found) -> Iterator[str]:
             yield f"{at} {model}{cost}, without a word. No sink was told. Look at the prompt."
         case RunOutcome.TRUNCATED:
             yield f"{at} {model}{cost}, up to `maxTokens`; sinks have what there is. Raise the limit or ask for less."
+        case RunOutcome.SUPERSEDED:
+            asked = f" {model}{cost}, which counts." if line.model else ""
+            yield f"{at} a newer event about the same entity stands for it, {line.detail}.{asked} No sink was told."
         case _:
             yield f"{at} {discarded(line.detail)}"
     if line.entity_error:

@@ -9,16 +9,9 @@ import typer
 
 from eventroute.queue import Desk, Stop
 from eventroute_cli.desk.show import plain_console
+from eventroute_cli.desk.spread import spread
 from eventroute_cli.desk.story import span, stopped
-from eventroute_cli.desk.where import (
-    ContextOption,
-    GroupsOption,
-    NamespaceOption,
-    Place,
-    RedisUrlOption,
-    ReleaseOption,
-    at_desk,
-)
+from eventroute_cli.desk.where import Place, at_desk
 
 _WHAT: Final = (
     "Stopping the installation: within two seconds no worker takes anything more. Calls under way end; what waits is "
@@ -26,14 +19,11 @@ _WHAT: Final = (
 )
 
 
+@spread
 def stop(
     *,
     reason: Annotated[str, typer.Option(help="Why, for whoever wonders; 200 characters are kept.")] = "",
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """Let no worker take anything more until `eventroute start`; receivers go on accepting.
 
@@ -53,17 +43,14 @@ def stop(
         console.print(_WHAT)
         return await desk.stop(by=_whoami(), reason=reason), await desk.read_stop()
 
-    is_news, said = at_desk(Place(redis_url, context, namespace, release, groups), work)
+    is_news, said = at_desk(place, work)
     console.print(f"{'' if is_news else 'It was stopped already. '}{stopped(said)}")
 
 
+@spread
 def start(
     *,
-    redis_url: RedisUrlOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-    release: ReleaseOption = "",
-    groups: GroupsOption = 1,
+    place: Place,
 ) -> None:
     """Let workers take deliveries again, after `eventroute stop`.
 
@@ -79,7 +66,7 @@ def start(
     async def work(desk: Desk) -> tuple[Stop, bool, int]:
         return await desk.read_stop(), await desk.start(by=_whoami()), await desk.now_ms()
 
-    was, is_news, now_ms = at_desk(Place(redis_url, context, namespace, release, groups), work)
+    was, is_news, now_ms = at_desk(place, work)
     if is_news and was.is_standing:
         ago, why = span(now_ms - was.since_ms), f" ({was.reason})" if was.reason else ""
         plain_console().print(f"Started: workers go on within two seconds. {was.by} had stopped it {ago} ago{why}.")

@@ -39,13 +39,13 @@ _T = TypeVar("_T")
 
 
 class Place(NamedTuple):
-    """What the user says of where to look; nothing at all means a local run."""
+    """What the user says of where to look, the options of each command; nothing at all means a local run."""
 
-    redis_url: str = ""
-    context: str = ""
-    namespace: str = ""
-    release: str = ""
-    groups: int = 1
+    redis_url: RedisUrlOption = ""
+    context: ContextOption = ""
+    namespace: NamespaceOption = ""
+    release: ReleaseOption = ""
+    groups: GroupsOption = 1
 
 
 def at_desk(place: Place, work: Callable[[Desk], Awaitable[_T]]) -> _T:

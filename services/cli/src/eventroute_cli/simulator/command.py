@@ -14,33 +14,43 @@ from eventroute_cli.simulator.journal import MAX_ENTRIES
 from eventroute_cli.simulator.limits import parse_limit
 from eventroute_cli.simulator.models import parse_retirement
 
+PortOption = Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)]
+HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
+KeyOption = Annotated[list[str] | None, typer.Option(help="An API key to accept.", show_default=DEFAULT_KEY)]
+LatencyOption = Annotated[float, typer.Option(help="Median time to an answer, in seconds.", min=0)]
+SpreadOption = Annotated[float, typer.Option(help="Sigma of the log-normal latency; 0 = always the median.", min=0)]
+SeedOption = Annotated[int, typer.Option(help="The same seed gives the same latencies and draws.")]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Rate limits: [POOL,]FIELD=VALUE… with requests, input_tokens, output_tokens, burst_s, ramp."),
+]
+JournalOption = Annotated[int, typer.Option(help="How many requests it keeps for a look.", min=1)]
+RetireOption = Annotated[
+    list[str] | None, typer.Option(help="MODEL=TIME: when a model goes away, such as 2026-12-14T00:00:00Z.")
+]
+FaultOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="KIND[,FIELD=VALUE]… with times, rate, match, retry_after_s, delay_s, message, text, category, tool, "
+        "calls."
+    ),
+]
+ScriptOption = Annotated[Path | None, typer.Option(help="JSON file with a list of faults.", dir_okay=False)]
+
 
 def simulator(
     *,
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)] = 8090,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    key: Annotated[list[str] | None, typer.Option(help="An API key to accept.", show_default=DEFAULT_KEY)] = None,
-    latency: Annotated[float, typer.Option(help="Median time to an answer, in seconds.", min=0)] = 0.8,
-    spread: Annotated[float, typer.Option(help="Sigma of the log-normal latency; 0 = always the median.", min=0)] = 0.5,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same latencies and draws.")] = 0,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Rate limits: [POOL,]FIELD=VALUE… with requests, input_tokens, output_tokens, burst_s, ramp."
-        ),
-    ] = None,
-    journal: Annotated[int, typer.Option(help="How many requests it keeps for a look.", min=1)] = MAX_ENTRIES,
-    retire: Annotated[
-        list[str] | None, typer.Option(help="MODEL=TIME: when a model goes away, such as 2026-12-14T00:00:00Z.")
-    ] = None,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="KIND[,FIELD=VALUE]… with times, rate, match, retry_after_s, delay_s, message, text, category, tool, "
-            "calls."
-        ),
-    ] = None,
-    script: Annotated[Path | None, typer.Option(help="JSON file with a list of faults.", dir_okay=False)] = None,
+    port: PortOption = 8090,
+    host: HostOption = "127.0.0.1",
+    key: KeyOption = None,
+    latency: LatencyOption = 0.8,
+    spread: SpreadOption = 0.5,
+    seed: SeedOption = 0,
+    limit: LimitOption = None,
+    journal: JournalOption = MAX_ENTRIES,
+    retire: RetireOption = None,
+    fault: FaultOption = None,
+    script: ScriptOption = None,
 ) -> None:
     """Answer Claude's Messages API on this machine: no key, no cost, and faults on demand.
 

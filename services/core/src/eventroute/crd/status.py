@@ -68,6 +68,7 @@ class StatusReason(StrEnum):
     TRUNCATED = "Truncated"
     NO_TEXT = "NoText"
     DISCARDED = "Discarded"
+    SUPERSEDED = "Superseded"
     DEAD = "Dead"
 
 
@@ -439,6 +440,9 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "Truncated": ReasonPage("False", _LAST, "The answer reached `maxTokens`.", "Raise the limit or ask for less."),
     "Discarded": ReasonPage("True", _LAST, "There was nothing to do: no prompt was for the event.", _NOTHING),
+    "Superseded": ReasonPage(
+        "True", _LAST, "A newer event about the same entity came before this one was answered.", _NOTHING
+    ),
     "Dead": ReasonPage(
         "False",
         _LAST,

@@ -340,8 +340,9 @@ class Prompt(Strict):
         min_length=1,
         max_length=32,
         description=(
-            "Patterns over event types. `*` alone is any event; within a dot-separated segment it stands for one or "
-            "more characters. Default: any event."
+            "Patterns over event types, or their first segments: `pull_request` is `pull_request.opened` too. `*` "
+            "alone is any event; within a dot-separated segment it stands for one or more characters. Default: any "
+            "event."
         ),
     )
     when: Cel | None = Field(
@@ -569,6 +570,14 @@ class EventRouteSpec(Strict):
             "!has(self.debounce) || has(self.entity)",
             "debounce needs entity, which names whose events are collected",
         ),
+        Rule(
+            "!has(self.supersede) || !self.supersede || has(self.entity)",
+            "supersede needs entity, which names whose newest event counts",
+        ),
+        Rule(
+            "!has(self.supersede) || !self.supersede || !has(self.debounce)",
+            "set debounce, which collects an entity's events, or supersede, which keeps the newest one alone",
+        ),
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )
     early_rules = (
@@ -687,6 +696,13 @@ class EventRouteSpec(Strict):
         description=(
             "Collect events of one `entity` to one run: its template has all of them as `events`, and the last one as "
             "`payload` and `event`, by which its prompt is chosen. Default: each event runs for itself."
+        ),
+    )
+    supersede: bool = Field(
+        default=False,
+        description=(
+            "Of one `entity`, only the newest event counts: it replaces one that waits, and cuts off a call to Claude "
+            "about an earlier one; what that may have cost counts all the same. Default: each event runs for itself."
         ),
     )
     retry: Retry = Field(

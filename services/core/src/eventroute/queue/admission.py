@@ -28,7 +28,7 @@ class Candidate(msgspec.Struct, frozen=True):
     lane: str = ""
     """Of those in one lane of a route, one is worked on at a time, in the order of acceptance; empty = it has none."""
     whom: str = ""
-    """With whose events it is collected, where the route does that; empty = with none."""
+    """With whose events it is collected, or whose it supersedes, where the route does that; empty = with none."""
 
 
 class Limits(NamedTuple):

@@ -104,6 +104,11 @@ class Group:
         return f"{self.prefix}stop"
 
     @property
+    def outdone(self) -> str:
+        """LIST of delivery ids that newer events have superseded: whoever leases next ends what they wait for."""
+        return f"{self.prefix}outdone"
+
+    @property
     def wake(self) -> str:
         """LIST of at most 64 tokens. Whoever makes something ready pushes, an idle worker pops by BLPOP."""
         return f"{self.prefix}wake"
@@ -178,6 +183,13 @@ class Group:
     def collected(self, delivery: DeliveryId) -> str:
         """LIST of the events that a delivery has collected, after its first one; until it is due."""
         return f"{self.prefix}collected:{delivery}"
+
+    def newest(self, path: RoutePath, whom: str) -> str:
+        """STRING, the delivery that is to supersede or be superseded by the next one about an entity, until it ends.
+
+        Receiver writes, worker removes; lives a month at most.
+        """
+        return f"{self.prefix}newest:{path}:{whom}"
 
     def holding(self, path: RoutePath) -> str:
         """HASH, dead letter → its lane, which goes on when it is replayed or discarded."""

@@ -38,6 +38,15 @@ class Lease(NamedTuple):
     """Bucket of the throttle at which it was granted a place; empty for none."""
 
 
+class Renewed(NamedTuple):
+    """What became of leases that were to be renewed."""
+
+    lost: Sequence[DeliveryId]
+    """Another worker has them, or they have ended."""
+    superseded: Mapping[DeliveryId, DeliveryId]
+    """By which newer deliveries; their leases are renewed all the same."""
+
+
 class Taken(NamedTuple):
     """What a look at the queue brought."""
 
@@ -125,6 +134,11 @@ class Begun(NamedTuple):
     def probes(self) -> str:
         """Name the cause that it was sent to see mended; empty for most."""
         return self.fields.get(b"probe", b"").decode()
+
+    @property
+    def superseded_by(self) -> str:
+        """Name the newer delivery that stands for it; empty for most."""
+        return self.fields.get(b"superseded_by", b"").decode()
 
     def _number(self, field: bytes) -> int:
         value = self.fields.get(field, b"")
@@ -228,9 +242,10 @@ class Work:
         """Note that a sink has the answer."""
         await self.note(lease, **{sink_field(name): 1})
 
-    async def save(self, lease: Lease, answer: bytes) -> None:
-        """Save an answer."""
-        await self._fenced(scripts.SAVE, lease, answer)
+    async def save(self, lease: Lease, answer: bytes, *, is_final: bool = True) -> DeliveryId | None:
+        """Save an answer; a final one is the delivery's, unless a newer one, which is returned, has superseded it."""
+        said = await self._fenced(scripts.SAVE, lease, answer, int(is_final))
+        return DeliveryId(said.decode()) if isinstance(said, bytes) else None
 
     async def remember(self, lease: Lease, history: str, entry: bytes, *, seq: int, keep: int, ttl_s: int) -> None:
         """Add an entry to an entity's history, unless this delivery's is there."""
@@ -297,16 +312,20 @@ class Work:
         """Say that a bucket may have a place now."""
         await self._look(scripts.HURRY, group.prefix, [bucket])
 
-    async def renew(self, group: Group, leases: Iterable[Lease], *, lease_ms: int) -> list[DeliveryId]:
-        """Renew leases of one group in one call; returns those that are lost."""
+    async def renew(self, group: Group, leases: Iterable[Lease], *, lease_ms: int) -> Renewed:
+        """Renew leases of one group in one call."""
         args: list[Argument] = [lease_ms]
         for lease in leases:
             args += (lease.delivery, lease.fence)
-        return [DeliveryId(name.decode()) for name in await self._look(scripts.RENEW, group.prefix, args)]
+        lost, outdone = await self._look(scripts.RENEW, group.prefix, args)
+        names = [DeliveryId(name.decode()) for name in outdone]
+        return Renewed([DeliveryId(name.decode()) for name in lost], dict(zip(names[::2], names[1::2], strict=True)))
 
-    async def _fenced(self, script: Any, lease: Lease, *args: Argument) -> None:
-        if not await self._call(script, lease.group.prefix, [lease.delivery, lease.fence, *args]):
+    async def _fenced(self, script: Any, lease: Lease, *args: Argument) -> Any:
+        found = await self._call(script, lease.group.prefix, [lease.delivery, lease.fence, *args])
+        if not found:
             raise LeaseLost(f"delivery {lease.delivery}: another worker has it by now")
+        return found
 
 
 def sink_field(name: str) -> str:

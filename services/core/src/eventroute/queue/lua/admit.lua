@@ -5,10 +5,10 @@
 -- ARGV     1 the route's path  2 max deliveries queued  3 max bytes queued, 0 = any
 --          4 the route's rate per second, 0 = any  5 its burst  6 traceparent of the receipt, may be empty
 --          7 for how long it must be quiet about an entity before what was collected runs, 8 the longest that an event
---          waits for that, in ms
+--          waits for that, in ms; both 0 = nothing is collected
 --          then per item: delivery id, body, reason and detail of a dead letter (empty for work), its lane (empty for
---          none), the entity whose events it is collected with (empty for none), number of claims, and per claim: the
---          claim, its lifetime in ms
+--          none), the entity whose events it is collected with, or supersedes where nothing is collected (empty for none),
+--          number of claims, and per claim: the claim, its lifetime in ms
 -- returns  {"ok", per item "" when admitted, "d" and the id of the delivery that it repeats, "r" and that id when the
 --          first one was a dead letter and runs again, or "j" and the id of the delivery that has collected it}
 --          {"full", "queue" or "route"} or {"limited", ms to wait}; then nothing was written
@@ -63,6 +63,25 @@ local function collect(item)
   collectors[item.whom] = of
 end
 
+-- The newest event of an entity stands for those before it that are not answered. One that is sent again is not newer
+-- than what came after it.
+local function supersede(item)
+  local key = newest(path, item.whom)
+  local older = redis.call('GET', key)
+  if item.again and older then
+    return
+  end
+  redis.call('SET', key, item.id, 'PX', DEAD_MS)
+  redis.call('HSET', delivery(item.id), 'newest_of', item.whom)
+  if older and older ~= item.id and redis.call('EXISTS', delivery(older)) == 1
+      and redis.call('HEXISTS', delivery(older), 'finished') == 0
+      and redis.call('HEXISTS', delivery(older), 'answered') == 0 then
+    redis.call('HSET', delivery(older), 'superseded_by', item.id)
+    redis.call('RPUSH', OUTDONE, older)
+    wake(1)
+  end
+end
+
 local reply, fresh, taken, revived = {'ok'}, {}, {}, {}
 local work, bytes, letters = 0, 0, 0
 local trace = ARGV[6] ~= '' and {'trace', ARGV[6]} or {}
@@ -88,7 +107,7 @@ while arg <= #ARGV do
     if item.again and redis.call('HSTRLEN', delivery(first), 'events') > 0 then
       item.keeps = true -- it stands for others than the one that is sent again, too
       item.size = redis.call('HSTRLEN', delivery(first), 'body')
-    elseif item.whom ~= '' and item.reason == '' and not item.again then
+    elseif item.whom ~= '' and item.reason == '' and not item.again and quiet_ms > 0 then
       collect(item)
     end
     reply[#reply + 1] = item.again and 'r' .. first or item.joins and 'j' .. item.joins or ''
@@ -162,7 +181,8 @@ for _, item in ipairs(fresh) do
     let_go(path, item.id)
     redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', key, 'body'))
     redis.call('PERSIST', key)
-    redis.call('HDEL', key, 'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'due', 'stage', 'lane')
+    redis.call('HDEL', key, 'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'due', 'stage', 'lane',
+      'superseded_by')
     redis.call('HSET', key, 'since', now, 'saved', now) -- both deadlines count anew; it may not look for an answer
   end
   if item.joins then
@@ -180,10 +200,15 @@ for _, item in ipairs(fresh) do
       redis.call('PEXPIRE', key, DEAD_MS + DAY_MS)
       redis.call('ZADD', dead(path), now, item.id)
       redis.call('HINCRBY', route(path), 'dead_bytes', #item.body)
-    elseif item.whom ~= '' and not item.again then
+    elseif item.whom ~= '' and not item.again and quiet_ms > 0 then
       redis.call('HSET', key, 'state', 'later', 'collects', item.whom)
-    elseif line_up(path, item.id, seq, item.lane) then
-      lined_up = lined_up + 1
+    else
+      if item.whom ~= '' and quiet_ms == 0 then
+        supersede(item)
+      end
+      if line_up(path, item.id, seq, item.lane) then
+        lined_up = lined_up + 1
+      end
     end
   end
 end

@@ -38,6 +38,24 @@ local function gather(path, id, whom, due)
   return redis.call('HSTRLEN', key, 'body')
 end
 
+-- Ends what a delivery waits for which a newer event has superseded.
+local function free(id)
+  local of = redis.call('HMGET', delivery(id), 'path', 'state', 'cause', 'superseded_by')
+  if not of[4] then
+    return
+  elseif of[2] == 'later' then
+    redis.call('ZADD', LATER, 'XX', now, id)
+  elseif of[2] == 'throttled' then
+    call_up(of[3], of[1], id)
+  elseif of[2] == 'held' then
+    unpark(of[3], id, false)
+  end
+end
+
+for _, id in ipairs(redis.call('LPOP', OUTDONE, PROMOTED) or {}) do
+  free(id)
+end
+
 local gathered = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LATER, '-inf', now, 'LIMIT', 0, PROMOTED)) do
   if gathered >= GATHERED then

@@ -9,6 +9,7 @@ local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
 local LIMITS, STRICT, TURNS = P .. 'limits', P .. 'strict', P .. 'turns'
+local OUTDONE = P .. 'outdone'
 local STOP = P .. 'stop' -- of the first group, for all
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
@@ -27,6 +28,7 @@ local function behind(path) return P .. 'behind:' .. path end
 local function holding(path) return P .. 'holding:' .. path end
 local function collecting(path, whom) return P .. 'collecting:' .. path .. ':' .. whom end
 local function collected(id) return P .. 'collected:' .. id end
+local function newest(path, whom) return P .. 'newest:' .. path .. ':' .. whom end
 local function dead(path) return P .. 'dead:' .. path end
 local function finished(kind, path) return P .. kind .. ':' .. path end
 local function parked(cause) return P .. 'parked:' .. cause end
@@ -167,6 +169,17 @@ local function charge(path, count, bytes)
   redis.call('HINCRBY', route(path), 'bytes', bytes)
 end
 
+-- A newer event stands for it: it waits for nothing any more, and a worker ends it.
+local function is_outdone(id) return redis.call('HEXISTS', delivery(id), 'superseded_by') == 1 end
+
+-- The one way for a delivery to be the newest of its entity no longer, but for a newer one: it has ended.
+local function resign(path, id)
+  local whom = redis.call('HGET', delivery(id), 'newest_of')
+  if whom and redis.call('GET', newest(path, whom)) == id then
+    redis.call('DEL', newest(path, whom))
+  end
+end
+
 -- Whether a worker still has the lease that it acts under.
 local function holds(id, fence)
   return redis.call('HGET', delivery(id), 'fence') == fence and redis.call('ZSCORE', RUNNING, id)
@@ -222,6 +235,7 @@ local function bury(path, id, reason, detail)
   if redis.call('ZADD', dead(path), now, id) == 1 then
     redis.call('HINCRBY', route(path), 'dead_bytes', redis.call('HSTRLEN', delivery(id), 'body'))
   end
+  resign(path, id)
   local lane = redis.call('HGET', delivery(id), 'lane')
   if lane and redis.call('SISMEMBER', STRICT, path) == 1 and reason ~= 'route_deleted' then
     redis.call('HSET', holding(path), id, lane)

@@ -17,6 +17,12 @@ if of[1] then
   redis.call('HINCRBY', key, 'attempts', -1)
 end
 redis.call('HDEL', key, 'stage', 'due', 'probe')
+if is_outdone(id) then
+  redis.call('HDEL', key, 'state')
+  redis.call('HSET', key, 'due', now)
+  make_ready(path, id, of[2])
+  return 1
+end
 redis.call('HSET', key, 'state', 'held', 'cause', cause, 'last_error', ARGV[6])
 redis.call('ZADD', parked(cause), of[2], id)
 redis.call('HINCRBY', P .. 'parked_of:' .. cause, path, 1)

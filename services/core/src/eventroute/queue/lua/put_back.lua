@@ -22,7 +22,7 @@ end
 if ARGV[6] ~= '' then
   redis.call('HSET', key, 'last_error', ARGV[6])
 end
-local pause = tonumber(ARGV[4])
+local pause = is_outdone(id) and 0 or tonumber(ARGV[4])
 redis.call('HSET', key, 'due', now + pause)
 if pause > 0 then
   redis.call('HSET', key, 'state', 'later')

@@ -3,9 +3,9 @@
 -- any.
 --
 -- ARGV     1 lease in ms  2.. delivery id, fence, ...
--- returns  the ids whose lease is lost
+-- returns  {ids whose lease is lost}, {id, the id of the delivery that has superseded it, ...}
 
-local lost = {}
+local lost, outdone = {}, {}
 for i = 2, #ARGV, 2 do
   local id = ARGV[i]
   if holds(id, ARGV[i + 1]) then
@@ -13,8 +13,13 @@ for i = 2, #ARGV, 2 do
     if redis.call('HEXISTS', delivery(id), 'alone') == 1 then
       redis.call('PEXPIRE', SOLO, ARGV[1])
     end
+    local by = redis.call('HGET', delivery(id), 'superseded_by')
+    if by then
+      outdone[#outdone + 1] = id
+      outdone[#outdone + 1] = by
+    end
   else
     lost[#lost + 1] = id
   end
 end
-return lost
+return {lost, outdone}

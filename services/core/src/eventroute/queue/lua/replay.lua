@@ -8,7 +8,7 @@
 local mode, reply = ARGV[1], {}
 for i = 2, #ARGV do
   local id, key = ARGV[i], delivery(ARGV[i])
-  local of = redis.call('HMGET', key, 'state', 'path', 'seq')
+  local of = redis.call('HMGET', key, 'state', 'path', 'seq', 'newest_of')
   local size = redis.call('HSTRLEN', key, 'body')
   if not of[2] then
     reply[#reply + 1] = 'unknown'
@@ -25,7 +25,8 @@ for i = 2, #ARGV do
       redis.call('HDEL', holding(path), id) -- it has its lane still
     end
     redis.call('ZREM', finished('bodies', path), id)
-    local gone = {'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'stage', 'last_error'}
+    local gone = {'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'stage', 'last_error',
+      'superseded_by'}
     if mode ~= 'resume' then
       for _, field in ipairs(redis.call('HKEYS', key)) do
         if string.sub(field, 1, 5) == 'sink:' then
@@ -35,6 +36,7 @@ for i = 2, #ARGV do
     end
     if mode == 'whole' then
       gone[#gone + 1] = 'answer'
+      gone[#gone + 1] = 'answered'
       gone[#gone + 1] = 'saved'
       gone[#gone + 1] = 'remembered'
     end
@@ -43,6 +45,9 @@ for i = 2, #ARGV do
     redis.call('HSET', key, 'since', now, 'due', now)
     redis.call('HINCRBY', key, 'replays', 1)
     charge(path, 1, size)
+    if of[4] then
+      redis.call('SET', newest(path, of[4]), id, 'NX', 'PX', DEAD_MS)
+    end
     make_ready(path, id, of[3])
     reply[#reply + 1] = 'ok'
   end

@@ -31,6 +31,7 @@ end_lease(path, id)
 if ARGV[4] == 'dead' then
   bound_dead(path)
 else
+  resign(path, id)
   leave(path, id, redis.call('HGET', key, 'lane'))
   shed_due(path, SHED)
 end

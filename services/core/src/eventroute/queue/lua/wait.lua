@@ -16,6 +16,12 @@ if of[1] then
   redis.call('HINCRBY', key, 'attempts', -1)
 end
 redis.call('HDEL', key, 'stage', 'due')
+if is_outdone(id) then
+  redis.call('HDEL', key, 'state')
+  redis.call('HSET', key, 'due', now)
+  make_ready(path, id, of[2])
+  return 1
+end
 redis.call('HSET', key, 'state', 'throttled', 'cause', bucket, 'size', ARGV[5] .. ':' .. ARGV[6])
 if ARGV[8] ~= '' then
   redis.call('HSET', key, 'last_error', ARGV[8])
