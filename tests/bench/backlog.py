@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from redis.asyncio import Redis
@@ -22,7 +22,7 @@ from bench.processes import PartFailedError
 from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.models import Models
 from eventroute.outcome import RunOutcome
-from eventroute.prompt import Plan, Prompt
+from eventroute.prompt import Plan
 from eventroute.prompt import prepare as prepare_plan
 from eventroute.queue import Admissions, Admitted, Candidate, Lease, Ledger, Limits, New, Retention, Upkeep, Work
 from eventroute.route_table import ModelCall
@@ -198,7 +198,7 @@ class _Claude:
     def key_id(self, _api_key: Secret | None) -> str:
         return "bench"
 
-    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:  # noqa: ARG002 - protocol
+    async def ask(self, call: ModelCall, *_: Any, **__: Any) -> Reply:
         return Answer(
             outcome=RunOutcome.SUCCEEDED,
             text=_ANSWER,

@@ -7,6 +7,7 @@ nothing else. The clock starts before the write is sent, and ends with the recei
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +84,18 @@ async def _measured(effort: Effort, folder: Path, api: ApiServer) -> Section:
     )
 
 
+def _is_known(team: Namespace, name: str) -> bool:
+    return team.deliver(name, secret="bench-secret-current-0") != 404
+
+
+def _says_ready(team: Namespace, name: str) -> bool:
+    return team.condition("Ready", name).get("status") == "True"
+
+
+def _takes(team: Namespace, secret: str) -> bool:
+    return team.deliver("applied-0", secret=secret) == 200
+
+
 def _applied(team: Namespace, count: int) -> tuple[list[float], list[float]]:
     """Create routes; returns the seconds until each was live, and until it said that it was ready."""
     team.apply_secret("hook", {"current": "bench-secret-current-0", "previous": "bench-secret-previous"})
@@ -91,9 +104,9 @@ def _applied(team: Namespace, count: int) -> tuple[list[float], list[float]]:
         name = f"applied-{number}"
         began = time.monotonic()
         team.apply_route(name, secretRefs=_REFS)
-        _until(lambda name=name: team.deliver(name, secret="bench-secret-current-0") != 404)  # type: ignore[misc] # a bound default
+        _until(partial(_is_known, team, name))
         live.append(time.monotonic() - began)
-        _until(lambda name=name: team.condition("Ready", name).get("status") == "True")  # type: ignore[misc] # likewise
+        _until(partial(_says_ready, team, name))
         ready.append(time.monotonic() - began)
     return live, ready
 
@@ -105,8 +118,8 @@ def _rotated(team: Namespace, count: int) -> list[float]:
         old, new = f"bench-secret-current-{number}", f"bench-secret-current-{number + 1}"
         began = time.monotonic()
         team.apply_secret("hook", {"current": new, "previous": old})
-        _until(lambda new=new: team.deliver("applied-0", secret=new) == 200)  # type: ignore[misc] # likewise
-        _until(lambda old=old: team.deliver("applied-0", secret=old) == 200)  # type: ignore[misc] # likewise
+        _until(partial(_takes, team, new))
+        _until(partial(_takes, team, old))
         took.append(time.monotonic() - began)
     return took
 

@@ -35,10 +35,15 @@ class Effort(NamedTuple):
     flood: int
     """Deliveries of one route, beside which another one's are picked up."""
 
+    split_rounds: int
+    """Of two idle workers that share what came at once."""
+
     storms: int
     """Kinds of them: by requests, with a limit that halves, by input tokens."""
     storm: int
     """Deliveries at once against rate limits."""
+    storm_workers: int
+    """Processes that face them."""
     storm_rate: int
     """Requests a second that these allow."""
     storm_tokens: int
@@ -61,8 +66,10 @@ FULL: Final = Effort(
     day_s=8,
     running=10_000,
     flood=100_000,
+    split_rounds=3,
     storms=3,
     storm=500,
+    storm_workers=4,
     storm_rate=20,
     storm_tokens=200_000,
     storm_limit_s=90,
@@ -81,8 +88,10 @@ QUICK: Final = Effort(
     day_s=1,
     running=200,
     flood=300,
+    split_rounds=1,
     storms=1,
     storm=40,
+    storm_workers=2,
     storm_rate=20,
     storm_tokens=100_000,
     storm_limit_s=15,

@@ -30,7 +30,6 @@ _WARM_UP: Final = 20
 _LIMIT_S: Final = 30.0
 _SLOTS: Final = 5  # of each of two workers
 _SHARED: Final = 20  # deliveries for both
-_ROUNDS: Final = 3
 _PICKUP, _TAIL, _LEASE, _SPLIT = "pick-up p50 ms", "pick-up p99 ms", "lease, Redis ms", "until all are done s"
 
 
@@ -46,7 +45,7 @@ async def measure_sharing(effort: Effort, folder: Path) -> Section:
     """Measure beside `effort.running` running, and beside `effort.flood` waiting and held deliveries."""
     few, many = await _leased(effort, folder)
     alone, held, waiting = await _picked_up(effort, folder)
-    split = Spread.of([await _split(folder) for _ in range(_ROUNDS)])
+    split = Spread.of([await _split(folder) for _ in range(effort.split_rounds)])
     running, flood = f"{effort.running:,} running", f"{effort.flood:,}"
     return Section(
         title="Sharing: what others' deliveries cost, and how workers divide work",

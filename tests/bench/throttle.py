@@ -39,7 +39,6 @@ from eventroute_cli.simulator.limits import LimitChange, RateLimits
 from eventroute_cli.simulator.server import serving
 
 STACKS: Final = (EVENTROUTE, ARQ_RETRIES, ARQ_BACKOFF)
-WORKERS: Final = 4
 SLOTS: Final = 5
 
 _KEY: Final = "sk-ant-bench"
@@ -48,7 +47,7 @@ _BURST_S: Final = 1.0
 _LOOK_S: Final = 0.05
 _FILL_LIMIT_S: Final = 60.0
 _READY_S: Final = 90.0
-_IDLE_LOOK_S, _IDLE_S = 1.0, 0.15  # four idle workers use less than this of a core's second
+_IDLE_LOOK_S, _IDLE_S = 1.0, 0.15  # idle workers, four of them, use less than this of a core's second
 _QUIET_S: Final = 5.0  # nobody asks any more: what is not answered by now is lost
 _MARKER: Final = re.compile(r"PR_bench\d+")
 _OK, _TOO_MANY = 200, 429
@@ -91,7 +90,7 @@ async def measure_throttle(effort: Effort, folder: Path) -> Section:
     return Section(
         title="Throttle: a storm against an account's rate limits",
         conditions=[
-            f"{effort.storm} deliveries at once, {WORKERS} idle worker processes with {SLOTS} slots each",
+            f"{effort.storm} deliveries at once, {effort.storm_workers} idle worker processes with {SLOTS} slots each",
             f"Claude is the simulator: {_LATENCY_S:g} s for an answer, the API's buckets and headers",
             f"requests: {effort.storm_rate * 60:,} a minute, a second's worth at once; halved: after half of them",
             f"input tokens: {effort.storm_tokens:,} a minute, with a full bucket at the start",
@@ -132,7 +131,7 @@ async def _run(stack: Stack, storm: _Storm, requests: Sequence[bytes], effort: E
         await up.enter_async_context(receiving(stack, site, cores=ALL_CORES))
         workers = [
             await up.enter_async_context(working(stack, site, "claude", cores=ALL_CORES, slots=SLOTS))
-            for _ in range(WORKERS)
+            for _ in range(effort.storm_workers)
         ]
         await _until_idle(workers, claude.simulator)
         claude.simulator.journal.clear()

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.command import run_here
+
 pytestmark = pytest.mark.real
 
 COMMAND = (sys.executable, "-m", "eventroute_cli", "simulator")
@@ -46,7 +48,6 @@ def test_it_says_how_to_reach_it_takes_a_script_and_ends_on_ctrl_c(tmp_path: Pat
     ],
 )
 def test_a_mistake_is_a_sentence(options: list[str], message: str) -> None:
-    failed = subprocess.run([*COMMAND, *options], env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert failed.returncode == 2
-    assert message in failed.stderr.replace("\n", " ")
-    assert "Traceback" not in failed.stderr
+    failed = run_here("simulator", *options, COLUMNS="200")
+    assert failed.code == 2
+    assert message in failed.output.replace("\n", " ")

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, get_args, get_type_hints
 
 import httpx
@@ -261,7 +261,7 @@ async def test_faults_and_requests_are_controlled_over_http(served: Served, clau
             await ask(claude, messages=[{"role": "user", "content": "delivery d-42"}])
         assert (await control.get("/simulator/faults")).json()[0]["left"] == 1
         found = (await control.get("/simulator/requests", params={"containing": "d-42"})).json()
-        assert [entry["given"]["status"] for entry in found] == [529]
+        assert [(entry["client"], entry["given"]["status"]) for entry in found] == [("127.0.0.1", 529)]
         assert (await control.delete("/simulator/requests")).status_code == 204
         assert (await control.delete("/simulator/faults")).status_code == 204
         assert (
@@ -381,4 +381,4 @@ def test_dates_of_retirement_are_those_of_the_sdk() -> None:
 
 
 def parse_date(text: str) -> date:
-    return datetime.strptime(re.sub(r"(?<=\d)(st|nd|rd|th)", "", text), "%B %d, %Y").date()  # noqa: DTZ007 - a day
+    return datetime.strptime(re.sub(r"(?<=\d)(st|nd|rd|th)", "", text), "%B %d, %Y").replace(tzinfo=UTC).date()

@@ -1,14 +1,24 @@
-"""The `eventroute` command as people run it: a process, its output, its signals, and what it leaves behind."""
+"""The `eventroute` command as people run it: a process, its output, its signals, and what it leaves behind.
+
+`run_here` is for commands that ask and tell: they say the same in this process, and a start takes them a second.
+"""
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from eventroute_cli.__main__ import main
 
 _END_S = 45  # on a busy machine
 _POLL_S = 0.05
@@ -31,6 +41,7 @@ class Command:
         self._temporary = folder / "tmp"
         self._temporary.mkdir(parents=True)
         self._output = folder / "output"
+        self._forgotten = 0
         own = {"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "80", "TMPDIR": str(self._temporary)}
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
@@ -42,8 +53,12 @@ class Command:
             )
 
     def output(self) -> str:
-        """Read what it has said so far."""
-        return self._output.read_text(encoding="utf-8")
+        """Read what it has said so far, since it was told to forget."""
+        return self._output.read_bytes()[self._forgotten :].decode()
+
+    def forget(self) -> None:
+        """Begin to listen anew."""
+        self._forgotten = len(self._output.read_bytes())
 
     def until_said(self, text: str, *, times: int = 1) -> None:
         """Wait until a text stands in its output so many times."""
@@ -114,3 +129,21 @@ def run(*arguments: str, folder: Path, **environ: str) -> tuple[Ended, list[str]
     """Run `eventroute` to its end; returns also what it left behind."""
     with command(*arguments, folder=folder, **environ) as running:
         return running.end(), running.left_behind()
+
+
+def run_here(*arguments: str, **environ: str) -> Ended:
+    """Run `eventroute` to its end in this process; in a thread, as it has a loop of its own."""
+    output = io.StringIO()
+
+    def call() -> int:
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(output):
+            patch.setattr(sys, "argv", ["eventroute", *arguments])
+            for name, value in {"COLUMNS": "80", "NO_COLOR": "1", **environ}.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return int(ended.value.code or 0)
+
+    with ThreadPoolExecutor(1) as pool:
+        code = pool.submit(call).result()
+    return Ended(code, output.getvalue())

@@ -1,7 +1,7 @@
 """A queue that does what a test says, and notes what a worker does with it, and when."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -44,6 +44,8 @@ class FakeQueue:
         """What the next renewal finds lost."""
         self.away: Exception | None = None
         """What all calls meet."""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What happens while a look is under way."""
 
     def _note(self, what: str, said: Any) -> None:
         self.done.append((round(asyncio.get_running_loop().time(), 3), what, said))
@@ -62,6 +64,7 @@ class FakeQueue:
         assert worker
         self._note("look", (group.number, lease_ms, wanted, busy, list(crowded)))
         await asyncio.sleep(0)  # as a call that is sent: who asks without an end is found out
+        self.meanwhile()
         if self.away:
             raise self.away
         if self.looks:
@@ -160,12 +163,20 @@ class Handled:
 
 
 class Scene:
-    """A worker in a loop whose time passes at once."""
+    """A worker in a loop whose time passes at once, and what waits for it at first."""
 
-    def __init__(self, *, groups: Sequence[Group] = (GROUP,), **options: Any) -> None:
+    def __init__(
+        self, *, groups: Sequence[Group] = (GROUP,), takes: Mapping[str, float] | None = None, **options: Any
+    ) -> None:
         self.queue, self.handler, self.tally = FakeQueue(), Handled(), Tally()
+        self.let_wait(takes or {})
         self.bells = {group: FakeBell() for group in groups}
         self._options = {"slots": 5, "grace_s": 0, **options}
+
+    def let_wait(self, takes: Mapping[str, float]) -> None:
+        """Let deliveries wait for the worker's next look, each of which takes so many seconds."""
+        self.queue.waiting = [lease_of(name) for name in takes]
+        self.handler.takes = dict(takes)
 
     @property
     def now(self) -> float:

@@ -17,7 +17,7 @@ import yaml
 from eventroute.delivery import encode_delivery
 from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
 from eventroute.outcome import DeadReason
-from eventroute.queue import Amount, Candidate, Lease, Ledger, Limit, Retention, Taken, Trouble, scripts
+from eventroute.queue import Amount, Candidate, Lease, LeaseLost, Ledger, Limit, Retention, Taken, Trouble, scripts
 from eventroute.route_table import INSTALLATION, RateLimit
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import RedisForbids
@@ -170,8 +170,8 @@ async def lost(call: Awaitable[Any]) -> str:
     """Tell what a worker hears that has lost its lease."""
     try:
         await call
-    except Exception as error:  # noqa: BLE001 - it is told
-        return f"{type(error).__name__}: {error}"
+    except LeaseLost as error:
+        return f"LeaseLost: {error}"
     return "nothing"
 
 

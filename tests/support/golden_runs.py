@@ -32,7 +32,7 @@ from redis.asyncio import Redis
 from eventroute.ids import RouteUid, route_path
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt
-from eventroute.queue import Candidate, Lease, Retention, Trouble, scripts
+from eventroute.queue import Candidate, Lease, LeaseLost, Retention, Trouble, scripts
 from eventroute.route_table import HistoryRule, LogSink, ModelCall, RetentionRule, RetryRule, StreamSink
 from eventroute.runtime import tracing
 from eventroute.runtime.redis import connect
@@ -169,7 +169,7 @@ def _traced() -> Iterator[InMemorySpanExporter]:
 async def _ended(run: Awaitable[End]) -> End | str:
     try:
         return await run
-    except Exception as error:  # noqa: BLE001 - it is told
+    except (LeaseLost, ValueError) as error:
         return f"raises {type(error).__name__}: {error}"
 
 

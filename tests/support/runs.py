@@ -103,9 +103,11 @@ class FakeClaude:
         self.keys: list[Secret | None] = []
         self.models: list[str] = []
         self._replies = list(replies)
+        self.own = "own"
+        """The key of the installation, where a route has none."""
 
     def key_id(self, api_key: Secret | None) -> str:
-        return api_key.reveal().decode() if api_key else "own"
+        return api_key.reveal().decode() if api_key else self.own
 
     async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
         self.asked.append(prompt)

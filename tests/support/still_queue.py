@@ -14,11 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from redis import exceptions
 from redis.asyncio import Redis
-from redis.exceptions import (
-    RedisError,
-    TimeoutError,  # noqa: A004
-)
 
 from eventroute.queue import Admissions, Group, Limits, Upkeep, Work
 from eventroute.runtime.scripts import Argument, Script, told
@@ -88,9 +85,9 @@ class StillQueue:
         _, before = await self.redis.eval(_FOREVER + b"local reply = false\n" + _LOOK, 0)
         try:
             self.reply, after = await self.redis.eval(self._stopped(script), 1, key, *args)
-        except TimeoutError:
+        except exceptions.TimeoutError:
             raise AssertionError(f"{script.name} does not come to an end") from None
-        except RedisError as error:
+        except exceptions.RedisError as error:
             raise told(type(error)(_WHERE.sub("", str(error)))) from error
         self.changes = self._compare(_by_key(before), _by_key(after))
         return self.reply

@@ -24,23 +24,23 @@ class Bucket:
         """Let time pass."""
         self.clock.now_ms += round(seconds * 1000)
 
-    async def enter(self, call: int, *, fence: int = 1, size: Size = Size(300, 1000)) -> bool:  # noqa: B008 - a value
+    async def enter(self, call: int, *, fence: int = 1, size: Size = Size(300, 1000)) -> bool:
         """Take a place; tell whether there was one."""
         return await self.wait_ms(call, fence=fence, size=size) is None
 
-    async def wait_ms(self, call: int, *, fence: int = 1, size: Size = Size(300, 1000)) -> int | None:  # noqa: B008 - a value
+    async def wait_ms(self, call: int, *, fence: int = 1, size: Size = Size(300, 1000)) -> int | None:
         """Take a place; tell how long to wait when there is none."""
         refused = await self.throttle.enter(BUCKET, _name(call), fence=fence, size=size, lasts_ms=LASTS_MS)
         return refused.until_ms - self.clock.now_ms if isinstance(refused, Refused) else None
 
-    async def enter_all(self, upto: int = 100, *, first: int = 1, size: Size = Size(300, 1000)) -> int:  # noqa: B008 - a value
+    async def enter_all(self, upto: int = 100, *, first: int = 1, size: Size = Size(300, 1000)) -> int:
         """Take as many places as there are, and tell how many."""
         for call in range(first, upto + first):
             if not await self.enter(call, size=size):
                 return call - first
         return upto
 
-    async def grant(self, *calls: int, has_more: bool = False, size: Size = Size(300, 1000)) -> Granted:  # noqa: B008 - a value
+    async def grant(self, *calls: int, has_more: bool = False, size: Size = Size(300, 1000)) -> Granted:
         """Ask for places for those that wait; the time is told as a distance from now."""
         granted = await self.throttle.grant(BUCKET, [Asked(_name(call), size) for call in calls], has_more=has_more)
         return Granted(granted.places, granted.next_ms - self.clock.now_ms)

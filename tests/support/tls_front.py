@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from support.certificates import Certified
 
@@ -21,13 +22,12 @@ async def tls_front(behind: int, certified: Certified, *, clients_of: Path | Non
     if clients_of:
         context.load_verify_locations(clients_of)
         context.verify_mode = ssl.CERT_REQUIRED
-    passing: set[asyncio.Task[None]] = set()
+    passing: set[asyncio.Future[Any]] = set()
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", behind)
         both = asyncio.gather(_pass_on(reader, onward_writer), _pass_on(onward_reader, writer), return_exceptions=True)
-        task = asyncio.ensure_future(both)
-        passing.add(task)  # type: ignore[arg-type] # a future is as good
+        passing.add(both)
         await both
 
     server = await asyncio.start_server(take, "127.0.0.1", 0, ssl=context)

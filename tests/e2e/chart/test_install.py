@@ -40,7 +40,7 @@ def run(api: ApiServer, namespace: str) -> Helm:
     return _run
 
 
-async def served(api: ApiServer) -> None:
+async def until_served(api: ApiServer) -> None:
     """Wait until EventRoutes can be listed, as an API server may never finish deleting a definition before that."""
     await until(lambda: api.try_kubectl("get", "eventroutes", "-A").returncode == 0)
 
@@ -49,7 +49,7 @@ async def served(api: ApiServer) -> None:
 async def without_definition(api: ApiServer) -> None:
     """Begin each test with a cluster that nobody has installed EventRoute in."""
     if api.try_kubectl("get", DEFINITION).returncode == 0:
-        await served(api)
+        await until_served(api)
         api.kubectl("delete", DEFINITION, "--wait")
 
 
@@ -64,18 +64,21 @@ async def test_the_api_server_accepts_every_object(api: ApiServer, name: str) ->
     for namespace in {item["metadata"].get("namespace") for item in objects} - {None}:
         api.try_kubectl("create", "namespace", str(namespace))
     api.kubectl("apply", "-f", str(next((CHART / "files/crds").glob("*.yaml"))))
-    await served(api)
+    await until_served(api)
     ours = [item for item in objects if item["kind"] not in {"CustomResourceDefinition", "Pod"}]
-    api.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(ours))
+    said = api.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all(ours))
+    assert said.count(" serverside-applied (server dry run)\n") == len(ours) > 0
 
 
 def test_a_restricted_namespace_admits_every_pod(api: ApiServer, namespace: str, run: Helm) -> None:
     values = {"simulator": {"enabled": True}, "jaeger": {"enabled": True}}
     run("install", str(CHART), "--set", "simulator.enabled=true,jaeger.enabled=true")
     for pod in pods(render(values)):
-        metadata = {"name": f"try-{pod.component}", "namespace": namespace, "labels": pod.metadata["labels"]}
+        name = f"try-{pod.component}"
+        metadata = {"name": name, "namespace": namespace, "labels": pod.metadata["labels"]}
         manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod.spec}
-        api.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(manifest))
+        said = api.kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(manifest))
+        assert said == f"pod/{name} created (server dry run)\n"
 
 
 def test_an_upgrade_keeps_keys_and_passwords(api: ApiServer, namespace: str, run: Helm) -> None:
@@ -89,8 +92,8 @@ def test_an_upgrade_keeps_keys_and_passwords(api: ApiServer, namespace: str, run
 @pytest.mark.parametrize("change", ["valkey.persistence.enabled=false", "valkey.maxMemory=1gb,receiver.drainSeconds=0"])
 def test_an_upgrade_may_change_what_was_set_at_first(run: Helm, change: str) -> None:
     run("install", str(CHART))
-    run("upgrade", str(CHART), "--set", change)
-    run("upgrade", str(CHART))
+    assert "REVISION: 2" in run("upgrade", str(CHART), "--set", change)
+    assert "REVISION: 3" in run("upgrade", str(CHART))
 
 
 def test_uninstalling_leaves_definition_keys_and_data_and_a_new_release_takes_them_up(
@@ -112,9 +115,10 @@ def test_uninstalling_leaves_definition_keys_and_data_and_a_new_release_takes_th
 
 async def test_without_keep_the_definition_goes_with_the_release(api: ApiServer, run: Helm) -> None:
     run("install", str(CHART), "--set", "crds.keep=false")
-    await served(api)
+    await until_served(api)
     run("uninstall")
     api.kubectl("wait", "--for=delete", DEFINITION, "--timeout=20s")
+    assert "NotFound" in api.try_kubectl("get", DEFINITION).stderr
 
 
 def test_the_notes_say_what_is_missing_and_what_comes_next(namespace: str, run: Helm) -> None:

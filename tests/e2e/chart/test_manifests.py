@@ -57,7 +57,8 @@ def test_no_secret_is_among_them(tree: str) -> None:
 @pytest.mark.parametrize("tree", TREES)
 def test_the_api_server_accepts_them(api: ApiServer, tree: str) -> None:
     api.try_kubectl("create", "namespace", "eventroute")
-    api.kubectl("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-k", str(K8S / tree))
+    said = api.kubectl("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-k", str(K8S / tree))
+    assert said.count(" serverside-applied (server dry run)\n") == len(kustomize(tree))
 
 
 @pytest.mark.parametrize("tree", ["base", "overlays/trial", "overlays/keda"])

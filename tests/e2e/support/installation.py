@@ -171,6 +171,11 @@ class Installation:
         found = self.get("pods", "--selector", f"app.kubernetes.io/component={component}")["items"]
         return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
+    def addresses(self, component: str) -> set[str]:
+        """Tell the addresses of a component's pods that are not on their way out."""
+        found = self.get("pods", "--selector", f"app.kubernetes.io/component={component}")["items"]
+        return {pod["status"]["podIP"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
+
     def kill(self, pod: str) -> None:
         """Delete a pod as a lost node would: at once, without a word to its process."""
         self.kubectl("delete", "pod", pod, "--grace-period=0", "--force")

@@ -101,7 +101,7 @@ async def _streamed(cluster: ValkeyCluster, path: RoutePath) -> list[DeliveryId]
     return [DeliveryId(fields[b"delivery"].decode()) for _, fields in entries]
 
 
-async def _all_answered_once(cluster: ValkeyCluster, sender: Sender) -> None:
+async def _assert_all_answered_once(cluster: ValkeyCluster, sender: Sender) -> None:
     async def is_done() -> bool:
         return all([set(await _streamed(cluster, path)) >= set(sender.acknowledged[path]) for path in PATHS])
 
@@ -122,7 +122,7 @@ async def test_every_namespaces_deliveries_are_worked_on_wherever_they_are(
 ) -> None:
     sender = Sender(receiver)
     await sender.send(range(8))
-    await _all_answered_once(cluster, sender)
+    await _assert_all_answered_once(cluster, sender)
     owners = {await _owner(cluster, group_of(path, GROUPS)) for path in PATHS}
     assert len(owners) > 1
     tags = {b"er:{g%d" % number for number in range(GROUPS)}
@@ -149,7 +149,7 @@ async def test_a_primary_that_is_killed_in_a_burst_loses_nothing_that_was_acknow
     await until(has_another, timeout_s=_BUSY_S)
     cluster.restart(killed)  # without a replica the new primary acknowledges nothing, as it was told
     await sending
-    await _all_answered_once(cluster, sender)
+    await _assert_all_answered_once(cluster, sender)
 
 
 async def test_a_slot_moves_while_traffic_goes_on(cluster: ValkeyCluster, receiver: Receiver) -> None:
@@ -161,7 +161,7 @@ async def test_a_slot_moves_while_traffic_goes_on(cluster: ValkeyCluster, receiv
     assert slot is not None
     await cluster.move_slot(slot, next(port for port in cluster.ports[:3] if port != owner))
     await sending
-    await _all_answered_once(cluster, sender)
+    await _assert_all_answered_once(cluster, sender)
     assert await _owner(cluster, group) != owner
 
 

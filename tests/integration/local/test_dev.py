@@ -1,11 +1,13 @@
 """`eventroute dev` serves a directory of manifests, and serves it again after each change."""
 
+import contextlib
 import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from signal import SIGINT
 
@@ -14,6 +16,7 @@ import pytest
 from redis import Redis
 
 from eventroute.queue import FIRST
+from eventroute_cli.local.processes import free_port
 from support.command import Command, command, run
 from support.own_valkey import own_valkey
 from support.receiving import pull_request, signed
@@ -44,6 +47,28 @@ class Site:
     env_file: Path
     port: int
     sent: int = 0
+    accepted: list[str] = field(default_factory=list)
+    """Deliveries of which nobody has looked whether they have ended."""
+
+    def begin_anew(self) -> None:
+        """Make it as it was at first: one route, the old secret, nothing under way, nothing said."""
+        allow(self.env_file, OLD)
+        for file in self.folder.iterdir():
+            file.unlink()
+        mark = f"begun-anew-{self.sent}"
+        save(self.folder, "triage", text=mark)
+        self.running.until(lambda: mark in self.answer())
+        self.running.until(lambda: all(delivery in self.running.output() for delivery in self.accepted))
+        self.accepted.clear()
+        self.running.forget()
+
+    def answer(self) -> str:
+        """Send an event to `triage`; returns the line of its answer, or nothing if it is not accepted."""
+        if self.post("triage") != HTTPStatus.OK:
+            return ""
+        ended = f"succeeded  {self.accepted[-1]}"
+        self.running.until_said(ended)
+        return next(line for line in self.running.output().splitlines() if ended in line)
 
     def post(self, route: str, secret: str = OLD) -> int:
         """Send a signed event that was never sent before; returns the status."""
@@ -52,13 +77,20 @@ class Site:
             "github", pull_request(self.sent), event="pull_request", delivery=f"dev-{self.sent}", secret=secret
         )
         url = f"http://127.0.0.1:{self.port}/hooks/team-a/{route}"
-        return httpx.post(url, content=request.body, headers=request.headers).status_code
+        answer = httpx.post(url, content=request.body, headers=request.headers)
+        if answer.status_code == HTTPStatus.OK:
+            self.accepted.append(answer.json()["delivery"])
+        return answer.status_code
 
     def serves(self, route: str) -> bool:
         """Tell whether a route accepts events."""
         return self.post(route) == 200
 
-    def soon(self, condition: Callable[[], bool]) -> None:
+    def has_said(self, pattern: str) -> bool:
+        """Tell whether something stands in a line of the output."""
+        return re.search(pattern, self.running.output(), re.MULTILINE) is not None
+
+    def assert_soon(self, condition: Callable[[], bool]) -> None:
         """Wait until a change is felt, and make sure that it did not take long."""
         saved = time.monotonic()
         self.running.until(condition)
@@ -77,23 +109,39 @@ def allow(env_file: Path, secret: str) -> None:
     env_file.write_text(f"team-a/hook/secret={secret}\n")
 
 
-@pytest.fixture
-def site(tmp_path: Path, unused_port: int) -> Iterator[Site]:
-    folder, env_file = tmp_path / "routes", tmp_path / "secrets.env"
+@contextlib.contextmanager
+def serving(place: Path) -> Iterator[Site]:
+    """Serve a folder with one route while the block runs."""
+    folder, env_file, port = place / "routes", place / "secrets.env", free_port()
     folder.mkdir()
     save(folder, "triage")
     allow(env_file, OLD)
-    options = ("-f", str(folder), "--env-file", str(env_file), "--port", str(unused_port))
-    with command("dev", *options, folder=tmp_path) as running:
-        running.until_said("/hooks/team-a/triage")
-        yield Site(running, folder, env_file, unused_port)
+    options = ("-f", str(folder), "--env-file", str(env_file), "--port", str(port))
+    with command("dev", *options, folder=place) as running:
+        running.until_said("in another terminal")
+        yield Site(running, folder, env_file, port)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str]]:
+    """A folder that is served for the tests of the module, one by one, and what was said at the start."""
+    with serving(tmp_path_factory.mktemp("dev")) as site:
+        yield site, site.running.output()
+
+
+@pytest.fixture
+def site(started: tuple[Site, str]) -> Site:
+    """The served folder as it was at first."""
+    site, _ = started
+    site.begin_anew()
+    return site
 
 
 def test_a_receipt_and_its_answer_are_shown_as_lines(site: Site) -> None:
     assert site.post("triage") == 200
     site.running.until_said("[simulated]")
     feed = [line for line in site.running.output().splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
-    assert re.search(r"team-a/triage  pull_request.opened  queued  dev-1  \d+\.\d ms$", feed[0])
+    assert re.search(rf"team-a/triage  pull_request.opened  queued  dev-{site.sent}  \d+\.\d ms$", feed[0])
     assert re.search(r"team-a/triage  pull_request.opened  succeeded  d-\w+  \[simulated\]", feed[1])
     assert len(feed) == 2
 
@@ -111,13 +159,15 @@ def test_a_request_without_a_route_is_shown_with_its_path(site: Site) -> None:
 def test_routes_come_and_go_with_their_files(site: Site) -> None:
     assert site.post("second") == 404
     save(site.folder, "second")
-    site.soon(partial(site.serves, "second"))
+    site.assert_soon(partial(site.serves, "second"))
     assert site.post("triage") == 200
     (site.folder / "triage.yaml").unlink()
-    site.soon(lambda: site.post("triage") == 503)  # 404 would make some providers give up a route that may come back
+    site.assert_soon(
+        lambda: site.post("triage") == 503
+    )  # 404 would make some providers give up a route that may come back
     assert site.post("second") == 200
     save(site.folder, "triage")
-    site.soon(partial(site.serves, "triage"))
+    site.assert_soon(partial(site.serves, "triage"))
 
 
 def test_a_suspended_route_says_so_and_its_events_wait(site: Site) -> None:
@@ -137,30 +187,28 @@ def test_a_suspended_route_says_so_and_its_events_wait(site: Site) -> None:
 
 def test_a_changed_prompt_is_what_claude_is_asked(site: Site) -> None:
     save(site.folder, "triage", text="Tell me about the word-that-was-added.")
-    site.running.until_said("serving 1 of 1 route", times=2)
-    assert site.post("triage") == 200
-    site.running.until_said("[simulated]")
-    assert "word-that-was-added" in site.running.output()
+    site.running.until_said("serving 1 of 1 route")
+    assert "word-that-was-added" in site.answer()
 
 
 def test_a_mistake_is_shown_as_lint_shows_it_and_the_last_good_routes_stay(site: Site) -> None:
     file = save(site.folder, "triage", text="{{ payload.title")
     linted = run("lint", str(site.folder), "--env-file", str(site.env_file), folder=site.folder.parent / "lint")[0]
     (finding,) = [line for line in linted.output.splitlines() if "error" in line and str(file) in line]
-    site.soon(lambda: "the routes from before stay in service" in site.running.output())
+    site.assert_soon(lambda: "the routes from before stay in service" in site.running.output())
     assert finding in site.running.output()
     assert site.post("triage") == 200
     (site.folder / "triage.yaml").write_text("{")
     site.running.until_said("the routes from before stay in service", times=2)
     assert site.post("triage") == 200
     save(site.folder, "triage")
-    site.running.until_said("serving 1 of 1 route", times=2)
+    site.running.until_said("serving 1 of 1 route")
 
 
 def test_a_rotated_secret_is_taken_and_the_old_one_is_not(site: Site) -> None:
     assert site.post("triage", NEW) == 401
     allow(site.env_file, NEW)
-    site.soon(lambda: site.post("triage", NEW) == 200)
+    site.assert_soon(lambda: site.post("triage", NEW) == 200)
     assert site.post("triage", OLD) == 401
 
 
@@ -173,13 +221,14 @@ def test_a_single_file_is_followed_through_several_saves(tmp_path: Path, unused_
         site = Site(running, tmp_path, tmp_path / "secrets.env", unused_port)
         for name in ("second", "third"):
             save(tmp_path, name).replace(file)
-            site.soon(partial(site.serves, name))
+            site.assert_soon(partial(site.serves, name))
 
 
-def test_an_interrupt_leaves_nothing(site: Site) -> None:
-    site.running.send(SIGINT)
-    ended = site.running.end()
-    assert (ended.code, site.running.left_behind()) == (130, [])
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path) as site:
+        site.running.send(SIGINT)
+        ended = site.running.end()
+        assert (ended.code, site.running.left_behind()) == (130, [])
     assert "Traceback" not in ended.output
 
 
@@ -217,7 +266,6 @@ def test_the_line_of_a_run_says_why(site: Site) -> None:
         headers = {"x-token": OLD, "x-id": f"c-{position}"}
         body = {"type": event, "n": "x" if event == "render" else 2}
         assert httpx.post(url, json=body, headers=headers).status_code == 200
-    output = site.running.output
     for said in (
         r"unknown  discarded  no_prompt; entity: missing_field  d-\w+$",
         r"condition\.false  discarded  no_prompt; prompts\[0\]\.when is false; entity: missing_field  d-\w+$",
@@ -226,7 +274,7 @@ def test_the_line_of_a_run_says_why(site: Site) -> None:
         r"missing  succeeded  entity: missing_field; missing in the event: payload\.sendr\.login  d-\w+  ",
         r"unwanted  filtered  c-5  \d",
     ):
-        site.running.until(lambda said=said: bool(re.search(said, output(), re.MULTILINE)))  # type: ignore[misc]
+        site.running.until(partial(site.has_said, said))
 
 
 def test_an_event_without_an_id_is_told_of_once(site: Site) -> None:
@@ -240,18 +288,16 @@ def test_an_event_without_an_id_is_told_of_once(site: Site) -> None:
     assert site.running.output().count("the event has no id: spec.custom.id (header:x-id) finds nothing in it.") == 1
 
 
-def test_it_names_its_addresses_and_is_found_by_other_commands(site: Site) -> None:
-    site.running.until_said("in another terminal")
-    for address in re.findall(r"(http://\S+/(?:metrics|simulator/requests))", site.running.output()):
-        assert httpx.get(address).status_code == 200
-    assert site.post("triage") == 200
-    site.running.until_said("[simulated]")
+def test_it_names_its_addresses_and_is_found_by_other_commands(started: tuple[Site, str], site: Site) -> None:
+    addresses = re.findall(r"(http://\S+/(?:metrics|simulator/requests))", started[1])
+    assert [httpx.get(address).status_code for address in addresses] == [200] * 3
+    assert site.answer()
+    event = f"dev-{site.sent}"
     same = {"TMPDIR": str(site.folder.parent / "tmp")}
     listed, _ = run("runs", "list", "-o", "json", folder=site.folder.parent / "look", **same)
-    (line,) = json.loads(listed.output)
-    assert (line["outcome"], line["provider_id"]) == ("succeeded", "dev-1")
-    story, _ = run("explain", "dev-1", folder=site.folder.parent / "explain", **same)
-    assert "(its id there: dev-1)" in " ".join(story.output.split())
+    assert [line["outcome"] for line in json.loads(listed.output) if line["provider_id"] == event] == ["succeeded"]
+    story, _ = run("explain", event, folder=site.folder.parent / "explain", **same)
+    assert f"(its id there: {event})" in " ".join(story.output.split())
     assert "as succeeded: claude-" in " ".join(story.output.split())
 
 

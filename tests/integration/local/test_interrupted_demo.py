@@ -60,8 +60,8 @@ def test_while_it_serves_it_stops_soon_even_if_told_twice(tmp_path: Path, signum
 
 
 def test_a_killed_demo_takes_its_programs_with_it(tmp_path: Path) -> None:
-    with command("demo", "--serve", folder=tmp_path) as running:
-        running.until_said("Logs:")
+    with command("demo", folder=tmp_path) as running:
+        running.until_said("Ready after")
         assert _programs(running) == 4
         running.send(SIGKILL)
         running.end()
@@ -70,8 +70,8 @@ def test_a_killed_demo_takes_its_programs_with_it(tmp_path: Path) -> None:
 
 def test_the_terminals_interrupt_reaches_only_the_command(tmp_path: Path) -> None:
     """Else a worker would stop before the command knows, and be reported as a failure."""
-    with command("demo", "--serve", folder=tmp_path) as running:
-        running.until_said("Logs:")
+    with command("demo", folder=tmp_path) as running:
+        running.until_said("Ready after")
         groups = {os.getpgid(pid) for pid in running.pids()}
         assert os.getpgrp() not in groups
         assert len(groups) == 4

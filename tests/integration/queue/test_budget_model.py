@@ -180,7 +180,7 @@ class Spending(RuleBasedStateMachine):
 
     @precondition(lambda self: self._any_alive(is_reserved=False))
     @rule(data=st.data(), lives=st.sampled_from([0, 1, 2, 3, 9, 9, 9, 9]), hears=st.booleans(), twice=st.booleans())
-    def reserve(self, data: st.DataObject, lives: int, hears: bool, twice: bool) -> None:  # noqa: FBT001 - by name
+    def reserve(self, data: st.DataObject, lives: int, hears: bool, twice: bool) -> None:
         attempt = self._draw(data, is_reserved=False)
         rules = _rules(attempt.lease.path)
         mortal = Mortal(self.call)
@@ -230,7 +230,7 @@ class Spending(RuleBasedStateMachine):
 
     @precondition(lambda self: self._any_alive(is_reserved=True))
     @rule(data=st.data(), twice=st.booleans())
-    def pay(self, data: st.DataObject, twice: bool) -> None:  # noqa: FBT001 - the same
+    def pay(self, data: st.DataObject, twice: bool) -> None:
         """Say what it cost; nothing where nobody was asked. The delivery goes on elsewhere, or ends."""
         attempt = self._draw(data, is_reserved=True)
         for _ in range(1 + twice):
@@ -256,7 +256,7 @@ class Spending(RuleBasedStateMachine):
 
     @precondition(lambda self: any(attempt.is_valid for attempt in self.attempts))
     @rule(data=st.data(), is_killed=st.booleans())
-    def lose(self, data: st.DataObject, is_killed: bool) -> None:  # noqa: FBT001 - the same
+    def lose(self, data: st.DataObject, is_killed: bool) -> None:
         """A worker is killed, or stands still and will go on later: somebody else may take the delivery."""
         attempt = data.draw(st.sampled_from([each for each in self.attempts if each.is_valid]))
         self._lose(attempt)

@@ -36,7 +36,7 @@ def _candidate(name: str, *, whom: str = "x", lane: str = "", payload: bytes = b
     return Candidate(delivery, [Claim(ClaimId(name), 600)], lane=lane, whom=whom)
 
 
-async def _admit(redis: Redis, *candidates: Candidate, limits: Limits = Limits(1_000_000, 0)) -> Sequence[Fate]:  # noqa: B008 - a value
+async def _admit(redis: Redis, *candidates: Candidate, limits: Limits = Limits(1_000_000, 0)) -> Sequence[Fate]:
     found = await Admissions(ClientCaller(redis), limits=limits).admit(PATH, candidates, rate=None, debounce=RULE)
     assert isinstance(found, Admitted)
     return found.fates

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from eventroute.ids import Claim, ClaimId, DeliveryId, route_path
 from eventroute.outcome import DeadReason
 from eventroute.queue import Admissions, Admitted, Again, Candidate, Limit, Limits, Trouble, scripts
-from eventroute.runtime.scripts import ClientCaller
+from eventroute.runtime.scripts import ClientCaller, Script
 from support.queue import (
     GROUP,
     admit,
@@ -42,8 +42,8 @@ async def _names(redis: Redis) -> list[str]:
     return [each.delivery for each in await lease_all(redis)]
 
 
-async def _call(redis: Redis, script: object, *args: str) -> Sequence[bytes]:
-    found: Sequence[bytes] = await ClientCaller(redis)(script, GROUP.prefix, args)  # type: ignore[arg-type] # any of the queue's
+async def _call(redis: Redis, script: Script, *args: str) -> Sequence[bytes]:
+    found: Sequence[bytes] = await ClientCaller(redis)(script, GROUP.prefix, args)
     return found
 
 

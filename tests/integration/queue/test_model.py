@@ -165,7 +165,7 @@ class Queue(RuleBasedStateMachine):
         whom=st.sampled_from(ENTITIES),
         claimed=st.booleans(),
     )
-    def admit(self, path: RoutePath, lanes: list[str], whom: str, claimed: bool) -> None:  # noqa: FBT001 - hypothesis calls by name
+    def admit(self, path: RoutePath, lanes: list[str], whom: str, claimed: bool) -> None:
         count = len(lanes)
         candidates = []
         for lane in lanes:
@@ -283,7 +283,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), answer=st.binary(min_size=1, max_size=4), is_final=st.booleans())
-    def save(self, data: st.DataObject, answer: bytes, is_final: bool) -> None:  # noqa: FBT001 - the same
+    def save(self, data: st.DataObject, answer: bytes, is_final: bool) -> None:
         held, known = self._any(data)
         is_kept = known.lease == held.lease and known.place not in _ENDED  # nobody has taken it since
         said = self._accepted(held, lambda: self.work.save(held.lease, answer, is_final=is_final))
@@ -295,7 +295,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), is_dead=st.booleans())
-    def settle(self, data: st.DataObject, is_dead: bool) -> None:  # noqa: FBT001 - the same
+    def settle(self, data: st.DataObject, is_dead: bool) -> None:
         held, known = self._any(data)
         outcome, reason = ("dead", "timeout") if is_dead else ("succeeded", "")
         done = self._accepted(
@@ -315,7 +315,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), pause_ms=st.sampled_from([0, LONG_MS]), counts=st.booleans())
-    def put_back(self, data: st.DataObject, pause_ms: int, counts: bool) -> None:  # noqa: FBT001 - the same
+    def put_back(self, data: st.DataObject, pause_ms: int, counts: bool) -> None:
         held, known = self._any(data)
         done = self._accepted(held, lambda: self.work.put_back(held.lease, pause_ms=pause_ms, counts=counts))
         self.held.remove(held)
@@ -326,7 +326,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), trouble=st.sampled_from(TROUBLES), has_asked=st.booleans())
-    def park(self, data: st.DataObject, trouble: Trouble, has_asked: bool) -> None:  # noqa: FBT001 - the same
+    def park(self, data: st.DataObject, trouble: Trouble, has_asked: bool) -> None:
         held, known = self._any(data)
         done = self._accepted(held, lambda: self.work.park(held.lease, trouble, has_asked=has_asked))
         self.held.remove(held)
@@ -347,7 +347,7 @@ class Queue(RuleBasedStateMachine):
             known.place, known.cause = ("ready", "") if known.by else ("throttled", bucket)
 
     @rule(count=st.integers(1, 4), granted=st.integers(0, 4), dies=st.booleans())
-    def turn(self, count: int, granted: int, dies: bool) -> None:  # noqa: FBT001 - the same
+    def turn(self, count: int, granted: int, dies: bool) -> None:
         """Grant places to those whose turn it is; their worker may die before it says so."""
         for bucket in BUCKETS:
             self.run(self.redis.zadd(GROUP.turns, {bucket: 0}, xx=True))
@@ -391,7 +391,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), forgets=st.booleans())
-    def run_out(self, data: st.DataObject, forgets: bool) -> None:  # noqa: FBT001 - the same
+    def run_out(self, data: st.DataObject, forgets: bool) -> None:
         """Let a lease run out: its worker was killed, or stands still and will go on later."""
         held, known = self._any(data)
         if known.lease == held.lease and known.place == "running":
@@ -433,7 +433,7 @@ class Queue(RuleBasedStateMachine):
             self.known[name].place, self.known[name].cause = "ready", ""
 
     @rule(path=st.sampled_from(PATHS), holds=st.booleans())
-    def hold(self, path: RoutePath, holds: bool) -> None:  # noqa: FBT001 - the same
+    def hold(self, path: RoutePath, holds: bool) -> None:
         if holds:
             self.run(self.upkeep.hold(GROUP, path, "withheld"))
             self.held_routes.add(path)
@@ -442,7 +442,7 @@ class Queue(RuleBasedStateMachine):
             self.held_routes.discard(path)
 
     @rule(path=st.sampled_from(PATHS), most=st.integers(0, 2), is_strict=st.booleans())
-    def limit(self, path: RoutePath, most: int, is_strict: bool) -> None:  # noqa: FBT001 - the same
+    def limit(self, path: RoutePath, most: int, is_strict: bool) -> None:
         self.run(self.upkeep.limit(GROUP, {path: Limit(most, holds_lanes=is_strict)}))
         self.limits[path] = most or 1000
         (self.strict.add if is_strict else self.strict.discard)(path)
@@ -682,7 +682,7 @@ async def _as_coroutine(awaitable: Awaitable[Value]) -> Value:
     return await awaitable
 
 
-def drive(redis_url: str, *, examples: int) -> None:
+def assert_holds(redis_url: str, *, examples: int) -> None:
     """Run the machine against a Redis, the same way each time."""
     Queue.redis_url = redis_url
     run_state_machine_as_test(
@@ -698,4 +698,4 @@ def drive(redis_url: str, *, examples: int) -> None:
 
 
 def test_whatever_happens_every_delivery_is_in_one_place_and_obeys_one_lease(valkey_url: str) -> None:
-    drive(valkey_url, examples=60)
+    assert_holds(valkey_url, examples=60)

@@ -10,7 +10,7 @@ from eventroute.queue import Group, scripts
 from eventroute.runtime.scripts import Script
 from eventroute_cli.local.processes import Processes, free_port
 from eventroute_cli.local.redis_server import server_command
-from integration.queue.test_model import drive
+from integration.queue.test_model import assert_holds
 
 pytestmark = pytest.mark.real
 
@@ -30,7 +30,7 @@ def test_a_server_of_a_cluster_lets_every_script_have_the_keys_that_it_uses(tmp_
         processes.start("valkey", command, {})
         processes.wait_listening("valkey", port, timeout_s=10)
         asyncio.run(_take_all_slots(port))
-        drive(f"redis://127.0.0.1:{port}/0", examples=15)
+        assert_holds(f"redis://127.0.0.1:{port}/0", examples=15)
 
 
 async def _take_all_slots(port: int) -> None:

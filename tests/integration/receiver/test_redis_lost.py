@@ -12,7 +12,7 @@ from support.sample_routes import receiver_route
 from support.waiting import until
 
 
-async def refused(receiver: Receiving, *, within_s: float) -> None:
+async def assert_refused(receiver: Receiving, *, within_s: float) -> None:
     before, started = receipts(), time.monotonic()
     answer = await receiver.post(opened(99))
     assert time.monotonic() - started < within_s
@@ -20,7 +20,7 @@ async def refused(receiver: Receiving, *, within_s: float) -> None:
     assert receipts() - before == {("team-a/triage", "unavailable", "redis"): 1}
 
 
-async def served(receiver: Receiving, number: int) -> str:
+async def until_accepted(receiver: Receiving, number: int) -> str:
     """Post until it is accepted, as a provider does; returns the delivery id."""
 
     async def is_accepted() -> bool:
@@ -34,12 +34,12 @@ async def test_killed_senders_hear_503_at_once_and_are_served_after_a_restart(
     fragile: OwnValkey, fragile_receiver: Receiving
 ) -> None:
     await fragile_receiver.serve(receiver_route())
-    await served(fragile_receiver, 1)
+    await until_accepted(fragile_receiver, 1)
     fragile.kill()
-    await refused(fragile_receiver, within_s=1)
-    await refused(fragile_receiver, within_s=0.5)
+    await assert_refused(fragile_receiver, within_s=1)
+    await assert_refused(fragile_receiver, within_s=0.5)
     fragile.restart()
-    await served(fragile_receiver, 2)
+    await until_accepted(fragile_receiver, 2)
     assert len(await fragile_receiver.queued()) == 2
 
 
@@ -72,9 +72,9 @@ async def test_silent_senders_hear_503_within_a_second_and_what_it_did_take_is_a
 ) -> None:
     await fragile_receiver.serve(receiver_route())
     with fragile.frozen():
-        await refused(fragile_receiver, within_s=1)
-        await refused(fragile_receiver, within_s=0.5)  # known to be away by now
-    delivery = await served(fragile_receiver, 99)
+        await assert_refused(fragile_receiver, within_s=1)
+        await assert_refused(fragile_receiver, within_s=0.5)  # known to be away by now
+    delivery = await until_accepted(fragile_receiver, 99)
     assert await fragile_receiver.queued() == [delivery]
 
 
@@ -132,6 +132,6 @@ async def test_a_server_that_became_a_replica_refuses_and_serves_again_as_primar
 ) -> None:
     await fragile_receiver.serve(receiver_route())
     await fragile_receiver.redis.replicaof("127.0.0.1", "1")
-    await refused(fragile_receiver, within_s=1)
+    await assert_refused(fragile_receiver, within_s=1)
     await fragile_receiver.redis.replicaof("NO", "ONE")
-    await served(fragile_receiver, 1)
+    await until_accepted(fragile_receiver, 1)

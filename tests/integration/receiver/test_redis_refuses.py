@@ -77,7 +77,7 @@ async def test_the_autoscaler_hears_that_it_cannot_be_counted_and_the_log_says_w
     assert [entry["error"] for entry in logs] == ["NOPERM no"]
 
 
-async def refused(receiver: Receiving, word: str) -> None:
+async def assert_refused(receiver: Receiving, word: str) -> None:
     """Post an event that Redis refuses, which leaves nothing behind."""
     stored, before = set(await receiver.redis.keys(f"{GROUP.prefix}*")), receipts()
     with capture_logs() as logs:
@@ -88,7 +88,7 @@ async def refused(receiver: Receiving, word: str) -> None:
     assert set(await receiver.redis.keys(f"{GROUP.prefix}*")) == stored
 
 
-async def accepted(receiver: Receiving) -> None:
+async def assert_accepted(receiver: Receiving) -> None:
     """The same event is a new one, whole, and can be worked on."""
     answer = (await receiver.post(opened())).json()
     assert answer["status"] == "queued"
@@ -103,10 +103,10 @@ async def test_with_too_few_replicas_nothing_is_claimed_and_the_event_is_accepte
     await receiver.serve(receiver_route())
     await redis.config_set("min-replicas-to-write", 1)
     try:
-        await refused(receiver, "NOREPLICAS")
+        await assert_refused(receiver, "NOREPLICAS")
     finally:
         await redis.config_set("min-replicas-to-write", 0)
-    await accepted(receiver)
+    await assert_accepted(receiver)
 
 
 async def test_when_it_cannot_write_its_snapshots_it_is_the_same(
@@ -117,10 +117,10 @@ async def test_when_it_cannot_write_its_snapshots_it_is_the_same(
     (in_the_way / "x").mkdir(parents=True)
     await fragile_receiver.redis.config_set("save", "3600 1")
     await snapshot(fragile_receiver.redis, "err")
-    await refused(fragile_receiver, "MISCONF")
+    await assert_refused(fragile_receiver, "MISCONF")
     shutil.rmtree(in_the_way)
     await snapshot(fragile_receiver.redis, "ok")
-    await accepted(fragile_receiver)
+    await assert_accepted(fragile_receiver)
 
 
 async def snapshot(redis: Redis, status: str) -> None:

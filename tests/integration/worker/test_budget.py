@@ -130,7 +130,7 @@ async def test_an_answer_of_unknown_cost_counts_as_reserved(redis: Redis) -> Non
 
 async def test_an_attempt_that_is_cancelled_while_it_asks_may_have_been_paid(redis: Redis) -> None:
     class Silent(FakeClaude):
-        async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:  # noqa: ARG002
+        async def ask(self, *_: Any, **__: Any) -> Reply:
             asked.set()
             await asyncio.Event().wait()
             raise AssertionError

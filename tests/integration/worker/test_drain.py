@@ -60,10 +60,11 @@ async def test_what_does_not_finish_in_time_is_run_by_another_worker_at_once_and
 
 async def test_a_second_stop_does_not_wait(redis: Redis) -> None:
     handler = Stuck()
-    await admit_job(redis, "d-1")
+    name = await admit_job(redis, "d-1")
     async with asyncio.timeout(5), running(redis, handler, grace_s=60) as worker:
         await handler.started.wait()
         worker.stop()
+    assert await state(redis, name) == "ready"
 
 
 async def test_what_was_leased_and_has_not_begun_when_the_stop_comes_is_given_back_at_once(

@@ -1,6 +1,5 @@
 """A prompt's other model: asked once when the first declines or exists no more, with what both cost on the record."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -10,13 +9,13 @@ from redis.asyncio import Redis
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt
 from eventroute.queue import Trouble
-from eventroute.route_table import ModelCall
+from eventroute.route_table import ModelCall, WorkerRoute
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.runtime.notices import Notice
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
-from eventroute_cli.simulator.server import Served, serving
+from eventroute_cli.simulator.server import Served
 from eventroute_worker import keeper as keeper_module
 from eventroute_worker.answer import Because, Passing, Reply, Standing, Usage, decode_answer
 from eventroute_worker.attempt import Attempt, Later, Parked, Settled
@@ -44,14 +43,12 @@ HAIKU, SONNET, RETIRED = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-sonnet
 DECLINED = msgspec.structs.replace(answer(""), outcome=RunOutcome.REFUSED, reason="cyber", stop_reason="refusal")
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Served]:
-    with serving() as served:
-        yield served
+def _route(**model: Any) -> WorkerRoute:
+    return worker_route(prompts=(prompt_rule(model=model_call(**model)),))
 
 
 def _routes(**model: Any) -> FakeRoutes:
-    return FakeRoutes(worker_route(prompts=(prompt_rule(model=model_call(**model)),)))
+    return FakeRoutes(_route(**model))
 
 
 class Models(FakeClaude):
@@ -83,8 +80,6 @@ def _about(end: Settled) -> dict[str, Any]:
 async def test_the_other_model_gets_the_same_prompt_as_it_takes_it(
     redis: Redis, simulator: Served, first: str, because: str
 ) -> None:
-    simulator.simulator.journal.clear()
-    simulator.simulator.faults.clear()
     simulator.simulator.faults.add([Fault(kind=FaultKind.REFUSAL)] if because == "refused" else [])
     counted = {"model": SONNET, "because": because}
     before = REGISTRY.get_sample_value("eventroute_worker_fallbacks_total", counted) or 0
@@ -253,7 +248,7 @@ async def test_what_waits_for_a_model_goes_on_when_its_route_has_another(
     runner = build_runner(redis, claude=claude, routes=routes, troubles=troubles)
     async with keeping(redis, troubles=troubles, routes=routes, may_meet=met), running(redis, runner, slots=1):
         await until(lambda: are("held"))
-        routes.after_refresh = [_routes(**model).get(sample_delivery().route).route]  # type: ignore[union-attr]
+        routes.after_refresh = [_route(**model)]
         await until(lambda: are("settled"))
     assert claude.models.count(RETIRED) <= 2
     assert "because" in msgspec.json.decode((await fields(redis, names[0]))["about"]) or "fallback" not in model

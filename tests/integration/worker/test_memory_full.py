@@ -12,7 +12,7 @@ from eventroute.queue import Admissions, Candidate, Limits, Renewed, Retention
 from eventroute.route_table import LogSink
 from eventroute.runtime.scripts import ClientCaller, RedisAway
 from eventroute_worker.answer import Failed, Passing, Standing
-from eventroute_worker.attempt import Attempt
+from eventroute_worker.attempt import Attempt, Parked
 from support.queue import GROUP, admit, clock_ms, dead_letters, fields, lease, settle, state, upkeep_of, work_on
 from support.runs import (
     HISTORY,
@@ -122,8 +122,8 @@ async def test_everything_but_admission_works_in_a_full_redis(redis: Redis) -> N
         assert await work.renew(GROUP, taken, lease_ms=30_000) == Renewed([], {})
         reply = Standing(reason=DeadReason.BILLING, detail="402", whole_key=True)
         end = await build_runner(redis, claude=FakeClaude(reply))(Attempt(taken[0]))
-        assert type(end).__name__ == "Parked"
-        await work.park(taken[0], end.trouble, has_asked=True)  # type: ignore[union-attr]
+        assert isinstance(end, Parked)
+        await work.park(taken[0], end.trouble, has_asked=True)
         await work.put_back(taken[1], pause_ms=60_000, counts=True, error="x")
         await settle(redis, taken[2])
         await settle(redis, taken[3], "dead", "sink")

@@ -129,7 +129,7 @@ async def test_the_api_is_asked_every_day_and_sooner_after_a_failure(redis: Redi
     answers = iter((RetryLater("away"), GONE, {}))
 
     class Api(FakeClaude):
-        async def notices(self, *, api_key: Secret | None) -> dict[str, Notice]:  # noqa: ARG002 - protocol
+        async def notices(self, **_: Any) -> dict[str, Notice]:
             answer = next(answers)
             if isinstance(answer, RetryLater):
                 raise answer

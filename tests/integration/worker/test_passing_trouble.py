@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Iterator
 
 import pytest
 from redis.asyncio import Redis
@@ -14,7 +13,7 @@ from eventroute.runtime.scripts import ClientCaller
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
-from eventroute_cli.simulator.server import Served, serving
+from eventroute_cli.simulator.server import Served
 from eventroute_worker.answer import Failed, Passing, Reply
 from eventroute_worker.attempt import Attempt, End, Later, Settled
 from eventroute_worker.claude import Claude
@@ -30,12 +29,6 @@ ONE_ATTEMPT = worker_route(
     retry=RetryRule(attempts=1, deadline_s=3600),
     prompts=(prompt_rule(model=ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=0.5, thinking="disabled")),),
 )
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Served]:
-    with serving() as served:
-        yield served
 
 
 @pytest.fixture
@@ -61,8 +54,6 @@ async def _attempt(redis: Redis, claude: FakeClaude, routes: FakeRoutes | None =
 
 async def _run(redis: Redis, simulator: Served, *faults: Fault, base_url: str | None = None) -> dict[str, str]:
     """Let the real client meet the faults on a route that allows one attempt."""
-    simulator.simulator.faults.clear()
-    simulator.simulator.journal.clear()
     simulator.simulator.faults.add(faults)
     await admit(redis, sample_delivery())
     async with Claude(

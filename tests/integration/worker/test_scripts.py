@@ -51,16 +51,17 @@ async def test_scripts_that_the_server_forgot_are_sent_again(redis: Redis, work:
     for _ in range(2):
         await redis.script_flush()
         await asyncio.gather(*(work.note(each, last_error="x") for each in leases * 3))
+    assert (await fields(redis, leases[0].delivery))["last_error"] == "x"
 
 
 async def test_a_redis_that_is_away_is_every_callers_trouble_and_the_next_calls_go_through(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with own_valkey(tmp_path_factory.mktemp("own-valkey")) as valkey:
-        await _away_and_back(valkey)
+        await _assert_away_and_back(valkey)
 
 
-async def _away_and_back(valkey: OwnValkey) -> None:
+async def _assert_away_and_back(valkey: OwnValkey) -> None:
     async with linked(valkey.url) as link:
         assert await link.until_up(5)
         client = LinkedRedis(link)

@@ -1,7 +1,9 @@
 """A trouble of a key or model parks what meets it and nothing else; the first success of a probe ends it."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -50,11 +52,14 @@ class Account(FakeClaude):
         self.wrong: dict[str, Standing] = dict(wrong)
         self.calls: list[tuple[str, str, str]] = []
 
-    async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:  # noqa: ARG002 - protocol
+    async def ask(self, call: ModelCall, *_: Any, api_key: Secret | None) -> Reply:
         key = self.key_id(api_key)
         wrong = self.wrong.get(key) or self.wrong.get(f"{key}:{call.name}")
         self.calls.append((key, call.name, "refused" if wrong else "answered"))
         return wrong or answer(f"{key} {call.name}")
+
+    def was_asked(self, *, times: int) -> bool:
+        return len(self.calls) == times
 
 
 def _routes(**changes: object) -> FakeRoutes:
@@ -142,7 +147,7 @@ async def test_one_probe_a_minute_is_asked(redis: Redis) -> None:
             await asyncio.sleep(0.15)
             assert len(claude.calls) == 1 + probes, "a minute is not over yet"
             await redis.hincrby(GROUP.probed, "own:*", -1_001)
-            await until(lambda wanted=2 + probes: len(claude.calls) == wanted)  # type: ignore[misc]
+            await until(partial(claude.was_asked, times=2 + probes))
             await _until_parked(redis, "own:*", 5)
 
 
@@ -172,7 +177,7 @@ async def test_a_key_that_was_changed_lets_go_of_what_waited_for_the_old_one(red
     runner = build_runner(redis, claude=claude, routes=routes, troubles=troubles)
     async with keeping(redis, troubles=troubles, routes=routes, keys=keys), running(redis, runner, slots=1):
         await _until_parked(redis, "own:*", 5)
-        claude.key_id = lambda api_key: "new"  # type: ignore[method-assign] # noqa: ARG005
+        claude.own = "new"
         keys.clear()
         keys.add("new")
         await until_empty(redis)

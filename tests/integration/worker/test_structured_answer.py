@@ -1,6 +1,6 @@
 """Answers by a JSON schema: the API gets it, the answer is read by it, asked for once more where it does not fit."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.journal import Entry
-from eventroute_cli.simulator.server import Served, serving
+from eventroute_cli.simulator.server import Served
 from eventroute_worker.answer import Passing, decode_answer
 from eventroute_worker.attempt import Attempt, Later, Settled
 from eventroute_worker.claude import Claude
@@ -42,16 +42,8 @@ FITS = '{"severity": "HIGH", "summary": "It burns."}'
 VALUE = {"severity": "high", "summary": "It burns."}
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Served]:
-    with serving() as served:
-        yield served
-
-
 @pytest.fixture
 async def claude(simulator: Served) -> AsyncIterator[Claude]:
-    simulator.simulator.faults.clear()
-    simulator.simulator.journal.clear()
     key = Secret(DEFAULT_KEY.encode())
     async with Claude(api_key=key, base_url=simulator.url, propagate_trace=False, prices=Prices.load()) as client:
         yield client

@@ -111,7 +111,7 @@ async def test_more_workers_have_no_more_calls_under_way_and_all_are_answered_on
         running(redis, build_runner(redis, claude=claude), slots=10),
         running(redis, build_runner(redis, claude=claude), slots=10),
     ):
-        await until(lambda: _is(claude.under_way == 5))
+        await until(lambda: claude.under_way == 5)
         await until(lambda: _throttled(redis, 25))
         assert claude.most == 5
         for _ in range(30):
@@ -119,10 +119,6 @@ async def test_more_workers_have_no_more_calls_under_way_and_all_are_answered_on
         await until_empty(redis, timeout_s=10)
     assert sorted(map(int, _order(claude))) == list(range(1, 31))
     assert [(await fields(redis, DeliveryId(f"d-{n}")))["attempts"] for n in range(1, 31)] == ["1"] * 30
-
-
-async def _is(value: bool) -> bool:  # noqa: FBT001 - what is waited for
-    return value
 
 
 async def _throttled(redis: Redis, count: int) -> bool:
@@ -167,7 +163,7 @@ async def test_it_costs_no_attempt_no_slot_and_no_call_and_its_span_says_so(
     name = await admit(redis, sample_delivery())
     async with running(redis, build_runner(redis, claude=claude), slots=1) as worker:
         await until(lambda: _throttled(redis, 1))
-        await until(lambda: _is(not worker.tasks))
+        await until(lambda: not worker.tasks)
     known = await fields(redis, name)
     assert (known["state"], known["attempts"], known["cause"]) == ("throttled", "0", BUCKET)
     assert "waits" not in known
@@ -279,7 +275,7 @@ async def test_a_call_that_is_broken_off_gives_its_place_back(redis: Redis) -> N
     claude = Slow()
     await admit(redis, sample_delivery())
     async with running(redis, build_runner(redis, claude=claude)):
-        await until(lambda: _is(claude.under_way == 1))
+        await until(lambda: claude.under_way == 1)
         assert await redis.zcard(keys.places(BUCKET)) == 1
     assert await redis.zcard(keys.places(BUCKET)) == 0
 
@@ -315,7 +311,7 @@ async def test_a_storm_counts_for_no_more_than_the_throttle_admits(redis: Redis)
     async with running(redis, build_runner(redis, claude=claude), slots=10):
         await until(lambda: _throttled(redis, 35))
         claude.may_answer.release()
-        await until(lambda: _is(len(claude.asked) == 1))
+        await until(lambda: len(claude.asked) == 1)
         await until(lambda: _throttled(redis, 33))
         load = await upkeep.load(GROUP)
         assert (load.running, load.throttled, load.held) == (6, 33, 0)

@@ -125,10 +125,16 @@ def test_a_word_that_became_another_value_is_told_so(schema: dict[str, Any], mes
 
 
 @pytest.mark.parametrize(
-    "node", [{"type": "number", "enum": [1, 2.5]}, {"type": "integer", "const": 2.0}, {"enum": ["a", True, None]}]
+    ("node", "value"),
+    [
+        ({"type": "number", "enum": [1, 2.5]}, 2.5),
+        ({"type": "integer", "const": 2.0}, 2),
+        ({"enum": ["a", True, None]}, None),
+    ],
 )
-def test_values_that_fit_a_type_are_taken(node: dict[str, Any]) -> None:
-    AnswerSchema(_one(node))
+def test_values_that_fit_a_type_are_taken(node: dict[str, Any], value: Any) -> None:
+    text = msgspec.json.encode({"x": value}).decode()
+    assert AnswerSchema(_one(node)).read(text) == {"x": value}
 
 
 def test_a_schema_that_grows_by_its_references_is_refused() -> None:

@@ -118,7 +118,7 @@ def plays(scene: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 async def _heard(reply: Awaitable[Any]) -> Any:
     try:
         return await reply
-    except Exception as error:  # noqa: BLE001 - it is told
+    except (LinkLostError, hiredis.ReplyError) as error:
         return f"{type(error).__name__}: {error}"
 
 

@@ -21,9 +21,10 @@ LINE = Line(
 
 
 def printed(listing: Listing) -> str:
-    console = Console(file=io.StringIO(), width=40, highlight=False, soft_wrap=True, markup=False)
+    file = io.StringIO()
+    console = Console(file=file, width=40, highlight=False, soft_wrap=True, markup=False)
     print_listing(listing, console, what="dead letters")
-    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+    return file.getvalue()
 
 
 def test_a_line_per_delivery_however_narrow_the_terminal() -> None:

@@ -95,5 +95,5 @@ def test_no_event_name_makes_matching_slow() -> None:
         ("a.*", "a.b*", False),  # it does, but not knowing is allowed
     ],
 )
-def test_one_pattern_covers_another(general: str, special: str, expected: bool) -> None:  # noqa: FBT001  # a table
+def test_one_pattern_covers_another(general: str, special: str, expected: bool) -> None:
     assert covers(general, special) is expected

@@ -19,15 +19,14 @@ def rows(schemes: tuple[Scheme, ...]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("scheme", schemes, ids=lambda row: row.name)
 
 
-def refused(scheme: Scheme, bend: Callable[[bytes], bytes]) -> Rejected:
-    """Bend the signature header of a good request and return the refusal."""
+def refusal(scheme: Scheme, bend: Callable[[bytes], bytes]) -> Refusal | None:
+    """Bend the signature header of a good request and return why it is refused, or None if it is not."""
     sent = send(scheme)
     header = signature_header(scheme)
     good = dict(sent.request.headers)[header]
     assert isinstance(verify(scheme, sent.request, [sent.key], NOW), Verified)
     verdict = verify(scheme, with_header(sent.request, header, bend(good)), [sent.key], NOW)
-    assert isinstance(verdict, Rejected), bend(good)
-    return verdict
+    return verdict.reason if isinstance(verdict, Rejected) else None
 
 
 def tail_start(scheme: Scheme, value: bytes) -> int:
@@ -63,7 +62,7 @@ def test_junk_is_refused(scheme: Scheme) -> None:
         return lambda _good: junk
 
     for junk in JUNK:
-        refused(scheme, instead(junk))
+        assert refusal(scheme, instead(junk)), junk
 
 
 RESPELLINGS: dict[str, Callable[[bytes], bytes]] = {
@@ -86,7 +85,7 @@ RESPELLINGS: dict[str, Callable[[bytes], bytes]] = {
 def test_one_spelling_only_is_accepted(scheme: Scheme) -> None:
     for name, bend in RESPELLINGS.items():
         if not (scheme.separator == " " and "space" in name):  # where a list is separated by spaces, one more is empty
-            refused(scheme, bend)
+            assert refusal(scheme, bend), name
 
 
 @rows(HEADER_ROWS)
@@ -95,7 +94,8 @@ def test_a_digest_cut_short_is_refused(scheme: Scheme) -> None:
         return lambda good: good[: tail_start(scheme, good) + kept]
 
     for kept in (0, 1, 8, 27):
-        reason = refused(scheme, cut(kept)).reason
+        reason = refusal(scheme, cut(kept))
+        assert reason
         assert scheme.kind not in {"hmac", "hash", "ed25519"} or reason is Refusal.MALFORMED_SIGNATURE
 
 
@@ -112,7 +112,7 @@ def test_a_digest_cut_short_is_refused(scheme: Scheme) -> None:
     ids=["missing", "upper case", "twice", "inside", "without its end"],
 )
 def test_the_prefix_is_exact(scheme: Scheme, bend: Callable[[bytes, bytes], bytes]) -> None:
-    assert refused(scheme, lambda good: bend(scheme.prefix.encode(), good)).reason in {
+    assert refusal(scheme, lambda good: bend(scheme.prefix.encode(), good)) in {
         Refusal.MALFORMED_SIGNATURE,
         Refusal.MISMATCH,
     }
@@ -124,7 +124,7 @@ def test_upper_case_hex_is_refused(scheme: Scheme) -> None:
         start = tail_start(scheme, good)
         return good[:start] + good[start:].upper()
 
-    assert refused(scheme, upper).reason is Refusal.MALFORMED_SIGNATURE
+    assert refusal(scheme, upper) is Refusal.MALFORMED_SIGNATURE
 
 
 @rows(HEX_ROWS)
@@ -133,7 +133,7 @@ def test_base64_where_hex_is_due_is_refused(scheme: Scheme) -> None:
         start = tail_start(scheme, good)
         return good[:start] + base64.b64encode(bytes.fromhex(good[start:].decode()))
 
-    assert refused(scheme, other).reason is Refusal.MALFORMED_SIGNATURE
+    assert refusal(scheme, other) is Refusal.MALFORMED_SIGNATURE
 
 
 @rows(BASE64_ROWS)
@@ -153,7 +153,7 @@ def test_another_spelling_of_base64_is_refused(scheme: Scheme, respell: Callable
         start = tail_start(scheme, good)
         return good[:start] + respell(good[start:])
 
-    assert refused(scheme, other).reason in {Refusal.MALFORMED_SIGNATURE, Refusal.MISMATCH}
+    assert refusal(scheme, other) in {Refusal.MALFORMED_SIGNATURE, Refusal.MISMATCH}
 
 
 def test_stray_bits_in_base64_are_refused() -> None:
@@ -166,7 +166,7 @@ def test_stray_bits_in_base64_are_refused() -> None:
         assert base64.b64decode(good[:-2] + bytes([last]) + b"=") == base64.b64decode(good)
         return good[:-2] + bytes([last]) + b"="
 
-    assert refused(scheme, stray).reason is Refusal.MISMATCH
+    assert refusal(scheme, stray) is Refusal.MISMATCH
 
 
 @rows(LIST_ROWS)
@@ -176,13 +176,13 @@ def test_of_a_thousand_candidates_none_is_tried(scheme: Scheme) -> None:
         wrong = scheme.prefix.encode() + b"0" * 20
         return scheme.separator.encode().join([good[:start].rstrip(b",; "), *[wrong] * 1000, good[start:]])
 
-    assert refused(scheme, flood).reason is Refusal.MALFORMED_SIGNATURE
+    assert refusal(scheme, flood) is Refusal.MALFORMED_SIGNATURE
 
 
 @rows(LIST_ROWS)
 def test_a_good_signature_behind_64_kib_of_junk_is_not_looked_for(scheme: Scheme) -> None:
     separator = scheme.separator.encode()
-    assert refused(scheme, lambda good: good + separator + b"x" * 65_536).reason is Refusal.MALFORMED_SIGNATURE
+    assert refusal(scheme, lambda good: good + separator + b"x" * 65_536) is Refusal.MALFORMED_SIGNATURE
 
 
 @rows(LIST_ROWS)
@@ -204,15 +204,15 @@ def test_up_to_sixteen_candidates_are_tried(scheme: Scheme, others: int, *, acce
 def test_a_timestamp_given_twice_is_refused(name: str) -> None:
     scheme = SCHEMES[name]
     separator = scheme.separator.encode()
-    verdict = refused(scheme, lambda good: good.split(separator)[0] + separator + good)
-    assert verdict.reason is Refusal.MISSING_HEADER
+    twice = refusal(scheme, lambda good: good.split(separator)[0] + separator + good)
+    assert twice is Refusal.MISSING_HEADER
 
 
 @pytest.mark.parametrize("name", ["stripe", "paddle", "mux", "sanity"])
 def test_spaces_in_a_list_are_refused(name: str) -> None:
     scheme = SCHEMES[name]
     separator = scheme.separator.encode()
-    refused(scheme, lambda good: good.replace(separator, separator + b" "))
+    assert refusal(scheme, lambda good: good.replace(separator, separator + b" "))
 
 
 @pytest.mark.parametrize("name", ["stripe", "paddle", "mux", "sanity"])
@@ -242,7 +242,7 @@ def test_the_right_credentials_under_another_name_are_refused(name: str) -> None
         return lambda good: other + good[len(scheme.prefix) :]
 
     for other in (b"Digest ", b"Token  ", b"Bogus ", b""):
-        refused(scheme, under(other))
+        assert refusal(scheme, under(other)), other
 
 
 @pytest.mark.parametrize(

@@ -78,18 +78,19 @@ def test_a_refusal_has_a_category_of_the_sdk() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in FaultKind if Fault(kind=kind).error()])
 def test_errors_are_errors_of_the_sdk(kind: FaultKind) -> None:
     reply = ask(Simulator(SimulatorSettings(faults=(Fault(kind=kind),))))
-    _check_error(reply.parts[0])
+    _assert_known_error(reply.parts[0])
 
 
 def test_an_exceeded_limit_is_an_error_of_the_sdk() -> None:
     for limits in (RateLimits(requests=1), RateLimits(ramp=1)):
         simulator = Simulator(SimulatorSettings(limits=limits, clock=lambda: 1_800_000_000.0))
         assert [ask(simulator).status for _ in range(2)] == [200, 429]
-        _check_error(ask(simulator).parts[0])
+        _assert_known_error(ask(simulator).parts[0])
 
 
-def _check_error(document: bytes) -> None:
+def _assert_known_error(document: bytes) -> None:
     body = msgspec.json.decode(document)
+    assert body.keys() == {"type", "error", "request_id"}
     details = body["error"].pop("details", None)
     if body["error"]["type"] not in ("conflict_error", "request_too_large"):  # no type of its own in the SDK
         read(ErrorResponse, msgspec.json.encode(body))

@@ -100,8 +100,7 @@ async def test_a_worker_whose_slots_are_full_neither_looks_nor_listens_until_one
     scene = Scene(slots=2, grace_s=9)
     async with scene.working():
         await asyncio.sleep(0.5)
-        scene.queue.waiting = [lease_of(f"d-{number}") for number in (1, 2, 3)]
-        scene.handler.takes = {"d-1": 3.2, "d-2": 9, "d-3": 9}
+        scene.let_wait({"d-1": 3.2, "d-2": 9, "d-3": 9})
         await asyncio.sleep(4)
         scene.bells[Group(0)].heard.clear()
         assert scene.queue.times("look") == [0, 1, 4.2]
@@ -114,18 +113,15 @@ async def test_it_stops_listening_while_its_slots_are_full() -> None:
     scene = Scene(slots=1)
     async with scene.working():
         await asyncio.sleep(0.5)
-        scene.queue.waiting = [lease_of("d-1")]
-        scene.handler.takes = {"d-1": 3}
+        scene.let_wait({"d-1": 3})
         await asyncio.sleep(4)
     assert scene.bells[Group(0)].heard[:2] == ["er:{g0}:wake 0 to 1", "er:{g0}:wake 4 to 4.5"]
 
 
 @plays
 async def test_what_frees_its_slot_before_its_end_makes_room_for_the_next_one() -> None:
-    scene = Scene(slots=1, begun=3)
-    scene.queue.waiting = [lease_of(f"d-{number}") for number in (1, 2, 3, 4)]
+    scene = Scene(slots=1, begun=3, takes=dict.fromkeys(("d-1", "d-2", "d-3", "d-4"), 10))
     scene.handler.frees = dict.fromkeys(("d-1", "d-2", "d-3"), 1)
-    scene.handler.takes = dict.fromkeys(("d-1", "d-2", "d-3", "d-4"), 10)
     async with scene.working():
         await asyncio.sleep(13)
     # Three may be under way: the fourth begins when the first has ended.
@@ -135,10 +131,8 @@ async def test_what_frees_its_slot_before_its_end_makes_room_for_the_next_one() 
 
 @plays
 async def test_twice_as_many_as_there_are_slots_are_under_way_where_nothing_else_is_said() -> None:
-    scene = Scene(slots=1)
-    scene.queue.waiting = [lease_of(f"d-{number}") for number in (1, 2, 3)]
+    scene = Scene(slots=1, takes=dict.fromkeys(("d-1", "d-2", "d-3"), 10))
     scene.handler.frees = dict.fromkeys(("d-1", "d-2"), 1)
-    scene.handler.takes = dict.fromkeys(("d-1", "d-2", "d-3"), 10)
     async with scene.working():
         await asyncio.sleep(12)
     assert scene.handler.begun == [(0, "d-1", 1), (1, "d-2", 1), (11, "d-3", 1)]
@@ -169,9 +163,7 @@ async def test_where_a_look_brought_all_that_a_route_may_have_it_looks_again_at_
 
 @plays
 async def test_that_something_has_ended_is_no_reason_to_look_where_slots_are_free() -> None:
-    scene = Scene()
-    scene.queue.waiting = [lease_of("d-1"), lease_of("d-2")]
-    scene.handler.takes = {"d-1": 0.4, "d-2": 0.6}
+    scene = Scene(takes={"d-1": 0.4, "d-2": 0.6})
     async with scene.working():
         await asyncio.sleep(1.5)
     assert scene.queue.times("look") == [0, 1]
@@ -252,9 +244,7 @@ async def test_what_runs_alone_runs_alone() -> None:
 
 @plays
 async def test_a_worker_that_drains_leaves_tokens_to_others_and_looks_when_something_has_ended() -> None:
-    scene = Scene(slots=3, grace_s=9)
-    scene.queue.waiting = [lease_of("d-1")]
-    scene.handler.takes = {"d-1": 0.6}
+    scene = Scene(slots=3, grace_s=9, takes={"d-1": 0.6})
     scene.queue.looks = [
         Taken(NOW_MS, None, drain=False, leases=[lease_of("d-1")]),
         _nothing(drain=True),
@@ -351,9 +341,8 @@ def test_a_route_leaves_room_for_others(
 )
 def test_an_end_is_written_as_it_is(end: Any, what: str, said: Any) -> None:
     async def scene() -> None:
-        scene = Scene(slots=1)
-        scene.queue.waiting = [lease_of("d-1")]
-        scene.handler.takes, scene.handler.ends = {"d-1": 2}, {"d-1": end}
+        scene = Scene(slots=1, takes={"d-1": 2})
+        scene.handler.ends = {"d-1": end}
         async with scene.working():
             await asyncio.sleep(2.5)
         assert [(at, *rest) for at, *rest in scene.queue.done if rest[0] != "look"] == [(2, what, said)]
@@ -408,9 +397,7 @@ async def test_runs_are_counted_by_outcome_and_for_their_route_once_their_end_st
 
 @plays
 async def test_what_is_under_way_is_counted_until_its_end_stands() -> None:
-    scene, before = Scene(slots=2), _sample("eventroute_worker_in_flight")
-    scene.queue.waiting = [lease_of("d-1"), lease_of("d-2")]
-    scene.handler.takes = {"d-1": 1, "d-2": 2}
+    scene, before = Scene(slots=2, takes={"d-1": 1, "d-2": 2}), _sample("eventroute_worker_in_flight")
     async with scene.working():
         seen = []
         for _ in range(3):
@@ -491,9 +478,7 @@ async def test_what_others_have_taken_is_given_up_and_what_was_leased_again_sinc
 
 @plays
 async def test_renewing_goes_on_when_redis_was_away() -> None:
-    scene = Scene(lease_s=6, slots=1)
-    scene.queue.waiting = [lease_of("d-1")]
-    scene.handler.takes = {"d-1": 9}
+    scene = Scene(lease_s=6, slots=1, takes={"d-1": 9})
     async with scene.working():
         await asyncio.sleep(1)
         scene.queue.away = AWAY
@@ -507,9 +492,7 @@ async def test_renewing_goes_on_when_redis_was_away() -> None:
 
 @plays
 async def test_after_a_while_without_redis_it_renews_before_it_looks() -> None:
-    scene = Scene(lease_s=6, slots=3)
-    scene.queue.waiting = [lease_of("d-1")]
-    scene.handler.takes = {"d-1": 50}
+    scene = Scene(lease_s=6, slots=3, takes={"d-1": 50})
     async with scene.working():
         await asyncio.sleep(2.05)  # it has just renewed
         scene.queue.away = AWAY
@@ -522,9 +505,7 @@ async def test_after_a_while_without_redis_it_renews_before_it_looks() -> None:
 
 @plays
 async def test_it_renews_no_more_often_than_it_must() -> None:
-    scene = Scene(lease_s=6, slots=3)
-    scene.queue.waiting = [lease_of("d-1")]
-    scene.handler.takes = {"d-1": 50}
+    scene = Scene(lease_s=6, slots=3, takes={"d-1": 50})
     async with scene.working():
         await asyncio.sleep(7)
     assert scene.queue.times("renew") == [2, 4, 6]
@@ -586,9 +567,7 @@ async def test_it_says_when_it_went_round_last() -> None:
 
 @plays
 async def test_it_waits_for_what_runs_and_no_longer() -> None:
-    scene = Scene(grace_s=20)
-    scene.queue.waiting = [lease_of("d-1"), lease_of("d-2")]
-    scene.handler.takes = {"d-1": 3, "d-2": 7}
+    scene = Scene(grace_s=20, takes={"d-1": 3, "d-2": 7})
     async with scene.working():
         await asyncio.sleep(1)
     assert (scene.queue.times("settle"), scene.now) == ([3, 7], 7)
@@ -608,9 +587,7 @@ async def test_what_has_not_ended_when_the_grace_is_over_is_given_back() -> None
 
 @plays
 async def test_a_second_stop_waits_for_nothing() -> None:
-    scene = Scene(grace_s=40)
-    scene.queue.waiting = [lease_of("d-1")]
-    scene.handler.takes = {"d-1": 30}
+    scene = Scene(grace_s=40, takes={"d-1": 30})
     async with scene.working() as worker:
         await asyncio.sleep(1)
         worker.stop()
@@ -623,9 +600,7 @@ async def test_a_second_stop_waits_for_nothing() -> None:
 
 @plays
 async def test_an_attempt_that_ignores_its_end_is_left_behind_after_five_seconds() -> None:
-    scene = Scene(grace_s=2)
-    scene.queue.waiting = [lease_of("d-1"), lease_of("d-2")]
-    scene.handler.takes = {"d-1": 60, "d-2": 60}
+    scene = Scene(grace_s=2, takes={"d-1": 60, "d-2": 60})
     scene.handler.ignoring = {"d-1"}
     async with scene.working():
         await asyncio.sleep(1)
@@ -640,14 +615,7 @@ async def test_what_is_leased_while_it_leaves_is_given_back_at_once() -> None:
         await asyncio.sleep(0.5)
         scene.queue.looks = [Taken(NOW_MS, None, drain=False, leases=[lease_of("d-1"), lease_of("d-2", fence=5)])]
         scene.queue.refusals = [AWAY]
-        original = scene.queue.lease
-
-        async def stopped_meanwhile(*args: Any, **options: Any) -> Taken:
-            taken = await original(*args, **options)
-            worker.stop()
-            return taken
-
-        scene.queue.lease = stopped_meanwhile  # type: ignore[method-assign] # a stop that comes at this very moment
+        scene.queue.meanwhile = worker.stop
         await asyncio.sleep(1)
     assert scene.queue.said("put_back") == [("d-1", 1, 0, False, ""), ("d-2", 5, 0, False, "")]
     assert scene.handler.begun == []
@@ -670,9 +638,7 @@ async def test_an_end_that_is_being_written_is_not_broken_off() -> None:
 
 @plays
 async def test_a_signal_stops_it() -> None:
-    scene = Scene(grace_s=40)
-    scene.queue.waiting = [lease_of("d-1")]
-    scene.handler.takes = {"d-1": 30}
+    scene = Scene(grace_s=40, takes={"d-1": 30})
     async with scene.working() as worker:
         await asyncio.sleep(0.5)
         for _ in range(2):

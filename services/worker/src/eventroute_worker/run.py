@@ -485,7 +485,7 @@ def _with(end: Settled, work: _Work, answer: Answer | None = None) -> Settled:
     return replace(end, fields=fields, route=work.plan.route.uid)
 
 
-def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None = None) -> dict[str, str | bytes | int]:  # noqa: B008 - a value
+def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None = None) -> dict[str, str | bytes | int]:
     about: dict[str, Any] = {
         "provider": delivery.provider,
         "event": delivery.event,

@@ -7,7 +7,7 @@ import pytest
 from e2e.conftest import NewInstallation
 from e2e.support.autoscaler import remove_keda
 from e2e.support.cluster import Cluster
-from e2e.support.installation import Installation, until
+from e2e.support.installation import TRIAL, Installation, merge, until
 from e2e.support.traffic import PROVIDER, Traffic, discrepancies
 
 MAX = 3
@@ -83,28 +83,37 @@ def test_a_storm_of_rate_limits_adds_no_worker_and_what_waits_holds_none(scaled:
     assert discrepancies(first) + discrepancies(storm) == []
 
 
-def test_workers_share_what_the_api_allows_and_a_storm_adds_none(scaled: Installation) -> None:
-    scaled.limit(requests=REQUESTS, burst_s=1)
-    lesson, storm = (Traffic(scaled, "triage", per_second=40, size=size) for size in (LESSON, STORM))
-    before = len(scaled.calls())
+@pytest.fixture
+def pair(scaled: Installation) -> Iterator[Installation]:
+    """The same with two workers that stay, whatever the load."""
+    scaled.upgrade(merge(TRIAL, merge(VALUES, {"autoscaling": {"worker": {"min": 2}}})))
+    until(lambda: scaled.get("deployment", "eventroute-worker")["status"].get("readyReplicas") == 2, "two workers", 90)
+    yield scaled
+    scaled.upgrade(merge(TRIAL, VALUES))
+
+
+def test_two_workers_share_what_the_api_allows_and_a_storm_adds_none(pair: Installation) -> None:
+    pair.limit(requests=REQUESTS, burst_s=1)
+    lesson, storm = (Traffic(pair, "triage", per_second=40, size=size) for size in (LESSON, STORM))
+    before = len(pair.calls())
     with lesson.flowing():  # a refusal teaches the pace; until then all that a minute allows may come at once
-        until(lambda: any(call["given"]["status"] == 429 for call in scaled.calls()[before:]), "a refusal", 60)
-        until(lambda: scaled.queued() == 0, "all answers", LESSON * 60 / REQUESTS + 60)
-    until_none(scaled)
-    before = len(scaled.calls())
+        until(lambda: any(call["given"]["status"] == 429 for call in pair.calls()[before:]), "a refusal", 60)
+        until(lambda: pair.queued() == 0, "all answers", LESSON * 60 / REQUESTS + 60)
+    before, both = len(pair.calls()), pair.addresses("worker")
     counted: set[int] = set()
 
     def all_are_answered() -> bool:
-        counted.add(workers(scaled))
-        return scaled.queued() == 0 and len(scaled.calls()) - before >= STORM
+        counted.add(workers(pair))
+        return pair.queued() == 0 and len(pair.calls()) - before >= STORM
 
     with storm.flowing():
-        until(lambda: scaled.queued() > 0, "the storm", 60)
+        until(lambda: pair.queued() > 0, "the storm", 60)
         until(all_are_answered, "all answers", STORM * 60 / REQUESTS + 120)
-    calls = [call["given"]["status"] for call in scaled.calls()[before:]]
-    scaled.limit(requests=1_000_000, burst_s=60)
-    assert calls.count(429) <= 0.05 * len(calls)
-    assert max(counted) <= 2
+    calls = pair.calls()[before:]
+    pair.limit(requests=1_000_000, burst_s=60)
+    assert {call["client"] for call in calls} == both
+    assert [call["given"]["status"] for call in calls].count(429) <= 0.02 * len(calls)
+    assert counted == {2}
     assert discrepancies(lesson) + discrepancies(storm) == []
 
 

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -85,7 +86,7 @@ async def _burst(sender: Sender, simulator_url: str) -> Act:
         await _run(sender, rows, sender.signed(route, "contact.creation", batch))
         seconds = time.monotonic() - started
         calls = await _calls(sender, simulator_url, since_ns=began_ns)
-    answered = [call for call in calls if call.given.status == 200]  # noqa: PLR2004 - HTTP
+    answered = [call for call in calls if call.given.status == HTTPStatus.OK]
     allowed = _PER_SECOND * (1 + (answered[-1].received_ns - answered[0].received_ns) / 1e9)
     said = (
         f"all answered after {seconds:.1f} s, with {min(len(answered) / allowed, 1):.0%} of what was allowed; "

@@ -107,8 +107,11 @@ class Simulator:
         self.end(reply)
         return replace(reply, headers=self.headers(reply))
 
-    def begin(self, headers: list[tuple[str, str]], body: bytes) -> Reply:
-        """Decide what to answer to a call of `POST /v1/messages`, and write it into the journal."""
+    def begin(self, headers: list[tuple[str, str]], body: bytes, *, client: str = "") -> Reply:
+        """Decide what to answer to a call of `POST /v1/messages`, and write it into the journal.
+
+        client  address of who asks, for the journal
+        """
         received_ns = time.time_ns()
         request_id = f"req_{self._run}{next(self._ids)}"
         request: MessagesRequest | None = None
@@ -130,6 +133,7 @@ class Simulator:
             Entry(
                 request_id=request_id,
                 received_ns=received_ns,
+                client=client,
                 key=key_id(key) if key else "",
                 headers=without_keys(headers),
                 body_sha256=hashlib.sha256(body).hexdigest(),

@@ -47,7 +47,8 @@ TheSimulator = NamedDependency[Simulator]
 async def messages(request: HttpRequest, simulator: TheSimulator) -> Response[Any]:
     """Answer as Claude's API would, or as a script says."""
     headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.scope["headers"]]
-    reply = simulator.begin(headers, await request.body())
+    client = request.client.host if request.client else ""
+    reply = simulator.begin(headers, await request.body(), client=client)
     is_streamed = len(reply.parts) > 1
     if reply.manner is Manner.HANG or await _client_left(request, reply.delay_s / 2 if is_streamed else reply.delay_s):
         if reply.manner is Manner.HANG:

@@ -36,6 +36,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """The same when the reply was out, or the client gone; 0 = it is under way."""
     client_gone: bool = False
     """The client did not wait for the reply."""
+    client: str = ""
+    """Address of who asked, in a cluster that of its pod."""
     key: str = ""
     """Tells keys apart, and is of no use to call with; empty where the key is none that is accepted."""
     headers: dict[str, str]

@@ -15,11 +15,11 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
-    ConnectionError,  # noqa: A004
+    ConnectionError,  # noqa: A004 - as redis-py calls it
     MovedError,
     ReadOnlyError,
     RedisError,
-    TimeoutError,  # noqa: A004
+    TimeoutError,  # noqa: A004 - as redis-py calls it
 )
 
 from eventroute.runtime.redis_url import Address, Login, RedisUrl, Tls, parse_redis_url

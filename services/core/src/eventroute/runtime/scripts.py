@@ -18,13 +18,13 @@ from redis.asyncio import Redis
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
-    ConnectionError,  # noqa: A004
+    ConnectionError,  # noqa: A004 - as redis-py calls it
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
-    TimeoutError,  # noqa: A004
+    TimeoutError,  # noqa: A004 - as redis-py calls it
 )
 
 from eventroute.errors import GaveUp, RetryLater

@@ -65,6 +65,10 @@ class Told(NamedTuple):
     output: Quota | None = None
 
 
+UNTOLD: Final = Told()
+"""Of an answer that says nothing, or of none at all."""
+
+
 class Spent(NamedTuple):
     """Tokens that a call has used."""
 
@@ -135,7 +139,7 @@ class Throttle:
         *,
         fence: int,
         end: End,
-        told: Told = Told(),  # noqa: B008 - a value
+        told: Told = UNTOLD,
         spent: Spent | None = None,
         after_s: float | None = None,
     ) -> bool:
