@@ -1,5 +1,6 @@
 """What a fixture keeps of a request, and what it leaves out."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,27 @@ async def test_a_body_above_the_limit_is_refused_and_not_recorded(
 async def test_an_unreachable_receiver_is_told_apart_and_the_request_is_recorded(tmp_path: Path) -> None:
     assert await record(Recorder(tmp_path, forward="http://127.0.0.1:1/x"), b"{}", headers=[]) == 502
     assert recorded(tmp_path).body == b"{}"
+
+
+async def test_a_request_is_forwarded_byte_for_byte_and_the_whole_answer_comes_back(tmp_path: Path) -> None:
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 Fine\r\nX-Hook-Secret: s3\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        recorder = Recorder(tmp_path, forward=f"http://127.0.0.1:{port}/to%2Fit?own=1")
+        sent = await exchange(recorder, b"{}", headers=[(b"x-a", b"1"), (b"x-a", b"2")], query=b'a=%20b+c&d=~"|')
+    [head] = heads
+    assert head.startswith(b'POST /to%2Fit?own=1&a=%20b+c&d=~"| HTTP/1.1\r\n')
+    assert [line for line in head.split(b"\r\n") if line.startswith(b"x-a")] == [b"x-a: 1", b"x-a: 2"]
+    assert sent[0]["status"] == 204
+    told = [pair for pair in sent[0]["headers"] if pair[0] != b"content-length"]
+    assert told == [(b"x-hook-secret", b"s3"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
 
 
 def test_a_file_is_absent_or_whole(tmp_path: Path) -> None:

@@ -46,7 +46,11 @@ def test_what_is_not_a_traceparent_starts_no_trace(header: str) -> None:
 
 def test_without_a_collector_nothing_is_installed() -> None:
     assert tracing.setup("test", {}) is None
-    assert tracing.setup("test", {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}) is None
+
+
+@pytest.mark.parametrize(("name", "value"), [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")])
+def test_a_collector_is_sent_nothing_where_a_variable_says_so(name: str, value: str) -> None:
+    assert tracing.setup("test", {name: value, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}) is None
 
 
 def test_a_trace_is_recorded_exactly_when_the_sampler_takes_its_id() -> None:

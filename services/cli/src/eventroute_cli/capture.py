@@ -25,6 +25,8 @@ MAX_BODY_BYTES: Final = 25 * 1024 * 1024  # the most that any provider sends
 _FORWARD_TIMEOUT_S: Final = 30.0
 _SECRET_PARAMETERS: Final = frozenset({"access_token", "token", "key", "secret", "signature", "password"})
 _NOT_FORWARDED: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+_NOT_ANSWERED: Final = frozenset({"content-encoding", "content-length", "transfer-encoding", "connection"})
+"""Of the answer, what is about its way here."""
 
 
 def capture(
@@ -198,19 +200,23 @@ def _url(scope: Any, query: str) -> str:
 
 
 async def _forward(url: str, scope: Any, body: bytes) -> _Answer:
+    """Send a request on as it came, and bring the whole answer back: its headers may be what a handshake is about."""
     import httpx  # 0.3 s, for --forward only
 
     headers = [(name, value) for name, value in scope["headers"] if name.decode("latin-1") not in _NOT_FORWARDED]
     try:
+        to = httpx.URL(url)
+        query = b"&".join(filter(None, (to.query, scope["query_string"])))
+        path = to.raw_path.partition(b"?")[0]
         async with httpx.AsyncClient(timeout=_FORWARD_TIMEOUT_S) as client:
             response = await client.request(
                 scope["method"],
-                url,
-                params=scope["query_string"].decode("latin-1") or None,
+                to,
                 headers=headers,
                 content=body,
+                extensions={"target": path + b"?" + query if query else path},  # byte for byte: some senders sign it
             )
     except (httpx.HTTPError, httpx.InvalidURL):
         return _UNREACHABLE
-    media_type = response.headers.get("content-type", "text/plain")
-    return _Answer(response.status_code, (("content-type", media_type),), response.content)
+    told = ((name, value) for name, value in response.headers.multi_items() if name not in _NOT_ANSWERED)
+    return _Answer(response.status_code, tuple(told), response.content)

@@ -74,7 +74,8 @@ def setup(service: str, environ: Mapping[str, str] = os.environ) -> TracerProvid
     Without a collector spans would be made and thrown away, so then none is made at all: the API's no-op tracer stays.
     Sampling, batch sizes and headers are the SDK's own variables (OTEL_TRACES_SAMPLER, OTEL_BSP_…).
     """
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or not any(map(environ.get, _EXPORT_VARIABLES)):
+    is_off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    if is_off or not any(map(environ.get, _EXPORT_VARIABLES)):
         return None
     # The exporter is optional and slow to import: only programs that export pay for it.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
