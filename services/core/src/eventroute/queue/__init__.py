@@ -31,8 +31,8 @@ A delivery of a route that debounces *collects* events of its entity while it is
 is due (`lua/lease.lua`).
 
 Where a newer event *supersedes* those before it about the same entity, admission marks the last one (`newest`) unless
-it has its final answer. Whatever it waited for, it is ready then and a worker ends it; one that runs hears of it when
-its lease is renewed, or its answer is saved.
+it has its final answer. Whatever it waited for, be it its lane, it is ready then and a worker ends it; one that runs
+hears of it when its lease is renewed, or its answer is saved. One that dies of something else holds no lane.
 
 A route may be *held* as a whole (`hold`, `release`), while it cannot be served or is suspended: it takes no turns, and
 what is ready stays where it is. What is parked of it joins that where it would be in the way of a probe, or when a

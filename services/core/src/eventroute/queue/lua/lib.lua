@@ -119,9 +119,11 @@ local function line_up(path, id, seq, lane)
   return true
 end
 
--- The one way for a delivery to become ready, but for a new one, of which the receiver knows the lane.
+-- The one way for a delivery to become ready, but for a new one, of which the receiver knows the lane. One that is
+-- superseded waits behind nobody: it is only to be ended.
 local function make_ready(path, id, seq)
-  if line_up(path, id, seq, redis.call('HGET', delivery(id), 'lane')) and join(path) then
+  local of = redis.call('HMGET', delivery(id), 'lane', 'superseded_by')
+  if line_up(path, id, seq, not of[2] and of[1]) and join(path) then
     wake(1)
   end
 end
@@ -227,7 +229,7 @@ local function bound_dead(path)
 end
 
 -- The delivery has left the queue's sets; it stays as a dead letter, the oldest of its route making room. It leaves its
--- lane, or holds it where the route says so.
+-- lane, or holds it where the route says so, unless a newer event stands for it.
 local function bury(path, id, reason, detail)
   redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts', 'probe', 'granted')
   redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
@@ -237,7 +239,7 @@ local function bury(path, id, reason, detail)
   end
   resign(path, id)
   local lane = redis.call('HGET', delivery(id), 'lane')
-  if lane and redis.call('SISMEMBER', STRICT, path) == 1 and reason ~= 'route_deleted' then
+  if lane and redis.call('SISMEMBER', STRICT, path) == 1 and reason ~= 'route_deleted' and not is_outdone(id) then
     redis.call('HSET', holding(path), id, lane)
   else
     leave(path, id, lane)
