@@ -258,3 +258,17 @@ async def test_one_that_dies_when_it_is_superseded_holds_no_lane(redis: Redis) -
     await settle(redis, running, "dead", "timeout")
     assert [each.delivery for each in await lease_all(redis)] == ["d-2"]
     assert not await redis.exists(GROUP.holding(PATH))
+
+
+@pytest.mark.parametrize("way", ["replayed", "sent again"])
+async def test_one_whose_record_somebody_removed_is_nobodys_newer_event(redis: Redis, way: str) -> None:
+    await _admit(redis, "d-1")
+    await bury(redis, DeliveryId("d-1"))
+    await _admit(redis, "d-2")
+    await redis.delete(GROUP.delivery(DeliveryId("d-2")))
+    if way == "replayed":
+        await Desk({GROUP: redis}).replay([DeliveryId("d-1")], mode="whole")
+    else:
+        await _admit(redis, "d-1")
+    await _admit(redis, "d-3")
+    assert await _superseded(redis, "d-1") == "d-3"

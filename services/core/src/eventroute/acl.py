@@ -235,7 +235,7 @@ _DESK: Final = (
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel +hexists", _all(_HOLDING)),
     _Grant("+llen", (f"%R~{_COLLECTED}",)),
-    _Grant("+set", (f"%W~{_NEWEST}",)),
+    _Grant("+get +set", _all(_NEWEST)),
     _Grant("+zrem", (f"%W~{_DEAD}", *(f"%W~{name}" for name in _FINISHED))),
     _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),

@@ -66,15 +66,13 @@ end
 -- The newest event of an entity stands for those before it that are not answered. One that is sent again is not newer
 -- than what came after it.
 local function supersede(item)
-  local key = newest(path, item.whom)
-  local older = redis.call('GET', key)
+  local older = newest_of(path, item.whom)
   if item.again and older then
     return
   end
-  redis.call('SET', key, item.id, 'PX', DEAD_MS)
+  redis.call('SET', newest(path, item.whom), item.id, 'PX', DEAD_MS)
   redis.call('HSET', delivery(item.id), 'newest_of', item.whom)
-  if older and older ~= item.id and redis.call('EXISTS', delivery(older)) == 1
-      and redis.call('HEXISTS', delivery(older), 'finished') == 0
+  if older and redis.call('HEXISTS', delivery(older), 'finished') == 0
       and redis.call('HEXISTS', delivery(older), 'answered') == 0 then
     redis.call('HSET', delivery(older), 'superseded_by', item.id)
     redis.call('RPUSH', OUTDONE, older)

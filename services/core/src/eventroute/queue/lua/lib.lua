@@ -174,6 +174,12 @@ end
 -- A newer event stands for it: it waits for nothing any more, and a worker ends it.
 local function is_outdone(id) return redis.call('HEXISTS', delivery(id), 'superseded_by') == 1 end
 
+-- Which delivery is the newest of an entity; false when there is none, or somebody removed its record.
+local function newest_of(path, whom)
+  local id = redis.call('GET', newest(path, whom))
+  return id and redis.call('EXISTS', delivery(id)) == 1 and id
+end
+
 -- The one way for a delivery to be the newest of its entity no longer, but for a newer one: it has ended.
 local function resign(path, id)
   local whom = redis.call('HGET', delivery(id), 'newest_of')
