@@ -538,8 +538,8 @@ class Queue(RuleBasedStateMachine):
     def the_newest_of_each_entity_is_known(self) -> None:
         whose = [(path, whom) for path in PATHS for whom in ENTITIES if whom]
         found = self.run(self.redis.mget([GROUP.newest(path, whom) for path, whom in whose]))
-        known = {key: name.decode() for key, name in zip(whose, found, strict=True) if name}
-        assert known == self.newest
+        known = {key: value.decode() for key, value in zip(whose, found, strict=True) if value}
+        assert known == {key: f"{name} {self.known[name].seq}" for key, name in self.newest.items()}
 
     @invariant()
     def routes_with_work_take_turns(self) -> None:
@@ -628,6 +628,8 @@ class Queue(RuleBasedStateMachine):
         if older and not self.known[older].is_answered:
             self.known[older].by = name
             self.outdone.append(older)
+            if not _runs(self.known[older]):
+                known.seq = self.known[older].seq
 
     def _resign(self, name: DeliveryId) -> None:
         known = self.known[name]
@@ -666,7 +668,7 @@ class Queue(RuleBasedStateMachine):
         known = self.known[name]
         lane = self.lanes[known.path, known.lane]
         if known.lane and lane.first == name:
-            lane.first = min(lane.behind, key=lambda each: self.known[each].seq, default=None)
+            lane.first = min(lane.behind, key=lambda each: (self.known[each].seq, each), default=None)
             if lane.first:
                 lane.behind.remove(lane.first)
                 self.known[lane.first].place = "ready"

@@ -272,3 +272,23 @@ async def test_one_whose_record_somebody_removed_is_nobodys_newer_event(redis: R
         await _admit(redis, "d-1")
     await _admit(redis, "d-3")
     assert await _superseded(redis, "d-1") == "d-3"
+
+
+async def test_the_newest_one_has_the_place_in_line_of_the_one_that_waited(redis: Redis) -> None:
+    """Or an entity that is never quiet would be the last whenever it is its turn."""
+    await _admit(redis, "d-1")
+    await _admit(redis, "d-2", whom="y")
+    await _admit(redis, "d-3")
+    await _admit(redis, "d-4")
+    taken = await lease_all(redis)
+    assert [each.delivery for each in taken] == ["d-1", "d-3", "d-4", "d-2"]
+    begun = [await work_on(redis).begin(each, traceparent="") for each in taken]
+    assert [each.seq for each in begun] == [1, 3, 4, 2], "in the history each stands where it was accepted"
+
+
+async def test_one_that_runs_has_had_its_turn_and_leaves_no_place(redis: Redis) -> None:
+    await _admit(redis, "d-1")
+    await _begun(redis, "d-1")
+    await _admit(redis, "d-2", whom="y")
+    await _admit(redis, "d-3")
+    assert [each.delivery for each in await lease_all(redis)] == ["d-2", "d-3"]

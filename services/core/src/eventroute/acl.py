@@ -138,6 +138,7 @@ _RECEIVER: Final = (
     _Grant("+hstrlen +exists +hexists", (f"%R~{_DELIVERY}",)),
     _Grant("+get +set", _all(_NEWEST)),
     _Grant("+rpush", (f"%W~{_ALL.outdone}",)),
+    _Grant("+zscore", (f"%R~{_ALL.running}",)),
     _Grant("+zadd +zrem +zrange", _all(_LANE)),
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel", _all(_HOLDING)),

@@ -174,16 +174,22 @@ end
 -- A newer event stands for it: it waits for nothing any more, and a worker ends it.
 local function is_outdone(id) return redis.call('HEXISTS', delivery(id), 'superseded_by') == 1 end
 
--- Which delivery is the newest of an entity; false when there is none, or somebody removed its record.
+-- Which delivery is the newest of an entity, and its place in line; nil when there is none, or somebody removed its record.
 local function newest_of(path, whom)
-  local id = redis.call('GET', newest(path, whom))
-  return id and redis.call('EXISTS', delivery(id)) == 1 and id
+  local id, seq = string.match(redis.call('GET', newest(path, whom)) or '', '^(%S+) (%d+)$')
+  if id and redis.call('EXISTS', delivery(id)) == 1 then
+    return id, seq
+  end
+end
+
+local function be_newest(path, whom, id, seq)
+  redis.call('SET', newest(path, whom), id .. ' ' .. seq, 'PX', DEAD_MS)
 end
 
 -- The one way for a delivery to be the newest of its entity no longer, but for a newer one: it has ended.
 local function resign(path, id)
   local whom = redis.call('HGET', delivery(id), 'newest_of')
-  if whom and redis.call('GET', newest(path, whom)) == id then
+  if whom and newest_of(path, whom) == id then
     redis.call('DEL', newest(path, whom))
   end
 end
