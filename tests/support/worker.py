@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
+from eventroute.models import Models
 from eventroute.outcome import RunOutcome
 from eventroute.queue import Group, Ledger, Trouble, Work
 from eventroute.runtime import background
@@ -94,7 +95,7 @@ async def keeping(
         limits=dict,
         treasury=Treasury(
             ledger,
-            spending or Spending(ledger, Prices.load()),
+            spending or Spending(ledger, Prices(Models.load())),
             rules=lambda: (rule for plan in table.all() for rule in plan.route.budgets),
             groups=len(groups),
         ),

@@ -31,6 +31,7 @@ from eventroute.queue import (
     Admitted,
     Again,
     Candidate,
+    Joined,
     Lease,
     LeaseLost,
     Limit,
@@ -43,6 +44,7 @@ from eventroute.queue import (
     Work,
     scripts,
 )
+from eventroute.route_table import DebounceRule
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.throttle import Granted, Size
@@ -63,6 +65,7 @@ TROUBLES = [
 BUCKETS = ["k:claude-haiku-5-5", "k:claude-sonnet-5-5"]
 LANES = ["", "", "left", "right"]
 ENTITIES = ["", "ann", "bob"]
+DEBOUNCED = DebounceRule(quiet_s=3600, max_s=7200)
 LONG_MS = 600_000
 _ENDED = frozenset({"settled", "dead", "gone"})
 
@@ -92,6 +95,10 @@ class Known:
     """What has superseded it."""
     ends: int = 0
     """How often it has ended since it was queued last."""
+    collects: str = ""
+    """Whose events it collects, until it is due."""
+    events: int = 1
+    """How many it stands for."""
 
 
 @dataclass
@@ -167,10 +174,7 @@ class Queue(RuleBasedStateMachine):
             claims = [Claim(ClaimId(name), 3600)] if claimed else []
             candidates.append(Candidate(sample_delivery(name, route=path), claims, lane=lane, whom=whom))
         found = self.run(self.admissions.admit(path, candidates, rate=None))
-        depth = sum(known.place not in _ENDED for known in self.known.values())
-        own = sum(known.place not in _ENDED for known in self.known.values() if known.path == path)
-        fits = depth + count <= 40 and own + count <= 40 - depth
-        assert isinstance(found, Admitted) == fits
+        assert isinstance(found, Admitted) == self._fits(path, count)
         if isinstance(found, Admitted):
             for candidate, fate in zip(candidates, found.fates, strict=True):
                 assert isinstance(fate, New)
@@ -209,6 +213,31 @@ class Queue(RuleBasedStateMachine):
         assert isinstance(found, Admitted)
         self.known[name] = Known(path, "", place="dead", ends=1, lane="left", seq=self._next_seq())
 
+    @rule(path=st.sampled_from(PATHS), whom=st.sampled_from(["left", "right"]), count=st.integers(1, 3))
+    def collect(self, path: RoutePath, whom: str, count: int) -> None:
+        """Admit events of one entity, whose first one collects the others; they are in its lane."""
+        names = [DeliveryId(f"d-{self.count + number:04d}") for number in range(1, count + 1)]
+        self.count += count
+        candidates = [
+            Candidate(sample_delivery(name, route=path), [Claim(ClaimId(name), 3600)], lane=whom, whom=whom)
+            for name in names
+        ]
+        first = next((name for name, known in self.known.items() if (known.path, known.collects) == (path, whom)), None)
+        fits = bool(first) or self._fits(path, 1)
+        found = self.run(self.admissions.admit(path, candidates, rate=None, debounce=DEBOUNCED))
+        assert isinstance(found, Admitted) == fits
+        if isinstance(found, Admitted):
+            for name, fate in zip(names, found.fates, strict=True):
+                seq = self._next_seq()
+                if first is None:
+                    assert fate == New(name)
+                    first = name
+                    self.known[name] = Known(path, name, place="later", lane=whom, collects=whom, seq=seq)
+                else:
+                    assert fate == Joined(first)
+                    self.known[first].events += 1
+                self.claims[name] = first
+
     # --- workers ---
 
     @rule(worker=st.sampled_from(WORKERS), wanted=st.integers(1, 3))
@@ -226,7 +255,7 @@ class Queue(RuleBasedStateMachine):
             known = self.known[lease.delivery]
             assert known.place == ("suspect" if lease.alone else "ready")
             assert known.path not in self.held_routes or lease.alone
-            assert not known.lane or self.lanes[known.path, known.lane].first == lease.delivery
+            assert not known.lane or known.by or self.lanes[known.path, known.lane].first == lease.delivery
             assert self._running(known.path) < self.limits.get(known.path, 1000)
             assert known.lease is None or lease.fence > known.lease.fence
             known.place, known.lease, known.begun, known.asking = "running", lease, False, False
@@ -242,6 +271,7 @@ class Queue(RuleBasedStateMachine):
             known.begun = True
             assert begun.attempts == known.attempts
             assert (begun.answer or b"") == known.answer
+            assert int(begun.fields.get(b"events", 1)) == known.events
             assert begun.superseded_by == known.by
 
     @precondition(lambda self: self.held)
@@ -280,7 +310,7 @@ class Queue(RuleBasedStateMachine):
             known.ends += 1
             assert known.ends == 1
             self._resign(held.lease.delivery)
-            if not (is_dead and known.path in self.strict):
+            if not (is_dead and known.path in self.strict and not known.by):
                 self._leave(held.lease.delivery)
 
     @precondition(lambda self: self.held)
@@ -379,9 +409,12 @@ class Queue(RuleBasedStateMachine):
                 self.run(self.redis.zadd(GROUP.later, {name: 0}, xx=True))
         self.run(self.work.lease(GROUP, worker="nobody", lease_ms=LONG_MS, wanted=0, busy=1))
         self._looked()
-        for known in self.known.values():
-            if known.place == "later":
-                known.place = "ready"
+        for name in sorted(name for name, known in self.known.items() if known.place == "later"):
+            if self.known[name].collects:
+                self.known[name].collects = ""
+                self._line_up(name)
+            else:
+                self.known[name].place = "ready"
 
     @rule(data=st.data())
     def forget_scripts(self, data: st.DataObject) -> None:  # noqa: ARG002 - hypothesis wants it the same for all
@@ -487,6 +520,10 @@ class Queue(RuleBasedStateMachine):
             key = GROUP.usage if path is None else GROUP.route(path)
             depth, size = self.run(self.redis.hmget(key, "depth", "bytes"))
             lengths = [self.run(self.redis.hstrlen(GROUP.delivery(name), "body")) for name in own]
+            for name in own:
+                more = self.run(self.redis.lrange(GROUP.collected(name), 0, -1))
+                assert len(more) == (self.known[name].events - 1 if self.known[name].collects else 0)
+                lengths += [len(event) + 1 for event in more]
             assert (int(depth or 0), int(size or 0)) == (len(own), sum(lengths)), path
 
     @invariant()
@@ -501,8 +538,8 @@ class Queue(RuleBasedStateMachine):
     def the_newest_of_each_entity_is_known(self) -> None:
         whose = [(path, whom) for path in PATHS for whom in ENTITIES if whom]
         found = self.run(self.redis.mget([GROUP.newest(path, whom) for path, whom in whose]))
-        known = {key: name.decode() for key, name in zip(whose, found, strict=True) if name}
-        assert known == self.newest
+        known = {key: value.decode() for key, value in zip(whose, found, strict=True) if value}
+        assert known == {key: f"{name} {self.known[name].seq}" for key, name in self.newest.items()}
 
     @invariant()
     def routes_with_work_take_turns(self) -> None:
@@ -527,6 +564,10 @@ class Queue(RuleBasedStateMachine):
         for path in PATHS:
             running = {name for name, known in self.known.items() if known.path == path and _runs(known)}
             assert {name.decode() for name in self.run(self.redis.smembers(GROUP.active(path)))} == running
+
+    def _fits(self, path: RoutePath, count: int) -> bool:
+        queued = [known.path for known in self.known.values() if known.place not in _ENDED]
+        return len(queued) + count <= 40 and queued.count(path) + count <= 40 - len(queued)
 
     def _running(self, path: RoutePath) -> int:
         return sum(known.path == path and _runs(known) for known in self.known.values())
@@ -587,6 +628,8 @@ class Queue(RuleBasedStateMachine):
         if older and not self.known[older].is_answered:
             self.known[older].by = name
             self.outdone.append(older)
+            if not _runs(self.known[older]):
+                known.seq = self.known[older].seq
 
     def _resign(self, name: DeliveryId) -> None:
         known = self.known[name]
@@ -602,6 +645,9 @@ class Queue(RuleBasedStateMachine):
             known = self.known[name]
             if known.by and known.place in {"later", "throttled", "parked"}:
                 known.place, known.cause = "ready", ""
+            elif known.by and known.place == "behind":
+                known.place = "ready"
+                self.lanes[known.path, known.lane].behind.remove(name)
         self.outdone = []
 
     def _next_seq(self) -> int:
@@ -622,7 +668,7 @@ class Queue(RuleBasedStateMachine):
         known = self.known[name]
         lane = self.lanes[known.path, known.lane]
         if known.lane and lane.first == name:
-            lane.first = min(lane.behind, key=lambda each: self.known[each].seq, default=None)
+            lane.first = min(lane.behind, key=lambda each: (self.known[each].seq, each), default=None)
             if lane.first:
                 lane.behind.remove(lane.first)
                 self.known[lane.first].place = "ready"

@@ -15,6 +15,7 @@ from eventroute.queue import (
     Desk,
     Fate,
     Lease,
+    Limit,
     Limits,
     New,
     Renewed,
@@ -23,7 +24,7 @@ from eventroute.queue import (
 )
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.throttle import Size
-from support.queue import GROUP, bury, fields, lease, lease_again, lease_all, ready, settle, state, work_on
+from support.queue import GROUP, bury, fields, lease, lease_again, lease_all, ready, settle, state, upkeep_of, work_on
 from support.runs import PATH, sample_delivery
 
 pytestmark = pytest.mark.real
@@ -220,15 +221,74 @@ async def test_one_that_was_superseded_runs_when_it_is_replayed(redis: Redis) ->
     assert [await _superseded(redis, name) for name in ("d-1", "d-2")] == ["", "d-3"]
 
 
-async def test_in_a_lane_the_newest_one_waits_until_the_one_before_it_has_ended(redis: Redis) -> None:
+async def test_in_a_lane_the_newest_one_waits_for_what_runs_and_those_between_them_do_not(redis: Redis) -> None:
     await _admit(redis, "d-1", lane="x")
     running = await _begun(redis, "d-1")
     await _admit(redis, "d-2", lane="x")
     await _admit(redis, "d-3", lane="x")
-    assert await lease_all(redis) == []
-    await settle(redis, running, "superseded")
     [second] = await lease_all(redis)
     assert (await work_on(redis).begin(second, traceparent="")).superseded_by == "d-3"
+    await work_on(redis).put_back(second, pause_ms=0, counts=False)
+    [second] = await lease_all(redis)
     await settle(redis, second, "superseded")
+    assert await state(redis, DeliveryId("d-3")) == "behind"
+    await settle(redis, running, "superseded")
     assert [each.delivery for each in await lease_all(redis)] == ["d-3"]
     assert await state(redis, DeliveryId("d-3")) == "running"
+
+
+async def test_one_that_left_its_lane_is_in_it_again_when_it_is_replayed(redis: Redis) -> None:
+    await _admit(redis, "d-1", lane="x")
+    await _begun(redis, "d-1")
+    await _admit(redis, "d-2", lane="x")
+    await _admit(redis, "d-3", lane="x")
+    [second] = await lease_all(redis)
+    await settle(redis, second, "superseded")
+    await Desk({GROUP: redis}).replay([DeliveryId("d-2")], mode="whole")
+    assert await lease_all(redis) == []
+    lane = await redis.zrange(GROUP.lane(PATH, "x"), 0, -1)
+    assert lane == [b"d-1", b"d-2", b"d-3"]
+
+
+async def test_one_that_dies_when_it_is_superseded_holds_no_lane(redis: Redis) -> None:
+    await upkeep_of(redis).limit(GROUP, {PATH: Limit(holds_lanes=True)})
+    await _admit(redis, "d-1", lane="x")
+    running = await _begun(redis, "d-1")
+    await _admit(redis, "d-2", lane="x")
+    await settle(redis, running, "dead", "timeout")
+    assert [each.delivery for each in await lease_all(redis)] == ["d-2"]
+    assert not await redis.exists(GROUP.holding(PATH))
+
+
+@pytest.mark.parametrize("way", ["replayed", "sent again"])
+async def test_one_whose_record_somebody_removed_is_nobodys_newer_event(redis: Redis, way: str) -> None:
+    await _admit(redis, "d-1")
+    await bury(redis, DeliveryId("d-1"))
+    await _admit(redis, "d-2")
+    await redis.delete(GROUP.delivery(DeliveryId("d-2")))
+    if way == "replayed":
+        await Desk({GROUP: redis}).replay([DeliveryId("d-1")], mode="whole")
+    else:
+        await _admit(redis, "d-1")
+    await _admit(redis, "d-3")
+    assert await _superseded(redis, "d-1") == "d-3"
+
+
+async def test_the_newest_one_has_the_place_in_line_of_the_one_that_waited(redis: Redis) -> None:
+    """Or an entity that is never quiet would be the last whenever it is its turn."""
+    await _admit(redis, "d-1")
+    await _admit(redis, "d-2", whom="y")
+    await _admit(redis, "d-3")
+    await _admit(redis, "d-4")
+    taken = await lease_all(redis)
+    assert [each.delivery for each in taken] == ["d-1", "d-3", "d-4", "d-2"]
+    begun = [await work_on(redis).begin(each, traceparent="") for each in taken]
+    assert [each.seq for each in begun] == [1, 3, 4, 2], "in the history each stands where it was accepted"
+
+
+async def test_one_that_runs_has_had_its_turn_and_leaves_no_place(redis: Redis) -> None:
+    await _admit(redis, "d-1")
+    await _begun(redis, "d-1")
+    await _admit(redis, "d-2", whom="y")
+    await _admit(redis, "d-3")
+    assert [each.delivery for each in await lease_all(redis)] == ["d-2", "d-3"]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from eventroute_receiver.head import MAX_HEAD_BYTES
+from eventroute_receiver.connection import MAX_HEAD_BYTES
 from support.raw_http import TARGET, connected, exchange, head, read_answer, whole
 from support.receiver_process import OnTheWire
 from support.receiving import opened

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
+from eventroute.models import Models
 from eventroute.prompt import Prompt
 from eventroute.queue import Amount, Ledger
 from eventroute.route_table import BudgetRule, ModelCall
@@ -69,7 +70,7 @@ async def _send(receiver: Receiving, number: int, *, user: str = "ann") -> Deliv
 @asynccontextmanager
 async def _working(redis: Redis, claude: FakeClaude, *budgets: BudgetRule, lease_s: float = 3) -> AsyncIterator[None]:
     routes = FakeRoutes(worker_route(entity=ENTITY, budgets=budgets))
-    spending = Spending(Ledger(ClientCaller(redis)), Prices.load())
+    spending = Spending(Ledger(ClientCaller(redis)), Prices(Models.load()))
     async with running(redis, build_runner(redis, claude=claude, routes=routes, spending=spending), lease_s=lease_s):
         yield
 

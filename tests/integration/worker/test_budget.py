@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath, route_path
+from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt, prepare
 from eventroute.queue import Amount, Group, Lease, LeaseLost, Ledger, Trouble, group_of
@@ -179,7 +180,7 @@ async def test_a_second_call_waits_until_the_first_is_paid(redis: Redis) -> None
     refused = msgspec.structs.replace(PAID, outcome=RunOutcome.REFUSED, stop_reason="refusal")
     lost, claude = Flaky(redis), FakeClaude(refused, PAID)
     lost.refuses.add("pay")
-    spending = Spending(Ledger(lost), Prices.load())
+    spending = Spending(Ledger(lost), Prices(Models.load()))
     routes = FakeRoutes(_worker_route(budgets=(budget(micro_usd=50_000),), prompts=(prompt_rule(model=call),)))
     await admit(redis, sample_delivery())
     with pytest.raises(RedisAway):
@@ -217,7 +218,7 @@ class Flaky(ClientCaller):
 async def test_what_redis_could_not_be_told_is_told_later_and_the_answer_does_not_wait(redis: Redis, way: str) -> None:
     call = Flaky(redis)
     getattr(call, way).add("pay")
-    spending = Spending(Ledger(call), Prices.load())
+    spending = Spending(Ledger(call), Prices(Models.load()))
     end = await _run(redis, _routes(budget(micro_usd=10_000)), PAID, spending=spending)
     assert isinstance(end, Settled)
     assert end.outcome is RunOutcome.SUCCEEDED
@@ -232,7 +233,7 @@ async def test_what_redis_could_not_be_told_is_told_later_and_the_answer_does_no
 async def test_a_reservation_of_which_nobody_heard_is_given_back(redis: Redis, way: str) -> None:
     call, claude = Flaky(redis), FakeClaude()
     getattr(call, way).add("reserve")
-    spending, routes = Spending(Ledger(call), Prices.load()), _routes(budget(micro_usd=10_000))
+    spending, routes = Spending(Ledger(call), Prices(Models.load())), _routes(budget(micro_usd=10_000))
     await admit(redis, sample_delivery())
     with pytest.raises(RedisAway):
         await build_runner(redis, claude=claude, routes=routes, spending=spending)(Attempt(await lease(redis)))
@@ -267,7 +268,7 @@ async def _reserve(spending: Spending, lease: Lease) -> None:
 
 async def _owing(redis: Redis, call: Flaky, *names: str) -> tuple[Spending, list[Lease]]:
     """Let calls be made whose cost Redis could not be told."""
-    spending = Spending(Ledger(call), Prices.load())
+    spending = Spending(Ledger(call), Prices(Models.load()))
     await admit_all(redis, [sample_delivery(name) for name in names])
     leases = [await lease(redis, busy=number) for number in range(len(names))]
     call.refuses.add("pay")
@@ -306,7 +307,7 @@ async def test_a_debt_that_was_made_while_the_last_one_was_told_is_not_forgotten
 
 async def test_what_was_being_reserved_when_the_attempt_was_cancelled_is_given_back(redis: Redis) -> None:
     call = Held(redis, "reserve", "d-1")
-    spending, claude = Spending(Ledger(call), Prices.load()), FakeClaude()
+    spending, claude = Spending(Ledger(call), Prices(Models.load())), FakeClaude()
     await admit(redis, sample_delivery())
     runner = build_runner(redis, claude=claude, routes=_routes(RULE), spending=spending)
     task = asyncio.ensure_future(runner(Attempt(await lease(redis))))
@@ -520,7 +521,7 @@ async def test_nothing_goes_on_while_the_installation_is_stopped(redis: Redis) -
     trouble = Trouble(reason="budget", detail="spent", budget=PATH)
     await work_on(redis).park(parked, trouble, has_asked=True, need=Amount(600, 1_000))
     ledger = Ledger(ClientCaller(redis))
-    treasury = Treasury(ledger, Spending(ledger, Prices.load()), rules=lambda: [rule], groups=1)
+    treasury = Treasury(ledger, Spending(ledger, Prices(Models.load())), rules=lambda: [rule], groups=1)
     standing = await upkeep_of(redis).standing(GROUP)
     for lets_go, where in ((False, "held"), (True, "ready")):
         await treasury.look(GROUP, standing, lets_go=lets_go)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
+from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt
 from eventroute.route_table import ModelCall
@@ -40,7 +41,7 @@ def _claude(simulator: Served, *, key: str = DEFAULT_KEY, propagate: bool = Fals
         api_key=Secret(key.encode()) if key else None,
         base_url=simulator.url,
         propagate_trace=propagate,
-        prices=Prices.load(),
+        prices=Prices(Models.load()),
     )
 
 
@@ -232,7 +233,7 @@ async def test_nobody_listening_is_a_passing_trouble() -> None:
         api_key=Secret(b"k"),
         base_url="http://127.0.0.1:9",
         propagate_trace=False,
-        prices=Prices.load(),
+        prices=Prices(Models.load()),
     ) as claude:
         assert isinstance(await claude.ask(CALL, PROMPT, api_key=None), Passing)
 
@@ -250,7 +251,7 @@ async def test_a_connection_that_takes_too_long_passes_also_where_the_call_may_t
                 api_key=Secret(b"k"),
                 base_url=f"http://127.0.0.1:{address[1]}",
                 propagate_trace=False,
-                prices=Prices.load(),
+                prices=Prices(Models.load()),
             ) as claude:
                 short = ModelCall(name="claude-haiku-5-5", max_tokens=64, timeout_s=1)
                 assert await claude.ask(short, PROMPT, api_key=None) == Passing(detail="the connection timed out")
@@ -281,7 +282,7 @@ async def test_a_key_that_was_refused_is_replaced_by_its_file_without_a_restart(
         api_key=Secret(b"sk-ant-wrong"),
         base_url=simulator.url,
         propagate_trace=False,
-        prices=Prices.load(),
+        prices=Prices(Models.load()),
         key_file=file,
         idle_s=0,
     ) as claude:
@@ -301,7 +302,7 @@ async def test_a_client_in_use_is_not_closed_however_long_its_call_takes(simulat
         api_key=Secret(DEFAULT_KEY.encode()),
         base_url=simulator.url,
         propagate_trace=False,
-        prices=Prices.load(),
+        prices=Prices(Models.load()),
         idle_s=0,
     ) as claude:
         slow = asyncio.create_task(claude.ask(CALL, PROMPT, api_key=None))
@@ -318,7 +319,7 @@ async def test_calls_at_the_same_time_close_an_idle_client_once_and_none_that_on
         api_key=Secret(DEFAULT_KEY.encode()),
         base_url=simulator.url,
         propagate_trace=False,
-        prices=Prices.load(),
+        prices=Prices(Models.load()),
         idle_s=0,
     ) as claude:
         keys = [Secret(name) for name in (b"one", b"two", b"three", b"used")]
@@ -352,7 +353,9 @@ async def test_an_answer_that_trickles_in_ends_at_the_timeout_too() -> None:
     short = ModelCall(name="claude-haiku-5-5", max_tokens=256, timeout_s=0.4)
     async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server, asyncio.timeout(5):
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with Claude(api_key=Secret(b"k"), base_url=url, propagate_trace=False, prices=Prices.load()) as claude:
+        async with Claude(
+            api_key=Secret(b"k"), base_url=url, propagate_trace=False, prices=Prices(Models.load())
+        ) as claude:
             reply = await claude.ask(short, PROMPT, api_key=None)
         await ended.wait()
     assert isinstance(reply, Failed)
@@ -379,7 +382,7 @@ async def test_the_system_text_is_cached_once_it_is_asked_again_and_the_event_ne
     assert [(usage.cache_write, usage.cache_read) for usage in usages] == [(0, 0), (cached, 0), (0, cached)]
     assert cached > 512
     costs = [reply.cost_usd or 0 for reply in replies if isinstance(reply, Answer)]
-    assert costs == [Prices.load().cost("claude-haiku-5-5", usage) for usage in usages]
+    assert costs == [Prices(Models.load()).cost("claude-haiku-5-5", usage) for usage in usages]
     assert costs[1] > costs[0] > costs[2]
 
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.prompt import Prompt
 from eventroute.queue import Trouble
@@ -51,7 +52,7 @@ def _routes(**model: Any) -> FakeRoutes:
     return FakeRoutes(_route(**model))
 
 
-class Models(FakeClaude):
+class ByModel(FakeClaude):
     """Answers by model."""
 
     def __init__(self, **replies: Reply) -> None:
@@ -84,7 +85,9 @@ async def test_the_other_model_gets_the_same_prompt_as_it_takes_it(
     counted = {"model": SONNET, "because": because}
     before = REGISTRY.get_sample_value("eventroute_worker_fallbacks_total", counted) or 0
     key = Secret(DEFAULT_KEY.encode())
-    async with Claude(api_key=key, base_url=simulator.url, propagate_trace=False, prices=Prices.load()) as claude:
+    async with Claude(
+        api_key=key, base_url=simulator.url, propagate_trace=False, prices=Prices(Models.load())
+    ) as claude:
         end = await _run(redis, claude, _routes(name=first, fallback=SONNET))
     asked = simulator.simulator.journal.entries()
     assert [entry.body["model"] for entry in asked if entry.given.status == 200][-1] == SONNET
@@ -100,7 +103,7 @@ async def test_the_other_model_gets_the_same_prompt_as_it_takes_it(
     assert len(paid) == (2 if because == "refused" else 1)
     assert saved.usage.output == sum(given.output_tokens for given in paid)
     assert saved.usage.prompt == sum(given.input_tokens for given in paid)
-    prices = Prices.load()
+    prices = Prices(Models.load())
     one, two = (Usage(input=given.input_tokens, output=given.output_tokens) for given in (paid[0], paid[-1]))
     cost = prices.cost(SONNET, two)
     assert cost
@@ -114,7 +117,7 @@ async def test_the_other_model_gets_the_same_prompt_as_it_takes_it(
 
 
 async def test_there_is_one_hop_and_no_more(redis: Redis) -> None:
-    claude = Models(haiku_5_5=DECLINED, sonnet_5_5=DECLINED)
+    claude = ByModel(haiku_5_5=DECLINED, sonnet_5_5=DECLINED)
     end = await _run(redis, claude, _routes(fallback=SONNET))
     assert claude.models == [HAIKU, SONNET]
     assert (end.outcome, end.reason) == (RunOutcome.REFUSED, "cyber")
@@ -122,7 +125,7 @@ async def test_there_is_one_hop_and_no_more(redis: Redis) -> None:
 
 
 async def test_without_another_model_a_refusal_is_how_it_ends(redis: Redis) -> None:
-    claude = Models(haiku_5_5=DECLINED)
+    claude = ByModel(haiku_5_5=DECLINED)
     end = await _run(redis, claude, _routes())
     assert claude.models == [HAIKU]
     assert (end.outcome, end.reason) == (RunOutcome.REFUSED, "cyber")
@@ -130,7 +133,7 @@ async def test_without_another_model_a_refusal_is_how_it_ends(redis: Redis) -> N
 
 
 async def test_a_refusal_that_was_paid_for_is_not_asked_for_again(redis: Redis) -> None:
-    claude = Models(haiku_5_5=DECLINED, sonnet_5_5=Passing(detail="529"))
+    claude = ByModel(haiku_5_5=DECLINED, sonnet_5_5=Passing(detail="529"))
     runner = build_runner(redis, claude=claude, routes=_routes(fallback=SONNET))
     name = await admit(redis, sample_delivery())
     first = await lease(redis)
@@ -143,7 +146,7 @@ async def test_a_refusal_that_was_paid_for_is_not_asked_for_again(redis: Redis) 
 
 
 async def test_what_was_paid_for_is_on_the_record_of_a_run_that_ends_without_an_answer(redis: Redis) -> None:
-    claude = Models(haiku_5_5=DECLINED, sonnet_5_5=Passing(detail="529", after_s=1e9))
+    claude = ByModel(haiku_5_5=DECLINED, sonnet_5_5=Passing(detail="529", after_s=1e9))
     end = await _run(redis, claude, _routes(fallback=SONNET))
     assert (end.outcome, end.reason) == (RunOutcome.DEAD, DeadReason.DEADLINE)
     assert _about(end)["output_tokens"] == 5
@@ -153,7 +156,7 @@ GONE = Standing(reason=DeadReason.NOT_FOUND, detail="404", whole_key=False)
 
 
 async def test_a_model_that_exists_no_more_is_not_asked_for_each_time(redis: Redis) -> None:
-    claude, routes, troubles = Models(sonnet_4_5=GONE), _routes(name=RETIRED, fallback=HAIKU), Troubles()
+    claude, routes, troubles = ByModel(sonnet_4_5=GONE), _routes(name=RETIRED, fallback=HAIKU), Troubles()
     runner = build_runner(redis, claude=claude, routes=routes, troubles=troubles)
     for number in range(3):
         await admit(redis, sample_delivery(f"d-{number}"))
@@ -226,7 +229,7 @@ async def test_a_second_answer_of_the_other_model_is_no_second_hop(redis: Redis)
     ],
 )
 async def test_another_trouble_is_no_reason_for_another_model(redis: Redis, wrong: Standing) -> None:
-    claude = Models(haiku_5_5=wrong)
+    claude = ByModel(haiku_5_5=wrong)
     assert isinstance(await _run(redis, claude, _routes(fallback=SONNET)), Parked)
     assert claude.models == [HAIKU]
 
@@ -236,7 +239,7 @@ async def test_what_waits_for_a_model_goes_on_when_its_route_has_another(
     redis: Redis, monkeypatch: pytest.MonkeyPatch, model: dict[str, str]
 ) -> None:
     monkeypatch.setattr(keeper_module, "LOOK_S", 0.05)
-    claude, troubles, routes = Models(sonnet_4_5=GONE), Troubles(), _routes(name=RETIRED)
+    claude, troubles, routes = ByModel(sonnet_4_5=GONE), Troubles(), _routes(name=RETIRED)
     names = [await admit(redis, sample_delivery(f"d-{number}")) for number in range(5)]
 
     async def are(wanted: str) -> bool:

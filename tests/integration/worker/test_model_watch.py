@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from eventroute import keys
 from eventroute.errors import RetryLater
+from eventroute.models import Models
 from eventroute.outcome import DeadReason
 from eventroute.prompt import prepare
 from eventroute.queue import Trouble
@@ -52,7 +53,7 @@ async def claude(simulator: Served) -> AsyncIterator[Claude]:
 
 def _claude(url: str, *, key: str | None) -> Claude:
     api_key = Secret(key.encode()) if key else None
-    return Claude(api_key=api_key, base_url=url, propagate_trace=False, prices=Prices.load())
+    return Claude(api_key=api_key, base_url=url, propagate_trace=False, prices=Prices(Models.load()))
 
 
 def _watch(claude: Claude, redis: Redis, troubles: Troubles, *keys: str) -> ModelWatch:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from eventroute.models import Models
 from eventroute.prompt import Prompt
 from eventroute.route_table import ModelCall
 from eventroute.secret import Secret
@@ -17,7 +18,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 async def _ask(port: int, *, timeout_s: float = 5) -> Reply:
     async with Claude(
-        api_key=Secret(b"k"), base_url=f"http://127.0.0.1:{port}", propagate_trace=False, prices=Prices.load()
+        api_key=Secret(b"k"), base_url=f"http://127.0.0.1:{port}", propagate_trace=False, prices=Prices(Models.load())
     ) as claude:
         call = ModelCall(name="claude-haiku-5-5", max_tokens=9, timeout_s=timeout_s)
         return await claude.ask(call, Prompt("", "?", ()), api_key=None)

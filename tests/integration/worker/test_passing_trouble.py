@@ -6,6 +6,7 @@ import time
 import pytest
 from redis.asyncio import Redis
 
+from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import scripts
 from eventroute.route_table import ModelCall, RetryRule
@@ -60,7 +61,7 @@ async def _run(redis: Redis, simulator: Served, *faults: Fault, base_url: str | 
         api_key=Secret(DEFAULT_KEY.encode()),
         base_url=base_url or simulator.url,
         propagate_trace=False,
-        prices=Prices.load(),
+        prices=Prices(Models.load()),
     ) as claude:
         runner = build_runner(redis, claude=claude, routes=FakeRoutes(ONE_ATTEMPT))
         async with running(redis, runner):
@@ -103,7 +104,7 @@ async def test_what_is_the_attempts_own_doing_costs_one(
 async def test_nobody_listening_costs_no_attempt(redis: Redis) -> None:
     await admit(redis, sample_delivery())
     async with Claude(
-        api_key=Secret(b"k"), base_url="http://127.0.0.1:9", propagate_trace=False, prices=Prices.load()
+        api_key=Secret(b"k"), base_url="http://127.0.0.1:9", propagate_trace=False, prices=Prices(Models.load())
     ) as claude:
         taken = await lease(redis)
         found = await build_runner(redis, claude=claude, routes=FakeRoutes(ONE_ATTEMPT))(Attempt(taken))

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, route_path
+from eventroute.models import Models
 from eventroute.outcome import DeadReason
 from eventroute.prompt import Prompt
 from eventroute.queue import Group, Lease, Trouble
@@ -201,7 +202,7 @@ async def test_a_key_that_was_changed_while_the_old_one_was_refused_keeps_nobody
             api_key=Secret(b"sk-ant-wrong"),
             base_url=simulator.url,
             propagate_trace=False,
-            prices=Prices.load(),
+            prices=Prices(Models.load()),
             key_file=file,
         ) as claude:
 

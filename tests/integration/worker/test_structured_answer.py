@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
@@ -45,7 +46,9 @@ VALUE = {"severity": "high", "summary": "It burns."}
 @pytest.fixture
 async def claude(simulator: Served) -> AsyncIterator[Claude]:
     key = Secret(DEFAULT_KEY.encode())
-    async with Claude(api_key=key, base_url=simulator.url, propagate_trace=False, prices=Prices.load()) as client:
+    async with Claude(
+        api_key=key, base_url=simulator.url, propagate_trace=False, prices=Prices(Models.load())
+    ) as client:
         yield client
 
 

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId, RoutePath, route_path
+from eventroute.models import Models
 from eventroute.prompt import Prompt
 from eventroute.queue import Group, Trouble, group_of
 from eventroute.route_table import ModelCall, RetryRule
@@ -64,7 +65,10 @@ def simulator() -> Iterator[Served]:
 
 def _claude(simulator: Served) -> Claude:
     return Claude(
-        api_key=Secret(DEFAULT_KEY.encode()), base_url=simulator.url, propagate_trace=False, prices=Prices.load()
+        api_key=Secret(DEFAULT_KEY.encode()),
+        base_url=simulator.url,
+        propagate_trace=False,
+        prices=Prices(Models.load()),
     )
 
 
@@ -400,6 +404,38 @@ async def test_a_place_that_cannot_be_given_back_ends_by_itself_and_the_attempt_
     assert isinstance(end, Settled)
     assert end.reason == "deadline"
     assert await redis.zcard(keys.places(BUCKET)) == 1
+
+
+@pytest.mark.parametrize("is_granted", [False, True])
+@pytest.mark.parametrize("way", ["never arrives", "gets no reply", "is cancelled"])
+async def test_a_place_of_which_the_attempt_did_not_hear_is_for_others_at_once(
+    redis: Redis, way: str, *, is_granted: bool
+) -> None:
+    real, is_reached = ClientCaller(redis), asyncio.Event()
+
+    async def call(script: Script, key: str, args: Sequence[Argument]) -> object:
+        if script.name != "enter":
+            return await real(script, key, args)
+        if way != "never arrives":
+            await real(script, key, args)
+            assert await redis.zcard(keys.places(BUCKET)) == 1
+        is_reached.set()
+        if way == "is cancelled":
+            await asyncio.Event().wait()
+        raise RedisAway("LOST", "no answer")
+
+    if is_granted:
+        await _granted(redis, "d-1")
+    else:
+        await admit(redis, sample_delivery())
+    claude = FakeClaude()
+    task = asyncio.ensure_future(build_runner(redis, claude=claude, call=call)(Attempt(await lease(redis))))
+    await is_reached.wait()
+    if way == "is cancelled":
+        task.cancel()
+    with pytest.raises((RedisAway, asyncio.CancelledError)):
+        await task
+    assert (await redis.zcard(keys.places(BUCKET)), claude.asked) == (0, [])
 
 
 async def test_what_a_held_route_has_waiting_is_granted_nothing(redis: Redis) -> None:

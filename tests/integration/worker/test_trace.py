@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from redis.asyncio import Redis
 
 from eventroute.ids import DeliveryId
+from eventroute.models import Models
 from eventroute.prompt import Prompt
 from eventroute.route_table import ModelCall
 from eventroute.runtime import tracing
@@ -99,7 +100,7 @@ async def test_a_call_to_claude_carries_its_span_into_the_request(exporter: InMe
             api_key=Secret(DEFAULT_KEY.encode()),
             base_url=served.url,
             propagate_trace=True,
-            prices=Prices.load(),
+            prices=Prices(Models.load()),
         ) as claude:
             for _ in range(2):
                 await claude.ask(call, Prompt("system words", "user words", ()), api_key=None)

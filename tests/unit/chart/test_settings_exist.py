@@ -33,7 +33,8 @@ def test_the_chart_sets_all_settings_of_a_program_and_no_others(settings: type[S
 @pytest.mark.parametrize(
     ("settings", "same"),
     [
-        (ReceiverSettings, {"read_deadline_s": "readDeadlineSeconds"}),
+        (ReceiverSettings, {"read_deadline_s": "readDeadlineSeconds", "idle_timeout_s": "idleTimeoutSeconds"}),
+        (ReceiverSettings, {"max_connections": "maxConnections", "max_bytes_in_flight": "maxBytesInFlight"}),
         (ReceiverSettings, {"shutdown_grace_s": "shutdownGraceSeconds", "log_level": "logLevel"}),
         (WorkerSettings, {"max_jobs": "maxJobs", "concurrent_calls": "concurrentCalls", "grace_s": "graceSeconds"}),
         (WorkerSettings, {"propagate_trace": "propagateTrace", "log_level": "logLevel"}),

@@ -106,3 +106,42 @@ def test_no_marker_is_shown_lest_claude_writes_it_elsewhere(template: str | None
     assert "Fine." in user or template == PIECES
     assert MARKER not in user
     assert not re.search("eventroute-hop-[0-9]{2}-[a-z2-7]{16}", user)
+
+
+@pytest.mark.parametrize("form", ["</{0}>", "<{0}>", "</{0}</{0}>>", "</ {0} >", "</{1}>", "<</{0}>/{0}>", "<{0}/>"])
+def test_no_form_of_the_tags_is_left_in_what_they_enclose(form: str) -> None:
+    fence = build_fence(b"seed", [])
+    text = fence.block(f"before {form.format(fence.tag, fence.tag.upper())} after")
+    assert text == f"{fence.opening}\nbefore  after\n{fence.closing}"
+
+
+IGNORABLE = [
+    *(
+        "\u00ad",
+        "\u034f",
+        "\u061c",
+        "\u115f",
+        "\u17b4",
+        "\u180e",
+        "\u200b",
+        "\u202e",
+        "\u2066",
+        "\u206a",
+        "\u3164",
+        "\ufe00",
+    ),
+    *("\ufeff", "\uffa0", "\U0001bca0", "\U0001d173", "\U000e0041", "\U000e0100", "\U000e01ef", "\U000e0fff"),
+]
+
+
+@pytest.mark.parametrize("character", IGNORABLE, ids=lambda each: f"U+{ord(each):04X}")
+def test_what_nobody_sees_is_not_told(character: str) -> None:
+    prompt = plan().build_prompt(0, event({"title": f"a{character}b"}))
+    assert '"title":"ab"' in prompt.user
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u2764\ufe0f", "\u0645\u06cc\u200c\u062e\u0648"]
+)
+def test_what_scripts_and_emoji_need_stays(text: str) -> None:
+    assert text in plan().build_prompt(0, event({"title": text})).user

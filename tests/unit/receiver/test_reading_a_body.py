@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventroute_receiver.body import DisconnectedError, Receive, TooLargeError, read_body
+from eventroute_receiver.body import DisconnectedError, Loan, NoRoomError, Receive, Room, TooLargeError, read_body
 
 
 def piece(body: bytes, *, more: bool) -> dict[str, Any]:
@@ -27,8 +27,11 @@ def sending(messages: Sequence[dict[str, Any]]) -> Receive:
     return receive
 
 
-async def read(*messages: dict[str, Any], max_bytes: int = 10, declared: bytes | None = None) -> bytes:
-    return await read_body(sending(messages), declared=declared, max_bytes=max_bytes, deadline_s=0.02)
+async def read(
+    *messages: dict[str, Any], max_bytes: int = 10, declared: bytes | None = None, room: Room | None = None
+) -> bytes:
+    with Loan(room or Room(1_000_000)) as loan:
+        return await read_body(sending(messages), declared=declared, max_bytes=max_bytes, deadline_s=0.02, loan=loan)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +76,17 @@ async def test_an_incomplete_body_times_out(messages: list[dict[str, Any]]) -> N
 async def test_a_sender_that_leaves_is_told_from_one_that_is_done(before: list[dict[str, Any]]) -> None:
     with pytest.raises(DisconnectedError):
         await read(*before, {"type": "http.disconnect"})
+
+
+async def test_all_that_is_read_is_within_the_room_and_given_back_however_it_ends() -> None:
+    room = Room(10)
+    with Loan(room) as other:
+        other.take(4)
+        with pytest.raises(NoRoomError):
+            await read(piece(b"a" * 3, more=True), piece(b"a" * 4, more=False), room=room)
+        assert room.held == 4
+        with pytest.raises(TimeoutError):
+            await read(piece(b"a" * 6, more=True), room=room)
+        assert room.held == 4
+        assert await read(piece(b"a" * 6, more=False), room=room) == b"a" * 6
+    assert room.held == 0

@@ -3,7 +3,21 @@
 import msgspec
 import pytest
 
-from eventroute.schemes import SCHEMES, Events, Handshake, Key, Request, Unparsable, parse_key, preflight, read
+from eventroute.outcome import Refusal
+from eventroute.schemes import (
+    SCHEMES,
+    Events,
+    Handshake,
+    Key,
+    Rejected,
+    Request,
+    Scheme,
+    Unparsable,
+    parse_key,
+    preflight,
+    read,
+    verify,
+)
 from support.providers import ROWS
 
 
@@ -143,3 +157,19 @@ def test_nothing_but_a_token_is_signed(query: str) -> None:
 def test_a_challenge_needs_a_secret_and_is_asked_by_get() -> None:
     assert challenge(f"crc_token={X_TOKEN}", keys=()) is None
     assert challenge(f"crc_token={X_TOKEN}", method="HEAD") is None
+
+
+@pytest.mark.parametrize(
+    "scheme", [row for row in ROWS if any(rule.proof for rule in row.handshake)], ids=lambda row: row.name
+)
+@pytest.mark.parametrize("token", ["1", "true", "null", X_TOKEN])
+def test_a_signature_that_anybody_gets_for_asking_proves_no_body(scheme: Scheme, token: str) -> None:
+    answer = preflight(
+        scheme, Request(method="GET", url=None, headers=[], body=b""), (X_KEY,), query=f"crc_token={token}"
+    )
+    assert answer is not None
+    signature = answer.body.split(b'"')[3]
+    header = scheme.signature.removeprefix("header:").encode()
+    headers = [(header, signature), (b"content-type", b"application/json")]
+    forged = Request(method="POST", url=None, headers=headers, body=token.encode())
+    assert verify(scheme, forged, [X_KEY], 1_800_000_000) == Rejected(Refusal.MISMATCH)

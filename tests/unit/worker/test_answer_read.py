@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute_worker.answer import Answer, Failed, GivenUp, Reply, Usage, added
 from eventroute_worker.claude import Claude
@@ -15,7 +16,7 @@ from eventroute_worker.pricing import Prices
 def _read(
     *, stop_reason: str = "end_turn", text: str = "All is well.", blocks: Any = None, details: Any = None, **usage: Any
 ) -> Reply:
-    claude = Claude(api_key=None, base_url=None, propagate_trace=False, prices=Prices.load())
+    claude = Claude(api_key=None, base_url=None, propagate_trace=False, prices=Prices(Models.load()))
     body = {
         "id": "msg_1",
         "model": "claude-haiku-5-5",
@@ -52,7 +53,7 @@ def test_tokens_are_counted_by_kind_and_none_twice(said: dict[str, Any], usage: 
     reply = _read(**said)
     assert isinstance(reply, Answer)
     assert reply.usage == usage
-    assert reply.cost_usd == Prices.load().cost("claude-haiku-5-5", usage)
+    assert reply.cost_usd == Prices(Models.load()).cost("claude-haiku-5-5", usage)
     assert reply.cost_usd is not None
     assert reply.cost_usd > Decimal(0)
 
@@ -149,6 +150,8 @@ def test_what_two_calls_cost_is_counted_together_and_unknown_where_one_is() -> N
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"id":"\xff"}', b"[" * 100_000])
 def test_what_is_no_answer_costs_an_attempt(body: bytes) -> None:
-    reply = Claude(api_key=None, base_url=None, propagate_trace=False, prices=Prices.load())._read(body, "req_1")
+    reply = Claude(api_key=None, base_url=None, propagate_trace=False, prices=Prices(Models.load()))._read(
+        body, "req_1"
+    )
     assert isinstance(reply, Failed)
     assert "req_1" in reply.detail

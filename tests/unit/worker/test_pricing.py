@@ -9,7 +9,7 @@ from eventroute.models import Band, Model, Models
 from eventroute_worker.answer import Usage
 from eventroute_worker.pricing import Prices
 
-PRICES = Prices.load()
+PRICES = Prices(Models.load())
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_an_installations_own_prices_replace_and_extend_the_built_in_ones(tmp_pa
     own = tmp_path / "models.json"
     prices = '"prices": [{"input": "0.5", "output": 2}]'
     own.write_text(f'{{"as_of": "2026-11-01", "models": {{"claude-haiku-4-5": {{{prices}}}, "mine": {{}}}}}}')
-    known = Prices.load(own)
+    known = Prices(Models.load(own))
     assert known.cost("claude-haiku-4-5", Usage(input=1_000_000, output=1_000_000)) == Decimal("2.5")
     assert known.cost("claude-opus-5-5", Usage(input=1_000_000, output=0)) == Decimal(4)
     assert known.cost("mine", Usage(input=1, output=1)) is None

@@ -12,11 +12,13 @@ from typing import Final, NamedTuple
 _NONCE_BYTES: Final = 8
 
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
-    "\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
 )
-"""Control characters but tab and line ends; zero-width and direction marks; Unicode tags: what a person who reads the
-event does not see, and a model does. The zero-width joiners stay, as scripts and emoji need them."""
+"""What a person who reads the event does not see, and a model does: control characters but tab and line ends, and what
+Unicode calls default ignorable (soft hyphens, direction marks, fillers, tags, selectors of variants). The zero-width
+joiners and the two selectors of emoji stay, as scripts and emoji need them."""
 
 _BARE = re.compile(r"[A-Za-z0-9_.@:/#+=-]{0,64}")
 """Numbers, names and identifiers: too short and too plain to hold a sentence."""
@@ -49,7 +51,10 @@ class Fence(NamedTuple):
 
     def _untagged(self, text: str) -> str:
         """Take away our own tags: what was fenced in part, as a captured block of a template, is now as a whole."""
-        return text.replace(self.opening, "").replace(self.closing, "")
+        tags = re.compile(rf"<\s*/?\s*{self.tag}\s*/?\s*>", re.IGNORECASE)
+        while (left := tags.sub("", text)) != text:  # what stood around one may be another
+            text = left
+        return text
 
 
 def build_fence(seed: bytes, contents: Collection[str]) -> Fence:

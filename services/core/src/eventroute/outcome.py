@@ -57,6 +57,8 @@ class Unavailable(StrEnum):
     REDIS = "redis"
     QUEUE_FULL = "queue_full"
     ROUTE_FULL = "route_full"
+    CONNECTIONS = "connections"
+    BODIES = "bodies"
     MEMORY = "memory"
     BROKEN_ROUTE = "broken_route"
     INTERNAL = "internal"

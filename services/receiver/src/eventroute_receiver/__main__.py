@@ -16,7 +16,7 @@ import uvloop
 
 from eventroute.runtime.program import run_program
 from eventroute_receiver.app import build_receiver
-from eventroute_receiver.head import HeadLimits
+from eventroute_receiver.connection import Connection
 from eventroute_receiver.settings import ReceiverSettings
 
 _SWITCH_S: Final = 0.0005  # a shorter one gains nothing
@@ -33,7 +33,9 @@ class _Server(uvicorn.Server):
 
 
 def _server(app: Any, settings: ReceiverSettings, *, port: int) -> _Server:
-    protocol = functools.partial(HeadLimits, deadline_s=settings.read_deadline_s)
+    protocol = functools.partial(
+        Connection, deadline_s=settings.read_deadline_s, max_connections=settings.max_connections
+    )
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -46,6 +48,7 @@ def _server(app: Any, settings: ReceiverSettings, *, port: int) -> _Server:
         log_config=None,
         server_header=False,
         date_header=False,
+        timeout_keep_alive=settings.idle_timeout_s,
         timeout_graceful_shutdown=settings.shutdown_grace_s,
     )
     return _Server(config)

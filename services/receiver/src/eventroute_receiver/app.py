@@ -23,6 +23,7 @@ from eventroute.runtime.stats import Tally, writing
 from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute_receiver.admit import Admission
+from eventroute_receiver.body import Room
 from eventroute_receiver.hooks import Hooks
 from eventroute_receiver.probes import build_probes
 from eventroute_receiver.routes import Hook, prepare
@@ -53,7 +54,14 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
     tally = Tally()
     limits = Limits(settings.max_queue_depth, settings.max_queue_bytes)
     admission = Admission(link, limits=limits, groups=settings.groups)
-    webhooks = Webhooks(table, admission, tally, tracer=tracing.tracer(), read_deadline_s=settings.read_deadline_s)
+    webhooks = Webhooks(
+        table,
+        admission,
+        tally,
+        tracer=tracing.tracer(),
+        read_deadline_s=settings.read_deadline_s,
+        room=Room(settings.max_bytes_in_flight),
+    )
 
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncIterator[None]:

@@ -1,13 +1,17 @@
-"""Reading a request body: capped on the stream and against the clock, whatever Content-Length claims."""
+"""Reading a request body: capped on the stream and against the clock, whatever Content-Length claims.
+
+All bodies that a process holds at once are capped together too: they are read before anybody is known to have sent
+them.
+"""
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, Final
+from typing import Any, Final, Self
 
 Receive = Callable[[], Awaitable[Any]]
 
-_LINGER_S: Final = 0.5
+LINGER_S: Final = 0.5
 """How long a refused body is read on: enough for an answer to cross the world. Arbitrary."""
 
 
@@ -19,15 +23,56 @@ class DisconnectedError(Exception):
     """The sender went away in the middle."""
 
 
-async def read_body(receive: Receive, *, declared: bytes | None, max_bytes: int, deadline_s: float) -> bytes:
-    """Read the whole body as received.
+class NoRoomError(Exception):
+    """The process holds as many bytes of bodies as it may; the rest was not read."""
+
+
+class Room:
+    """For the bytes of bodies that a process holds at once."""
+
+    __slots__ = ("held", "most")
+
+    def __init__(self, most: int) -> None:
+        """Take how many there may be."""
+        self.most = most
+        self.held = 0
+
+
+class Loan:
+    """The room of one body: a context, at the end of which it is given back."""
+
+    __slots__ = ("_room", "_taken")
+
+    def __init__(self, room: Room) -> None:
+        """Begin with nothing."""
+        self._room = room
+        self._taken = 0
+
+    def take(self, size: int) -> None:
+        """Take room for some bytes more; raises `NoRoomError`."""
+        self._taken += size
+        self._room.held += size
+        if self._room.held > self._room.most:
+            raise NoRoomError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.held -= self._taken
+
+
+async def read_body(
+    receive: Receive, *, declared: bytes | None, max_bytes: int, deadline_s: float, loan: Loan
+) -> bytes:
+    """Read the whole body as received, into room that is lent.
 
     declared  Content-Length: enough to refuse a body before it is sent, never to accept one
-    raises    `TooLargeError`, `DisconnectedError`, or `TimeoutError` when it is not complete in time
+    raises    `TooLargeError`, `NoRoomError`, `DisconnectedError`, or `TimeoutError` when it is not complete in time
     """
     if declared is not None and int(declared) > max_bytes:  # the HTTP parser has seen that it is a number
         raise TooLargeError
-    reading = _read(receive, max_bytes)
+    reading = _read(receive, max_bytes, loan)
     try:
         waits_for = reading.send(None)
     except StopIteration as done:  # it was there, as nearly every webhook's: no clock needs to be set
@@ -39,7 +84,7 @@ async def read_body(receive: Receive, *, declared: bytes | None, max_bytes: int,
 async def discard_rest(receive: Receive) -> None:
     """Throw away what still comes, for a moment: to close a connection on unread data would take the answer with it."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER_S):
+        async with asyncio.timeout(LINGER_S):
             while (await receive()).get("more_body", False):
                 pass
 
@@ -60,7 +105,7 @@ class _Resumed:
         return (yield from self._coroutine.__await__())
 
 
-async def _read(receive: Receive, max_bytes: int) -> bytes:
+async def _read(receive: Receive, max_bytes: int, loan: Loan) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -71,6 +116,7 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
         size += len(chunk)
         if size > max_bytes:
             raise TooLargeError
+        loan.take(len(chunk))
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)

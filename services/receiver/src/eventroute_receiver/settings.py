@@ -31,6 +31,13 @@ class ReceiverSettings(Settings):
     groups: int = Field(default=1, ge=1, le=1024)
     """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
     read_deadline_s: float = Field(default=10.0, gt=0)
-    """How long a sender may take for its body."""
+    """How long a sender may take for a request's head, and for its body."""
+    idle_timeout_s: int = Field(default=75, ge=1)
+    """How long a connection may be idle: longer than proxies keep theirs (60 s), which would send into a closed one."""
+    max_connections: int = Field(default=1000, ge=1)
+    """Connections at once, of each port; above, a sender is told to come back. Each may hold 128 KiB of a head."""
+    max_bytes_in_flight: int = Field(default=67_108_864, ge=1)
+    """Bytes of bodies at once, 64 MiB by default; above, senders are told to come back. Reading a large one takes a
+    few times its size."""
     shutdown_grace_s: int = Field(default=20, ge=1)
     """How long requests in flight may take when the process is asked to stop."""

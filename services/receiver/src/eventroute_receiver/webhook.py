@@ -24,7 +24,7 @@ from eventroute.schemes import Handshake, Rejected, Request, Unparsable, preflig
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
-from eventroute_receiver.body import DisconnectedError, TooLargeError, discard_rest, read_body
+from eventroute_receiver.body import DisconnectedError, Loan, NoRoomError, Room, TooLargeError, discard_rest, read_body
 from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook
 
@@ -42,6 +42,7 @@ _UNREAD: Final = {
     TooLargeError: answer.too_large(),
     TimeoutError: answer.timed_out(),
     DisconnectedError: answer.disconnected(),
+    NoRoomError: answer.unavailable(Unavailable.BODIES),
 }
 
 _log = structlog.get_logger()
@@ -51,7 +52,14 @@ class Webhooks:
     """The handler of the hooks' port; every path but `/hooks/<namespace>/<name>` is an unknown route."""
 
     def __init__(
-        self, table: RouteTable[Hook], admission: Admission, tally: Tally, *, tracer: Tracer, read_deadline_s: float
+        self,
+        table: RouteTable[Hook],
+        admission: Admission,
+        tally: Tally,
+        *,
+        tracer: Tracer,
+        read_deadline_s: float,
+        room: Room,
     ) -> None:
         """Take the routes, the way into Redis, what counts for the routes' status, and how long a body may take."""
         self._table = table
@@ -59,6 +67,7 @@ class Webhooks:
         self._tally = tally
         self._tracer = tracer
         self._read_deadline_s = read_deadline_s
+        self._room = room
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
         """Answer one request, count it, and end its span."""
@@ -98,15 +107,20 @@ class Webhooks:
             return answer.handshake(found.status, found.headers, found.body) if found else answer.method_not_allowed()
         if refused := hook.unsupported(request):
             return answer.unsupported_media_type(refused)
-        try:
-            request.body = await read_body(
-                receive,
-                declared=request.fields.get(b"content-length"),
-                max_bytes=hook.route.max_body_bytes,
-                deadline_s=self._read_deadline_s,
-            )
-        except (TooLargeError, TimeoutError, DisconnectedError) as error:
-            return _UNREAD[type(error)]
+        with Loan(self._room) as loan:
+            try:
+                request.body = await read_body(
+                    receive,
+                    declared=request.fields.get(b"content-length"),
+                    max_bytes=hook.route.max_body_bytes,
+                    deadline_s=self._read_deadline_s,
+                    loan=loan,
+                )
+            except (TooLargeError, TimeoutError, DisconnectedError, NoRoomError) as error:
+                return _UNREAD[type(error)]
+            return await self._judge(hook, request, span)
+
+    async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
         now = time.time()
         if len(request.body) > _LARGE_BYTES:
             judged = await asyncio.to_thread(judge, hook, request, now)

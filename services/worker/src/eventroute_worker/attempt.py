@@ -43,13 +43,17 @@ class Newer:
     def tell(self, by: str) -> None:
         """Say so, once or several times."""
         self._by = by
-        if self._scope is not None:
+        if self._scope is not None and not self._scope.expired():  # a call that is being cut off may take its time
             self._scope.reschedule(0)
+
+    def check(self) -> None:
+        """Raise `Superseded` when there is one."""
+        if self._by:
+            raise Superseded(self._by)
 
     async def cuts_off(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """Make a call, as long as there is none; raises `Superseded`."""
-        if self._by:
-            raise Superseded(self._by)
+        self.check()
         try:
             async with asyncio.timeout(None) as self._scope:
                 return await call()

@@ -4,8 +4,6 @@ An unknown model, or a kind of token without a known rate, has an unknown cost, 
 """
 
 from decimal import Decimal
-from pathlib import Path
-from typing import Self
 
 from eventroute.models import Band, Models
 from eventroute_worker.answer import Usage
@@ -19,11 +17,6 @@ class Prices:
     def __init__(self, models: Models) -> None:
         """Take the known models."""
         self._models = models
-
-    @classmethod
-    def load(cls, own: Path | None = None) -> Self:
-        """Read the built-in data, and an installation's own over it; raises `Refused`."""
-        return cls(Models.load(own))
 
     def cost(self, model: str, usage: Usage) -> Decimal | None:
         """Compute the cost of a call in USD."""

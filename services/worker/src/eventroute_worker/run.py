@@ -321,6 +321,8 @@ class Runner:
             await self._reserve(work, call, prompt, key_id=key_id) as bill,
         ):
             newer = work.attempt.newer
+            newer.check()  # a call that is not begun costs nothing
+            bill.begin()
             reply = await place.ask(
                 lambda: newer.cuts_off(lambda: self._claude.ask(call, prompt, api_key=route.api_key))
             )

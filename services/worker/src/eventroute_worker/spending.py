@@ -76,7 +76,11 @@ class Bill:
         self._lease = lease
         self._rules = rules
         self._need = need
-        self._paid: Amount | None = None
+        self._paid: Amount | None = NOTHING
+
+    def begin(self) -> None:
+        """Note that the call begins: from here on it may cost all that was reserved."""
+        self._paid = None
 
     def take(self, reply: Reply) -> None:
         """Note what the call has cost; without a word, it may be all that was reserved."""

@@ -88,14 +88,7 @@ class Turns:
         """Hold a place while the block runs; raises `NoPlace` when there is none."""
         await self._tell(lease, bucket)
         place = Place(bucket, _size(call, prompt))
-        if bucket == lease.granted:
-            self._granted.discard(lease)
-        lasts_ms = int((call.timeout_s + _MARGIN_S) * 1000)
-        refused = await self._throttle.enter(
-            bucket, lease.delivery, fence=lease.fence, size=place.size, lasts_ms=lasts_ms
-        )
-        if refused:
-            raise NoPlace(Throttled(bucket=bucket, size=place.size, until_ms=refused.until_ms))
+        await self._enter(lease, bucket, place, lasts_ms=int((call.timeout_s + _MARGIN_S) * 1000))
         try:
             yield place
         finally:
@@ -113,6 +106,19 @@ class Turns:
         if self._wanted.get(lease.path) != bucket:
             await self._work.want(lease.group, lease.path, bucket)
             self._wanted[lease.path] = bucket
+
+    async def _enter(self, lease: Lease, bucket: str, place: Place, *, lasts_ms: int) -> None:
+        try:
+            refused = await self._throttle.enter(
+                bucket, lease.delivery, fence=lease.fence, size=place.size, lasts_ms=lasts_ms
+            )
+        except (RedisAway, asyncio.CancelledError):
+            await self._leave(lease, bucket, place)  # it may have been taken all the same
+            raise
+        if bucket == lease.granted:  # a refusal has taken it back
+            self._granted.discard(lease)
+        if refused:
+            raise NoPlace(Throttled(bucket=bucket, size=place.size, until_ms=refused.until_ms))
 
     async def _leave(self, lease: Lease, bucket: str, place: Place) -> None:
         """Give the place back; a Redis that is away then lets it end by itself."""

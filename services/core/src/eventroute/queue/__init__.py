@@ -31,8 +31,9 @@ A delivery of a route that debounces *collects* events of its entity while it is
 is due (`lua/lease.lua`).
 
 Where a newer event *supersedes* those before it about the same entity, admission marks the last one (`newest`) unless
-it has its final answer. Whatever it waited for, it is ready then and a worker ends it; one that runs hears of it when
-its lease is renewed, or its answer is saved.
+it has its final answer. Whatever it waited for, be it its lane, it is ready then and a worker ends it; one that runs
+hears of it when its lease is renewed, or its answer is saved. What waited leaves its place in line. One that dies of
+something else holds no lane.
 
 A route may be *held* as a whole (`hold`, `release`), while it cannot be served or is suspended: it takes no turns, and
 what is ready stays where it is. What is parked of it joins that where it would be in the way of a probe, or when a
@@ -56,16 +57,17 @@ What calls cost is kept beside it: `eventroute.queue.ledger`.
 All times are Redis' own. Every script touches one server only, may be called again when its reply got lost, and works
 in a full Redis but for `admit`, which is what must not.
 
-Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `trace` (context of its receipt), `seq` (order of
-acceptance), `at` (when), `lane` (its entity, hashed), `collects` (for whom, until it is due), `events` (how many it
-stands for, if several), `newest_of` (the entity, hashed, of which it was the newest event), `superseded_by` (a newer
-one), `since` (when it was replayed or unparked last, was due with what it has collected, or got its turn in its lane:
-its deadline counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`, `waits` (puttings back that
-cost no attempt), `cuts` (attempts cut short), `due`, `cause` (a trouble, or a bucket), `size` (of the call that waits
-for a bucket), `need` (what has no room in a budget), `probe` (the cause that it is to see mended, until it has asked),
-`alone`; of the run: `answer` (the checkpoint), `saved` (when), `answered` (it is final, of one that could be
-superseded), `sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`, `replays`; and once it has ended
-`outcome`, `reason`, `detail`, `finished`, `about`.
+Fields of a delivery's hash: `body` (`eventroute.delivery`), `path`, `trace` (context of its receipt), `seq` (its place
+in line: the order of acceptance, or the place of what it superseded while that waited), `order` (of acceptance, where
+it may have another's place), `at` (when), `lane` (its entity, hashed), `collects` (for whom, until it is due), `events`
+(how many it stands for, if several), `newest_of` (the entity, hashed, of which it was the newest event),
+`superseded_by` (a newer one), `since` (when it was replayed or unparked last, was due with what it has collected, or
+got its turn in its lane: its deadline counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`,
+`waits` (puttings back that cost no attempt), `cuts` (attempts cut short), `due`, `cause` (a trouble, or a bucket),
+`size` (of the call that waits for a bucket), `need` (what has no room in a budget), `probe` (the cause that it is to
+see mended, until it has asked), `alone`; of the run: `answer` (the checkpoint), `saved` (when), `answered` (it is
+final, of one that could be superseded), `sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`,
+`replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
 has of its end, `trace` and `answer` are left; of which the last two go next.
 """

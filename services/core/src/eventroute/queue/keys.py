@@ -185,7 +185,7 @@ class Group:
         return f"{self.prefix}collected:{delivery}"
 
     def newest(self, path: RoutePath, whom: str) -> str:
-        """STRING, the delivery that is to supersede or be superseded by the next one about an entity, until it ends.
+        """STRING, the delivery that the next one about an entity supersedes, and its place in line; until it ends.
 
         Receiver writes, worker removes; lives a month at most.
         """

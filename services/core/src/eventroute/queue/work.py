@@ -123,7 +123,7 @@ class Begun(NamedTuple):
     @property
     def seq(self) -> int:
         """Its place in the order of acceptance."""
-        return self._number(b"seq")
+        return self._number(b"order") or self._number(b"seq")
 
     @property
     def waits(self) -> int:

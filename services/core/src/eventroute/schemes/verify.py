@@ -69,6 +69,8 @@ def verify(scheme: Scheme, request: Request, keys: Sequence[Key], now: float | N
         return Verified(0, Strength.OPEN)
     if plan.parses and len(request.body) > MAX_UNVERIFIED_BODY:
         return _UNPARSEABLE
+    if plan.signs_tokens and CHALLENGE.fullmatch(request.body):
+        return _MISMATCH
     sent = plan.signature(request, None)
     if sent is None:
         return _UNPARSEABLE if plan.in_body else _MISSING
@@ -89,12 +91,16 @@ def verify(scheme: Scheme, request: Request, keys: Sequence[Key], now: float | N
 
 # --- the plan: a row's columns as functions, made once per row --------------------------------------------------------
 
+CHALLENGE: Final = re.compile(rb"[A-Za-z0-9_-]{1,128}")
+"""What is signed for whoever asks, where a provider sets webhooks up so. Nothing of this form is a genuine body."""
+
 _Matches = Callable[[Key, tuple[bytes, ...], list[bytes]], bool]
 
 
 class _Plan(NamedTuple):
     strength: Strength
     parses: bool
+    signs_tokens: bool
     in_body: bool
     signature: Getter
     candidates: Callable[[bytes], list[bytes] | None]
@@ -109,6 +115,7 @@ def _plan(scheme: Scheme) -> _Plan:
     return _Plan(
         strength=strength(scheme),
         parses=parses_before_verifying(scheme),
+        signs_tokens=any(rule.proof for rule in scheme.handshake),
         in_body=scheme.signature.startswith("body:"),
         signature=(lambda _request, _item: None) if open_to_all else getter(scheme, scheme.signature),
         candidates=_candidates(scheme),

@@ -64,22 +64,26 @@ local function collect(item)
 end
 
 -- The newest event of an entity stands for those before it that are not answered. One that is sent again is not newer
--- than what came after it.
-local function supersede(item)
-  local key = newest(path, item.whom)
-  local older = redis.call('GET', key)
+-- than what came after it. What waits leaves its place in line: an entity that is never quiet would always be the last.
+-- Returns the place.
+local function supersede(item, seq)
+  local older, place = newest_of(path, item.whom)
   if item.again and older then
-    return
+    return seq
   end
-  redis.call('SET', key, item.id, 'PX', DEAD_MS)
-  redis.call('HSET', delivery(item.id), 'newest_of', item.whom)
-  if older and older ~= item.id and redis.call('EXISTS', delivery(older)) == 1
-      and redis.call('HEXISTS', delivery(older), 'finished') == 0
-      and redis.call('HEXISTS', delivery(older), 'answered') == 0 then
+  local stands_for = older and redis.call('HEXISTS', delivery(older), 'finished') == 0
+    and redis.call('HEXISTS', delivery(older), 'answered') == 0
+  if not stands_for or redis.call('ZSCORE', RUNNING, older) then
+    place = seq
+  end
+  be_newest(path, item.whom, item.id, place)
+  redis.call('HSET', delivery(item.id), 'newest_of', item.whom, 'seq', place, 'order', seq)
+  if stands_for then
     redis.call('HSET', delivery(older), 'superseded_by', item.id)
     redis.call('RPUSH', OUTDONE, older)
     wake(1)
   end
+  return place
 end
 
 local reply, fresh, taken, revived = {'ok'}, {}, {}, {}
@@ -182,7 +186,7 @@ for _, item in ipairs(fresh) do
     redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', key, 'body'))
     redis.call('PERSIST', key)
     redis.call('HDEL', key, 'state', 'outcome', 'reason', 'detail', 'finished', 'attempts', 'waits', 'due', 'stage', 'lane',
-      'superseded_by')
+      'order', 'superseded_by')
     redis.call('HSET', key, 'since', now, 'saved', now) -- both deadlines count anew; it may not look for an answer
   end
   if item.joins then
@@ -203,10 +207,8 @@ for _, item in ipairs(fresh) do
     elseif item.whom ~= '' and not item.again and quiet_ms > 0 then
       redis.call('HSET', key, 'state', 'later', 'collects', item.whom)
     else
-      if item.whom ~= '' and quiet_ms == 0 then
-        supersede(item)
-      end
-      if line_up(path, item.id, seq, item.lane) then
+      local place = item.whom ~= '' and quiet_ms == 0 and supersede(item, seq) or seq
+      if line_up(path, item.id, place, item.lane) then
         lined_up = lined_up + 1
       end
     end

@@ -40,7 +40,7 @@ end
 
 -- Ends what a delivery waits for which a newer event has superseded.
 local function free(id)
-  local of = redis.call('HMGET', delivery(id), 'path', 'state', 'cause', 'superseded_by')
+  local of = redis.call('HMGET', delivery(id), 'path', 'state', 'cause', 'superseded_by', 'seq', 'lane')
   if not of[4] then
     return
   elseif of[2] == 'later' then
@@ -49,6 +49,12 @@ local function free(id)
     call_up(of[3], of[1], id)
   elseif of[2] == 'held' then
     unpark(of[3], id, false)
+  elseif of[2] == 'behind' then
+    redis.call('ZREM', behind(of[1]), id)
+    redis.call('ZREM', lane_of(of[1], of[6]), id)
+    redis.call('HDEL', delivery(id), 'state')
+    redis.call('HSET', delivery(id), 'due', now)
+    make_ready(of[1], id, of[5])
   end
 end
 

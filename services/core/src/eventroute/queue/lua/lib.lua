@@ -119,9 +119,11 @@ local function line_up(path, id, seq, lane)
   return true
 end
 
--- The one way for a delivery to become ready, but for a new one, of which the receiver knows the lane.
+-- The one way for a delivery to become ready, but for a new one, of which the receiver knows the lane. One that is
+-- superseded waits behind nobody: it is only to be ended.
 local function make_ready(path, id, seq)
-  if line_up(path, id, seq, redis.call('HGET', delivery(id), 'lane')) and join(path) then
+  local of = redis.call('HMGET', delivery(id), 'lane', 'superseded_by')
+  if line_up(path, id, seq, not of[2] and of[1]) and join(path) then
     wake(1)
   end
 end
@@ -172,10 +174,22 @@ end
 -- A newer event stands for it: it waits for nothing any more, and a worker ends it.
 local function is_outdone(id) return redis.call('HEXISTS', delivery(id), 'superseded_by') == 1 end
 
+-- Which delivery is the newest of an entity, and its place in line; nil when there is none, or somebody removed its record.
+local function newest_of(path, whom)
+  local id, seq = string.match(redis.call('GET', newest(path, whom)) or '', '^(%S+) (%d+)$')
+  if id and redis.call('EXISTS', delivery(id)) == 1 then
+    return id, seq
+  end
+end
+
+local function be_newest(path, whom, id, seq)
+  redis.call('SET', newest(path, whom), id .. ' ' .. seq, 'PX', DEAD_MS)
+end
+
 -- The one way for a delivery to be the newest of its entity no longer, but for a newer one: it has ended.
 local function resign(path, id)
   local whom = redis.call('HGET', delivery(id), 'newest_of')
-  if whom and redis.call('GET', newest(path, whom)) == id then
+  if whom and newest_of(path, whom) == id then
     redis.call('DEL', newest(path, whom))
   end
 end
@@ -227,7 +241,7 @@ local function bound_dead(path)
 end
 
 -- The delivery has left the queue's sets; it stays as a dead letter, the oldest of its route making room. It leaves its
--- lane, or holds it where the route says so.
+-- lane, or holds it where the route says so, unless a newer event stands for it.
 local function bury(path, id, reason, detail)
   redis.call('HDEL', delivery(id), 'stage', 'due', 'waits', 'cuts', 'probe', 'granted')
   redis.call('HSET', delivery(id), 'state', 'dead', 'outcome', 'dead', 'reason', reason, 'detail', detail, 'finished', now)
@@ -237,7 +251,7 @@ local function bury(path, id, reason, detail)
   end
   resign(path, id)
   local lane = redis.call('HGET', delivery(id), 'lane')
-  if lane and redis.call('SISMEMBER', STRICT, path) == 1 and reason ~= 'route_deleted' then
+  if lane and redis.call('SISMEMBER', STRICT, path) == 1 and reason ~= 'route_deleted' and not is_outdone(id) then
     redis.call('HSET', holding(path), id, lane)
   else
     leave(path, id, lane)

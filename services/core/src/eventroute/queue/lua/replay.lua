@@ -45,8 +45,8 @@ for i = 2, #ARGV do
     redis.call('HSET', key, 'since', now, 'due', now)
     redis.call('HINCRBY', key, 'replays', 1)
     charge(path, 1, size)
-    if of[4] then
-      redis.call('SET', newest(path, of[4]), id, 'NX', 'PX', DEAD_MS)
+    if of[4] and not newest_of(path, of[4]) then
+      be_newest(path, of[4], id, of[3])
     end
     make_ready(path, id, of[3])
     reply[#reply + 1] = 'ok'
