@@ -219,6 +219,24 @@ local function end_lease(path, id)
   end
 end
 
+-- An attempt ends at no cost, as its delivery is to wait for something; returns the delivery's order of acceptance, or nil
+-- when there is nothing to wait for any more: it is superseded, and ready for a worker to end it.
+local function interrupt(path, id)
+  end_lease(path, id)
+  local key = delivery(id)
+  local of = redis.call('HMGET', key, 'stage', 'seq')
+  if of[1] then
+    redis.call('HINCRBY', key, 'attempts', -1)
+  end
+  redis.call('HDEL', key, 'stage', 'due')
+  if not is_outdone(id) then
+    return of[2]
+  end
+  redis.call('HDEL', key, 'state')
+  redis.call('HSET', key, 'due', now)
+  make_ready(path, id, of[2])
+end
+
 local function drop_dead(path, id)
   let_go(path, id)
   redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', delivery(id), 'body'))

@@ -11,20 +11,13 @@ local id, key, path, cause = ARGV[1], delivery(ARGV[1]), ARGV[3], ARGV[4]
 if not holds(id, ARGV[2]) then
   return 0
 end
-end_lease(path, id)
-local of = redis.call('HMGET', key, 'stage', 'seq')
-if of[1] then
-  redis.call('HINCRBY', key, 'attempts', -1)
-end
-redis.call('HDEL', key, 'stage', 'due', 'probe')
-if is_outdone(id) then
-  redis.call('HDEL', key, 'state')
-  redis.call('HSET', key, 'due', now)
-  make_ready(path, id, of[2])
+local seq = interrupt(path, id)
+if not seq then
   return 1
 end
+redis.call('HDEL', key, 'probe')
 redis.call('HSET', key, 'state', 'held', 'cause', cause, 'last_error', ARGV[6])
-redis.call('ZADD', parked(cause), of[2], id)
+redis.call('ZADD', parked(cause), seq, id)
 redis.call('HINCRBY', P .. 'parked_of:' .. cause, path, 1)
 if ARGV[8] ~= '' then
   redis.call('HSET', key, 'need', ARGV[8])

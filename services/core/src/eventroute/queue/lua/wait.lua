@@ -10,23 +10,15 @@ local id, key, path, bucket = ARGV[1], delivery(ARGV[1]), ARGV[3], ARGV[4]
 if not holds(id, ARGV[2]) then
   return 0
 end
-end_lease(path, id)
-local of = redis.call('HMGET', key, 'stage', 'seq')
-if of[1] then
-  redis.call('HINCRBY', key, 'attempts', -1)
-end
-redis.call('HDEL', key, 'stage', 'due')
-if is_outdone(id) then
-  redis.call('HDEL', key, 'state')
-  redis.call('HSET', key, 'due', now)
-  make_ready(path, id, of[2])
+local seq = interrupt(path, id)
+if not seq then
   return 1
 end
 redis.call('HSET', key, 'state', 'throttled', 'cause', bucket, 'size', ARGV[5] .. ':' .. ARGV[6])
 if ARGV[8] ~= '' then
   redis.call('HSET', key, 'last_error', ARGV[8])
 end
-redis.call('ZADD', waiting(bucket, path), of[2], id)
+redis.call('ZADD', waiting(bucket, path), seq, id)
 queue_up(waiting_routes(bucket), path, 'NX')
 redis.call('ZADD', TURNS, 'LT', math.max(tonumber(ARGV[7]), now), bucket)
 wake(1) -- somebody has to wait for its time
