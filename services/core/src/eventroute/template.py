@@ -236,7 +236,7 @@ class _Context(RenderContext):
         if isinstance(value, dict | list):
             value = _Json(cut(_json(value), MAX_VALUE_LENGTH))
         text = to_liquid_string(value, autoescape=False)
-        return fence.block(text) if isinstance(value, _Json) else fence.value(text)
+        return fence.block(text) if isinstance(value, _Json) else fence.value(text, is_alone=not self.loops)
 
 
 def _dotted(path: Iterable[object]) -> str:
