@@ -7,7 +7,19 @@ from eventroute.hops import unmarked
 from support.growth import is_linear
 
 FENCE = Fence("data-0123456789abcdef")
-PIECES = ["<", "< ", "</", "</ ", "<data-", "<data-0123456789abcdef ", "</data-0123456789abcdef", ">", " ", "\n", "\u200b"]
+PIECES = [
+    "<",
+    "< ",
+    "</",
+    "</ ",
+    "<data-",
+    "<data-0123456789abcdef ",
+    "</data-0123456789abcdef",
+    ">",
+    " ",
+    "\n",
+    "\u200b",
+]
 
 
 @pytest.mark.parametrize("piece", [*PIECES, "<!-- eventroute-hop-", "eventroute-hop-02-", "eventroute-hop-02-aaaa"])
