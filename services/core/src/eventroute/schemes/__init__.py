@@ -6,7 +6,7 @@ preflight ──▶ verify ──▶ read          before anything is proven; is
 """
 
 from eventroute.payload import Unparsable
-from eventroute.schemes.derived import needs_public_url, needs_secret, strength
+from eventroute.schemes.derived import needs_public_url, needs_secret, strength, telling_headers
 from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, parse_key
 from eventroute.schemes.lint import lint_scheme
 from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme, Strength
@@ -52,5 +52,6 @@ __all__ = [
     "sensitive_headers",
     "sign",
     "strength",
+    "telling_headers",
     "verify",
 ]
