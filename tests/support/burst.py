@@ -14,11 +14,11 @@ from eventroute.schemes import Request
 from support.receiving import pull_request, signed
 from support.waiting import until
 
-SIZE: Final = 500
+SIZE: Final = 300
 _AT_ONCE: Final = 8
 _PAUSE_S: Final = 0.05  # providers wait for minutes; a burst that is to be over in seconds does not
 _TIMEOUT_S: Final = 5.0
-_BURST_S: Final = 40.0  # a bound; undisturbed it takes three seconds
+_BURST_S: Final = 40.0  # a bound; undisturbed it takes two seconds
 
 NO_ANSWER: Final = 0
 """Stands for a refused, cut or silent connection where a status would stand."""

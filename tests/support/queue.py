@@ -88,6 +88,12 @@ async def run_out(redis: Redis, *names: DeliveryId) -> None:
     await redis.zadd(GROUP.running, dict.fromkeys(names, 1), xx=True)
 
 
+async def run_all_out(redis: Redis) -> None:
+    """The same of all that there are."""
+    if running := await redis.zrange(GROUP.running, 0, -1):
+        await run_out(redis, *(DeliveryId(name.decode()) for name in running))
+
+
 async def lease_again(redis: Redis, name: DeliveryId, *, worker: str = "other") -> Lease:
     """Let a lease run out and another worker take the delivery."""
     await run_out(redis, name)

@@ -17,7 +17,7 @@ async def test_a_rolling_restart_refuses_nobody_who_was_let_in(site: Installatio
     for receiver in receivers:
         await receiver.until_ready()
     await worker.until_listening()
-    burst = Burst([receiver.hooks_url for receiver in receivers], pause_s=0.1)
+    burst = Burst([receiver.hooks_url for receiver in receivers], size=500, pause_s=0.1)
     async with burst.sending():
         for receiver in receivers:
             await burst.until_acknowledged(100)
@@ -38,7 +38,7 @@ async def test_a_killed_receiver_takes_no_acknowledged_delivery_with_it(site: In
     await worker.until_listening()
     burst = Burst([killed.hooks_url, other.hooks_url])
     async with burst.sending():
-        await burst.until_acknowledged(200)
+        await burst.until_acknowledged(120)
         await killed.end(SIGKILL)
     account = await settled(site, burst)
     assert discrepancies(account, burst) == []

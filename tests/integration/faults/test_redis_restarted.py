@@ -18,7 +18,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_done_twice(site: Inst
     await worker.until_listening()
     burst = Burst([receiver.hooks_url])
     async with burst.sending():
-        await burst.until_acknowledged(200)
+        await burst.until_acknowledged(120)
         await site.valkey.end(signum)
         await site.valkey.start().until_listening()
     account = await settled(site, burst)

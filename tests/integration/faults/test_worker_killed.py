@@ -30,7 +30,7 @@ async def test_in_the_middle_of_a_burst_another_one_goes_on_where_it_stopped(sit
     await killed.until_listening()
     burst = Burst([receiver.hooks_url])
     async with burst.sending():
-        await burst.until_acknowledged(200)
+        await burst.until_acknowledged(120)
         await until(lambda: _is_busy(site))
         await killed.end(SIGKILL)
         killed_ns = time.time_ns()

@@ -18,7 +18,7 @@ async def test_it_leaves_the_rest_to_others_at_once_and_repeats_no_call(site: In
     await stopped.until_listening()
     burst = Burst([receiver.hooks_url])
     async with burst.sending():
-        await burst.until_acknowledged(200)
+        await burst.until_acknowledged(120)
         assert await stopped.end(SIGTERM) == 0
         assert await depth(site.redis), "there was nothing left to hand over"
         assert not await site.redis.exists(GROUP.running)

@@ -46,7 +46,7 @@ async def refusal(url: str) -> str:
 async def assert_served(url: str) -> None:
     async with connect(url) as redis, linked(url) as link:
         assert await redis.ping()
-        await until(lambda: link.is_up)
+        await until(lambda: link.is_up and link._large.wire is not None)  # what is large has a connection of its own
         assert await link.call("ECHO", "x" * 100_000) == b"x" * 100_000
 
 

@@ -17,7 +17,7 @@ from eventroute.sealed import SealKey, new_key_text
 from eventroute_cli.simulator.api import SimulatorSettings
 from eventroute_cli.simulator.journal import Entry, Journal
 from eventroute_cli.simulator.server import serving
-from support.queue import GROUP, dead_letters, run_out
+from support.queue import dead_letters, run_all_out
 from support.runs import PATH, sample_delivery, worker_route
 from support.waiting import until
 from support.worker import until_empty
@@ -68,7 +68,7 @@ async def test_no_two_calls_of_an_entity_overlap_and_none_overtakes_another(
             await until(partial(_has_asked, journal, times=wanted), timeout_s=20)
             killed.kill()
             await until(lambda: all(entry.ended_ns for entry in journal.entries()))
-            await run_out(redis, *[name.decode() for name in await redis.zrange(GROUP.running, 0, -1)])
+            await run_all_out(redis)
         for name in ("killed", "other", "third"):  # the first takes the killed one's place
             fleet.start(name=name)
         await until_empty(redis, timeout_s=60)

@@ -26,7 +26,7 @@ from eventroute_cli.simulator.server import Served, serving
 from eventroute_worker.api_key import key_id
 from support.budgets import budget, stands
 from support.own_valkey import own_valkey
-from support.queue import GROUP, admit, dead_letters, depth, fields, state
+from support.queue import GROUP, admit, dead_letters, depth, fields, run_all_out, state
 from support.runs import HISTORY, PATH, results, sample_delivery, worker_route
 from support.waiting import until
 from support.worker import record, until_empty
@@ -224,6 +224,7 @@ async def test_a_worker_killed_in_a_burst_loses_and_repeats_nothing(
     await until(is_midway, timeout_s=30)
     first.kill()
     assert await depth(redis) > 0
+    await run_all_out(redis)
     fleet.start()
     await _check_burst(redis, claude)
 
