@@ -58,6 +58,7 @@ _GITHUB: Final = Scheme(
     id=("header:x-github-delivery",),
     dedup_ttl_s=4 * _DAY,
     form="payload",
+    patience_s=8,  # of 10 s; it sends nothing again by itself: docs.github.com, "Handling failed webhook deliveries"
 )
 
 _HUBSPOT: Final = Scheme(
@@ -131,6 +132,7 @@ _TWILIO: Final = Scheme(
     id=("item:id|header:i-twilio-idempotency-token",),
     batch="body",  # Event Streams send a list; a form is one item
     form="fields",
+    patience_s=10,  # of 15 s; it tries again where it could not connect, not after an answer
 )
 
 # Sent again while an alert fires: the id holds its status and start, and lives for the default repeat interval.
