@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from redis.asyncio import Redis
 
+from bench.claude_stub import claude_stub
 from bench.deliveries import render
 from bench.effort import Effort
 from bench.figures import Goal, Row, Section, Spread
@@ -112,8 +113,9 @@ def _rates(stack: Stack, job: Job, runs: _Runs) -> list[float]:
 
 
 async def _run(stack: Stack, job: Job, requests: Sequence[bytes], folder: Path) -> _Run:
-    async with valkey(folder) as store, Redis.from_url(store.url) as redis:
-        site = Site(folder=folder, redis_url=store.url, claude_url="http://127.0.0.1:9")
+    async with claude_stub() as collector, valkey(folder) as store, Redis.from_url(store.url) as redis:
+        # The receiver would wait for a collector that is not there before it ends.
+        site = Site(folder=folder, redis_url=store.url, claude_url=collector.url)
         async with receiving(stack, site):
             load = await drive(site.port, requests, connections=CONNECTIONS, limit_s=_FILL_LIMIT_S)
         async with working(stack, site, job) as worker:

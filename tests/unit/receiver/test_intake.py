@@ -14,14 +14,14 @@ from structlog.testing import capture_logs
 from eventroute.hops import Markers
 from eventroute.ids import Claim, DeliveryId, claim_id
 from eventroute.outcome import DeadReason, Unavailable
-from eventroute.queue import Admitted, Candidate, Full, Limited, Limits, Load, New
+from eventroute.queue import Admissions, Admitted, Candidate, Full, Limited, Limits, Load, New
 from eventroute.route_table import DebounceRule, RateLimit, ReceiverRoute, RedactRule
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.schemes import SCHEMES, Handshake, Rejected, Request, sign
 from eventroute.secret import Secret
 from eventroute_receiver import admit as admit_module
 from eventroute_receiver.admit import Admission, NotNow
-from eventroute_receiver.intake import MAX_UNREADABLE_BYTES, Genuine, judge
+from eventroute_receiver.intake import MAX_HEADERS_BYTES, MAX_UNREADABLE_BYTES, Genuine, judge
 from eventroute_receiver.routes import prepare
 from support.receiving import opened, pull_request, signed
 from support.sample_routes import SECRET, receiver_route
@@ -220,6 +220,72 @@ def test_of_our_own_actions_nobody_counts_hops() -> None:
     request = signed("github", payload, event="pull_request", delivery="gh-1", now=NOW)
     found = judged(request, own_actors=("our-bot",), marker_key=KEY)
     assert (found.kept, found.own, found.spent) == ([], 1, 0)
+
+
+# --- headers, and what one request may cost ---
+
+
+def with_headers(request: Request, *more: tuple[bytes, bytes]) -> Request:
+    request.headers = [*request.headers, *more]
+    return request
+
+
+def test_headers_that_nothing_of_the_route_names_are_not_kept() -> None:
+    request = with_headers(opened(), (b"x-account", b"a-1"), (b"x-noise", b"n" * 100_000))
+    (candidate,) = judged(request, headers=("x-account",)).kept
+    assert candidate.delivery.headers == {
+        "content-type": "application/json",
+        "x-github-event": "pull_request",
+        "x-github-delivery": "gh-1",
+        "x-account": "a-1",
+    }
+
+
+def test_a_credential_that_a_route_names_is_not_kept_all_the_same() -> None:
+    request = with_headers(opened(), (b"authorization", b"Bearer hidden"))
+    (candidate,) = judged(request, headers=("authorization",)).kept
+    assert "authorization" not in candidate.delivery.headers
+
+
+def test_of_all_headers_those_are_kept_that_fit() -> None:
+    long = [(b"x-%d" % number, b"v" * 3000) for number in range(4)]
+    (candidate,) = judged(
+        with_headers(opened(), *long, (b"x-last", b"fits")), filter='headers["x-last"] == "fits"'
+    ).kept
+    kept = candidate.delivery.headers
+    assert sum(len(name) + len(value) for name, value in kept.items()) <= MAX_HEADERS_BYTES
+    assert [name for name in kept if name.startswith("x-") and "github" not in name] == ["x-0", "x-1", "x-last"]
+
+
+@pytest.mark.parametrize(("names", "most_bytes"), [(None, 6_000_000), (("x-account",), 500_000)])
+async def test_a_batch_hands_no_multiple_of_large_headers_to_redis(
+    names: tuple[str, ...] | None, most_bytes: int
+) -> None:
+    asked: list[int] = []
+
+    async def call(_script: Any, _group: str, args: Sequence[Any]) -> list[bytes]:
+        asked.append(sum(len(each) for each in args if isinstance(each, (bytes, str))))
+        return [b"ok"] + [b""] * 500
+
+    more = [(b"x-%d" % number, b"v" * 1000) for number in range(100)]
+    found = judged(with_headers(batch(*range(500)), *more), "hubspot", public_url=URL, headers=names)
+    limits = Limits(depth=1000, bytes=0)
+    admissions = Admissions(cast("Any", call), limits=limits)
+    assert isinstance(await admissions.admit(receiver_route().path, found.kept, rate=None), Admitted)
+    assert asked[0] < most_bytes
+
+
+def test_filters_of_one_request_share_a_bound_and_what_exceeds_it_is_undecided() -> None:
+    pattern = "(ab|cd){20}x"  # some 20 ms by the estimate
+    expression = f'payload.subscriptionType.matches("{pattern}") || true'
+    found = judged(batch(*range(100)), "hubspot", public_url=URL, filter=expression)
+    assert len(found.kept) == 100
+    undecided = [each.dead for each in found.kept if each.dead]
+    assert undecided == [(DeadReason.FILTER, "filter: too_large")] * len(undecided)
+    assert 25 < len(undecided) < 75
+    assert found.kept[0].dead is None
+    (alone,) = judged(batch(99), "hubspot", public_url=URL, filter=expression).kept
+    assert alone.dead is None
 
 
 # --- entities ---

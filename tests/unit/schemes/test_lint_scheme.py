@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from eventroute.schemes import HandshakeRule, Match, Scheme, lint_scheme
+from eventroute.schemes import HandshakeRule, Match, Reply, Scheme, lint_scheme
 
 SOUND = Scheme(name="custom", signature="header:x-signature", signed=("body",))
 STAMPED = replace(
@@ -72,6 +72,10 @@ def test_a_sound_row_passes(scheme: Scheme) -> None:
         (SOUND, {"implies": (("push", ("ref",)),)}, "implies"),
         (SOUND, {"success_status": 302}, "success_status"),
         (SOUND, {"success_status": 503}, "success_status"),
+        (SOUND, {"replies": (Reply(form=True),)}, "replies"),
+        (SOUND, {"replies": (Reply(body="ok"),)}, "replies"),
+        (SOUND, {"replies": (Reply(media_type="text/plain", body="ok"),), "success_status": 204}, "replies"),
+        (SOUND, {"replies": (Reply(), Reply(media_type="text/plain", body="ok"))}, "replies"),
         (SOUND, {"handshake": (HandshakeRule(),)}, "handshake"),
         (SOUND, {"handshake": (HandshakeRule(when=(Match(source="nowhere"),)),)}, "handshake"),
         (SOUND, {"handshake": (HandshakeRule(when=(Match(source="body:a"),), echo="challenge"),)}, "handshake"),

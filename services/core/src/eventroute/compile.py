@@ -805,6 +805,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
+        headers=_named_headers(gathered),
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
         entity=spec.entity if spec.concurrency.per_entity or spec.debounce or spec.supersede else None,
         per_entity=spec.concurrency.per_entity is not None,
@@ -813,6 +814,20 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         else None,
         supersede=spec.supersede,
     )
+
+
+def _named_headers(gathered: _Gathered) -> tuple[str, ...] | None:
+    """Tell which headers a route looks at; None when it may be any."""
+    spec = gathered.spec
+    expressions = (spec.filter, spec.entity, *(prompt.when for prompt in spec.prompts))
+    uses = [compile_expression(each).headers for each in expressions if each]
+    uses += [compile_template(text).headers for text in map(_value, gathered.users) if text]
+    named: set[str] = set()
+    for use in uses:
+        if use is None:
+            return None
+        named |= use
+    return tuple(sorted(named))
 
 
 def _worker_route(gathered: _Gathered) -> WorkerRoute:

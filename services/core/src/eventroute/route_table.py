@@ -70,6 +70,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """CEL; a delivery for which it is not true is answered with success and not queued."""
     max_body_bytes: int
     rate_limit: RateLimit | None
+    headers: tuple[str, ...] | None = None
+    """Those that the route's expressions and templates name, in lower case; None = they may look at any."""
     redact: RedactRule = RedactRule()
     entity: str | None = None
     """CEL; whom the event is about. Only where admission has to know it."""

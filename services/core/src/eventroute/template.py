@@ -22,6 +22,7 @@ from liquid.builtin.output import Output, OutputNode
 from liquid.context import RenderContext
 from liquid.exceptions import LiquidError, OutputStreamLimitError, ResourceLimitError
 from liquid.output import LimitedStringIO
+from liquid.static_analysis import Variable
 from liquid.stringify import to_liquid_string
 from liquid.token import Token
 from liquid.undefined import UNDEFINED, Undefined
@@ -68,6 +69,10 @@ _ANY_LENGTH: Final = frozenset({"default", "first", "last", "size", "slice", "js
 """Filters whose cost does not grow with a list."""
 
 
+_ATTRIBUTES: Final = frozenset({"size", "first", "last"})
+"""Of an object as a whole, beside the names that it has."""
+
+
 class TemplateRefused(Refused):
     """A template that cannot be rendered for any event; `line` and `column` count from 1."""
 
@@ -96,6 +101,8 @@ class Template:
 
     source: str
     _bound: liquid.BoundTemplate = field(repr=False, compare=False)
+    headers: frozenset[str] | None = field(compare=False)
+    """The headers that it names, in lower case; None when it may look at any."""
 
     def render(self, variables: Mapping[str, Any], fence: Fence) -> Rendered:
         """Fill in an event.
@@ -139,7 +146,19 @@ def compile_template(source: str) -> Template:
             line, column = _place(source, spans[0].index)
             message = f'unknown filter "{name}"{nearest(name, _ENVIRONMENT.filters)}'
             raise TemplateRefused(message, line=line, column=column)
-    return Template(source, bound)
+    return Template(source, bound, _headers(analysis.variables.get("headers", ())))
+
+
+def _headers(uses: Iterable[Variable]) -> frozenset[str] | None:
+    """Name the headers that are looked up by their names, in lower case; None when that is not all."""
+    names: set[str] = set()
+    for use in uses:
+        match use.segments:
+            case [_, str(name), *_] if name not in _ATTRIBUTES:
+                names.add(name.lower())
+            case _:
+                return None
+    return frozenset(names)
 
 
 def _place(source: str, index: int) -> tuple[int, int]:

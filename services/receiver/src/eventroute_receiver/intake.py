@@ -1,12 +1,12 @@
 """Judging a request: is it genuine, what is in it, and what of that is to be queued, as delivery records."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from eventroute.delivery import Delivery
-from eventroute.expression import EvaluationError
+from eventroute.expression import Budget, EvaluationError
 from eventroute.hops import may_have
 from eventroute.ids import Claim, claim_id, new_delivery_id
 from eventroute.outcome import DeadReason
@@ -17,6 +17,8 @@ from eventroute_receiver.routes import Hook
 
 _PROVIDER_ID_CHARS: Final = 200
 
+MAX_HEADERS_BYTES: Final = 8192
+"""Of names and values: each event of a batch is kept with them."""
 MAX_UNREADABLE_BYTES: Final = 65_536
 """Of a body that nobody can read, to see what it was; quoted it may be four times as long."""
 
@@ -72,6 +74,17 @@ def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
     return Genuine(key_index, received_ms, found, *intake.choose(found.items))
 
 
+def _headers(hook: Hook, request: Request) -> Iterator[tuple[str, str]]:
+    """Choose the headers that the route may look at, those that fit, in their order."""
+    left = MAX_HEADERS_BYTES
+    for name, value in request.headers:
+        is_kept = hook.kept_headers is None or name in hook.kept_headers
+        size = len(name) + len(value)
+        if is_kept and name not in hook.dropped_headers and size <= left:
+            left -= size
+            yield name.decode("latin-1"), value.decode("latin-1")
+
+
 class Intake:
     """One verified request on its way into the queue."""
 
@@ -81,12 +94,9 @@ class Intake:
         self._request = request
         self._received_ms = received_ms
         self._key_index = key_index
+        self._budget = Budget()
         self._is_marked = may_have(request.body)
-        self._headers = {
-            name.decode("latin-1"): value.decode("latin-1")
-            for name, value in request.headers
-            if name not in hook.dropped_headers
-        }
+        self._headers = dict(_headers(hook, request))
         self._kept_headers = self._headers
         if hook.redacted_headers:
             gone = dict.fromkeys((name.decode() for name in hook.redacted_headers), REDACTED)
@@ -106,7 +116,7 @@ class Intake:
         kept: list[Candidate] = []
         reason = ""
         for event in fresh:
-            holds, error = wanted.test(self._variables(event))
+            holds, error = wanted.test(self._variables(event), self._budget)
             reason = reason or error or ""
             if holds:
                 kept.append(self._candidate(event))
@@ -133,7 +143,7 @@ class Intake:
         """Name the entity, hashed; empty when none can be told: the worker records why."""
         if self._hook.entity is None:
             return ""
-        whom = self._hook.entity.text(self._variables(event)).value
+        whom = self._hook.entity.text(self._variables(event), self._budget).value
         return claim_id(self._hook.route.uid, "entity", whom.encode("utf-8", "surrogatepass")) if whom else ""
 
     def _variables(self, event: Event) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A route made ready to judge requests: keys parsed, expressions compiled once, when the table entry arrives."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,7 @@ from eventroute.expression import Expression, compile_expression
 from eventroute.hops import Markers, markers
 from eventroute.redact import Steps, build_steps
 from eventroute.route_table import ReceiverRoute
-from eventroute.schemes import Key, KeyRefused, Request, Scheme, accepts, parse_key, sensitive_headers
+from eventroute.schemes import Key, KeyRefused, Request, Scheme, accepts, parse_key, sensitive_headers, telling_headers
 
 _OF_THE_CONNECTION: Final = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"accept-encoding", b"expect"}
@@ -33,6 +34,8 @@ class Hook:
     """Tell how many answers of ours stand behind an event."""
     dropped_headers: frozenset[bytes]
     """Lower-case names of headers that are not kept: secrets, and what says nothing of the event."""
+    kept_headers: frozenset[bytes] | None
+    """Lower-case names of those that are, unless they are dropped; None = any."""
     redacted_headers: frozenset[bytes]
     """Lower-case names of headers whose values are not kept."""
     redacted_payload: Steps | None
@@ -64,6 +67,11 @@ def _one_of_equal(scheme: Scheme) -> Scheme:
     return scheme
 
 
+def _of_the_event(scheme: Scheme, named: Iterable[str]) -> frozenset[bytes]:
+    """Choose what is kept where a route names headers: these, and what the provider says of the event in others."""
+    return frozenset(name.encode() for name in ("content-type", *telling_headers(scheme), *named))
+
+
 def prepare(route: ReceiverRoute) -> Hook:
     """Make a table entry ready; raises `Refused` when it cannot serve."""
     route = msgspec.structs.replace(route, scheme=_one_of_equal(route.scheme))
@@ -79,6 +87,7 @@ def prepare(route: ReceiverRoute) -> Hook:
         own_actors=frozenset(name.encode() for name in route.own_actors),
         markers=markers(route.marker_key),
         dropped_headers=_OF_THE_CONNECTION | {name.encode() for name in sensitive_headers(route.scheme)},
+        kept_headers=None if route.headers is None else _of_the_event(route.scheme, route.headers),
         redacted_headers=frozenset(name.encode() for name in route.redact.headers),
         redacted_payload=build_steps(route.redact.payload) if route.redact.payload else None,
     )

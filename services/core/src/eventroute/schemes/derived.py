@@ -60,6 +60,12 @@ def needs_secret(scheme: Scheme) -> bool:
     return scheme.kind != "none"
 
 
+def telling_headers(scheme: Scheme) -> frozenset[str]:
+    """Name the headers, in lower case, that say what an event is and which one."""
+    sources = (source for text in (*scheme.event, *scheme.id) for source in alternatives(text))
+    return frozenset(name.lower() for place, name in sources if place == "header")
+
+
 def sensitive_headers(scheme: Scheme, *, others: Iterable[Scheme] = ()) -> frozenset[str]:
     """Name the headers, in lower case, that hold credentials or signatures and must not be stored or shown.
 

@@ -14,6 +14,7 @@ from eventroute.schemes.source import Place, alternatives
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _PATH: Final = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 _SUCCESS: Final = range(200, 300)
+_NO_CONTENT: Final = 204
 _NAMED_PARTS: Final = frozenset({"body", "timestamp", "method", "url", "twilio-body"})
 
 _KEY_FORMS: Final = {
@@ -151,6 +152,18 @@ def _reading(scheme: Scheme) -> Iterator[str]:
         yield "success_status: providers take 2xx for success, and nothing else"
 
 
+def _replies(scheme: Scheme) -> Iterator[str]:
+    for reply in scheme.replies:
+        if reply.form and scheme.form == "refused":
+            yield "replies: no form is taken, so none is answered"
+        if reply.body and scheme.success_status == _NO_CONTENT:
+            yield "replies: 204 has no body"
+        if reply.body and not reply.media_type:
+            yield "replies: say which media type the body has"
+    if not all(reply.form for reply in scheme.replies[:-1]):
+        yield "replies: what follows a reply to everything is never said"
+
+
 def _handshakes(scheme: Scheme) -> Iterator[str]:
     for rule in scheme.handshake:
         if rule.method == "POST" and not rule.when:
@@ -172,5 +185,6 @@ _RULES: Final[tuple[Callable[[Scheme], Iterator[str]], ...]] = (
     _layout,
     _twilio,
     _reading,
+    _replies,
     _handshakes,
 )

@@ -88,6 +88,17 @@ class HandshakeRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """CloudEvents abuse protection: the senders whose `WebHook-Request-Origin` is granted; empty = not asked for."""
 
 
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a success says to a sender that shows or parses it."""
+
+    form: bool = False
+    """Only to a form; else to any body."""
+    media_type: str = ""
+    """Empty = there is no `Content-Type`."""
+    body: str = ""
+    """Sent as it stands."""
+
+
 class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
     """One provider's product."""
 
@@ -147,5 +158,7 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     """How long a receipt waits for Redis where the provider never sends again by itself: less than that waits for us.
     0 = it sends again, and hears at once that it should."""
     success_status: int = 200
+    replies: tuple[Reply, ...] = ()
+    """Instead of the JSON that names the delivery: the first one that applies."""
     stop_headers: tuple[tuple[str, str], ...] = ()
-    """Sent with a success that is final, so that the provider does not send it again."""
+    """Sent with the refusal of what is genuine and cannot be read, so that the provider does not send it again."""

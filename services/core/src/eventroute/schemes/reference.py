@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from eventroute.schemes.derived import identity_is_signed, needs_public_url, strength
-from eventroute.schemes.model import Scheme, Strength
+from eventroute.schemes.model import Reply, Scheme, Strength
 
 _HEAD: Final = """\
 # Providers
@@ -19,9 +19,10 @@ stored as the provider shows it.
   bytes are remembered too. A delivery without one is known by its bytes, for ten minutes.
 - **actor**: where it stands who caused the event; what is in a route's `ownActors` starts nothing.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
+- **answer**: what a success says: its status, and in which terms. JSON names the delivery, and what became of it.
 
-| provider | secret | proof | age at most | event | actor | id | remembered | docs |
-|---|---|---|---|---|---|---|---|---|
+| provider | secret | proof | age at most | event | actor | id | remembered | answer | docs |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 _SECRETS: Final = {
@@ -51,8 +52,20 @@ def _cells(row: Scheme) -> tuple[str, ...]:
         _sources(row.actor) or "-",
         identity if identity_is_signed(row) or not row.id else f"*{identity}*",
         _span(row.dedup_ttl_s),
+        _answer(row),
         f"[docs]({row.docs})" if row.docs else "-",
     )
+
+
+def _answer(row: Scheme) -> str:
+    said = [f"{_said(reply)} to a form" if reply.form else _said(reply) for reply in row.replies]
+    if all(reply.form for reply in row.replies):
+        said.append("JSON")
+    return f"{row.success_status}, {', else '.join(said)}"
+
+
+def _said(reply: Reply) -> str:
+    return f"`{reply.body}`" if reply.body else "empty"
 
 
 def _secret(row: Scheme) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from eventroute.schemes import derived
-from eventroute.schemes.model import HandshakeRule, Match, Scheme
+from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme
 from eventroute.schemes.request import Request, media_type
 
 _HOUR: Final = 3600
@@ -133,6 +133,8 @@ _TWILIO: Final = Scheme(
     batch="body",  # Event Streams send a list; a form is one item
     form="fields",
     patience_s=10,  # of 15 s; it tries again where it could not connect, not after an answer
+    # https://www.twilio.com/docs/api/errors/12300: whoever calls or writes is answered by TwiML, here by none
+    replies=(Reply(form=True, media_type="text/xml", body="<Response/>"),),
 )
 
 # Sent again while an alert fires: the id holds its status and start, and lives for the default repeat interval.
@@ -231,6 +233,9 @@ _ROWS: Final[Sequence[Scheme]] = (
                 echo="challenge=body:challenge",
             ),
         ),
+        # https://docs.slack.dev/interactivity/handling-user-interaction: to a command, a button or a modal the body is
+        # an answer, which Slack shows or fails on.
+        replies=(Reply(form=True),),
         stop_headers=(("x-slack-no-retry", "1"),),
     ),
     Scheme(
@@ -407,12 +412,18 @@ _ROWS: Final[Sequence[Scheme]] = (
         event=("body:event.type|body:type",),
         dedup_ttl_s=_HOUR,
         handshake=(
-            HandshakeRule(when=(Match(source="body:type", equals="0"),), status=204),
+            HandshakeRule(
+                when=(Match(source="body:type", equals="0"),),
+                status=204,
+                headers=(("content-type", "application/json"),),  # asked for although there is no body
+            ),
             HandshakeRule(  # type 1 is a ping among interactions, and an event among webhook events
                 when=(Match(source="body:type", equals="1"), Match(source="body:event.type")),
                 body='{"type":1}',
             ),
         ),
+        success_status=204,
+        replies=(Reply(media_type="application/json"),),
     ),
     Scheme(
         name="square",
@@ -558,6 +569,9 @@ _ROWS: Final[Sequence[Scheme]] = (
         # A payment that failed and then succeeds is told twice.
         id=(f"{_ADYEN_ITEM}.pspReference", f"{_ADYEN_ITEM}.eventCode", f"{_ADYEN_ITEM}.success"),
         dedup_ttl_s=8 * _DAY,
+        # https://docs.adyen.com/development-resources/webhooks: any 2xx is enough now; older accounts and the test
+        # button want to read this.
+        replies=(Reply(media_type="text/plain", body="[accepted]"),),
     ),
     _GENERIC,
     replace(
