@@ -159,6 +159,9 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     """Any: the body may be any JSON value, and an empty one counts as null."""
 
     handshake: tuple[HandshakeRule, ...] = ()
+    patience_s: int = 0
+    """How long a receipt waits for Redis where the provider never sends again by itself: less than that waits for us.
+    0 = it sends again, and hears at once that it should."""
     success_status: int = 200
     replies: tuple[Reply, ...] = ()
     """Instead of the JSON that names the delivery: the first one that applies."""

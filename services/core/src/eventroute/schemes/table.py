@@ -60,6 +60,7 @@ _GITHUB: Final = Scheme(
     retry_window_s=3 * _DAY,  # by hand or by its API: docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks
     dedup_ttl_s=4 * _DAY,
     form="payload",
+    patience_s=8,  # of 10 s; it sends nothing again by itself: docs.github.com, "Handling failed webhook deliveries"
 )
 
 _HUBSPOT: Final = Scheme(
@@ -138,6 +139,7 @@ _TWILIO: Final = Scheme(
     retry_window_s=4 * _HOUR,  # of Event Streams: https://www.twilio.com/docs/events/event-delivery-and-duplication
     batch="body",  # Event Streams send a list; a form is one item
     form="fields",
+    patience_s=10,  # of 15 s; it tries again where it could not connect, not after an answer
     # https://www.twilio.com/docs/api/errors/12300: whoever calls or writes is answered by TwiML, here by none
     replies=(Reply(form=True, media_type="text/xml", body="<Response/>"),),
 )
