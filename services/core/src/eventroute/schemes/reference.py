@@ -48,7 +48,7 @@ def _cells(row: Scheme) -> tuple[str, ...]:
         name,
         _secret(row),
         strength(row),
-        f"{row.tolerance_s} s" if row.tolerance_s is not None else "-",
+        _span(row.tolerance_s) if row.tolerance_s is not None else "-",
         _sources(row.event) or "-",
         _sources(row.actor) or "-",
         identity if identity_is_signed(row) or not row.id else f"*{identity}*",
@@ -84,4 +84,6 @@ def _sources(sources: Iterable[str]) -> str:
 
 def _span(seconds: int) -> str:
     hours = seconds // 3600
+    if not hours:
+        return f"{seconds} s"
     return f"{hours // 24} d" if hours % 24 == 0 and hours else f"{hours} h"
