@@ -121,8 +121,8 @@ def _timestamps(scheme: Scheme) -> Iterator[str]:
         yield "tolerance_s: a timestamp without a tolerance never goes stale"
     elif scheme.tolerance_s <= 0:
         yield "tolerance_s: must be positive"
-    elif scheme.tolerance_s > scheme.dedup_ttl_s:
-        yield "dedup_ttl_s: shorter than the tolerance, so a replay would be accepted in between"
+    elif scheme.tolerance_s < scheme.retry_window_s and not scheme.restamped:
+        yield "tolerance_s: shorter than the retry window, so the last attempts would be too old"
     if not is_signed(scheme, scheme.timestamp) and not scheme.advisory:
         yield "timestamp: nothing signs it, so its age proves nothing; sign it, or say advisory: true"
     if "signature:" in scheme.timestamp and not scheme.separator:
@@ -148,6 +148,8 @@ def _reading(scheme: Scheme) -> Iterator[str]:
         yield "id: the items of a batch would share it, and all but the first count as duplicates; add an item: source"
     if scheme.dedup_ttl_s <= 0:
         yield "dedup_ttl_s: must be positive"
+    elif scheme.dedup_ttl_s < (scheme.tolerance_s or 0) + scheme.retry_window_s:
+        yield "dedup_ttl_s: shorter than the tolerance, or than a repetition may take; it would count as another event"
     if scheme.success_status not in _SUCCESS:
         yield "success_status: providers take 2xx for success, and nothing else"
 
