@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from eventroute.ids import RouteUid, route_path
 from eventroute.route_table import LogSink, ModelCall, PromptRule, ReceiverRoute, RetentionRule, RetryRule, WorkerRoute
 from eventroute.schemes import SCHEMES
@@ -16,7 +18,7 @@ def receiver_route(provider: str = "github", *, name: str = "triage", **changes:
         "uid": RouteUid(f"uid-{name}"),
         "path": route_path("team-a", name),
         "generation": 1,
-        "scheme": SCHEMES[provider],
+        "scheme": replace(SCHEMES[provider], patience_s=0),  # that Redis is away is told at once
         "secrets": (Secret(SECRET.encode()),),
         "secret_names": ("hook/secret",),
         "public_url": None,

@@ -1,13 +1,14 @@
 """One event is queued once, however often and in whatever disguise it arrives; two events are never taken for one."""
 
 import asyncio
+import time
 
 import pytest
 from redis.asyncio import Redis
 
 from eventroute.ids import ClaimId, DeliveryId
 from eventroute.queue import Admitted, Candidate, Limits, New
-from eventroute.schemes import Event, Mark, Request
+from eventroute.schemes import SCHEMES, Event, Mark, Request
 from eventroute_receiver.admit import Admission
 from eventroute_receiver.intake import Intake
 from eventroute_receiver.routes import prepare
@@ -63,6 +64,25 @@ async def test_claims_live_as_long_as_the_provider_may_send_again(receiver: Rece
     assert claims
     for claim in claims:
         assert scheme.dedup_ttl_s - 5 <= await receiver.redis.ttl(claim) <= scheme.dedup_ttl_s
+
+
+@pytest.mark.parametrize(
+    ("provider", "payload"),
+    [
+        ("linear", {"type": "Issue", "action": "create"}),
+        ("mailgun", {"event-data": {"event": "failed"}, "signature": {"token": "a" * 50}}),
+    ],
+)
+async def test_the_last_attempt_which_has_the_first_ones_timestamp_runs_once(
+    receiver: Receiving, provider: str, payload: dict[str, object]
+) -> None:
+    await receiver.serve(receiver_route(provider))
+    first_attempt = time.time() - SCHEMES[provider].retry_window_s
+    request = signed(provider, payload, delivery="d-1", now=first_attempt)
+    answers = [await receiver.post(request) for _ in range(2)]
+    assert [answer.json()["status"] for answer in answers] == ["queued", "duplicate"]
+    for claim in await receiver.redis.keys(CLAIMS):  # as long as its timestamp passes
+        assert await receiver.redis.ttl(claim) > SCHEMES[provider].retry_window_s
 
 
 async def test_a_captured_request_with_a_new_unsigned_id_is_a_repeat_of_the_first(receiver: Receiving) -> None:

@@ -157,3 +157,11 @@ async def test_success_is_what_the_provider_takes_for_it(tmp_path: Path) -> None
     assert await record(Recorder(tmp_path, provider="generic"), b'{"type": "x"}', headers=[]) == 202
     assert await record(Recorder(tmp_path, provider="generic"), b"not JSON", headers=[]) == 202
     assert await record(Recorder(tmp_path), b"not JSON", headers=[]) == 200
+
+
+async def test_success_is_said_as_the_provider_reads_it(tmp_path: Path) -> None:
+    form = [(b"content-type", b"application/x-www-form-urlencoded")]
+    texts = await exchange(Recorder(tmp_path, provider="twilio"), b"Body=hello&From=1", headers=form)
+    assert ((b"content-type", b"text/xml") in texts[0]["headers"], texts[1]["body"]) == (True, b"<Response/>")
+    event = await exchange(Recorder(tmp_path, provider="discord"), b'{"type": 1, "event": {"type": "X"}}', headers=[])
+    assert (event[0]["status"], event[0]["headers"]) == (204, [(b"content-type", b"application/json")])

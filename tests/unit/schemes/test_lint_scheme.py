@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from eventroute.schemes import HandshakeRule, Match, Scheme, lint_scheme
+from eventroute.schemes import HandshakeRule, Match, Reply, Scheme, lint_scheme
 
 SOUND = Scheme(name="custom", signature="header:x-signature", signed=("body",))
 STAMPED = replace(
@@ -55,6 +55,9 @@ def test_a_sound_row_passes(scheme: Scheme) -> None:
         (STAMPED, {"tolerance_s": -1}, "tolerance_s"),
         (STAMPED, {"dedup_ttl_s": 299}, "dedup_ttl_s"),
         (STAMPED, {"dedup_ttl_s": 0}, "dedup_ttl_s"),
+        (STAMPED, {"retry_window_s": 301}, "tolerance_s"),
+        (STAMPED, {"retry_window_s": 86_400, "restamped": True}, "dedup_ttl_s"),
+        (SOUND, {"retry_window_s": 86_401}, "dedup_ttl_s"),
         (STAMPED, {"timestamp": "signature:t"}, "timestamp"),
         (STAMPED, {"timestamp": "item:t"}, "timestamp"),
         (SOUND, {"signed": ("url", "twilio-body")}, "signed"),
@@ -72,6 +75,10 @@ def test_a_sound_row_passes(scheme: Scheme) -> None:
         (SOUND, {"implies": (("push", ("ref",)),)}, "implies"),
         (SOUND, {"success_status": 302}, "success_status"),
         (SOUND, {"success_status": 503}, "success_status"),
+        (SOUND, {"replies": (Reply(form=True),)}, "replies"),
+        (SOUND, {"replies": (Reply(body="ok"),)}, "replies"),
+        (SOUND, {"replies": (Reply(media_type="text/plain", body="ok"),), "success_status": 204}, "replies"),
+        (SOUND, {"replies": (Reply(), Reply(media_type="text/plain", body="ok"))}, "replies"),
         (SOUND, {"handshake": (HandshakeRule(),)}, "handshake"),
         (SOUND, {"handshake": (HandshakeRule(when=(Match(source="nowhere"),)),)}, "handshake"),
         (SOUND, {"handshake": (HandshakeRule(when=(Match(source="body:a"),), echo="challenge"),)}, "handshake"),

@@ -8,6 +8,7 @@ import itertools
 import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -16,7 +17,7 @@ import typer
 from rich.console import Console
 
 from eventroute.errors import Refused
-from eventroute.schemes import SCHEMES, Handshake, Request, preflight, read, sensitive_headers
+from eventroute.schemes import SCHEMES, Handshake, Request, choose_reply, preflight, read, sensitive_headers
 from eventroute_cli.fixtures import Recorded, write_fixture
 from eventroute_cli.listening import listen, url_of
 from eventroute_cli.send import find_scheme
@@ -117,7 +118,8 @@ class Recorder:
         body = await self._read(receive)
         answer = _TOO_LARGE if body is None else await self._take(scope, body)
         headers = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers]
-        headers.append((b"content-length", b"%d" % len(answer.body)))
+        if answer.status != HTTPStatus.NO_CONTENT:
+            headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -149,7 +151,11 @@ class Recorder:
         outcome = preflight(scheme, request, (), query="") or read(scheme, request)
         if isinstance(outcome, Handshake):
             return _Answer(outcome.status, outcome.headers, outcome.body)
-        return _TAKEN._replace(status=scheme.success_status)
+        taken, reply = _TAKEN._replace(status=scheme.success_status), choose_reply(scheme, request)
+        if reply is None:
+            return taken
+        headers = (("content-type", reply.media_type),) if reply.media_type else ()
+        return taken._replace(headers=headers, body=reply.body.encode())
 
     def _recorded(self, scope: Any, body: bytes) -> Recorded:
         now = datetime.now(UTC)

@@ -65,7 +65,7 @@ class Fence(NamedTuple):
 
     def _untagged(self, text: str) -> str:
         """Take away our own tags: what was fenced in part, as a captured block of a template, is now as a whole."""
-        tags = re.compile(rf"<\s*/?\s*{self.tag}\s*/?\s*>", re.IGNORECASE)
+        tags = re.compile(rf"<\s*+/?+\s*+{self.tag}\s*+/?+\s*+>", re.IGNORECASE)  # never back: spaces may be many
         while (left := tags.sub("", text)) != text:  # what stood around one may be another
             text = left
         return text

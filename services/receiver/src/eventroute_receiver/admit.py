@@ -3,6 +3,7 @@
 What Redis refuses is logged in its own words, at most once a second for each kind: senders only hear 503.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -18,6 +19,10 @@ from eventroute.runtime.scripts import RedisAway, RedisForbids
 
 _FULL: Final = {"queue": Unavailable.QUEUE_FULL, "route": Unavailable.ROUTE_FULL}
 _TOLD_S: Final = 1.0
+_AGAIN_S: Final = 0.2
+"""A lost connection is tried again as often. Arbitrary."""
+_MOST_WAITING: Final = 500
+"""Receipts that wait for Redis at once; each is a connection and a body. Arbitrary."""
 
 _log = structlog.get_logger()
 
@@ -38,6 +43,8 @@ class Admission:
         self._groups = groups
         self._queue = Admissions(self._call, limits=limits, groups=groups)
         self._told: dict[str, float] = {}
+        self._waiting = 0
+        """Receipts that wait for Redis to come back."""
 
     @property
     def is_up(self) -> bool:
@@ -47,13 +54,30 @@ class Admission:
     async def admit(
         self, route: ReceiverRoute, candidates: Sequence[Candidate], *, traceparent: str
     ) -> Admitted | Limited | NotNow:
-        """Queue all candidates that are new, or none."""
+        """Queue all candidates that are new, or none; where nobody will send them again, wait for Redis for a while."""
+        give_up = time.monotonic() + route.scheme.patience_s
+        found = await self._once(route, candidates, traceparent)
+        if not isinstance(found, RedisAway | RedisForbids):
+            return found
+        if route.scheme.patience_s and self._waiting < _MOST_WAITING:
+            self._waiting += 1
+            try:
+                while isinstance(found, RedisAway) and time.monotonic() + _AGAIN_S < give_up:
+                    await asyncio.sleep(_AGAIN_S)
+                    found = await self._once(route, candidates, traceparent)
+            finally:
+                self._waiting -= 1
+        return NotNow(self._reason(found)) if isinstance(found, RedisAway | RedisForbids) else found
+
+    async def _once(
+        self, route: ReceiverRoute, candidates: Sequence[Candidate], traceparent: str
+    ) -> Admitted | Limited | NotNow | RedisAway | RedisForbids:
         try:
             found = await self._queue.admit(
                 route.path, candidates, rate=route.rate_limit, traceparent=traceparent, debounce=route.debounce
             )
         except (RedisAway, RedisForbids) as error:
-            return NotNow(self._reason(error))
+            return error
         return NotNow(_FULL[found.what]) if isinstance(found, Full) else found
 
     async def load(self, *, may_go: Callable[[RoutePath], bool] = lambda _: False) -> Load | NotNow:

@@ -1,12 +1,14 @@
 """What the sender hears: one constructor per row of the receiver's contract."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import Receipt, Unavailable
+from eventroute.schemes import Reply
 
 RETRY_AFTER_S: Final = 5
 """What a sender is asked to wait after 503: long enough for Redis to restart. Arbitrary."""
@@ -25,7 +27,9 @@ class Answer(msgspec.Struct, frozen=True):
     reason: str = ""
 
     def wire_headers(self) -> list[tuple[bytes, bytes]]:
-        """All headers, with the body's length."""
+        """All headers, with the body's length but for 204, which has none (RFC 9110, 8.6)."""
+        if self.status == HTTPStatus.NO_CONTENT:
+            return list(self.headers)
         return [*self.headers, (b"content-length", b"%d" % len(self.body))]
 
 
@@ -57,6 +61,14 @@ def settled(items: Sequence[Item], *, status: int, reason: str = "") -> Answer:
 def unwanted(outcome: Receipt, *, status: int, reason: str = "") -> Answer:
     """Genuine, and on purpose not queued: success, so that the sender does not repeat it."""
     return Answer(status, outcome, b'{"status":"%b"}' % outcome.encode(), (_JSON,), reason)
+
+
+def worded(success: Answer, reply: Reply | None) -> Answer:
+    """Say a success in the provider's own terms; None = in ours."""
+    if reply is None:
+        return success
+    headers = ((b"content-type", reply.media_type.encode("latin-1")),) if reply.media_type else ()
+    return msgspec.structs.replace(success, body=reply.body.encode(), headers=headers)
 
 
 def handshake(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:

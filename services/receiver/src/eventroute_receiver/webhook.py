@@ -20,7 +20,7 @@ from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.runtime.tables import RouteTable
-from eventroute.schemes import Handshake, Rejected, Request, Unparsable, preflight
+from eventroute.schemes import Handshake, Rejected, Request, Unparsable, choose_reply, preflight
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
@@ -128,7 +128,10 @@ class Webhooks:
             judged = judge(hook, request, now)
         if isinstance(judged, Rejected):
             return answer.unauthenticated(judged.reason)
-        return self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
+        result = self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
+        if result.outcome in _SETTLED:
+            return answer.worded(result, choose_reply(hook.route.scheme, request))
+        return result
 
     def _without_queue(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer | None:
         """Answer what is genuine and nothing to be queued; None when something is."""

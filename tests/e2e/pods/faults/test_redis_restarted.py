@@ -1,4 +1,4 @@
-"""Redis goes away and comes back with its data: senders hear 503 and come back, and what was acknowledged is done."""
+"""Redis goes away and comes back with its data: receipts wait, or senders hear 503; what was acknowledged is done."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_nothing_acknowledged_is_lost_and_no_program_is_restarted(site: Installa
         site.kubectl("delete", "pod", "eventroute-valkey-0", f"--grace-period={grace_s}")
         site.kubectl("wait", "--for=condition=Ready", "pod/eventroute-valkey-0", "--timeout=60s")
         traffic.until_acknowledged(20)
-    assert traffic.statuses().keys() == {200, 503}
+    assert traffic.statuses().keys() <= {200, 503}
     assert all(int(answer.retry_after) > 0 for answer in traffic.answers if answer.status == 503)
     assert discrepancies(traffic) == []
     assert {program: site.starts(program) for program in PROGRAMS} == before

@@ -9,9 +9,10 @@ from eventroute.payload import Unparsable
 from eventroute.schemes.derived import needs_public_url, needs_secret, strength, telling_headers
 from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, parse_key
 from eventroute.schemes.lint import lint_scheme
-from eventroute.schemes.model import HandshakeRule, Match, Scheme, Strength
+from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme, Strength
 from eventroute.schemes.preflight import preflight
 from eventroute.schemes.read import Event, Events, Handshake, Mark, read
+from eventroute.schemes.reply import choose_reply
 from eventroute.schemes.request import Request, media_type
 from eventroute.schemes.signing import KeyPair, generate_secret, sign
 from eventroute.schemes.table import SCHEMES, accepts, sensitive_headers
@@ -30,6 +31,7 @@ __all__ = [
     "Mark",
     "Match",
     "Rejected",
+    "Reply",
     "Request",
     "Scheme",
     "SecretProblem",
@@ -37,6 +39,7 @@ __all__ = [
     "Unparsable",
     "Verified",
     "accepts",
+    "choose_reply",
     "generate_secret",
     "lint_key",
     "lint_scheme",

@@ -14,6 +14,7 @@ from eventroute.schemes.source import Place, alternatives
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _PATH: Final = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 _SUCCESS: Final = range(200, 300)
+_NO_CONTENT: Final = 204
 _NAMED_PARTS: Final = frozenset({"body", "timestamp", "method", "url", "twilio-body"})
 
 _KEY_FORMS: Final = {
@@ -120,8 +121,8 @@ def _timestamps(scheme: Scheme) -> Iterator[str]:
         yield "tolerance_s: a timestamp without a tolerance never goes stale"
     elif scheme.tolerance_s <= 0:
         yield "tolerance_s: must be positive"
-    elif scheme.tolerance_s > scheme.dedup_ttl_s:
-        yield "dedup_ttl_s: shorter than the tolerance, so a replay would be accepted in between"
+    elif scheme.tolerance_s < scheme.retry_window_s and not scheme.restamped:
+        yield "tolerance_s: shorter than the retry window, so the last attempts would be too old"
     if not is_signed(scheme, scheme.timestamp) and not scheme.advisory:
         yield "timestamp: nothing signs it, so its age proves nothing; sign it, or say advisory: true"
     if "signature:" in scheme.timestamp and not scheme.separator:
@@ -147,8 +148,22 @@ def _reading(scheme: Scheme) -> Iterator[str]:
         yield "id: the items of a batch would share it, and all but the first count as duplicates; add an item: source"
     if scheme.dedup_ttl_s <= 0:
         yield "dedup_ttl_s: must be positive"
+    elif scheme.dedup_ttl_s < (scheme.tolerance_s or 0) + scheme.retry_window_s:
+        yield "dedup_ttl_s: shorter than the tolerance, or than a repetition may take; it would count as another event"
     if scheme.success_status not in _SUCCESS:
         yield "success_status: providers take 2xx for success, and nothing else"
+
+
+def _replies(scheme: Scheme) -> Iterator[str]:
+    for reply in scheme.replies:
+        if reply.form and scheme.form == "refused":
+            yield "replies: no form is taken, so none is answered"
+        if reply.body and scheme.success_status == _NO_CONTENT:
+            yield "replies: 204 has no body"
+        if reply.body and not reply.media_type:
+            yield "replies: say which media type the body has"
+    if not all(reply.form for reply in scheme.replies[:-1]):
+        yield "replies: what follows a reply to everything is never said"
 
 
 def _handshakes(scheme: Scheme) -> Iterator[str]:
@@ -172,5 +187,6 @@ _RULES: Final[tuple[Callable[[Scheme], Iterator[str]], ...]] = (
     _layout,
     _twilio,
     _reading,
+    _replies,
     _handshakes,
 )

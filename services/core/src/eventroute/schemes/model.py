@@ -88,6 +88,17 @@ class HandshakeRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """CloudEvents abuse protection: the senders whose `WebHook-Request-Origin` is granted; empty = not asked for."""
 
 
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a success says to a sender that shows or parses it."""
+
+    form: bool = False
+    """Only to a form; else to any body."""
+    media_type: str = ""
+    """Empty = there is no `Content-Type`."""
+    body: str = ""
+    """Sent as it stands."""
+
+
 class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
     """One provider's product."""
 
@@ -121,6 +132,10 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     timestamp_unit: Literal["s", "ms", "rfc3339"] = "s"
     tolerance_s: int | None = None
     """How far the timestamp may be from now, either way, both edges included."""
+    retry_window_s: int = 0
+    """How long after the first attempt the provider still sends a delivery again; 0 = it does not say."""
+    restamped: bool = False
+    """Each attempt has a timestamp of its own. Else the last one still has the first one's, and must not be too old."""
     advisory: bool = False
     """The timestamp is judged although nothing signs it: that finds wrong clocks, and proves nothing."""
 
@@ -135,7 +150,8 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     id: tuple[str, ...] = ()
     """Sources of the delivery id's parts; all must be present, else the delivery has no id."""
     dedup_ttl_s: int = 86_400
-    """How long an accepted delivery is remembered; not less than the provider's retry window, nor the tolerance."""
+    """How long an accepted delivery is remembered: not less than the provider sends it again, and a repetition of its
+    last attempt is not too old."""
     batch: str = ""
     """`body`, or `body:PATH`: a list of which each item is an event of its own. An object there counts as one item."""
     form: FormUse = "refused"
@@ -143,6 +159,11 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     """Any: the body may be any JSON value, and an empty one counts as null."""
 
     handshake: tuple[HandshakeRule, ...] = ()
+    patience_s: int = 0
+    """How long a receipt waits for Redis where the provider never sends again by itself: less than that waits for us.
+    0 = it sends again, and hears at once that it should."""
     success_status: int = 200
+    replies: tuple[Reply, ...] = ()
+    """Instead of the JSON that names the delivery: the first one that applies."""
     stop_headers: tuple[tuple[str, str], ...] = ()
-    """Sent with a success that is final, so that the provider does not send it again."""
+    """Sent with the refusal of what is genuine and cannot be read, so that the provider does not send it again."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from eventroute.schemes.derived import identity_is_signed, needs_public_url, strength
-from eventroute.schemes.model import Scheme, Strength
+from eventroute.schemes.model import Reply, Scheme, Strength
 
 _HEAD: Final = """\
 # Providers
@@ -19,9 +19,11 @@ stored as the provider shows it.
   bytes are remembered too. A delivery without one is known by its bytes, for ten minutes.
 - **actor**: where it stands who caused the event; what is in a route's `ownActors` starts nothing.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
+- **answer**: what a success says: its status, and in which terms. JSON names the delivery, and what became of it. Where
+  it waits, the provider never sends again by itself, and its receipts wait so long for a Redis that is away.
 
-| provider | secret | proof | age at most | event | actor | id | remembered | docs |
-|---|---|---|---|---|---|---|---|---|
+| provider | secret | proof | age at most | event | actor | id | remembered | answer | docs |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 _SECRETS: Final = {
@@ -46,13 +48,26 @@ def _cells(row: Scheme) -> tuple[str, ...]:
         name,
         _secret(row),
         strength(row),
-        f"{row.tolerance_s} s" if row.tolerance_s is not None else "-",
+        _span(row.tolerance_s) if row.tolerance_s is not None else "-",
         _sources(row.event) or "-",
         _sources(row.actor) or "-",
         identity if identity_is_signed(row) or not row.id else f"*{identity}*",
         _span(row.dedup_ttl_s),
+        _answer(row),
         f"[docs]({row.docs})" if row.docs else "-",
     )
+
+
+def _answer(row: Scheme) -> str:
+    said = [f"{_said(reply)} to a form" if reply.form else _said(reply) for reply in row.replies]
+    if all(reply.form for reply in row.replies):
+        said.append("JSON")
+    waits = f"; waits for {row.patience_s} s" if row.patience_s else ""
+    return f"{row.success_status}, {', else '.join(said)}{waits}"
+
+
+def _said(reply: Reply) -> str:
+    return f"`{reply.body}`" if reply.body else "empty"
 
 
 def _secret(row: Scheme) -> str:
@@ -69,4 +84,6 @@ def _sources(sources: Iterable[str]) -> str:
 
 def _span(seconds: int) -> str:
     hours = seconds // 3600
+    if not hours:
+        return f"{seconds} s"
     return f"{hours // 24} d" if hours % 24 == 0 and hours else f"{hours} h"

@@ -10,10 +10,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from eventroute.schemes import derived
-from eventroute.schemes.model import HandshakeRule, Match, Scheme
+from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme
 from eventroute.schemes.request import Request, media_type
 
-_HOUR: Final = 3600
+_MINUTE: Final = 60
+_HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 
 _GITHUB: Final = Scheme(
@@ -56,8 +57,10 @@ _GITHUB: Final = Scheme(
     ignored_events=("ping",),
     actor=("body:sender.login", "body:sender.id"),
     id=("header:x-github-delivery",),
+    retry_window_s=3 * _DAY,  # by hand or by its API: docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks
     dedup_ttl_s=4 * _DAY,
     form="payload",
+    patience_s=8,  # of 10 s; it sends nothing again by itself: docs.github.com, "Handling failed webhook deliveries"
 )
 
 _HUBSPOT: Final = Scheme(
@@ -69,7 +72,9 @@ _HUBSPOT: Final = Scheme(
     url="hubspot",
     timestamp="header:x-hubspot-request-timestamp",
     timestamp_unit="ms",
-    tolerance_s=300,
+    tolerance_s=300,  # its own rule, which repetitions could not keep if they were not stamped anew
+    restamped=True,
+    retry_window_s=_DAY,  # https://developers.hubspot.com/docs/api/webhooks#retries
     event=("item:subscriptionType|item:eventType",),
     # eventId alone is not promised to be unique.
     id=("item:eventId", "item:portalId", "item:subscriptionId", "item:occurredAt"),
@@ -88,9 +93,11 @@ _STANDARD_WEBHOOKS: Final = Scheme(
     signed=("header:webhook-id", "text:.", "timestamp", "text:.", "body"),
     timestamp="header:webhook-timestamp",
     tolerance_s=300,
+    restamped=True,
+    retry_window_s=76 * _HOUR,  # of the specification's example
     event=("body:type",),
     id=("header:webhook-id",),
-    dedup_ttl_s=2 * _DAY,
+    dedup_ttl_s=4 * _DAY,
 )
 
 # Svix lets its customers choose between its own header names and the neutral ones.
@@ -129,8 +136,12 @@ _TWILIO: Final = Scheme(
     url="any-port",
     event=("item:EventType|item:MessageStatus|item:SmsStatus|item:CallStatus|item:type",),
     id=("item:id|header:i-twilio-idempotency-token",),
+    retry_window_s=4 * _HOUR,  # of Event Streams: https://www.twilio.com/docs/events/event-delivery-and-duplication
     batch="body",  # Event Streams send a list; a form is one item
     form="fields",
+    patience_s=10,  # of 15 s; it tries again where it could not connect, not after an answer
+    # https://www.twilio.com/docs/api/errors/12300: whoever calls or writes is answered by TwiML, here by none
+    replies=(Reply(form=True, media_type="text/xml", body="<Response/>"),),
 )
 
 # Sent again while an alert fires: the id holds its status and start, and lives for the default repeat interval.
@@ -201,6 +212,8 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("timestamp", "text:.", "body"),
         timestamp="signature:t",
         tolerance_s=300,
+        restamped=True,  # docs.stripe.com/webhooks: "a new signature and timestamp for the new delivery attempt"
+        retry_window_s=3 * _DAY,
         event=("body:type",),
         id=("body:id",),
         dedup_ttl_s=4 * _DAY,
@@ -212,7 +225,9 @@ _ROWS: Final[Sequence[Scheme]] = (
         prefix="v0=",
         signed=("text:v0:", "timestamp", "text::", "body"),
         timestamp="header:x-slack-request-timestamp",
-        tolerance_s=300,
+        tolerance_s=300,  # its own rule, which the last repetition could not keep if it were not stamped anew
+        restamped=True,
+        retry_window_s=6 * _MINUTE,  # https://docs.slack.dev/apis/events-api/#retries: at once, 1 min, 5 min
         event=("body:event.type|body:type|body:command",),
         # A message that was changed or answered stands within the event; the bot's user causes everything else.
         actor=(
@@ -221,7 +236,7 @@ _ROWS: Final[Sequence[Scheme]] = (
             "body:event.user",
         ),
         id=("body:event_id",),
-        dedup_ttl_s=_HOUR,
+        dedup_ttl_s=2 * _HOUR,
         form="payload-or-fields",
         handshake=(
             HandshakeRule(
@@ -229,6 +244,9 @@ _ROWS: Final[Sequence[Scheme]] = (
                 echo="challenge=body:challenge",
             ),
         ),
+        # https://docs.slack.dev/interactivity/handling-user-interaction: to a command, a button or a modal the body is
+        # an answer, which Slack shows or fails on.
+        replies=(Reply(form=True),),
         stop_headers=(("x-slack-no-retry", "1"),),
     ),
     Scheme(
@@ -238,6 +256,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         encoding="base64",
         signed=("body",),
         event=("header:x-shopify-topic",),
+        retry_window_s=4 * _HOUR,  # https://shopify.dev/changelog/updates-to-webhook-retry-mechanism
         # One event reaches each subscription under its own Webhook-Id, so Event-Id means "run once".
         id=("header:x-shopify-event-id|header:x-shopify-webhook-id",),
     ),
@@ -248,6 +267,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         encoding="base64",
         signed=("body",),
         event=("header:shopify-topic",),
+        retry_window_s=4 * _HOUR,
         id=("header:shopify-webhook-id",),
     ),
     _HUBSPOT,
@@ -304,6 +324,7 @@ _ROWS: Final[Sequence[Scheme]] = (
             "body:user.accountId|body:comment.updateAuthor.accountId|body:comment.author.accountId",
             "body:user.name",  # of Data Center
         ),
+        retry_window_s=75 * _MINUTE,  # five, 5 to 15 min apart
         id=("header:x-atlassian-webhook-identifier",),
     ),
     Scheme(
@@ -313,7 +334,10 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("body",),
         timestamp="body:webhookTimestamp",
         timestamp_unit="ms",
-        tolerance_s=60,  # as its SDK; whether a retry an hour later is stamped anew is not documented
+        # The stamp is of the body, and a repetition has the same body: https://linear.app/developers/webhooks sends it
+        # again after 1 min, 1 h and 6 h. Its SDK allows 60 s.
+        tolerance_s=8 * _HOUR,
+        retry_window_s=7 * _HOUR + _MINUTE,
         event=("body:type", "body:action"),
         actor=("body:actor.id",),
         id=("header:linear-delivery",),
@@ -329,7 +353,8 @@ _ROWS: Final[Sequence[Scheme]] = (
         key="spki",
         signed=("timestamp", "body"),
         timestamp="header:x-twilio-email-event-webhook-timestamp",
-        tolerance_s=300,
+        tolerance_s=_DAY,  # ours; whether a repetition is stamped anew is not documented
+        retry_window_s=_DAY,  # https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/troubleshooting
         event=("item:event",),
         id=("item:sg_event_id",),
         dedup_ttl_s=2 * _DAY,
@@ -346,6 +371,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         ignored_events=("pagey.ping",),
         actor=("body:event.agent.id",),
         id=("body:event.id",),
+        retry_window_s=20 * _MINUTE,  # https://www.svix.com/resources/webhook-reviews/pagerduty-webhook-review
         dedup_ttl_s=2 * _DAY,
     ),
     Scheme(
@@ -365,7 +391,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("timestamp", "body"),
         timestamp="header:x-zendesk-webhook-signature-timestamp",
         timestamp_unit="rfc3339",
-        tolerance_s=300,
+        tolerance_s=_HOUR,  # ours: it waits for Retry-After, and does not say how often nor whether it stamps anew
         event=("body:type",),
         actor=("body:event.actor.id|body:detail.actor_id",),
         id=("header:x-zendesk-webhook-invocation-id",),
@@ -392,6 +418,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("body",),
         event=("body:event_type",),
         id=("body:event_id",),
+        retry_window_s=10 * _HOUR,  # https://www.typeform.com/developers/webhooks/
     ),
     Scheme(
         name="discord",
@@ -401,16 +428,23 @@ _ROWS: Final[Sequence[Scheme]] = (
         key="hex",
         signed=("timestamp", "body"),
         timestamp="header:x-signature-timestamp",
-        tolerance_s=300,
+        tolerance_s=15 * _MINUTE,  # whether a repetition is stamped anew is not documented
+        retry_window_s=10 * _MINUTE,
         event=("body:event.type|body:type",),
-        dedup_ttl_s=_HOUR,
+        dedup_ttl_s=2 * _HOUR,
         handshake=(
-            HandshakeRule(when=(Match(source="body:type", equals="0"),), status=204),
+            HandshakeRule(
+                when=(Match(source="body:type", equals="0"),),
+                status=204,
+                headers=(("content-type", "application/json"),),  # asked for although there is no body
+            ),
             HandshakeRule(  # type 1 is a ping among interactions, and an event among webhook events
                 when=(Match(source="body:type", equals="1"), Match(source="body:event.type")),
                 body='{"type":1}',
             ),
         ),
+        success_status=204,
+        replies=(Reply(media_type="application/json"),),
     ),
     Scheme(
         name="square",
@@ -420,6 +454,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("url", "body"),
         event=("body:type",),
         id=("body:event_id",),
+        retry_window_s=25 * _HOUR,  # https://developer.squareup.com/docs/webhooks/overview
         dedup_ttl_s=2 * _DAY,
     ),
     Scheme(
@@ -430,7 +465,9 @@ _ROWS: Final[Sequence[Scheme]] = (
         prefix="h1=",
         signed=("timestamp", "text::", "body"),
         timestamp="signature:ts",
-        tolerance_s=5,  # as its SDK; needs a good clock
+        tolerance_s=5,  # as its SDK, which could not take repetitions if they were not stamped anew; needs a good clock
+        restamped=True,
+        retry_window_s=3 * _DAY,  # https://developer.paddle.com/webhooks/respond-to-webhooks
         event=("body:event_type",),
         id=("body:event_id",),
         dedup_ttl_s=4 * _DAY,
@@ -442,7 +479,10 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("body:signature.timestamp", "body:signature.token"),
         covers_body=False,
         timestamp="body:signature.timestamp",
-        tolerance_s=300,
+        # https://help.mailgun.com/hc/en-us/articles/202236504-Webhooks: 10, 10, 15, 30 min, 1, 2, 4 h,
+        # all with the first signature
+        tolerance_s=9 * _HOUR,
+        retry_window_s=8 * _HOUR + 5 * _MINUTE,
         event=("body:event-data.event",),
         id=("body:signature.token",),  # remembering the single-use token is the only protection of the event
     ),
@@ -452,7 +492,6 @@ _ROWS: Final[Sequence[Scheme]] = (
         _STANDARD_WEBHOOKS,
         name="openai",
         docs="https://github.com/openai/openai-python/tree/main/src/openai/resources/webhooks",
-        dedup_ttl_s=4 * _DAY,
     ),
     replace(
         _STANDARD_WEBHOOKS,
@@ -492,9 +531,11 @@ _ROWS: Final[Sequence[Scheme]] = (
         prefix="v1=",
         signed=("timestamp", "text:.", "body"),
         timestamp="signature:t",
-        tolerance_s=300,
+        tolerance_s=_DAY,  # ours; whether a repetition is stamped anew is not documented
+        retry_window_s=_DAY,  # https://www.mux.com/docs/core/listen-for-webhooks
         event=("body:type",),
         id=("body:id",),
+        dedup_ttl_s=2 * _DAY,
     ),
     Scheme(
         name="razorpay",
@@ -503,6 +544,8 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("body",),
         event=("body:event",),
         id=("header:x-razorpay-event-id",),
+        retry_window_s=_DAY,  # https://razorpay.com/docs/webhooks/best-practices
+        dedup_ttl_s=2 * _DAY,
     ),
     Scheme(
         name="sanity",
@@ -515,6 +558,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         timestamp="signature:t",
         timestamp_unit="ms",
         tolerance_s=300,  # ours: its toolkit checks none
+        retry_window_s=_MINUTE,  # https://www.sanity.io/docs/changelog: two, 30 s apart, since April 2026
         event=("header:sanity-operation",),
         id=("header:idempotency-key",),
     ),
@@ -555,7 +599,11 @@ _ROWS: Final[Sequence[Scheme]] = (
         event=(f"{_ADYEN_ITEM}.eventCode",),
         # A payment that failed and then succeeds is told twice.
         id=(f"{_ADYEN_ITEM}.pspReference", f"{_ADYEN_ITEM}.eventCode", f"{_ADYEN_ITEM}.success"),
+        retry_window_s=7 * _DAY,
         dedup_ttl_s=8 * _DAY,
+        # https://docs.adyen.com/development-resources/webhooks: any 2xx is enough now; older accounts and the test
+        # button want to read this.
+        replies=(Reply(media_type="text/plain", body="[accepted]"),),
     ),
     _GENERIC,
     replace(
