@@ -661,8 +661,12 @@ class EventRouteSpec(Strict):
             "Default: every delivery counts."
         ),
     )
-    max_body_bytes: int = Field(
-        default=1_048_576, ge=1024, le=26_214_400, description="Largest request body, in bytes. Default: 1048576."
+    max_body_bytes: Annotated[int, Field(ge=1024, le=26_214_400)] | None = Field(
+        default=None,
+        description=(
+            "Largest request body, in bytes; what stands before the receivers must let as much through. Default: what "
+            "the provider is known to send at most (`services/PROVIDERS.md`), else 1048576."
+        ),
     )
     rate_limit: RateLimit | None = Field(
         default=None, description="How many deliveries are accepted. Default: no limit."

@@ -19,10 +19,12 @@ stored as the provider shows it.
   bytes are remembered too. A delivery without one is known by its bytes, for ten minutes.
 - **actor**: where it stands who caused the event; what is in a route's `ownActors` starts nothing.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
+- **body**: how large one may be, unless the route's `maxBodyBytes` says otherwise. Ingresses and gateways have caps of
+  their own.
 - **answer**: what a success says: its status, and in which terms. JSON names the delivery, and what became of it.
 
-| provider | secret | proof | age at most | event | actor | id | remembered | answer | docs |
-|---|---|---|---|---|---|---|---|---|---|
+| provider | secret | proof | age at most | event | actor | id | remembered | body | answer | docs |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 _SECRETS: Final = {
@@ -52,6 +54,7 @@ def _cells(row: Scheme) -> tuple[str, ...]:
         _sources(row.actor) or "-",
         identity if identity_is_signed(row) or not row.id else f"*{identity}*",
         _span(row.dedup_ttl_s),
+        f"{row.max_body_bytes >> 20} MiB",
         _answer(row),
         f"[docs]({row.docs})" if row.docs else "-",
     )
