@@ -17,7 +17,7 @@ BIG = "x" * 3_000_000
         ("{% for i in (1..1000000000) %}x{% endfor %}", {}, "does too much"),
         ("{% for i in payload %}{% for j in payload %}x{% endfor %}{% endfor %}", [0] * 1000, "does too much"),
         ("{% for i in payload %}{% endfor %}" * 300, [0] * 1000, "does too much"),
-        ("{{ (1..1000000000) | join }}", {}, "at most 1000 items"),
+        ("{{ (1..2000) | join }}", {}, "at most 1000 items"),
         ("{{ payload | sort | size }}", [0] * 2000, "at most 1000 items"),
         ("{% for i in (1..200) %}{% assign y = payload | sort %}{% endfor %}", [0] * 1000, "does too much"),
         ("{{ payload | map: 'a' | join: ',' }}", [{}] * 1001, "at most 1000 items"),

@@ -21,7 +21,8 @@ stored as the provider shows it.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
 - **body**: how large one may be, unless the route's `maxBodyBytes` says otherwise. Ingresses and gateways have caps of
   their own.
-- **answer**: what a success says: its status, and in which terms. JSON names the delivery, and what became of it.
+- **answer**: what a success says: its status, and in which terms. JSON names the delivery, and what became of it. Where
+  it waits, the provider never sends again by itself, and its receipts wait so long for a Redis that is away.
 
 | provider | secret | proof | age at most | event | actor | id | remembered | body | answer | docs |
 |---|---|---|---|---|---|---|---|---|---|---|
@@ -64,7 +65,8 @@ def _answer(row: Scheme) -> str:
     said = [f"{_said(reply)} to a form" if reply.form else _said(reply) for reply in row.replies]
     if all(reply.form for reply in row.replies):
         said.append("JSON")
-    return f"{row.success_status}, {', else '.join(said)}"
+    waits = f"; waits for {row.patience_s} s" if row.patience_s else ""
+    return f"{row.success_status}, {', else '.join(said)}{waits}"
 
 
 def _said(reply: Reply) -> str:
