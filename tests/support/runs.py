@@ -130,6 +130,9 @@ class FakeRoutes:
     def get(self, path: RoutePath) -> Plan | None:
         return self._plans.get(path)
 
+    def put(self, plan: Plan) -> None:
+        self._plans[plan.route.path] = plan
+
     def all(self) -> Collection[Plan]:
         return self._plans.values()
 

@@ -1,18 +1,23 @@
 """A delivery's way to its outcome: what Claude is asked, what the answer becomes, and how runs end without one."""
 
+import dataclasses
 import re
-from typing import Any, cast
+import threading
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from eventroute.delivery import Delivery
+from eventroute.fence import Fence
 from eventroute.ids import DeliveryId, RouteUid, route_path
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Trouble
 from eventroute.route_table import LogSink, ModelCall, RetryRule, StreamSink
 from eventroute.secret import Secret
+from eventroute.template import Rendered, Template
 from eventroute_worker.answer import Failed, GivenUp, Passing, Standing, Usage, decode_answer, encode_answer
 from eventroute_worker.attempt import Attempt, End, Later, Parked, Settled
 from support.queue import GROUP, admit, fields, lease, lease_again, state
@@ -430,3 +435,32 @@ async def test_each_prompt_has_its_own_model(redis: Redis) -> None:
     other = prompt_rule(events=("pull_request.*",), model=ModelCall(name="claude-opus-5-5", max_tokens=9, timeout_s=1))
     await _run(redis, claude=Noting(), routes=FakeRoutes(worker_route(prompts=(other, prompt_rule()))))
     assert asked == ["claude-opus-5-5"]
+
+
+class _Watched(Template):
+    """Notes which threads render it."""
+
+    threads: ClassVar[list[int]] = []
+
+    def render(self, variables: Mapping[str, Any], fence: Fence, **options: Any) -> Rendered:
+        self.threads.append(threading.get_ident())
+        return super().render(variables, fence, **options)
+
+
+@pytest.mark.parametrize(("size", "is_beside"), [(100, False), (100_000, True)])
+async def test_what_is_written_from_a_large_event_is_written_beside_the_loop(
+    redis: Redis, size: int, is_beside: bool
+) -> None:
+    routes = FakeRoutes(worker_route(prompts=(prompt_rule(user="{{ payload.number }}"),)))
+    plan = routes.get(PATH)
+    assert plan is not None
+    template = plan.users[0]
+    assert template is not None
+    watched = _Watched(**{each.name: getattr(template, each.name) for each in dataclasses.fields(template)})
+    routes.put(dataclasses.replace(plan, users=(watched,)))
+    _Watched.threads.clear()
+    delivery = sample_delivery(payload=msgspec.json.encode({"number": 7, "text": "x" * size}))
+    claude = FakeClaude()
+    await _run(redis, claude=claude, routes=routes, delivery=delivery)
+    assert claude.asked[0].user.endswith("\n7")
+    assert [thread != threading.get_ident() for thread in _Watched.threads] == [is_beside]

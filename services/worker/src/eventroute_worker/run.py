@@ -10,9 +10,11 @@ throttle has no place for a call, or the API says that there are too many, the d
 Knows nothing of leases but that they may be lost, and holds no state between attempts.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 import msgspec
@@ -27,7 +29,7 @@ from eventroute.ids import RoutePath
 from eventroute.match import Match
 from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.prompt import Event, Plan, Prompt
+from eventroute.prompt import Event, HistoryEntry, Plan, Prompt
 from eventroute.queue import Begun, Group, HoldReason, Retention, Trouble, Work
 from eventroute.route_table import ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
@@ -71,6 +73,9 @@ from eventroute_worker.turns import NoPlace, Turns
 
 _RESUMPTIONS: Final = 8
 """Attempts beyond the route's own, once there is an answer that only needs to be delivered. Arbitrary."""
+
+_LARGE_BYTES: Final = 65_536
+"""Of a run's events: what is written from them may take longer than 5 ms."""
 
 _COLD_S: Final = 1.0  # until the table may have been read
 _ENTITY_CHARS: Final = 200  # of an entity, for people to look up
@@ -395,9 +400,16 @@ class Runner:
             else []
         )
         try:
-            return work.plan.build_prompt(position, work.event, entity=entity, history=told)
+            return await self._build(work, position, told)
         except RenderFailed as error:
             self._end(work, dead(DeadReason.RENDER, f"prompts[{position}].user: {error}"))
+
+    @staticmethod
+    async def _build(work: _Work, position: int, told: Sequence[HistoryEntry]) -> Prompt:
+        """Write the texts; of a large event beside the loop, which renews leases meanwhile."""
+        build = partial(work.plan.build_prompt, position, work.event, entity=work.entity.value, history=told)
+        sizes = (len(bytes(each.payload)) for each in (work.delivery, *work.delivery.earlier))
+        return await asyncio.to_thread(build) if sum(sizes) > _LARGE_BYTES else build()
 
     async def _send(self, work: _Work, answer: Answer, span: Span) -> None:
         """Give the answer to each sink that does not have it yet; one that fails does not keep it from the others."""
