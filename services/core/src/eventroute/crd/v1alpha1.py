@@ -183,7 +183,11 @@ class CustomScheme(Strict):
     id: tuple[SourceName, ...] = Field(
         default=(),
         max_length=4,
-        description="Sources of the delivery id's parts, by which repeated deliveries are recognized. Default: none.",
+        description=(
+            "Sources of the delivery id's parts, by which repeated deliveries are recognized. Where one of them, or of "
+            "`event`, is a header that `signed` does not cover, whoever holds a request could change it, so the signed "
+            "bytes are remembered too: two events with equal bodies count as one. Default: none."
+        ),
     )
     dedup_ttl: Annotated[Duration, Between("1m", "720h")] = Field(
         default="24h",

@@ -16,7 +16,8 @@ stored as the provider shows it.
   that anybody who knows the URL may post. A route can ask for the stronger with `requireStrength`.
 - **event**: where the event's name comes from; parts are joined with a dot. Prompts and filters go by it.
 - **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed
-  bytes are remembered too. A delivery without one is known by its bytes, for ten minutes.
+  bytes, if there are any, are remembered too, and two events with equal ones count as one. A delivery without one is
+  known by its bytes, for ten minutes.
 - **actor**: where it stands who caused the event; what is in a route's `ownActors` starts nothing.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
 - **body**: how large one may be, unless the route's `maxBodyBytes` says otherwise. Ingresses and gateways have caps of
