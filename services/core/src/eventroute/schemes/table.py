@@ -260,8 +260,8 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("body",),
         event=("header:x-shopify-topic",),
         retry_window_s=4 * _HOUR,  # https://shopify.dev/changelog/updates-to-webhook-retry-mechanism
-        # One event reaches each subscription under its own Webhook-Id, so Event-Id means "run once". Several events share
-        # it when one action of a merchant causes them: an order that is created and paid at once.
+        # One event reaches each subscription under its own Webhook-Id, so Event-Id means "run once". Several topics
+        # share it when one action of a merchant causes them all: an order that is created and paid at once.
         id=("header:x-shopify-event-id|header:x-shopify-webhook-id", "header:x-shopify-topic"),
     ),
     Scheme(
