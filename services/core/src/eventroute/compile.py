@@ -816,7 +816,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         own_actors=spec.own_actors,
         max_hops=spec.max_hops,
         filter=spec.filter,
-        max_body_bytes=spec.max_body_bytes,
+        max_body_bytes=spec.max_body_bytes or scheme.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
         headers=_named_headers(gathered),
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
