@@ -277,6 +277,16 @@ def test_the_line_of_a_run_says_why(site: Site) -> None:
         site.running.until(partial(site.has_said, said))
 
 
+def test_what_would_command_the_terminal_is_left_out(site: Site) -> None:
+    (site.folder / "causes.yaml").write_text(CAUSES)
+    site.running.until_said("serving 2 of 2 routes")
+    url = f"http://127.0.0.1:{site.port}/hooks/team-a/causes"
+    body = {"type": "odd\x1b]0;title\x07\x9b2J\u202e", "n": 2}
+    assert httpx.post(url, json=body, headers={"x-token": OLD, "x-id": "o-1"}).status_code == 200
+    site.running.until_said("odd]0;title2J  discarded")
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(site.running.output())
+
+
 def test_an_event_without_an_id_is_told_of_once(site: Site) -> None:
     (site.folder / "causes.yaml").write_text(CAUSES)
     site.running.until_said("serving 2 of 2 routes")

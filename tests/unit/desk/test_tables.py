@@ -44,6 +44,12 @@ def test_text_that_looks_like_markup_stays_text() -> None:
     assert "[red]x[/]" in printed(Listing([odd], 1, is_complete=True))
 
 
+def test_what_would_command_the_terminal_is_left_out() -> None:
+    odd = Line(id=DeliveryId("d"), route=RoutePath("a/b"), state=State.READY, event="\x1b[2J\x9b31mx\r\u202ey")
+    assert "[2J31mx y" in printed(Listing([odd], 1, is_complete=True)).replace("mxy", "mx y")
+    assert not {"\x1b", "\x9b", "\r", "\u202e"} & set(printed(Listing([odd], 1, is_complete=True)))
+
+
 def test_programs_get_every_field() -> None:
     assert as_json(LINE).keys() == set(Line.__struct_fields__)
     assert (as_json(LINE)["state"], as_json(LINE)["missing_fields"]) == ("dead", ())

@@ -17,7 +17,7 @@ from eventroute.outcome import DeadReason, Unavailable
 from eventroute.queue import Admissions, Admitted, Candidate, Full, Limited, Limits, Load, New
 from eventroute.route_table import DebounceRule, RateLimit, ReceiverRoute, RedactRule
 from eventroute.runtime.scripts import RedisAway, RedisForbids
-from eventroute.schemes import SCHEMES, Handshake, Rejected, Request, sign
+from eventroute.schemes import SCHEMES, Handshake, Rejected, Request, Scheme, sign
 from eventroute.secret import Secret
 from eventroute_receiver import admit as admit_module
 from eventroute_receiver.admit import Admission, NotNow
@@ -310,6 +310,31 @@ def test_nobody_is_told_where_none_can_be_named(entity: str | None) -> None:
 
 
 # --- redaction ---
+
+
+@pytest.mark.parametrize(
+    ("columns", "body", "kept"),
+    [
+        ({}, {"auth": {"token": SECRET}, "n": 1}, ['{"auth":{"token":"[redacted]"},"n":1}']),
+        (
+            {"signature": "body:items.[].token", "batch": "body:items"},
+            {"items": [{"token": SECRET, "n": 1}]},
+            ['{"token":"[redacted]","n":1}'],
+        ),
+        (
+            {"batch": "body:items"},
+            {"auth": {"token": SECRET}, "items": [{"auth": {"token": 1}}]},
+            ['{"auth":{"token":1}}'],
+        ),
+        ({"batch": "body"}, {"auth": {"token": SECRET}}, ['{"auth":{"token":"[redacted]"}}']),
+    ],
+)
+def test_a_credential_in_the_body_is_not_kept(columns: dict[str, Any], body: dict[str, Any], kept: list[str]) -> None:
+    row = Scheme(name="custom", kind="token", signature="body:auth.token")
+    headers = [(b"content-type", b"application/json")]
+    request = Request(method="POST", url=None, headers=headers, body=msgspec.json.encode(body))
+    found = judged(request, scheme=msgspec.structs.replace(row, **columns))
+    assert [bytes(each.delivery.payload).decode() for each in found.kept] == kept
 
 
 def test_headers_and_fields_that_are_not_to_be_kept_are_marked_and_the_filter_sees_them() -> None:

@@ -22,6 +22,7 @@ from eventroute_cli.local.changes import Changes
 from eventroute_cli.local.collector import CollectedSpan
 from eventroute_cli.local.interrupt import ending_on_signals
 from eventroute_cli.local.stack import Stack, StackOptions, claude_key, running_stack
+from eventroute_cli.terminal import in_a_line
 
 _AGAIN_S: Final = 60.0  # as the operator does: it frees the names of routes that were deleted a while ago
 _LOOK_S: Final = 0.2
@@ -161,7 +162,7 @@ class _Feed:
             f"{count} events" if count > 1 else "",
             f"{span.duration_ms:.1f} ms",
         ]
-        self._line(span, "  ".join(filter(None, said)))
+        self._line(span, *said)
         if tracing.EVENT_COUNT in facts and tracing.EVENT_ID not in facts:
             self._tell_of_no_id(RoutePath(str(facts.get(tracing.ROUTE, ""))))
 
@@ -184,13 +185,13 @@ class _Feed:
         # What an attempt says of itself counts for its line; the record is that of the last one.
         own = str(span.attributes.get(tracing.DETAIL, ""))
         said = "; ".join(filter(None, dict.fromkeys((own, *run.remarks))))
-        text = " ".join(run.answer.text.split()) if run.answer else ""
-        self._line(span, "  ".join(filter(None, (said, delivery, text[:_ANSWER_CHARS]))))
+        self._line(span, said, delivery, in_a_line(run.answer.text)[:_ANSWER_CHARS] if run.answer else "")
 
-    def _line(self, span: CollectedSpan, rest: str) -> None:
+    def _line(self, span: CollectedSpan, *rest: str) -> None:
         facts = span.attributes
         clock = time.strftime("%H:%M:%S", time.localtime(span.start_ns / 1e9))
         where = facts.get(tracing.ROUTE) or facts.get(tracing.URL_PATH, "")
-        words = [str(where), *(str(facts.get(key, "")) for key in (tracing.EVENT, tracing.OUTCOME, tracing.REASON))]
-        line = Text(f"{clock}  " + "  ".join(word for word in words if word), "red" if span.failed else "")
-        self._console.print(line.append(f"  {rest}", "dim"))
+        words = [where, *(facts.get(key, "") for key in (tracing.EVENT, tracing.OUTCOME, tracing.REASON))]
+        said = filter(None, (in_a_line(str(word)) for word in words))
+        line = Text(f"{clock}  {'  '.join(said)}", "red" if span.failed else "")
+        self._console.print(line.append(f"  {'  '.join(filter(None, map(in_a_line, rest)))}", "dim"))

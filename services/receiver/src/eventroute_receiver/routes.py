@@ -12,7 +12,17 @@ from eventroute.expression import Expression, compile_expression
 from eventroute.hops import Markers, markers
 from eventroute.redact import Steps, build_steps
 from eventroute.route_table import ReceiverRoute
-from eventroute.schemes import Key, KeyRefused, Request, Scheme, accepts, parse_key, sensitive_headers, telling_headers
+from eventroute.schemes import (
+    Key,
+    KeyRefused,
+    Request,
+    Scheme,
+    accepts,
+    credential_paths,
+    parse_key,
+    sensitive_headers,
+    telling_headers,
+)
 
 _OF_THE_CONNECTION: Final = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"accept-encoding", b"expect"}
@@ -75,6 +85,7 @@ def _of_the_event(scheme: Scheme, named: Iterable[str]) -> frozenset[bytes]:
 def prepare(route: ReceiverRoute) -> Hook:
     """Make a table entry ready; raises `Refused` when it cannot serve."""
     route = msgspec.structs.replace(route, scheme=_one_of_equal(route.scheme))
+    redacted = (*route.redact.payload, *credential_paths(route.scheme))
     try:
         parsed = tuple(parse_key(route.scheme, secret.reveal()) for secret in route.secrets)
     except KeyRefused as error:
@@ -89,5 +100,5 @@ def prepare(route: ReceiverRoute) -> Hook:
         dropped_headers=_OF_THE_CONNECTION | {name.encode() for name in sensitive_headers(route.scheme)},
         kept_headers=None if route.headers is None else _of_the_event(route.scheme, route.headers),
         redacted_headers=frozenset(name.encode() for name in route.redact.headers),
-        redacted_payload=build_steps(route.redact.payload) if route.redact.payload else None,
+        redacted_payload=build_steps(redacted) if redacted else None,
     )

@@ -13,6 +13,7 @@ from eventroute.outcome import Receipt
 from eventroute_cli.demo.scenario import REPLAYED, Row
 from eventroute_cli.local.collector import Collector
 from eventroute_cli.local.trace_view import ms_to_claude
+from eventroute_cli.terminal import in_a_line
 
 _COLOURS: Final = {
     "queued": "yellow",
@@ -82,7 +83,7 @@ def _answer(row: Row, console: Console) -> Text:
     text = Text(f"{row.delivery}{known}", "dim")
     said = row.run.answer.text if row.run and row.run.answer else row.run.detail if row.run else ""
     if said:
-        answer = Text(" ".join(said.split()), "italic")
+        answer = Text(in_a_line(said), "italic")
         width = console.width - _INDENT
         wrapped = list(answer.wrap(console, width))
         if len(wrapped) > _ANSWER_LINES:

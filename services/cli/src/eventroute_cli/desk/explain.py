@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from eventroute.fence import clean
 from eventroute.ids import DeliveryId
 from eventroute.queue import Desk, Found
 from eventroute_cli.desk.filters import RouteOption
@@ -57,7 +58,7 @@ def explain(
         print_json({"story": told.story, "others": told.others, **found_as_json(told.found)})
         return
     console = plain_console()
-    console.print(textwrap.fill(told.story, _WIDTH, break_long_words=False, break_on_hyphens=False))
+    console.print(textwrap.fill(clean(told.story), _WIDTH, break_long_words=False, break_on_hyphens=False))
     if told.others:
         console.print(f"\nOther deliveries with this id: {', '.join(told.others)}", style="dim")
 

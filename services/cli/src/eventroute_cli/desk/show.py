@@ -10,8 +10,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from eventroute.fence import clean
 from eventroute.queue import Found, Line, Listing, Situation, State, Wanted, budget_cause
 from eventroute_cli.desk.story import clock, held_up, stopped
+from eventroute_cli.terminal import in_a_line
 
 OutputOption = Annotated[
     Literal["text", "json"], typer.Option("--output", "-o", help="text for people, json for programs.")
@@ -132,7 +134,7 @@ def print_found(found: Found, console: Console) -> None:
         }
     for name, value in facts.items():
         if value:
-            console.print(Text(f"{name:15}", "bold").append(value, "not bold"))
+            console.print(Text(f"{name:15}", "bold").append(in_a_line(value), "not bold"))
     if found.delivery:
         _print_block("payload", _pretty(bytes(found.delivery.payload)), console)
     elif not found.is_unreadable:
@@ -143,7 +145,7 @@ def print_found(found: Found, console: Console) -> None:
 
 def _print_block(name: str, text: str, console: Console) -> None:
     console.print(f"\n{name}", style="bold")
-    console.print(text[:_PAYLOAD_CHARS])
+    console.print(clean(text[:_PAYLOAD_CHARS]))
     if len(text) > _PAYLOAD_CHARS:
         console.print(f"… {len(text) - _PAYLOAD_CHARS:,} characters more; -o json has all of it", style="dim")
 
@@ -156,7 +158,7 @@ def _cells(line: Line) -> tuple[str, ...]:
         what = f"holds up {line.holds}; {what}"
     short = what if len(what) <= _WHAT_CHARS else f"{what[: _WHAT_CHARS - 1]}…"
     cells = (clock(line.moment_ms), _state(line), line.route, line.event or "-", line.id, short)
-    return tuple(" ".join(cell.split()) for cell in cells)
+    return tuple(map(in_a_line, cells))
 
 
 def _state(line: Line) -> str:

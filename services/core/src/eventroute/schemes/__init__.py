@@ -6,7 +6,14 @@ preflight ──▶ verify ──▶ read          before anything is proven; is
 """
 
 from eventroute.payload import Unparsable
-from eventroute.schemes.derived import lending, needs_public_url, needs_secret, strength, telling_headers
+from eventroute.schemes.derived import (
+    credential_paths,
+    lending,
+    needs_public_url,
+    needs_secret,
+    strength,
+    telling_headers,
+)
 from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, parse_key
 from eventroute.schemes.lint import lint_scheme
 from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme, Strength
@@ -40,6 +47,7 @@ __all__ = [
     "Verified",
     "accepts",
     "choose_reply",
+    "credential_paths",
     "generate_secret",
     "lending",
     "lint_key",

@@ -90,6 +90,17 @@ def needs_secret(scheme: Scheme) -> bool:
     return scheme.kind != "none"
 
 
+def credential_paths(scheme: Scheme) -> tuple[str, ...]:
+    """Name the paths of a payload at which a shared secret itself stands, as `eventroute.redact` reads them."""
+    if scheme.kind not in {"token", "basic"} or not scheme.signature:
+        return ()
+    paths = [name.replace("[]", "*") for place, name in alternatives(scheme.signature) if place == "body"]
+    if not scheme.batch:
+        return tuple(paths)
+    batch = "".join(f"{step}." for step in scheme.batch.split(":")[1:])
+    return tuple(path.removeprefix(batch).removeprefix("*.") for path in paths if path.startswith(batch))
+
+
 def telling_headers(scheme: Scheme) -> frozenset[str]:
     """Name the headers, in lower case, that say what an event is and which one."""
     sources = (source for text in (*scheme.event, *scheme.id) for source in alternatives(text))

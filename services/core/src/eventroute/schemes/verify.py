@@ -30,6 +30,8 @@ from eventroute.schemes.source import Getter, getter
 
 MAX_CANDIDATES: Final = 16
 """Signatures looked at in one header: a rotation needs two, and each costs a comparison per key."""
+MAX_PUBLIC_KEY_CANDIDATES: Final = 4
+"""The same where each costs an operation on a curve and a hash of the whole message per key."""
 
 _MAX_SIGNATURE_BYTES: Final = 8192  # of the whole header; arbitrary, sixteen signatures need some 1,500
 
@@ -149,6 +151,7 @@ def _candidates(scheme: Scheme) -> Callable[[bytes], list[bytes] | None]:
     """Build the function that takes a signature header apart; None = nothing in it can be a signature."""
     separator, prefix = scheme.separator.encode(), scheme.prefix.encode()
     shown = scheme.kind in {"token", "basic"}
+    most = MAX_PUBLIC_KEY_CANDIDATES if scheme.kind in {"ed25519", "ecdsa-p256"} else MAX_CANDIDATES
     fits = _fits(scheme)
 
     def candidates(sent: bytes) -> list[bytes] | None:
@@ -160,7 +163,7 @@ def _candidates(scheme: Scheme) -> Callable[[bytes], list[bytes] | None]:
             entry = sent.removeprefix(prefix)
             return [entry] if sent.startswith(prefix) and fits(entry) else None
         tagged = [entry[len(prefix) :] for entry in sent.split(separator) if entry.startswith(prefix)]
-        if len(tagged) > MAX_CANDIDATES:
+        if len(tagged) > most:
             return None
         return [entry for entry in tagged if fits(entry)] or None
 
