@@ -37,7 +37,7 @@ def ids(marks: tuple[Mark, ...]) -> list[bytes]:
 
 # What each row claims when a delivery has everything that its provider sends.
 EXPECTED = {
-    "adyen": ["id"],
+    "adyen": ["id", "digest"],
     "alertmanager": ["id"],
     "alertmanager-basic": ["id"],
     "anthropic": ["id"],

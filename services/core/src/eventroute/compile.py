@@ -49,6 +49,7 @@ from eventroute.schemes import (
     Scheme,
     SecretProblem,
     Strength,
+    lending,
     lint_key,
     lint_scheme,
     needs_public_url,
@@ -101,6 +102,7 @@ class Reason(StrEnum):
     DUPLICATE_PATH = "DuplicatePath"
     UNKNOWN_PROVIDER = "UnknownProvider"
     INVALID_SCHEME = "InvalidScheme"
+    SIGNED_TEXT_AMBIGUOUS = "SignedTextAmbiguous"
     UNAUTHENTICATED = "UnauthenticatedNotAllowed"
     STRENGTH_TOO_WEAK = "StrengthTooWeak"
     TOLERANCE_WITHOUT_TIMESTAMP = "ToleranceWithoutTimestamp"
@@ -503,6 +505,16 @@ def _custom_scheme_is_sound(gathered: _Gathered) -> Iterator[Problem]:
                 yield gathered.problem(Reason.INVALID_SCHEME, "spec.custom", sentence)
 
 
+def _signed_text_has_one_reading(gathered: _Gathered) -> Iterator[Problem]:
+    found = lending(gathered.scheme) if gathered.scheme and gathered.spec.custom else None
+    if found:
+        message = (
+            f"{found[0]} and {found[1]} stand side by side, so that bytes of one can pass for the other's: a captured "
+            "request runs once, but may say something else"
+        )
+        yield gathered.problem(Reason.SIGNED_TEXT_AMBIGUOUS, "spec.custom.signed", message, severity=Severity.WARNING)
+
+
 def _sender_is_authenticated(gathered: _Gathered) -> Iterator[Problem]:
     scheme, spec = gathered.scheme, gathered.spec
     if scheme is None:
@@ -762,6 +774,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _path_is_free,
     _provider_is_known,
     _custom_scheme_is_sound,
+    _signed_text_has_one_reading,
     _sender_is_authenticated,
     _tolerance_has_a_timestamp,
     _own_actors_can_be_known,
