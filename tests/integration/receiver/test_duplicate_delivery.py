@@ -85,6 +85,25 @@ async def test_the_last_attempt_which_has_the_first_ones_timestamp_runs_once(
         assert await receiver.redis.ttl(claim) > SCHEMES[provider].retry_window_s
 
 
+async def test_what_one_action_causes_in_shopify_are_events_of_their_own(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route("shopify"))
+    answers = [
+        await receiver.post(signed("shopify", {"id": 1, "financial_status": state}, event=topic, delivery="e-1"))
+        for topic, state in (("orders/create", "pending"), ("orders/paid", "paid"), ("orders/paid", "paid"))
+    ]
+    assert [answer.json()["status"] for answer in answers] == ["queued", "queued", "duplicate"]
+
+
+async def test_one_event_that_reaches_two_subscriptions_of_shopify_runs_once(receiver: Receiving) -> None:
+    await receiver.serve(receiver_route("shopify"))
+    request = signed("shopify", {"id": 1}, event="orders/create", delivery="e-1")
+    heads = [[*request.headers, (b"x-shopify-webhook-id", webhook)] for webhook in (b"w-1", b"w-2")]
+    told = []
+    for request.headers in heads:
+        told.append((await receiver.post(request)).json()["status"])
+    assert told == ["queued", "duplicate"]
+
+
 async def test_a_captured_request_with_a_new_unsigned_id_is_a_repeat_of_the_first(receiver: Receiving) -> None:
     await receiver.serve(receiver_route())
     first = await receiver.post(opened(delivery="gh-1"))

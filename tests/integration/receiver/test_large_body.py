@@ -9,7 +9,8 @@ from eventroute.ids import RoutePath
 from support.queue import letters
 from support.raw_http import exchange, whole
 from support.receiver_process import OnTheWire
-from support.receiving import opened, signed
+from support.receiving import Receiving, opened, signed
+from support.routes import SECRET, compiled
 from support.sample_routes import receiver_route
 
 MIB = 1 << 20
@@ -55,3 +56,13 @@ async def test_a_forged_huge_body_is_not_even_parsed(served: OnTheWire) -> None:
     answer = await exchange(served.port, whole(request, target="/hooks/team-a/large"), timeout_s=20)
     assert (answer.status, answer.body) == (401, b"")
     assert await letters(served.redis, LARGE) == []
+
+
+@pytest.mark.parametrize(("said", "status"), [({}, 200), ({"maxBodyBytes": MIB}, 413)])
+async def test_a_route_that_says_nothing_takes_what_its_provider_sends(
+    receiver: Receiving, said: dict[str, int], status: int
+) -> None:
+    await receiver.serve(*compiled(**said).receiver.values())
+    body = b'{"commits":[],"ref":"%s"}' % (b"x" * (24 * MIB))
+    answer = await receiver.post(signed("github", body, event="push", delivery="gh-large", secret=SECRET.decode()))
+    assert answer.status_code == status

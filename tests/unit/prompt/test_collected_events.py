@@ -28,12 +28,14 @@ def _block(user: str) -> list[str]:
 
 def test_a_template_has_all_of_them_and_the_last_one_beside() -> None:
     route = plan(prompts=[{"system": "s", "user": TEMPLATE}])
-    assert "a:1;b:2;c:3; last c:3, 3 in all" in route.build_prompt(0, _three()).user
+    user = route.build_prompt(0, _three()).user
+    assert re.sub("</?data-[0-9a-f]+>", "", user).endswith("a:1;b:2;c:3; last c:3, 3 in all")
 
 
 def test_a_single_event_is_a_list_of_one() -> None:
     route = plan(prompts=[{"system": "s", "user": TEMPLATE}])
-    assert "c:3; last c:3, 1 in all" in route.build_prompt(0, event({"n": 3}, name="c")).user
+    user = route.build_prompt(0, event({"n": 3}, name="c")).user
+    assert re.sub("</?data-[0-9a-f]+>", "", user).endswith("c:3; last c:3, 1 in all")
 
 
 def test_without_a_template_all_are_told_one_per_line() -> None:

@@ -88,7 +88,7 @@ def test_fences_are_balanced_and_of_one_kind(payload: dict[str, str], name: str,
 def test_headers_hold_no_credentials_that_a_template_could_show() -> None:
     """The receiver leaves them out of the delivery; here only what the delivery has can be named."""
     route = plan(prompts=[{"user": "[{{ headers.authorization }}]"}])
-    assert route.build_prompt(0, event({})).user == "Event issues.opened from github:\n\n[]"
+    assert route.build_prompt(0, event({})).user.endswith("\n\nEvent issues.opened from github:\n\n[]")
 
 
 MARKER = Markers(Secret(b"k" * 32)).write(4)

@@ -37,7 +37,7 @@ def ids(marks: tuple[Mark, ...]) -> list[bytes]:
 
 # What each row claims when a delivery has everything that its provider sends.
 EXPECTED = {
-    "adyen": ["id"],
+    "adyen": ["id", "digest"],
     "alertmanager": ["id"],
     "alertmanager-basic": ["id"],
     "anthropic": ["id"],
@@ -90,7 +90,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("scheme", ROWS, ids=lambda row: row.name)
 def test_each_row_claims_what_it_should(scheme: Scheme) -> None:
-    (event,) = events_of(scheme, send(scheme).request)
+    (event,) = events_of(scheme, send(scheme, event="alpha").request)
     assert kinds(event.marks) == EXPECTED[scheme.name]
 
 

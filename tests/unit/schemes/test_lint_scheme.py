@@ -75,6 +75,7 @@ def test_a_sound_row_passes(scheme: Scheme) -> None:
         (SOUND, {"implies": (("push", ("ref",)),)}, "implies"),
         (SOUND, {"success_status": 302}, "success_status"),
         (SOUND, {"success_status": 503}, "success_status"),
+        (SOUND, {"max_body_bytes": 26_214_401}, "max_body_bytes"),
         (SOUND, {"replies": (Reply(form=True),)}, "replies"),
         (SOUND, {"replies": (Reply(body="ok"),)}, "replies"),
         (SOUND, {"replies": (Reply(media_type="text/plain", body="ok"),), "success_status": 204}, "replies"),

@@ -69,6 +69,11 @@ def test_a_template_that_quotes_nobody_is_quoted_itself() -> None:
     )
 
 
+def test_a_sentence_is_quoted_rather_than_a_name() -> None:
+    user = "At {{ payload.ref }}: {{ payload.title }}"
+    assert 'the text: "Retry uploads"' in compose(asked(user, payload={"ref": "a/b", "title": "Retry uploads"})).text
+
+
 def test_the_answer_says_all_of_it() -> None:
     text = compose(asked(None, history=3)).text
     for part in ("`pull_request.opened`", "github", "3 earlier events", "pull_request.title", "Retry uploads"):

@@ -7,7 +7,7 @@ import pytest
 from eventroute.template import MAX_MISSING_FIELDS
 from support.templates import render
 
-PAYLOAD: dict[str, Any] = {"a": {"b": 1}, "list": [{"n": "x"}, {}], "nothing": None, "blank_text": ""}
+PAYLOAD: dict[str, Any] = {"a": {"b": 1}, "list": [{"n": 7}, {}], "nothing": None, "blank_text": ""}
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ PAYLOAD: dict[str, Any] = {"a": {"b": 1}, "list": [{"n": "x"}, {}], "nothing": N
         ("[{{ payload.list[7].n }}]", "[]", ("payload.list[7].n",)),
         ("[{{ payload['no such'] }}]", "[]", ("payload.no such",)),
         ("[{{ headers.nope }}]", "[]", ("headers.nope",)),
-        ("{% for item in payload.list %}[{{ item.n }}]{% endfor %}", "[x][]", ("item.n",)),
+        ("{% for item in payload.list %}[{{ item.n }}]{% endfor %}", "[7][]", ("item.n",)),
         ("[{{ payload.nope | upcase | truncate: 3 }}]", "[]", ("payload.nope",)),
         ("[{{ payload.nope | json }}]", "[]", ("payload.nope",)),
         ("[{{ payload.nope | join: ',' }}]", "[]", ("payload.nope",)),

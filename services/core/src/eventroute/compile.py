@@ -49,6 +49,7 @@ from eventroute.schemes import (
     Scheme,
     SecretProblem,
     Strength,
+    lending,
     lint_key,
     lint_scheme,
     needs_public_url,
@@ -101,6 +102,7 @@ class Reason(StrEnum):
     DUPLICATE_PATH = "DuplicatePath"
     UNKNOWN_PROVIDER = "UnknownProvider"
     INVALID_SCHEME = "InvalidScheme"
+    SIGNED_TEXT_AMBIGUOUS = "SignedTextAmbiguous"
     UNAUTHENTICATED = "UnauthenticatedNotAllowed"
     STRENGTH_TOO_WEAK = "StrengthTooWeak"
     TOLERANCE_WITHOUT_TIMESTAMP = "ToleranceWithoutTimestamp"
@@ -424,11 +426,16 @@ def _references(value: object) -> Iterator[crd.SecretKeyRef | crd.ConfigMapKeyRe
 
 
 def scheme_of(spec: crd.EventRouteSpec) -> Scheme | None:
-    """Find the provider's row, or make one of `custom`; the route's own tolerance replaces the row's."""
+    """Find the provider's row, or make one of `custom`; the route's own tolerance replaces the row's.
+
+    What a row would forget before it is too old is remembered for longer; `custom` says itself for how long.
+    """
     scheme = _custom_scheme(spec.custom) if spec.custom else SCHEMES.get(spec.provider)
-    if scheme and scheme.timestamp and spec.tolerance:
-        return replace(scheme, tolerance_s=seconds(spec.tolerance))
-    return scheme
+    if scheme is None or not scheme.timestamp or not spec.tolerance:
+        return scheme
+    tolerance_s = seconds(spec.tolerance)
+    needed_s = 0 if spec.custom else tolerance_s + scheme.retry_window_s
+    return replace(scheme, tolerance_s=tolerance_s, dedup_ttl_s=max(scheme.dedup_ttl_s, needed_s))
 
 
 def _custom_scheme(custom: crd.CustomScheme) -> Scheme:
@@ -496,6 +503,16 @@ def _custom_scheme_is_sound(gathered: _Gathered) -> Iterator[Problem]:
                 yield gathered.problem(Reason.INVALID_SCHEME, f"spec.custom.{field.alias}", message)
             else:  # a column that follows from another field, as the tolerance does
                 yield gathered.problem(Reason.INVALID_SCHEME, "spec.custom", sentence)
+
+
+def _signed_text_has_one_reading(gathered: _Gathered) -> Iterator[Problem]:
+    found = lending(gathered.scheme) if gathered.scheme and gathered.spec.custom else None
+    if found:
+        message = (
+            f"{found[0]} and {found[1]} stand side by side, so that bytes of one can pass for the other's: a captured "
+            "request runs once, but may say something else"
+        )
+        yield gathered.problem(Reason.SIGNED_TEXT_AMBIGUOUS, "spec.custom.signed", message, severity=Severity.WARNING)
 
 
 def _sender_is_authenticated(gathered: _Gathered) -> Iterator[Problem]:
@@ -757,6 +774,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _path_is_free,
     _provider_is_known,
     _custom_scheme_is_sound,
+    _signed_text_has_one_reading,
     _sender_is_authenticated,
     _tolerance_has_a_timestamp,
     _own_actors_can_be_known,
@@ -803,7 +821,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         own_actors=spec.own_actors,
         max_hops=spec.max_hops,
         filter=spec.filter,
-        max_body_bytes=spec.max_body_bytes,
+        max_body_bytes=spec.max_body_bytes or scheme.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
         headers=_named_headers(gathered),
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),

@@ -20,14 +20,25 @@ _INVISIBLE = re.compile(
 Unicode calls default ignorable (soft hyphens, direction marks, fillers, tags, selectors of variants). The zero-width
 joiners and the two selectors of emoji stay, as scripts and emoji need them."""
 
-_BARE = re.compile(r"[A-Za-z0-9_.@:/#+=-]{0,64}")
-"""Numbers, names and identifiers: too short and too plain to hold a sentence."""
+_FIGURE = re.compile(
+    r"""[#v+-]?[0-9][0-9.,:/+%-]{0,63}|[+-]?[0-9.]{1,32}e[+-]?[0-9]{1,3}  # 7, #7, -1.5, 50%, v1.2.3, 22:13, 1e+20
+    |v?[0-9]{1,9}(?:\.[0-9]{1,9}){1,3}-?(?:alpha|beta|rc|dev)\.?[0-9]{0,4}  # v1.2.3-rc.1
+    |[0-9]{4}-[0-9]{2}-[0-9]{2}[T\ ][0-9:.]{5,15}(?:Z|\ UTC|[+-][0-9:]{4,5})?  # 2026-03-01T12:00:00Z
+    |[0-9a-fA-F]{7,64}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}""",  # of a commit; a UUID
+    re.VERBOSE | re.ASCII,
+)
+_WORD = re.compile(r"(?:[A-Z]?[a-z]{1,12}|[A-Z]{1,12})[0-9]{0,8}")
+"""Longer ones, and those with capitals within, may be several."""
+_NAME = re.compile(r"(?=.{1,64}$)[a-z0-9]+(?:[_.:/-][a-z0-9]+){0,3}")
+"""As providers call events: words of small letters, four at most."""
 
 
 class Fence(NamedTuple):
     """One pair of tags for one prompt."""
 
     tag: str
+    names: frozenset[str] = frozenset()
+    """What stands as it is although it has several words: what the route's owner and the provider have named."""
 
     @property
     def opening(self) -> str:
@@ -43,9 +54,12 @@ class Fence(NamedTuple):
         """Put text between the tags, on lines of its own."""
         return f"{self.opening}\n{self._untagged(text)}\n{self.closing}"
 
-    def value(self, text: str) -> str:
-        """Put one value into a sentence: an identifier as it is, anything that could hold a sentence between tags."""
-        if _BARE.fullmatch(text):
+    def value(self, text: str, *, is_alone: bool = True) -> str:
+        """Put one value into a sentence: a figure or a short word as it is, anything that may say more between tags.
+
+        is_alone  whether no others follow it that it could make a sentence with: otherwise words have tags too
+        """
+        if not text or _FIGURE.fullmatch(text) or (is_alone and (text in self.names or _WORD.fullmatch(text))):
             return text
         return self.block(text) if "\n" in text else f"{self.opening}{self._untagged(text)}{self.closing}"
 
@@ -57,16 +71,22 @@ class Fence(NamedTuple):
         return text
 
 
-def build_fence(seed: bytes, contents: Collection[str]) -> Fence:
+def is_event_name(text: str) -> bool:
+    """Whether it has the form of an event's name, and no room for more than that."""
+    return _NAME.fullmatch(text) is not None
+
+
+def build_fence(seed: bytes, contents: Collection[str], *, names: Collection[str] = ()) -> Fence:
     """Choose a tag that occurs in none of the contents.
 
     seed      what makes this prompt differ from any other: delivery id and payload
     contents  every text of outsiders that the prompt may hold
+    names     what needs no tags
     """
     nonce = hashlib.blake2b(seed, digest_size=_NONCE_BYTES).hexdigest()
     while any(nonce in clean(content) for content in contents):
         nonce = hashlib.blake2b(nonce.encode(), digest_size=_NONCE_BYTES).hexdigest()
-    return Fence(f"data-{nonce}")
+    return Fence(f"data-{nonce}", frozenset(names))
 
 
 def clean(text: str) -> str:

@@ -18,7 +18,7 @@ from eventroute.answer_schema import AnswerSchema
 from eventroute.delivery import Delivery
 from eventroute.errors import Refused
 from eventroute.expression import Expression, compile_expression
-from eventroute.fence import Fence, build_fence, clean, cut
+from eventroute.fence import Fence, build_fence, clean, cut, is_event_name
 from eventroute.hops import unmarked
 from eventroute.match import Match, Rule, first_match
 from eventroute.payload import Unparsable, read_json
@@ -106,10 +106,9 @@ class Plan:
         else:
             text, missing = Rendered(event.as_data(fence), ())
         parts = (*([f"{_HISTORY}\n{fence.block(told)}"] if told else []), event.headline(fence), text)
-        user = "\n\n".join(parts)
-        if fence.opening in user:
-            user = f"{_NOTE.format(tag=fence.tag)}\n\n{user}"
-        user = unmarked(user)  # a marker that Claude wrote would count for what it says
+        user = unmarked(
+            "\n\n".join((_NOTE.format(tag=fence.tag), *parts))
+        )  # a marker that Claude wrote would count for what it says
         rule = self.route.prompts[position]
         return Prompt(rule.system, user, missing, rule.output_schema)
 
@@ -148,9 +147,10 @@ class Event:
     def fence(self, told: str) -> Fence:
         """Choose the fence of this event's prompt, in which `told` stands too."""
         raw = bytes(self.delivery.payload)
-        names = (each["event"] for each in self.events)
-        contents = (self._json, _quoted(self.events), *names, told, *self.delivery.headers.values())
-        return build_fence(self.delivery.id.encode() + b"\0" + raw, contents)
+        events = [each["event"] for each in self.events]
+        contents = (self._json, _quoted(self.events), *events, told, *self.delivery.headers.values())
+        names = {self.delivery.provider, *self.variables["route"].values(), *filter(is_event_name, events)}
+        return build_fence(self.delivery.id.encode() + b"\0" + raw, contents, names=names)
 
     def as_data(self, fence: Fence) -> str:
         """Write the payload, or all that were collected, as it is told when the manifest has no template."""

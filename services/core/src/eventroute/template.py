@@ -291,7 +291,7 @@ class _Context(RenderContext):
             value = _json(value)
         text = to_liquid_string(value, autoescape=False)
         self.spend(len(text) // _PIECE)
-        return fence.block(text) if isinstance(value, _Json) else fence.value(text)
+        return fence.block(text) if isinstance(value, _Json) else fence.value(text, is_alone=not self.loops)
 
 
 def _readable(text: str) -> str:

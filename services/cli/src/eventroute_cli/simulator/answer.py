@@ -200,8 +200,11 @@ def read_subject(request: MessagesRequest) -> Subject:
         for block, value in zip(blocks, decoded, strict=True)
         if value is None and block and not any(_is_history(_decoded(line)) for line in block.splitlines())
     ]
+    sentences = [block for block in quotes if " " in block]
     written = _first(prose[told.end() :].strip().splitlines()) if told else ""
-    return Subject(event, provider, len(history), payloads[0] if payloads else {"the text": _first(quotes) or written})
+    return Subject(
+        event, provider, len(history), payloads[0] if payloads else {"the text": _first(sentences or quotes) or written}
+    )
 
 
 def _decoded(text: str) -> Any:

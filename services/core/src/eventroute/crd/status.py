@@ -213,6 +213,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "The declared custom scheme contradicts itself or cannot be safe.",
         "Do as the message says.",
     ),
+    "SignedTextAmbiguous": ReasonPage(
+        "-",
+        _ACCEPTED,
+        "Parts of the signed text can lend each other bytes: what is captured runs once, but may read otherwise.",
+        "Sign a text between them that cannot occur in either, if the provider is yours.",
+    ),
     "UnauthenticatedNotAllowed": ReasonPage(
         "False",
         _ACCEPTED,

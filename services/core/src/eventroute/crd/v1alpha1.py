@@ -183,7 +183,11 @@ class CustomScheme(Strict):
     id: tuple[SourceName, ...] = Field(
         default=(),
         max_length=4,
-        description="Sources of the delivery id's parts, by which repeated deliveries are recognized. Default: none.",
+        description=(
+            "Sources of the delivery id's parts, by which repeated deliveries are recognized. Where one of them, or of "
+            "`event`, is a header that `signed` does not cover, whoever holds a request could change it, so the signed "
+            "bytes are remembered too: two events with equal bodies count as one. Default: none."
+        ),
     )
     dedup_ttl: Annotated[Duration, Between("1m", "720h")] = Field(
         default="24h",
@@ -617,11 +621,11 @@ class EventRouteSpec(Strict):
             "by a key. Default: what the scheme offers."
         ),
     )
-    tolerance: Annotated[Duration, Between("1s", "1h")] | None = Field(
+    tolerance: Annotated[Duration, Between("1s", "24h")] | None = Field(
         default=None,
         description=(
-            "How far a signed timestamp may be from now, 1s to 1h. Default: the scheme's; 300s for custom ones with a "
-            "timestamp."
+            "How far a signed timestamp may be from now, 1s to 24h: at least as long as a sender sends a request again "
+            "that it signed once. Default: the scheme's; 300s for custom ones with a timestamp."
         ),
     )
     public_url: str | None = Field(
@@ -661,8 +665,12 @@ class EventRouteSpec(Strict):
             "Default: every delivery counts."
         ),
     )
-    max_body_bytes: int = Field(
-        default=1_048_576, ge=1024, le=26_214_400, description="Largest request body, in bytes. Default: 1048576."
+    max_body_bytes: Annotated[int, Field(ge=1024, le=26_214_400)] | None = Field(
+        default=None,
+        description=(
+            "Largest request body, in bytes; what stands before the receivers must let as much through. Default: what "
+            "the provider is known to send at most (`services/PROVIDERS.md`), else 1048576."
+        ),
     )
     rate_limit: RateLimit | None = Field(
         default=None, description="How many deliveries are accepted. Default: no limit."

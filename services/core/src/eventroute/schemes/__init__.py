@@ -6,7 +6,7 @@ preflight ──▶ verify ──▶ read          before anything is proven; is
 """
 
 from eventroute.payload import Unparsable
-from eventroute.schemes.derived import needs_public_url, needs_secret, strength, telling_headers
+from eventroute.schemes.derived import lending, needs_public_url, needs_secret, strength, telling_headers
 from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, parse_key
 from eventroute.schemes.lint import lint_scheme
 from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme, Strength
@@ -41,6 +41,7 @@ __all__ = [
     "accepts",
     "choose_reply",
     "generate_secret",
+    "lending",
     "lint_key",
     "lint_scheme",
     "media_type",

@@ -50,6 +50,36 @@ def timestamp_is_signed(scheme: Scheme) -> bool:
     return bool(scheme.timestamp) and is_signed(scheme, scheme.timestamp)
 
 
+_NEVER_IN_A_HEADER: Final = frozenset("\r\n\0")
+
+
+def lending(scheme: Scheme) -> tuple[str, str] | None:
+    """Find neighbours in the signed text of which one can lend bytes to the other; None = each part ends where it must.
+
+    Then a captured request can be told in other words under the same signature: with another id, say. A time of sending
+    is digits, and a body is an object, so that a text between such a part and a value is enough.
+    """
+    if "twilio-body" in scheme.signed:
+        return "twilio-body", "twilio-body"  # names and values of its parameters stand side by side
+    before, between = "", ""
+    for part in (part.removesuffix("?") for part in scheme.signed):
+        if part.startswith("text:"):
+            between += part.removeprefix("text:")
+            continue
+        free = [each for each in (before, part) if _is_free(scheme, each)]
+        in_headers = all(each.startswith("header:") for each in free)
+        ends = bool(between) and (len(free) == 1 or (in_headers and not _NEVER_IN_A_HEADER.isdisjoint(between)))
+        if before and free and not ends:
+            return before, part
+        before, between = part, ""
+    return None
+
+
+def _is_free(scheme: Scheme, part: str) -> bool:
+    """Whether a part may be any text."""
+    return ":" in part and part != scheme.timestamp
+
+
 def needs_public_url(scheme: Scheme) -> bool:
     """Whether the provider signs the URL that it calls, so that the route must say what that is."""
     return "url" in scheme.signed

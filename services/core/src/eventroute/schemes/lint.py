@@ -15,6 +15,8 @@ _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _PATH: Final = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 _SUCCESS: Final = range(200, 300)
 _NO_CONTENT: Final = 204
+_MIN_BODY: Final = 1024
+_MAX_BODY: Final = 26_214_400
 _NAMED_PARTS: Final = frozenset({"body", "timestamp", "method", "url", "twilio-body"})
 
 _KEY_FORMS: Final = {
@@ -154,6 +156,11 @@ def _reading(scheme: Scheme) -> Iterator[str]:
         yield "success_status: providers take 2xx for success, and nothing else"
 
 
+def _body(scheme: Scheme) -> Iterator[str]:
+    if not _MIN_BODY <= scheme.max_body_bytes <= _MAX_BODY:
+        yield f"max_body_bytes: {_MIN_BODY} to {_MAX_BODY}, as a route may say"
+
+
 def _replies(scheme: Scheme) -> Iterator[str]:
     for reply in scheme.replies:
         if reply.form and scheme.form == "refused":
@@ -187,6 +194,7 @@ _RULES: Final[tuple[Callable[[Scheme], Iterator[str]], ...]] = (
     _layout,
     _twilio,
     _reading,
+    _body,
     _replies,
     _handshakes,
 )

@@ -155,6 +155,8 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     batch: str = ""
     """`body`, or `body:PATH`: a list of which each item is an event of its own. An object there counts as one item."""
     form: FormUse = "refused"
+    max_body_bytes: int = 1 << 20
+    """The largest body that the provider sends, where it is known to send more than most; a route may say otherwise."""
     document: Literal["object", "any"] = "object"
     """Any: the body may be any JSON value, and an empty one counts as null."""
 

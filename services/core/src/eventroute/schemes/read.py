@@ -12,7 +12,7 @@ import msgspec
 
 from eventroute.outcome import Refusal
 from eventroute.payload import Unparsable, open_part, read_json
-from eventroute.schemes.derived import covers_body, identity_is_signed, signs, timestamp_is_signed
+from eventroute.schemes.derived import covers_body, identity_is_signed, lending, signs, timestamp_is_signed
 from eventroute.schemes.message import Message, message_builder
 from eventroute.schemes.model import HandshakeRule, Scheme
 from eventroute.schemes.request import Document, Request, at, document
@@ -228,13 +228,14 @@ def _event_type(scheme: Scheme) -> Callable[[Request, Any], str | None]:
 def _identity(scheme: Scheme) -> Callable[[Request, Any, int], tuple[str | None, _Marks]]:
     """Build the function that tells what identifies an event.
 
-    An id that nothing signs, or beside an event type that nothing signs, can be changed by whoever captured a request:
-    there the digest of the signed bytes is a mark as well. Without an id that digest serves where it covers a signed
-    timestamp. Elsewhere equal bodies may be distinct events, and are taken for copies of one only for as long as a
-    sender that has lost our answer takes to send again. An empty body says nothing: two of them are two events.
+    An id that nothing signs, or beside an event type that nothing signs, can be changed by whoever captured a request,
+    and so can one whose neighbours in the signed text can lend it bytes: there the digest of the signed bytes is a mark
+    as well. Without an id that digest serves where it covers a signed timestamp. Elsewhere equal bodies may be distinct
+    events, and are taken for copies of one only for as long as a sender that has lost our answer takes to send again.
+    An empty body says nothing: two of them are two events.
     """
     getters = [getter(scheme, source) for source in scheme.id]
-    forgeable = signs(scheme) and bool(scheme.id) and not identity_is_signed(scheme)
+    forgeable = signs(scheme) and bool(scheme.id) and (not identity_is_signed(scheme) or lending(scheme))
     stamped = timestamp_is_signed(scheme)
     digest, lifetime_s = _digest(scheme), scheme.dedup_ttl_s
     copied = digest if covers_body(scheme) else _body_digest(scheme)

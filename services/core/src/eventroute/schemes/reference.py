@@ -16,14 +16,17 @@ stored as the provider shows it.
   that anybody who knows the URL may post. A route can ask for the stronger with `requireStrength`.
 - **event**: where the event's name comes from; parts are joined with a dot. Prompts and filters go by it.
 - **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed
-  bytes are remembered too. A delivery without one is known by its bytes, for ten minutes.
+  bytes, if there are any, are remembered too, and two events with equal ones count as one. A delivery without one is
+  known by its bytes, for ten minutes.
 - **actor**: where it stands who caused the event; what is in a route's `ownActors` starts nothing.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
+- **body**: how large one may be, unless the route's `maxBodyBytes` says otherwise. Ingresses and gateways have caps of
+  their own.
 - **answer**: what a success says: its status, and in which terms. JSON names the delivery, and what became of it. Where
   it waits, the provider never sends again by itself, and its receipts wait so long for a Redis that is away.
 
-| provider | secret | proof | age at most | event | actor | id | remembered | answer | docs |
-|---|---|---|---|---|---|---|---|---|---|
+| provider | secret | proof | age at most | event | actor | id | remembered | body | answer | docs |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 _SECRETS: Final = {
@@ -53,6 +56,7 @@ def _cells(row: Scheme) -> tuple[str, ...]:
         _sources(row.actor) or "-",
         identity if identity_is_signed(row) or not row.id else f"*{identity}*",
         _span(row.dedup_ttl_s),
+        f"{row.max_body_bytes >> 20} MiB",
         _answer(row),
         f"[docs]({row.docs})" if row.docs else "-",
     )

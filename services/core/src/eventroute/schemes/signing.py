@@ -130,7 +130,7 @@ class _Draft:
     def place_delivery(self, delivery: str) -> None:
         """Set the id's first part, the one that rows put first because it differs most; of each item of a batch."""
         for source in self._scheme.id:
-            if "header:" in source and not self._has(source):
+            if "header:" in source and source not in self._scheme.event and not self._has(source):
                 self._put(source, _made_up_id())
         if delivery and self._scheme.id:
             self._put(self._scheme.id[0], delivery)

@@ -16,6 +16,7 @@ from eventroute.schemes.request import Request, media_type
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+_MIB: Final = 1 << 20
 
 _GITHUB: Final = Scheme(
     name="github",
@@ -59,6 +60,7 @@ _GITHUB: Final = Scheme(
     id=("header:x-github-delivery",),
     retry_window_s=3 * _DAY,  # by hand or by its API: docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks
     dedup_ttl_s=4 * _DAY,
+    max_body_bytes=25 * _MIB,  # https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap
     form="payload",
     patience_s=8,  # of 10 s; it sends nothing again by itself: docs.github.com, "Handling failed webhook deliveries"
 )
@@ -123,6 +125,7 @@ _GITLAB_TOKEN: Final = Scheme(
     # Not X-Gitlab-Event-UUID: the events that one webhook call triggers share it.
     id=("header:idempotency-key|header:webhook-id",),
     dedup_ttl_s=2 * _DAY,
+    max_body_bytes=25 * _MIB,  # https://gitlab.com/gitlab-org/gitlab/-/merge_requests/38687
 )
 
 _TWILIO: Final = Scheme(
@@ -257,8 +260,9 @@ _ROWS: Final[Sequence[Scheme]] = (
         signed=("body",),
         event=("header:x-shopify-topic",),
         retry_window_s=4 * _HOUR,  # https://shopify.dev/changelog/updates-to-webhook-retry-mechanism
-        # One event reaches each subscription under its own Webhook-Id, so Event-Id means "run once".
-        id=("header:x-shopify-event-id|header:x-shopify-webhook-id",),
+        # One event reaches each subscription under its own Webhook-Id, so Event-Id means "run once". Several topics
+        # share it when one action of a merchant causes them all: an order that is created and paid at once.
+        id=("header:x-shopify-event-id|header:x-shopify-webhook-id", "header:x-shopify-topic"),
     ),
     Scheme(
         name="shopify-events",
@@ -300,6 +304,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         docs="https://docs.gitlab.com/user/project/integrations/webhooks/",
         event=_GITLAB_TOKEN.event,
         actor=_GITLAB_TOKEN.actor,
+        max_body_bytes=_GITLAB_TOKEN.max_body_bytes,
     ),
     _GITLAB_TOKEN,
     Scheme(
@@ -325,6 +330,7 @@ _ROWS: Final[Sequence[Scheme]] = (
             "body:user.name",  # of Data Center
         ),
         retry_window_s=75 * _MINUTE,  # five, 5 to 15 min apart
+        max_body_bytes=25 * _MIB,
         id=("header:x-atlassian-webhook-identifier",),
     ),
     Scheme(
@@ -371,6 +377,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         ignored_events=("pagey.ping",),
         actor=("body:event.agent.id",),
         id=("body:event.id",),
+        max_body_bytes=2 * _MIB,  # as its SDK, https://github.com/PagerDuty/go-pagerduty/tree/main/webhookv3
         retry_window_s=20 * _MINUTE,  # https://www.svix.com/resources/webhook-reviews/pagerduty-webhook-review
         dedup_ttl_s=2 * _DAY,
     ),
