@@ -88,7 +88,7 @@ _FIELDS: Final = {
     "secretRefs": st.lists(_REF, min_size=1, max_size=5),
     "allowUnauthenticated": st.one_of(_BOOLEAN, _BOOLEAN, st.sampled_from(("yes", 1))),
     "requireStrength": _mostly("authenticated", "verified", wrong=("open",)),
-    "tolerance": _mostly("1s", "1h", "5m", wrong=("0s", "61m", "3601s")),
+    "tolerance": _mostly("1s", "24h", "5m", wrong=("0s", "1441m", "86401s")),
     "publicURL": _mostly("https://a.example/b", "http://a", wrong=("a.example", "https://a b", "")),
     "suspend": _mostly({"mode": "hold"}, {"mode": "drop"}, wrong=({}, {"mode": "stop"}, True, None)),
     "ownActors": _mostly(["us[bot]"], ["a", "b"], wrong=(["x" * 129], [""], ["a"] * 9, "us", [5])),

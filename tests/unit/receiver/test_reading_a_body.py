@@ -90,3 +90,13 @@ async def test_all_that_is_read_is_within_the_room_and_given_back_however_it_end
         assert room.held == 4
         assert await read(piece(b"a" * 6, more=False), room=room) == b"a" * 6
     assert room.held == 0
+
+
+def test_large_bodies_leave_room_for_small_ones() -> None:
+    room = Room(8 * 1_048_576)
+    with Loan(room) as large, Loan(room) as larger, Loan(room) as small:
+        large.take(5 * 1_048_576)
+        with pytest.raises(NoRoomError):
+            larger.take(2 * 1_048_576)
+        small.take(1_048_576)
+    assert room.held == 0

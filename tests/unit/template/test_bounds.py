@@ -173,6 +173,11 @@ def test_a_look_up_of_something_large_takes_time_in_proportion(source: str, item
     assert is_linear(lambda n: run_over(source, texts[n]), length=100_000)
 
 
+def test_each_name_that_is_set_costs_as_much_as_the_one_before() -> None:
+    templates = {n: compile_template("".join(f"{{% assign a{i} = 1 %}}" for i in range(n))) for n in (700, 1_400)}
+    assert is_linear(lambda n: templates[n].render({}, FENCE), length=700)
+
+
 def test_every_listed_filter_has_its_growth_looked_at() -> None:
     for name in compile_template("")._bound.env.filters:
         assert any(name == part.split(":")[0] for each in (*TEXT_FILTERS, *LIST_FILTERS) for part in each.split(" | "))

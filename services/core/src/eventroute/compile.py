@@ -426,11 +426,16 @@ def _references(value: object) -> Iterator[crd.SecretKeyRef | crd.ConfigMapKeyRe
 
 
 def scheme_of(spec: crd.EventRouteSpec) -> Scheme | None:
-    """Find the provider's row, or make one of `custom`; the route's own tolerance replaces the row's."""
+    """Find the provider's row, or make one of `custom`; the route's own tolerance replaces the row's.
+
+    What a row would forget before it is too old is remembered for longer; `custom` says itself for how long.
+    """
     scheme = _custom_scheme(spec.custom) if spec.custom else SCHEMES.get(spec.provider)
-    if scheme and scheme.timestamp and spec.tolerance:
-        return replace(scheme, tolerance_s=seconds(spec.tolerance))
-    return scheme
+    if scheme is None or not scheme.timestamp or not spec.tolerance:
+        return scheme
+    tolerance_s = seconds(spec.tolerance)
+    needed_s = 0 if spec.custom else tolerance_s + scheme.retry_window_s
+    return replace(scheme, tolerance_s=tolerance_s, dedup_ttl_s=max(scheme.dedup_ttl_s, needed_s))
 
 
 def _custom_scheme(custom: crd.CustomScheme) -> Scheme:

@@ -13,6 +13,7 @@ A field that the payload lacks renders empty and is reported.
 import functools
 import itertools
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
@@ -247,11 +248,11 @@ class _Missing(Undefined):
 class _Context(RenderContext):
     """One rendering: pays for each step, cleans texts, and notes what is missing."""
 
-    __slots__ = ("_clock", "_ends", "_work", "missing")
+    __slots__ = ("_clock", "_ends", "_held", "_work", "missing")
 
     def __init__(self, template: liquid.BoundTemplate, **options: Any) -> None:
         super().__init__(template, **options)
-        self._work = 0
+        self._work = self._held = 0
         self.measure(time.thread_time)
         self.missing: dict[str, None] = {}
 
@@ -279,6 +280,15 @@ class _Context(RenderContext):
         if isinstance(value, Sized):  # whatever it is for may walk through it
             self.spend(len(value) // _PIECE)
         return value
+
+    def assign(self, key: str, val: object) -> None:
+        self.spend(1)
+        self._held += sys.getsizeof(val) - (sys.getsizeof(self.locals[key]) if key in self.locals else 0)
+        super().assign(key, val)
+
+    def get_size_of_locals(self) -> int:
+        """Tell what has been counted; Liquid would look at all names again for each that is set."""
+        return self._held
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         self.spend(length)

@@ -27,8 +27,12 @@ class NoRoomError(Exception):
     """The process holds as many bytes of bodies as it may; the rest was not read."""
 
 
+_LARGE_BYTES: Final = 1_048_576
+_LEFT_FOR_SMALL: Final = 0.25
+
+
 class Room:
-    """For the bytes of bodies that a process holds at once."""
+    """For the bytes of bodies that a process holds at once; a quarter of it is for those of up to 1 MiB."""
 
     __slots__ = ("held", "most")
 
@@ -52,7 +56,8 @@ class Loan:
         """Take room for some bytes more; raises `NoRoomError`."""
         self._taken += size
         self._room.held += size
-        if self._room.held > self._room.most:
+        left = _LEFT_FOR_SMALL if self._taken > _LARGE_BYTES else 0
+        if self._room.held > self._room.most * (1 - left):
             raise NoRoomError
 
     def __enter__(self) -> Self:

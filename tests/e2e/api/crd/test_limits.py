@@ -36,7 +36,7 @@ SPEC: dict[str, Any] = {
     "secretRefs": [REF] * 4,
     "allowUnauthenticated": True,
     "requireStrength": "verified",
-    "tolerance": "59m60s",
+    "tolerance": "23h59m60s",
     "publicURL": "https://" + "h" * 2040,
     "filter": CEL,
     "maxBodyBytes": 26_214_400,

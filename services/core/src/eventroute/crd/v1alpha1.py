@@ -621,11 +621,11 @@ class EventRouteSpec(Strict):
             "by a key. Default: what the scheme offers."
         ),
     )
-    tolerance: Annotated[Duration, Between("1s", "1h")] | None = Field(
+    tolerance: Annotated[Duration, Between("1s", "24h")] | None = Field(
         default=None,
         description=(
-            "How far a signed timestamp may be from now, 1s to 1h. Default: the scheme's; 300s for custom ones with a "
-            "timestamp."
+            "How far a signed timestamp may be from now, 1s to 24h: at least as long as a sender sends a request again "
+            "that it signed once. Default: the scheme's; 300s for custom ones with a timestamp."
         ),
     )
     public_url: str | None = Field(
