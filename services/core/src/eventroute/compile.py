@@ -563,7 +563,8 @@ def _secrets_are_usable(gathered: _Gathered) -> Iterator[Problem]:
         if isinstance(found.value, Secret):
             problem = lint_key(scheme, found.value.reveal())
             if problem:
-                yield gathered.problem(Reason(problem.reason.value), found.field, problem.message)
+                severity = Severity.WARNING if problem.is_for_trials else Severity.ERROR
+                yield gathered.problem(Reason(problem.reason.value), found.field, problem.message, severity=severity)
 
 
 def _api_key_is_usable(gathered: _Gathered) -> Iterator[Problem]:

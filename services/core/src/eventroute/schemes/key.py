@@ -35,6 +35,8 @@ class KeyLint(NamedTuple):
 
     reason: SecretProblem
     message: str
+    is_for_trials: bool = False
+    """It may be served all the same: on a trial cluster."""
 
 
 class KeyRefused(Refused):
@@ -97,6 +99,10 @@ _PUBLICLY_KNOWN: Final = frozenset(
 )
 
 
+_OF_THE_QUICKSTART: Final = b"for-a-trial-cluster-and-nothing-else"
+"""In `k8s/quickstart.yaml`, which is there to be applied as it is."""
+
+
 def parse_key(scheme: Scheme, secret: bytes) -> Key:
     """Prepare a configured secret for its scheme; raises `KeyRefused` when it cannot be a key of it."""
     if not secret.strip():
@@ -136,6 +142,9 @@ def lint_key(scheme: Scheme, secret: bytes) -> KeyLint | None:
     least = _MIN_WHSEC_BYTES if scheme.key == "whsec" else _MIN_BYTES
     if isinstance(key.material, bytes) and len(_unknown_part(scheme, secret, key.material)) < least:
         return KeyLint(SecretProblem.TOO_SHORT, f"the key has fewer than {least} bytes; make a longer one")
+    if secret == _OF_THE_QUICKSTART:
+        message = "the secret is the quickstart's, which everybody can read: for a trial, and nothing else"
+        return KeyLint(SecretProblem.PUBLICLY_KNOWN, message, is_for_trials=True)
     return None
 
 
