@@ -101,9 +101,8 @@ def test_two_workers_share_what_the_api_allows_and_a_storm_adds_none(pair: Insta
     pair.limit(requests=REQUESTS, burst_s=1)
     lesson, storm = (Traffic(pair, "triage", per_second=40, size=size) for size in (LESSON, STORM))
     before = len(pair.calls())
-    with (
-        lesson.flowing()
-    ):  # a refusal teaches the pace, now or in an earlier test; before it, a minute's may come at once
+    # A refusal teaches the pace, now or in an earlier test; before it, all that a minute allows may come at once.
+    with lesson.flowing():
         until(lambda: answered(pair, before) >= LESSON, "all answers", LESSON * 60 / REQUESTS + 60)
     before, both = len(pair.calls()), pair.addresses("worker")
     counted: set[int] = set()
