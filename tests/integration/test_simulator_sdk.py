@@ -219,7 +219,7 @@ async def test_the_journal_tells_which_calls_ran_beside_each_other() -> None:
             await ask(claude)
         one, other, alone = served.simulator.journal.entries()
     assert one.received_ns < other.received_ns < one.ended_ns
-    assert other.ended_ns - other.received_ns >= 300_000_000
+    assert other.ended_ns - other.received_ns >= 290_000_000  # the wall clock may be set meanwhile
     assert alone.received_ns > max(one.ended_ns, other.ended_ns)
     assert not any(entry.client_gone for entry in (one, other, alone))
 

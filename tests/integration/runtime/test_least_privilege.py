@@ -158,13 +158,14 @@ async def test_a_receiver_marks_what_a_newer_event_supersedes_and_a_worker_ends_
         names = [DeliveryId((await receiver.post(opened(number))).json()["delivery"]) for number in range(4)]
     async with allowed(server, admin, "worker") as redis:
         work = work_on(redis)
-        taken = [await lease(redis) for _ in names[:3]]
-        assert await work.renew(GROUP, taken[:1], lease_ms=15_000) == Renewed([], {names[0]: names[1]})
-        await work.wait(taken[0], "own:haiku", Size(1, 1), until_ms=2**52)
-        assert await work.save(taken[1], b"{}") == names[2]
-        await settle(redis, taken[1], "superseded")
-        await settle(redis, await lease(redis), "superseded")
-        await settle(redis, await lease(redis), "dead", DeadReason.SINK)
+        taken = {found.delivery: found for found in [await lease(redis) for _ in names]}
+        first, second, third, newest = (taken[name] for name in names)
+        assert await work.renew(GROUP, [first], lease_ms=15_000) == Renewed([], {names[0]: names[1]})
+        await work.wait(first, "own:haiku", Size(1, 1), until_ms=2**52)
+        assert await work.save(second, b"{}") == names[2]
+        for each in (second, third, await lease(redis)):
+            await settle(redis, each, "superseded")
+        await settle(redis, newest, "dead", DeadReason.SINK)
     async with allowed(server, admin, "desk") as redis:
         assert await Desk({GROUP: redis}).replay([names[3]]) == {names[3]: "ok"}
     newest = await admin.get(GROUP.newest(PATH, (await fields(admin, names[3]))["newest_of"]))

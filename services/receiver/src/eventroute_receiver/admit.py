@@ -12,7 +12,19 @@ import structlog
 
 from eventroute.ids import RoutePath
 from eventroute.outcome import Unavailable
-from eventroute.queue import Admissions, Admitted, Candidate, Full, Group, Limited, Limits, Load, read_load
+from eventroute.queue import (
+    Admissions,
+    Admitted,
+    Candidate,
+    Full,
+    Group,
+    Limited,
+    Limits,
+    Load,
+    New,
+    Repeat,
+    read_load,
+)
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime.link import Link, LinkCaller
 from eventroute.runtime.scripts import RedisAway, RedisForbids
@@ -67,6 +79,7 @@ class Admission:
                     found = await self._once(route, candidates, traceparent)
             finally:
                 self._waiting -= 1
+            found = _of_all_tries(found, candidates)
         return NotNow(self._reason(found)) if isinstance(found, RedisAway | RedisForbids) else found
 
     async def _once(
@@ -93,3 +106,15 @@ class Admission:
             self._told[error.word] = now
             _log.warning("redis_refuses", word=error.word, error=str(error))
         return Unavailable.MEMORY if error.word == "OOM" else Unavailable.REDIS
+
+
+def _of_all_tries(
+    found: Admitted | Limited | NotNow | RedisAway | RedisForbids, candidates: Sequence[Candidate]
+) -> Admitted | Limited | NotNow | RedisAway | RedisForbids:
+    """Take what repeats itself for new: an earlier try was carried out, and its reply got lost."""
+    if not isinstance(found, Admitted):
+        return found
+    own = [New(each.delivery.id) for each in candidates]
+    repeated = [Repeat(each.delivery) for each in own]
+    fates = zip(found.fates, repeated, own, strict=True)
+    return Admitted([new if fate == repeat else fate for fate, repeat, new in fates])

@@ -137,4 +137,4 @@ def _fate(said: bytes, own: DeliveryId) -> Fate:
     if not said:
         return New(own)
     first = DeliveryId(said[1:].decode())
-    return New(own) if first == own else _FATES[said[:1]](first)  # the same call was carried out, and its reply lost
+    return _FATES[said[:1]](first)
