@@ -153,13 +153,14 @@ async def test_who_asks_at_the_same_time_waits_for_one_pass(redis: Redis, follow
 
 async def test_what_is_announced_during_a_pass_is_not_lost(redis: Redis, following: Follower, key: SealKey) -> None:
     routes = entries(200)
-    following.takes_s = 0.002
+    following.takes_s = 0.02
     await publish(redis, RECEIVER, routes, key)
     await until(lambda: bool(following.prepared))
     for generation in (2, 3):
         routes |= entries(1, generation=generation)
         version = await publish(redis, RECEIVER, routes, key)
     assert following.table.version is None
+    following.takes_s = 0
     await until(lambda: following.table.version == version)
     served = following.table.get(path_of(0))
     assert served is not None
@@ -172,12 +173,13 @@ async def test_heartbeats_go_on_during_a_long_pass(
     monkeypatch.setattr(tables, "HEARTBEAT_S", 0.05)
     await publish(redis, RECEIVER, entries(1), key)
     await until(lambda: following.table.version is not None)
-    following.takes_s = 0.003
+    following.takes_s = 0.01
     version = await publish(redis, RECEIVER, entries(400), key)
     await until(lambda: len(following.prepared) > 100)
     await redis.delete(keys.process(RECEIVER.name, "one"))
     await until(lambda: redis.exists(keys.process(RECEIVER.name, "one")))
     assert following.table.version != version
+    following.takes_s = 0
 
 
 async def test_a_table_that_is_lost_during_a_pass_takes_nothing_away(
