@@ -75,6 +75,7 @@ async def test_trailers_without_end_close_the_connection(served: OnTheWire, line
 
 
 async def test_what_is_written_beside_chunks_has_an_end(served: OnTheWire) -> None:
+    before = await served.receipts()
     async with connected(served.port) as (reader, writer):
         writer.write(head(opened(), CHUNKED))
         with contextlib.suppress(ConnectionError):
@@ -83,6 +84,7 @@ async def test_what_is_written_beside_chunks_has_an_end(served: OnTheWire) -> No
                 await writer.drain()
                 await asyncio.sleep(0)
         assert await _is_closed(reader)
+    assert await served.receipts() - before == {("team-a/triage", "disconnected", ""): 1}, "not by the clock"
 
 
 async def test_small_chunks_are_no_reason_to_close(served: OnTheWire) -> None:
