@@ -31,6 +31,16 @@ _CLOSING: Final = b"content-length: 0\r\nconnection: close\r\n\r\n"
 _NO_ROOM: Final = b"HTTP/1.1 503 \r\nretry-after: %d\r\n" % RETRY_AFTER_S + _CLOSING
 
 
+class _Nowhere(list[tuple[bytes, bytes]]):
+    """Headers that nobody will look at."""
+
+    def append(self, _header: object) -> None:
+        """Forget it."""
+
+
+_NOWHERE: Final = _Nowhere()
+
+
 class Connection(HttpToolsProtocol):
     """One connection."""
 
@@ -83,17 +93,13 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = self._bytes_after_head = 0
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; a trailer is none."""
-        if not self._has_head:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """The head is complete, within the same piece as it began for nearly every request."""
         self._stop_clock()
         self._has_head = True
         self._head_bytes = 0
         super().on_headers_complete()
+        self.headers = _NOWHERE  # what comes now is a trailer
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""

@@ -1,6 +1,6 @@
 """Judging a request: is it genuine, what is in it, and what of that is to be queued, as delivery records."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -74,15 +74,19 @@ def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
     return Genuine(key_index, received_ms, found, *intake.choose(found.items))
 
 
-def _headers(hook: Hook, request: Request) -> Iterator[tuple[str, str]]:
+def _headers(hook: Hook, request: Request) -> dict[str, str]:
     """Choose the headers that the route may look at, those that fit, in their order."""
+    kept, dropped = hook.kept_headers, hook.dropped_headers
+    found: dict[str, str] = {}
     left = MAX_HEADERS_BYTES
     for name, value in request.headers:
-        is_kept = hook.kept_headers is None or name in hook.kept_headers
+        if name in dropped or (kept is not None and name not in kept):
+            continue
         size = len(name) + len(value)
-        if is_kept and name not in hook.dropped_headers and size <= left:
+        if size <= left:
             left -= size
-            yield name.decode("latin-1"), value.decode("latin-1")
+            found[name.decode("latin-1")] = value.decode("latin-1")
+    return found
 
 
 class Intake:
@@ -96,7 +100,7 @@ class Intake:
         self._key_index = key_index
         self._budget = Budget()
         self._is_marked = may_have(request.body)
-        self._headers = dict(_headers(hook, request))
+        self._headers = _headers(hook, request)
         self._kept_headers = self._headers
         if hook.redacted_headers:
             gone = dict.fromkeys((name.decode() for name in hook.redacted_headers), REDACTED)
@@ -107,8 +111,9 @@ class Intake:
 
         An event that lacks a field which the filter names is not wanted; no other error says so.
         """
-        of_others = [event for event in events if not event.is_own]
-        fresh = [event for event in of_others if self._hops(event) < self._hook.route.max_hops]
+        of_others = fresh = [event for event in events if not event.is_own]
+        if self._is_marked:
+            fresh = [event for event in of_others if self._hops(event) < self._hook.route.max_hops]
         own, spent = len(events) - len(of_others), len(of_others) - len(fresh)
         wanted = self._hook.filter
         if wanted is None:

@@ -11,8 +11,9 @@ _NO_CONTENT: Final = frozenset({204, 205})
 
 def choose_reply(scheme: Scheme, request: Request) -> Reply | None:
     """Find what the provider wants to read in the answer to a request that was accepted; None = it does not care."""
-    is_form = media_type(request.fields) == "form"
-    for reply in scheme.replies:
-        if is_form or not reply.form:
-            return reply
+    if scheme.replies:
+        is_form = media_type(request.fields) == "form"
+        for reply in scheme.replies:
+            if is_form or not reply.form:
+                return reply
     return _NOTHING if scheme.success_status in _NO_CONTENT else None
