@@ -86,15 +86,15 @@ def test_discords_ping_of_interactions_gets_its_pong() -> None:
     assert isinstance(read_body("discord", b'{"type":"01"}'), Events)
 
 
-def ask(name: str, method: str, origin: bytes | None = None) -> Handshake | None:
+def ask(name: str, method: str, origin: bytes | None = None) -> Handshake | Rejected | None:
     headers = [] if origin is None else [(b"webhook-request-origin", origin)]
     headers.append((b"webhook-request-callback", b"http://169.254.169.254/"))
-    return preflight(SCHEMES[name], Request(method=method, url=None, headers=headers, body=b""), (), query="")
+    return preflight(SCHEMES[name], Request(method=method, url=None, headers=headers, body=b""), ())
 
 
 def test_cloudevents_grants_a_known_sender_and_nobody_else() -> None:
     answer = ask("cloudevents", "OPTIONS", b"EventGrid.azure.net")
-    assert answer is not None
+    assert isinstance(answer, Handshake)
     assert answer.status == 200
     assert dict(answer.headers) == {
         "webhook-allowed-origin": "eventgrid.azure.net",
@@ -125,13 +125,13 @@ X_TOKEN = "9b4507b3-9040-4669-9ca3-6b94edb50553"
 X_PROOF = b'{"response_token":"sha256=Cytd4Sq+NvEcV3MMrXxWJGJx5A+y/lXzzU2Maartkx8="}'
 
 
-def challenge(query: str, *, keys: tuple[Key, ...] = (X_KEY,), method: str = "GET") -> Handshake | None:
-    return preflight(SCHEMES["x"], Request(method=method, url=None, headers=[], body=b""), keys, query=query)
+def challenge(query: str, *, keys: tuple[Key, ...] = (X_KEY,), method: str = "GET") -> Handshake | Rejected | None:
+    return preflight(SCHEMES["x"], Request(method=method, url=None, headers=[], body=b"", query=query), keys)
 
 
 def test_x_is_shown_that_we_hold_the_current_secret() -> None:
     answer = challenge(f"crc_token={X_TOKEN}&nonce=x")
-    assert answer is not None
+    assert isinstance(answer, Handshake)
     assert (answer.status, answer.body) == (200, X_PROOF)
     assert ("x-content-type-options", "nosniff") in answer.headers
     older = parse_key(SCHEMES["x"], b"the-secret-before-this-one")
@@ -162,14 +162,15 @@ def test_a_challenge_needs_a_secret_and_is_asked_by_get() -> None:
 
 
 @pytest.mark.parametrize(
-    "scheme", [row for row in ROWS if any(rule.proof for rule in row.handshake)], ids=lambda row: row.name
+    "scheme",
+    [row for row in ROWS if any(rule.proof and rule.method == "GET" for rule in row.handshake)],
+    ids=lambda row: row.name,
 )
 @pytest.mark.parametrize("token", ["1", "true", "null", X_TOKEN])
 def test_a_signature_that_anybody_gets_for_asking_proves_no_body(scheme: Scheme, token: str) -> None:
-    answer = preflight(
-        scheme, Request(method="GET", url=None, headers=[], body=b""), (X_KEY,), query=f"crc_token={token}"
-    )
-    assert answer is not None
+    asked = Request(method="GET", url=None, headers=[], body=b"", query=f"crc_token={token}")
+    answer = preflight(scheme, asked, (X_KEY,))
+    assert isinstance(answer, Handshake)
     signature = answer.body.split(b'"')[3]
     header = scheme.signature.removeprefix("header:").encode()
     headers = [(header, signature), (b"content-type", b"application/json")]

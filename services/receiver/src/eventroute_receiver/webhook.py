@@ -1,8 +1,9 @@
 """The way of a webhook, from its head to the answer, in the order that keeps it safe.
 
-Route → method and media type → body under its cap → signature over the raw bytes → reading → handshake, suspension or
-own action → filter → admission. Nothing is parsed before it is verified (but for what a scheme signs inside the body),
-and success is answered only after Redis took everything in one step. Exactly one `Answer` comes out, whatever happens.
+Route → set-up request → method and media type → body under its cap → signature over the raw bytes → reading →
+handshake, suspension or own action → filter → admission. Nothing is parsed before it is verified (but for what a scheme
+signs inside the body, and the query of a set-up request), and success is answered only after Redis took everything in
+one step. Exactly one `Answer` comes out, whatever happens.
 """
 
 import asyncio
@@ -100,11 +101,19 @@ class Webhooks:
         return answer.unknown_route()
 
     async def _answer(self, scope: Any, receive: Any, *, hook: Hook, span: Span) -> Answer:
-        url = hook.signed_url(scope["query_string"])
-        request = Request(method=scope["method"], url=url, headers=scope["headers"], body=b"")
+        query = scope["query_string"]
+        request = Request(
+            method=scope["method"],
+            url=hook.signed_url(query),
+            headers=scope["headers"],
+            body=b"",
+            query=query.decode("latin-1"),
+        )
+        found = preflight(hook.route.scheme, request, hook.keys, token=hook.verify_token)
+        if found is not None:
+            return answer.set_up(found)
         if request.method != "POST":
-            found = preflight(hook.route.scheme, request, hook.keys, query=scope["query_string"].decode("latin-1"))
-            return answer.handshake(found.status, found.headers, found.body) if found else answer.method_not_allowed()
+            return answer.method_not_allowed()
         if refused := hook.unsupported(request):
             return answer.unsupported_media_type(refused)
         with Loan(self._room) as loan:
@@ -138,7 +147,7 @@ class Webhooks:
         self._note_match(route, judged.key_index, time_ms=judged.received_ms)
         found = judged.found
         if isinstance(found, Handshake):
-            return answer.handshake(found.status, found.headers, found.body)
+            return answer.set_up(found)
         if isinstance(found, Unparsable):
             return None
         spans.note_events(span, found.items, judged.kept)
