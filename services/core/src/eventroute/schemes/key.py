@@ -86,6 +86,8 @@ _PUBLICLY_KNOWN: Final = frozenset(
         b"8f742231b10e8888abcd99yyyzzz85a5",  # Slack documentation
         b"yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy",  # HubSpot documentation
         b"12345",  # Twilio's SDK
+        b"secretClientValue",  # Microsoft Graph documentation
+        b"my-shared-secret",  # Okta documentation
         b"changeme",
         b"change-me",
         b"secret",
