@@ -117,8 +117,9 @@ class CustomHandshake(Strict):
     rules = (
         Rule(
             "(has(self.method) && self.method != 'POST') || (has(self.when) && size(self.when) > 0)"
-            " || (has(self.echo) && self.echo.contains('query:'))",
-            "a POST needs when, or an echo of the query; without, every delivery would be taken for this handshake",
+            " || (has(self.echo) && self.echo.contains('query:'))"
+            " || (has(self.proof) && self.proof.contains('query:'))",
+            "a POST needs when, or something of the query: else every delivery would be taken for this handshake",
             reason="FieldValueRequired",
         ),
     )

@@ -23,7 +23,7 @@ from eventroute.schemes.preflight import preflight
 from eventroute.schemes.read import Event, Events, Mark, read
 from eventroute.schemes.reply import choose_reply
 from eventroute.schemes.request import Request, media_type
-from eventroute.schemes.signing import KeyPair, generate_secret, sign
+from eventroute.schemes.signing import KeyPair, generate_secret, set_up_request, sign
 from eventroute.schemes.table import SCHEMES, accepts, sensitive_headers
 from eventroute.schemes.verify import Rejected, Verified, verify
 
@@ -63,6 +63,7 @@ __all__ = [
     "preflight",
     "read",
     "sensitive_headers",
+    "set_up_request",
     "sign",
     "strength",
     "telling_headers",
