@@ -315,6 +315,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "UnreachablePrompt": ReasonPage(
         "-", _PROMPTS, "Earlier prompts take all events of this one.", "Put the more special prompt first."
     ),
+    "UnknownEvent": ReasonPage(
+        "-",
+        _PROMPTS,
+        "`eventroute lint` alone: the provider is not known to send such an event, so nothing would get there.",
+        "Take the name that the message proposes; if the provider is newer than our list, leave it.",
+    ),
     "InvalidOutputSchema": ReasonPage(
         "False",
         _PROMPTS,
