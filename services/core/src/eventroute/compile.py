@@ -20,6 +20,7 @@ from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.crd.objects import ObjectKey
 from eventroute.errors import Refused
+from eventroute.event_names import EventNames
 from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
@@ -130,6 +131,7 @@ class Reason(StrEnum):
     CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
     TEXT_TOO_LONG = "TextTooLong"
     UNREACHABLE_PROMPT = "UnreachablePrompt"
+    UNKNOWN_EVENT = "UnknownEvent"
     PRICE_UNKNOWN = "PriceUnknown"
     BUDGET_TOO_SMALL = "BudgetTooSmall"
     POLICY_VIOLATION = "PolicyViolation"
@@ -197,6 +199,7 @@ def compile_routes(
     models: Models | None = None,
     today: dt.date | None = None,
     policy: Policy | None = None,
+    events: EventNames | None = None,
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
@@ -208,6 +211,7 @@ def compile_routes(
     models       what is known of each model; None = the built-in data
     today        by which retired models are told, UTC; None = they are not, and no day takes a route out of service
     policy       what the platform's owner allows; None = anything
+    events       which ones providers are known to send, so that others are warned of; None = any
     """
     at_hand = _AtHand(
         _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),
@@ -215,6 +219,7 @@ def compile_routes(
         models or Models.load(),
         today,
         policy or Policy(),
+        events or EventNames(),
     )
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
@@ -288,6 +293,7 @@ class _AtHand:
     models: Models
     today: dt.date | None
     policy: Policy
+    events: EventNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -665,6 +671,17 @@ def _prompts_are_reachable(gathered: _Gathered) -> Iterator[Problem]:
             taken |= dict.fromkeys((pattern for pattern in prompt.events if pattern not in taken), index)
 
 
+def _events_are_sent(gathered: _Gathered) -> Iterator[Problem]:
+    provider = gathered.spec.provider
+    known = gathered.at_hand.events.of(provider)
+    for index, prompt in enumerate(gathered.spec.prompts if known else ()):
+        for position, pattern in enumerate(prompt.events):
+            if known and not known.sends(pattern):
+                message = f'no event of {provider} known on {known.as_of} is called "{pattern}"{known.hint(pattern)}'
+                field = f"spec.prompts[{index}].events[{position}]"
+                yield gathered.problem(Reason.UNKNOWN_EVENT, field, message, severity=Severity.WARNING)
+
+
 def _output_schemas_compile(gathered: _Gathered) -> Iterator[Problem]:
     for index, prompt in enumerate(gathered.spec.prompts):
         if prompt.output is None:
@@ -821,6 +838,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _system_texts_exist,
     _templates_compile,
     _prompts_are_reachable,
+    _events_are_sent,
     _output_schemas_compile,
     _models_take_what_is_asked,
     _policy_is_kept,

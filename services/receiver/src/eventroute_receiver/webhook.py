@@ -15,7 +15,7 @@ import structlog
 from opentelemetry.trace import Span, Tracer
 
 from eventroute.ids import RoutePath
-from eventroute.outcome import OwnAction, Receipt, Unavailable
+from eventroute.outcome import LeftOut, OwnAction, Receipt, Unavailable
 from eventroute.queue import Again, Candidate, Fate, Joined, Limited, New, Repeat
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
@@ -186,15 +186,24 @@ class Webhooks:
             items.append(Item(outcome, fate.delivery))
             self._settle(route, outcome, 1)
             if outcome in _ACCEPTED:
-                trace_id = tracing.trace_id_of(traceparent)
-                self._tally.add_accepted(route.uid, fate.delivery, time_ms=judged.received_ms, trace_id=trace_id)
+                self._tally.add_accepted(
+                    route.uid,
+                    fate.delivery,
+                    generation=route.generation,
+                    time_ms=judged.received_ms,
+                    trace_id=tracing.trace_id_of(traceparent),
+                )
+            elif outcome is Receipt.UNDECIDED:
+                self._leave_out(route, LeftOut.UNDECIDED, (event.delivery.event,))
         return items
 
     def _settle_unwanted(self, route: ReceiverRoute, judged: Genuine) -> None:
         if judged.filtered:
-            self._settle(route, Receipt.FILTERED, judged.filtered)
+            self._settle(route, Receipt.FILTERED, len(judged.filtered))
+            self._leave_out(route, LeftOut.FILTERED, judged.filtered)
         if own := judged.own + judged.spent:
             self._settle(route, Receipt.OWN_ACTION, own)
+            self._leave_out(route, LeftOut.OWN_ACTION, [""] * own)
         if judged.spent:
             _log.warning("hop_limit", route=route.path, max_hops=route.max_hops, events=judged.spent)
 
@@ -202,6 +211,9 @@ class Webhooks:
         """Count events that have met their end here, or begun their way to it."""
         metrics.DELIVERIES.counts[route.path, outcome] += count
         self._tally.add_receipt(route.uid, outcome, count=count)
+
+    def _leave_out(self, route: ReceiverRoute, cause: LeftOut, types: Sequence[str]) -> None:
+        self._tally.add_left(route.uid, cause, types, generation=route.generation)
 
     def _note_match(self, route: ReceiverRoute, index: int, *, time_ms: int) -> None:
         metrics.SECRET_MATCHES.counts[route.path, str(index)] += 1
