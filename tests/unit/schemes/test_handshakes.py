@@ -340,9 +340,10 @@ ASKED = Scheme(
 )
 
 
-@pytest.mark.parametrize(("stamp", "id_", "body"), [(b"1700000000", b"a", b"1"), (b"1700000000", b"", b"true")])
-def test_no_signature_for_the_asking_fits_a_message_of_any_layout(stamp: bytes, id_: bytes, body: bytes) -> None:
+@pytest.mark.parametrize(("id_", "body"), [(b"a", b"1"), (b"", b"true"), (b"", b""), (b"another", b"")])
+def test_no_signature_for_the_asking_fits_a_message_of_any_layout(id_: bytes, body: bytes) -> None:
     """Parts that stand side by side can look like a token: what looks like one is no genuine message."""
+    stamp = b"1700000000"
     key = parse_key(ASKED, b"a-secret-that-nobody-knows")
     token = (stamp + id_ + body).decode()
     asked = Request(method="GET", url=None, headers=[], body=b"", query=f"token={token}")

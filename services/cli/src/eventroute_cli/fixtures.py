@@ -93,6 +93,8 @@ class Recorded:
     verify_token: bytes = b""
     method: str = "POST"
     url: str | None = None
+    query: str = ""
+    """Where the URL is not the one that was called."""
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     now: float | None = None
@@ -102,7 +104,7 @@ class Recorded:
     def request(self) -> Request:
         """The request as a receiver would see it."""
         headers = [(encode_header(name.lower()), encode_header(value)) for name, value in self.headers]
-        query = urlsplit(self.url or "").query
+        query = self.query or urlsplit(self.url or "").query
         return Request(method=self.method, url=self.url, headers=headers, body=self.body, query=query)
 
     def configured_secrets(self, scheme: Scheme) -> list[bytes]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -166,8 +167,14 @@ def _aimed(entry: Recorded, route: Path | None, provider: str) -> _Case:
     from eventroute_cli.route_file import find_route  # 0.4 s, for -f only
 
     meant = find_route(route, entry.url or "")
-    url = meant.public_url(entry.url or "")
-    held = replace(entry, secrets=meant.secrets, encoding="utf8", verify_token=meant.verify_token, url=url)
+    held = replace(
+        entry,
+        secrets=meant.secrets,
+        encoding="utf8",
+        verify_token=meant.verify_token,
+        url=meant.public_url(entry.url or ""),
+        query=urlsplit(entry.url or "").query,
+    )
     return held, meant.scheme
 
 

@@ -115,7 +115,7 @@ def set_up_request(scheme: Scheme, *, verify_token: str = "") -> Request:
     """
     rule = next((rule for rule in scheme.handshake if comes_first(rule)), None)
     if rule is None:
-        raise Refused(f"{scheme.name}: nothing unsigned sets it up")
+        raise Refused(f"{scheme.name}: nothing unsigned sets it up; if something signed does, it is a sample event")
     found: dict[str, dict[str, str]] = {"query": {}, "header": {}}
     for match in rule.when:
         source = alternatives(match.source)[0]
