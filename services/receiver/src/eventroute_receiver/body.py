@@ -92,9 +92,9 @@ class _Resumed:
 
 async def _read(receive: Receive, max_bytes: int, room: Room) -> bytes:
     chunks: list[bytes] = []
-    size = 0
+    size, is_whole = 0, False
     try:
-        while True:
+        while not is_whole:
             message = await receive()
             if message["type"] != "http.request":
                 raise DisconnectedError
@@ -106,8 +106,8 @@ async def _read(receive: Receive, max_bytes: int, room: Room) -> bytes:
             if room.is_short(size):
                 raise NoRoomError
             chunks.append(chunk)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
-    except BaseException:
-        room.held -= size
-        raise
+            is_whole = not message.get("more_body", False)
+    finally:
+        if not is_whole:
+            room.held -= size
+    return b"".join(chunks)
