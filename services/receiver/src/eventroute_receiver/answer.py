@@ -63,10 +63,8 @@ def unwanted(outcome: Receipt, *, status: int, reason: str = "") -> Answer:
     return Answer(status, outcome, b'{"status":"%b"}' % outcome.encode(), (_JSON,), reason)
 
 
-def worded(success: Answer, reply: Reply | None) -> Answer:
-    """Say a success in the provider's own terms; None = in ours."""
-    if reply is None:
-        return success
+def worded(success: Answer, reply: Reply) -> Answer:
+    """Say a success in the provider's own terms."""
     headers = ((b"content-type", reply.media_type.encode("latin-1")),) if reply.media_type else ()
     return msgspec.structs.replace(success, body=reply.body.encode(), headers=headers)
 

@@ -25,7 +25,7 @@ from eventroute.schemes import Handshake, Rejected, Request, Unparsable, choose_
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
-from eventroute_receiver.body import DisconnectedError, Loan, NoRoomError, Room, TooLargeError, discard_rest, read_body
+from eventroute_receiver.body import DisconnectedError, NoRoomError, Room, TooLargeError, discard_rest, read_body
 from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook
 
@@ -116,18 +116,20 @@ class Webhooks:
             return answer.method_not_allowed()
         if refused := hook.unsupported(request):
             return answer.unsupported_media_type(refused)
-        with Loan(self._room) as loan:
-            try:
-                request.body = await read_body(
-                    receive,
-                    declared=request.fields.get(b"content-length"),
-                    max_bytes=hook.route.max_body_bytes,
-                    deadline_s=self._read_deadline_s,
-                    loan=loan,
-                )
-            except (TooLargeError, TimeoutError, DisconnectedError, NoRoomError) as error:
-                return _UNREAD[type(error)]
+        try:
+            request.body = await read_body(
+                receive,
+                declared=request.fields.get(b"content-length"),
+                max_bytes=hook.route.max_body_bytes,
+                deadline_s=self._read_deadline_s,
+                room=self._room,
+            )
+        except (TooLargeError, TimeoutError, DisconnectedError, NoRoomError) as error:
+            return _UNREAD[type(error)]
+        try:
             return await self._judge(hook, request, span)
+        finally:
+            self._room.held -= len(request.body)
 
     async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
         now = time.time()
@@ -138,8 +140,8 @@ class Webhooks:
         if isinstance(judged, Rejected):
             return answer.unauthenticated(judged.reason)
         result = self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
-        if result.outcome in _SETTLED:
-            return answer.worded(result, choose_reply(hook.route.scheme, request))
+        if result.outcome in _SETTLED and (reply := choose_reply(hook.route.scheme, request)):
+            return answer.worded(result, reply)
         return result
 
     def _without_queue(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer | None:
