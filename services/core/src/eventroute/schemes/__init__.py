@@ -8,12 +8,14 @@ preflight ──▶ verify ──▶ read          before anything is proven; is
 from eventroute.payload import Unparsable
 from eventroute.schemes.derived import (
     credential_paths,
+    fetches_keys,
     lending,
     needs_public_url,
     needs_secret,
     strength,
     telling_headers,
 )
+from eventroute.schemes.fetched import Absent, KeyName, PublicKey, Ring, no_ring, parse_keys
 from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, parse_key
 from eventroute.schemes.lint import lint_scheme
 from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme, Strength
@@ -27,19 +29,23 @@ from eventroute.schemes.verify import Rejected, Verified, verify
 
 __all__ = [
     "SCHEMES",
+    "Absent",
     "Event",
     "Events",
     "Handshake",
     "HandshakeRule",
     "Key",
     "KeyLint",
+    "KeyName",
     "KeyPair",
     "KeyRefused",
     "Mark",
     "Match",
+    "PublicKey",
     "Rejected",
     "Reply",
     "Request",
+    "Ring",
     "Scheme",
     "SecretProblem",
     "Strength",
@@ -48,6 +54,7 @@ __all__ = [
     "accepts",
     "choose_reply",
     "credential_paths",
+    "fetches_keys",
     "generate_secret",
     "lending",
     "lint_key",
@@ -55,7 +62,9 @@ __all__ = [
     "media_type",
     "needs_public_url",
     "needs_secret",
+    "no_ring",
     "parse_key",
+    "parse_keys",
     "preflight",
     "read",
     "sensitive_headers",

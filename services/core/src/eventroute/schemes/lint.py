@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from eventroute.schemes.derived import covers_body, is_signed, signs
+from eventroute.schemes.derived import covers_body, fetches_keys, is_signed, signs
 from eventroute.schemes.model import Scheme
 from eventroute.schemes.source import Place, alternatives
 
@@ -17,13 +17,15 @@ _SUCCESS: Final = range(200, 300)
 _NO_CONTENT: Final = 204
 _MIN_BODY: Final = 1024
 _MAX_BODY: Final = 26_214_400
-_NAMED_PARTS: Final = frozenset({"body", "timestamp", "method", "url", "twilio-body"})
+_NAMED_PARTS: Final = frozenset({"body", "timestamp", "method", "url", "twilio-body", "sns-body"})
 
 _KEY_FORMS: Final = {
     "hmac": {"utf8", "whsec", "base64", "hex"},
     "hash": {"utf8"},
     "ed25519": {"hex", "base64", "whpk", "spki"},
     "ecdsa-p256": {"spki"},
+    "certificate": {"topic"},
+    "oidc": {"account"},
     "token": {"utf8"},
     "basic": {"utf8"},
     "none": {"utf8"},
@@ -44,6 +46,7 @@ def _grammar(scheme: Scheme) -> Iterator[str]:
         yield "name: use lower-case letters, digits and dashes"
     signed = [part.removesuffix("?") for part in scheme.signed if not _is_named_part(part)]
     echoed = [rule.echo.partition("=")[2] for rule in scheme.handshake if rule.echo]
+    visited = [rule.visit for rule in scheme.handshake if rule.visit]
     conditions = [match.source for rule in scheme.handshake for match in rule.when]
     columns: list[tuple[str, Iterable[str], set[Place]]] = [
         ("signature", filter(None, [scheme.signature]), {"header", "body"}),
@@ -52,7 +55,7 @@ def _grammar(scheme: Scheme) -> Iterator[str]:
         ("event", scheme.event, {"header", "body", "item"}),
         ("actor", scheme.actor, {"header", "body", "item"}),
         ("id", scheme.id, {"header", "body", "item"}),
-        ("handshake", echoed + conditions, {"header", "body"}),
+        ("handshake", echoed + visited + conditions, {"header", "body"}),
     ]
     for column, sources, places in columns:
         for source in sources:
@@ -90,12 +93,33 @@ def _credentials(scheme: Scheme) -> Iterator[str]:
         return
     if not scheme.signature:
         yield "signature: say where it is, for example header:x-signature"
-    if scheme.kind in {"token", "basic"} and scheme.signed:
+    if scheme.kind in {"token", "basic", "oidc"} and scheme.signed:
         yield f"signed: {scheme.kind} signs nothing, so leave it out"
     if signs(scheme) and not scheme.signed:
         yield "signed: say which bytes the signature covers, for example [body]"
     if scheme.key not in _KEY_FORMS[scheme.kind]:
         yield f"key: {scheme.kind} takes {' or '.join(sorted(_KEY_FORMS[scheme.kind]))}"
+
+
+def _fetching(scheme: Scheme) -> Iterator[str]:
+    """What is fetched comes from the provider alone, over TLS."""
+    if fetches_keys(scheme) != scheme.keys_at.startswith("https://"):
+        yield "keys_at: an https address where keys are fetched, and nothing elsewhere"
+    if (scheme.kind == "oidc") != bool(scheme.issuers):
+        yield "issuers: say who issues tokens, and only of tokens"
+    if "sns-body" in scheme.signed and scheme.kind != "certificate":
+        yield "signed: sns-body is what certificates are for"
+    for rule in scheme.handshake:
+        if bool(rule.visit) != rule.visit_at.startswith("https://"):
+            yield "handshake: say what an address to visit must be like, beginning with https://"
+        if rule.visit and (rule.echo or rule.body or not signs(scheme)):
+            yield "handshake: only what is signed is visited, and the answer has no body"
+
+
+def _inner(scheme: Scheme) -> Iterator[str]:
+    form, _, path = scheme.inner.partition(":")
+    if scheme.inner and (form not in {"text", "base64"} or not _PATH.fullmatch(path) or scheme.batch):
+        yield "inner: write text:PATH or base64:PATH, of a body that is one event"
 
 
 def _coverage(scheme: Scheme) -> Iterator[str]:
@@ -163,7 +187,7 @@ def _body(scheme: Scheme) -> Iterator[str]:
 
 def _replies(scheme: Scheme) -> Iterator[str]:
     for reply in scheme.replies:
-        if reply.form and scheme.form == "refused":
+        if reply.form and scheme.form in {"refused", "text"}:
             yield "replies: no form is taken, so none is answered"
         if reply.body and scheme.success_status == _NO_CONTENT:
             yield "replies: 204 has no body"
@@ -188,6 +212,8 @@ def _handshakes(scheme: Scheme) -> Iterator[str]:
 
 
 _RULES: Final[tuple[Callable[[Scheme], Iterator[str]], ...]] = (
+    _fetching,
+    _inner,
     _coverage,
     _digest,
     _timestamps,

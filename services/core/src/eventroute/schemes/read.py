@@ -4,6 +4,7 @@ Nothing here raises. Payloads stay the provider's own bytes, of which only what 
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
@@ -11,8 +12,9 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from eventroute.outcome import Refusal
-from eventroute.payload import Unparsable, open_part, read_json
+from eventroute.payload import Json, Unparsable, open_json, open_part, read_json
 from eventroute.schemes.derived import covers_body, identity_is_signed, lending, signs, timestamp_is_signed
+from eventroute.schemes.key import decode_base64
 from eventroute.schemes.message import Message, message_builder
 from eventroute.schemes.model import HandshakeRule, Scheme
 from eventroute.schemes.request import Document, Request, at, document
@@ -68,6 +70,8 @@ class Handshake(NamedTuple):
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    visit: str = ""
+    """An address that has to be fetched before the answer is true; empty = none."""
 
 
 def read(
@@ -135,16 +139,60 @@ def _reader(scheme: Scheme) -> _Reader:
 def _document(scheme: Scheme) -> Callable[[Request], Document | Unparsable]:
     anything = scheme.document == "any"
     is_batch = bool(scheme.batch)
+    unwrap = _unwrapper(scheme)
 
     def parsed(request: Request) -> Document | Unparsable:
         if anything and not request.body:
             return Document(None, b"null")
         found = document(request, scheme.form)
-        if isinstance(found, Unparsable) or anything or isinstance(found.value, dict):
+        if isinstance(found, Document) and isinstance(found.value, dict):
+            return unwrap(found) if unwrap else found
+        if isinstance(found, Unparsable) or anything:
             return found
         return found if is_batch and isinstance(found.value, list) else Unparsable("not a JSON object")
 
     return parsed
+
+
+def _unwrapper(scheme: Scheme) -> Callable[[Document], Document] | None:
+    """Build the function that puts a message, where it is JSON, or was base64, in the place of the text that holds it.
+
+    What cannot be read stays as it was sent.
+    """
+    form, _, path = scheme.inner.partition(":")
+    steps = tuple(path.split("."))
+
+    def unwrap(found: Document) -> Document:
+        text = at(found.value, steps)
+        raw = text.encode() if isinstance(text, str) else None
+        message = decode_base64(raw) if raw and form == "base64" else raw
+        if not message:
+            return found
+        inner = open_json(message) if message.lstrip()[:1] in (b"{", b"[") else None
+        if isinstance(inner, Json):
+            content = inner.text
+        elif form == "base64" and (plain := _text(message)) is not None:
+            content = msgspec.json.encode(plain)
+        else:
+            return found
+        whole = open_json(_with(found.value, steps, content))
+        return found if isinstance(whole, Unparsable) else Document(whole.value, whole.text)
+
+    return unwrap if scheme.inner else None
+
+
+def _text(data: bytes) -> str | None:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _with(value: Any, path: tuple[str, ...], content: bytes) -> bytes:
+    """Write opened JSON with a value, which is there, replaced: its neighbours stay the bytes that were received."""
+    step, *rest = path
+    inner = _with(open_part(value[step]), tuple(rest), content) if rest else content
+    return msgspec.json.encode({**value, step: msgspec.Raw(inner)})
 
 
 def _handshake(scheme: Scheme, rule: HandshakeRule) -> Callable[[Request, Any], Handshake | Unparsable | None]:
@@ -153,10 +201,16 @@ def _handshake(scheme: Scheme, rule: HandshakeRule) -> Callable[[Request, Any], 
     ]
     name, _, echoed = rule.echo.partition("=")
     echo = getter(scheme, echoed) if echoed else None
+    visit, allowed = getter(scheme, rule.visit) if rule.visit else None, re.compile(rule.visit_at)
 
     def answer(request: Request, value: Any) -> Handshake | Unparsable | None:
         if any(get(request, value) != wanted for get, wanted in conditions):
             return None
+        if visit is not None:
+            address = (visit(request, value) or b"").decode()
+            if not allowed.fullmatch(address):
+                return Unparsable("a handshake without an address of its provider's")
+            return Handshake(rule.status, rule.headers, visit=address)
         if echo is None:
             headers = (*rule.headers, ("content-type", "application/json")) if rule.body else rule.headers
             return Handshake(rule.status, headers, rule.body.encode())

@@ -36,6 +36,8 @@ _SECRETS: Final = {
     "base64": "base64",
     "hex": "hex",
     "spki": "base64 of the public key",
+    "topic": "the topic's ARN",
+    "account": "service account, space, audience",
 }
 
 

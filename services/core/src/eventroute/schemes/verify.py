@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from eventroute.outcome import Refusal
 from eventroute.schemes.derived import strength
+from eventroute.schemes.fetched import KeyName, Proof, Ring, no_ring, proof
 from eventroute.schemes.key import Key, decode_base64, decode_hex
 from eventroute.schemes.message import MAX_UNVERIFIED_BODY, Message, message_builder, parses_before_verifying
 from eventroute.schemes.model import Encoding, Scheme, Strength
@@ -52,18 +53,21 @@ class Rejected(NamedTuple):
 
 _MISSING: Final = Rejected(Refusal.MISSING_HEADER)
 _MALFORMED: Final = Rejected(Refusal.MALFORMED_SIGNATURE)
-_MISMATCH: Final = Rejected(Refusal.MISMATCH)
 _UNPARSEABLE: Final = Rejected(Refusal.BODY_UNPARSEABLE)
 
 
-def verify(scheme: Scheme, request: Request, keys: Sequence[Key], now: float | None) -> Verified | Rejected:
+def verify(
+    scheme: Scheme, request: Request, keys: Sequence[Key], now: float | None, *, ring: Ring = no_ring
+) -> Verified | Rejected | KeyName:
     """Check a request against every configured key.
 
     request  body exactly as received; re-encoding breaks the signature
     now      Unix time in seconds, to judge timestamps (symmetric, edges included); None judges recorded requests,
              whose age does not matter: a receiver always has a time
-    returns  the matched key's index and the strength, or a reason; `stale` and `future` are said of correctly signed
-             requests only, so they mean a clock or a replay, never a wrong secret
+    ring     the provider's keys that have been fetched, where they are
+    returns  the matched key's index and the strength, the key that has to be fetched before anything can be told, or a
+             reason; `stale` and `future` are said of correctly signed requests only, so they mean a clock or a replay,
+             never a wrong secret
     source   each row names the provider's page
     """
     plan = _plan(scheme)
@@ -71,24 +75,32 @@ def verify(scheme: Scheme, request: Request, keys: Sequence[Key], now: float | N
         return Verified(0, Strength.OPEN)
     if plan.parses and len(request.body) > MAX_UNVERIFIED_BODY:
         return _UNPARSEABLE
+    proven = plan.proof(request, keys, now, ring) if plan.proof else _by_secret(plan, request, keys)
+    if isinstance(proven, KeyName):
+        return proven
+    if isinstance(proven, Refusal):
+        return Rejected(proven)
+    return plan.freshness(request, now) or Verified(proven, plan.strength)
+
+
+def _by_secret(plan: "_Plan", request: Request, keys: Sequence[Key]) -> int | Refusal:
+    """Tell which configured key has signed, or is what was sent; or why none."""
     if plan.signs_tokens and CHALLENGE.fullmatch(request.body):
-        return _MISMATCH
+        return Refusal.MISMATCH
     sent = plan.signature(request, None)
     if sent is None:
-        return _UNPARSEABLE if plan.in_body else _MISSING
+        return Refusal.BODY_UNPARSEABLE if plan.in_body else Refusal.MISSING_HEADER
     candidates = plan.candidates(sent)
     if candidates is None:
-        return _MALFORMED
+        return Refusal.MALFORMED_SIGNATURE
     messages = plan.messages(request)
     if isinstance(messages, Refusal):
-        return Rejected(messages)
+        return messages
     matched: int | None = None
     for index, key in enumerate(keys):
         if plan.matches(key, messages, candidates) and matched is None:
             matched = index
-    if matched is None:
-        return _MISMATCH
-    return plan.freshness(request, now) or Verified(matched, plan.strength)
+    return Refusal.MISMATCH if matched is None else matched
 
 
 # --- the plan: a row's columns as functions, made once per row --------------------------------------------------------
@@ -109,6 +121,7 @@ class _Plan(NamedTuple):
     messages: Message
     matches: _Matches
     freshness: Callable[[Request, float | None], Rejected | None]
+    proof: Proof | None
 
 
 @lru_cache(maxsize=1024)
@@ -124,6 +137,7 @@ def _plan(scheme: Scheme) -> _Plan:
         messages=message_builder(scheme),
         matches=_matches(scheme),
         freshness=_freshness(scheme),
+        proof=proof(scheme),
     )
 
 
@@ -188,7 +202,7 @@ def _matches(scheme: Scheme) -> _Matches:
             return _mac_matches(scheme, lambda key, message: hashlib.new(scheme.digest, key + message).digest())
         case "ed25519" | "ecdsa-p256":
             return _public_key_matches(scheme)
-        case "token" | "basic" | "none":
+        case "token" | "basic" | "none" | "certificate" | "oidc":
             return _credential_matches(scheme)
 
 
