@@ -49,7 +49,6 @@ from eventroute.schemes import (
     Scheme,
     SecretProblem,
     Strength,
-    fetches_keys,
     lending,
     lint_key,
     lint_scheme,
@@ -109,7 +108,6 @@ class Reason(StrEnum):
     TOLERANCE_WITHOUT_TIMESTAMP = "ToleranceWithoutTimestamp"
     ACTOR_UNKNOWN = "ActorUnknown"
     PUBLIC_URL_MISSING = "PublicURLMissing"
-    KEYS_ARE_FETCHED = "KeysAreFetched"
 
     SECRET_REF_MISSING = "SecretRefMissing"  # a reason's name
     SECRET_UNUSED = "SecretUnused"  # the same
@@ -548,16 +546,6 @@ def _public_url_is_set(gathered: _Gathered) -> Iterator[Problem]:
         yield gathered.problem(Reason.PUBLIC_URL_MISSING, "spec.publicURL", message)
 
 
-def _keys_can_be_fetched(gathered: _Gathered) -> Iterator[Problem]:
-    """Say what nobody can judge from here: whether receivers get there."""
-    if gathered.scheme and fetches_keys(gathered.scheme):
-        message = (
-            f"receivers fetch public keys of {gathered.scheme.name} by HTTPS: they need a way out "
-            "(networkPolicies.receiverFetches of the chart)"
-        )
-        yield gathered.problem(Reason.KEYS_ARE_FETCHED, "spec.provider", message, severity=Severity.NOTE)
-
-
 def _secrets_are_usable(gathered: _Gathered) -> Iterator[Problem]:
     scheme = gathered.scheme
     if scheme is None:
@@ -792,7 +780,6 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _tolerance_has_a_timestamp,
     _own_actors_can_be_known,
     _public_url_is_set,
-    _keys_can_be_fetched,
     _secrets_are_usable,
     _api_key_is_usable,
     _expressions_compile,
