@@ -29,6 +29,7 @@ from eventroute.route_table import ModelCall
 from eventroute.runtime import background
 from eventroute.runtime.link import LinkCaller, LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
+from eventroute.runtime.stats import Tally
 from eventroute.schemes import Request
 from eventroute.secret import Secret
 from eventroute.throttle import Throttle
@@ -115,6 +116,7 @@ class Backlog:
             turns=Turns(self.work, Throttle(ClientCaller(self.redis)), groups=[eventroute.GROUP]),
             models=models,
             spending=Spending(Ledger(ClientCaller(self.redis)), Prices(models)),
+            tally=Tally(),
             retention=kept,
         )
         leases = await self.lease(count)

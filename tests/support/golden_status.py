@@ -12,8 +12,9 @@ import yaml
 
 from eventroute.crd.status import StatusReason
 from eventroute.ids import RoutePath
+from eventroute.outcome import LeftOut
 from eventroute.runtime.notices import Notice
-from eventroute.runtime.stats import LastDelivery, RouteStats
+from eventroute.runtime.stats import Effect, LastDelivery, RouteStats
 from eventroute_operator.cluster import Kind
 from eventroute_operator.fleet import Fleet, Published, Serving
 from eventroute_operator.judge import Judged, judge
@@ -38,11 +39,26 @@ BUSY = RouteStats(
     last=LastDelivery(time_ms=1_769_860_000_123, outcome="dead", delivery="d-1", trace_id="ab" * 16),
     secrets={"hook/secret": 1_769_850_000_999},
 )
+IDLE = RouteStats(
+    receipts={"queued": 30, "filtered": 2, "handshake": 1},
+    runs={"discarded": 30},
+    last=LastDelivery(time_ms=1_769_860_000_123, outcome="discarded", delivery="d-1", trace_id="ab" * 16),
+    secrets={"hook/secret": 1_769_850_000_999},
+    effect=Effect(
+        generation=3,
+        since_ms=1_769_857_200_000,
+        queued=30,
+        left={
+            LeftOut.NO_PROMPT: {"pull_request.opened": 20, "issues.opened": 6, "push": 4},
+            LeftOut.FILTERED: {"ping": 2},
+        },
+    ),
+)
 
 
 def judged(*, with_secret: bool = True, texts: Mapping[str, str] | None = None, **spec: Any) -> Judged:
-    """Judge a route of generation 3."""
-    cluster = cluster_with(route_body(generation=3, **spec))
+    """Judge a route, of generation 3 unless the fields say otherwise."""
+    cluster = cluster_with(route_body(**{"generation": 3, **spec}))
     if with_secret:
         cluster.see(Kind.SECRET, secret_body("hook", uid="uid-hook", version=77))
     if texts is not None:
@@ -67,6 +83,10 @@ def status(of: Judged | None = None, *, before: Mapping[str, Any] | None = None,
 
 def _earlier(**facts: Any) -> dict[str, Any]:
     return status(now=datetime(2026, 1, 1, tzinfo=UTC), **facts)
+
+
+def _earlier_idle() -> dict[str, Any]:
+    return status(stats=IDLE)
 
 
 def _text_in(name: str) -> dict[str, Any]:
@@ -96,6 +116,9 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
         obstacles=Obstacles(by_route={RoutePath("team-a/triage"): REFUSED}),
         before=_earlier(),
     ),
+    "nothing-matched": lambda: status(stats=IDLE, before=_earlier()),
+    "nothing-matched-not-read": lambda: status(before=_earlier_idle(), stats=None),
+    "nothing-matched-of-the-spec-before": lambda: status(judged(filter="true", generation=4), stats=IDLE),
     "budget-spent": lambda: status(obstacles=Obstacles(by_route={RoutePath("team-a/triage"): SPENT})),
     "model-retires": lambda: status(
         obstacles=Obstacles(notices={"claude-haiku-5-5": Notice(retires=date(2026, 2, 10))}), before=_earlier()

@@ -16,6 +16,7 @@ from eventroute.prompt import Plan, Prompt, prepare
 from eventroute.queue import Group, Ledger, Retention, Upkeep, Work
 from eventroute.route_table import HistoryRule, ModelCall, PromptRule, RetentionRule, RetryRule, StreamSink, WorkerRoute
 from eventroute.runtime.scripts import Caller, ClientCaller
+from eventroute.runtime.stats import Tally
 from eventroute.secret import Secret
 from eventroute.throttle import Throttle
 from eventroute_worker.answer import Answer, Reply, Usage
@@ -148,7 +149,7 @@ class FakeRoutes:
             self._plans = {route.path: prepare(route) for route in self.after_refresh}
 
 
-def build_runner(
+def build_runner(  # noqa: PLR0913 - collaborators, all by name
     redis: Redis,
     *,
     claude: Asks | None = None,
@@ -158,6 +159,7 @@ def build_runner(
     retention: Retention = DEFAULT_RETENTION,
     gate: Gate | None = None,
     spending: Spending | None = None,
+    tally: Tally | None = None,
 ) -> Runner:
     """Build a runner on a real Redis; `call` is how it calls scripts."""
     call = call or ClientCaller(redis)
@@ -176,6 +178,7 @@ def build_runner(
         turns=Turns(work, Throttle(call), groups=[Group(0)]),
         models=models,
         spending=spending or Spending(Ledger(call), Prices(models)),
+        tally=tally or Tally(),
     )
 
 

@@ -3,6 +3,7 @@
     Programmed      Normal   the route became ready
     <a reason>      Warning  it is no longer ready, or never was: the reason of the condition that says so
     ModelRetires    Warning  a model of it goes away: once that is known, and 60, 14 and 3 days before
+    NothingMatched  Warning  an hour after its first event, none was for Claude
     SecretRotated   Normal   a Secret to verify with was changed, and is in use
     BudgetNearlySpent  Warning  so much of a budget is spent that its owner is to hear of it; once a period
 
@@ -57,6 +58,8 @@ def announcements(route: RouteObject, before: Mapping[str, Any], after: Mapping[
         yield Announcement(route, "Warning", reason, str(new.get("message")))
     if (notice := _notice(after)) and notice != _notice(before):
         yield Announcement(route, "Warning", StatusReason.MODEL_RETIRES, notice)
+    if (idle := _idle(after)) and not _idle(before):
+        yield Announcement(route, "Warning", StatusReason.NOTHING_MATCHED, idle)
     if is_ready and (rotated := _rotated(before, after)):
         names = ", ".join(sorted(rotated))
         yield Announcement(route, "Normal", SECRET_ROTATED, f"Secret {names} changed, and is in use")
@@ -79,8 +82,17 @@ def _condition(status: Mapping[str, Any], kind: ConditionType) -> Mapping[str, A
 
 def _notice(status: Mapping[str, Any]) -> str:
     """Read which model goes away, and when: the words change as the day comes nearer. Empty = none does."""
+    return _working(status, StatusReason.MODEL_RETIRES)
+
+
+def _idle(status: Mapping[str, Any]) -> str:
+    """Read what became of the events; the figures grow. Empty = something came of them, or nobody knows yet."""
+    return _working(status, StatusReason.NOTHING_MATCHED)
+
+
+def _working(status: Mapping[str, Any], reason: StatusReason) -> str:
     working = _condition(status, ConditionType.WORKING)
-    return str(working.get("message")) if working.get("reason") == StatusReason.MODEL_RETIRES else ""
+    return str(working.get("message")) if working.get("reason") == reason else ""
 
 
 def _rotated(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from eventroute.crd.status import StatusReason
-from eventroute.ids import RoutePath
+from eventroute.ids import RoutePath, route_path
 from eventroute.outcome import DeadReason
 from eventroute.queue import Group, HoldReason, Stop, Upkeep
 from eventroute.queue.upkeep import Standing
 from eventroute.route_table import ModelCall, WorkerRoute
 from eventroute.runtime.notices import Notice, Notices
+from eventroute.runtime.stats import RouteStats
+from eventroute_operator.idle import nothing_matched
+from eventroute_operator.judge import Judged
 
 NOTICE_DAYS: Final = (3, 14, 60)
 """So many days before a model goes its routes say so anew."""
@@ -19,7 +22,7 @@ _OF_THE_KEY: Final = {DeadReason.BILLING: StatusReason.KEY_UNPAID}
 
 
 class Obstacle(NamedTuple):
-    """Why deliveries of a route wait."""
+    """Why deliveries of a route wait, or none of them is for Claude."""
 
     reason: StatusReason
     message: str
@@ -32,12 +35,13 @@ class Obstacles(NamedTuple):
     by_route: Mapping[RoutePath, Obstacle] = {}
     notices: Mapping[str, Notice] = {}
 
-    def of(self, path: RoutePath, route: WorkerRoute | None, today: dt.date) -> Obstacle | None:
+    def of(self, judged: Judged, stats: RouteStats | None, now: dt.datetime) -> Obstacle | None:
         """Find what is in a route's way, or will be.
 
-        route  as it is served; None = it is not
+        stats  what is known of its traffic; None = nothing is
         """
-        return self.stop or self.by_route.get(path) or (_notice(route, self.notices, today) if route else None)
+        waits = self.stop or self.by_route.get(route_path(*judged.route.key))
+        return waits or _idle(judged, stats, now) or _notice(judged.worker, self.notices, now.date())
 
 
 async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> Obstacles:
@@ -55,8 +59,18 @@ async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> Obstacles:
     return Obstacles(_stopped(await upkeep.read_stop()), found)
 
 
-def _notice(route: WorkerRoute, notices: Notices, today: dt.date) -> Obstacle | None:
-    """Tell of a model that is gone, and nothing answers in its place, or of the route's next one to go."""
+def _idle(judged: Judged, stats: RouteStats | None, now: dt.datetime) -> Obstacle | None:
+    said = nothing_matched(stats.effect, judged.route.generation, now) if stats else None
+    return Obstacle(StatusReason.NOTHING_MATCHED, said) if said else None
+
+
+def _notice(route: WorkerRoute | None, notices: Notices, today: dt.date) -> Obstacle | None:
+    """Tell of a model that is gone, and nothing answers in its place, or of the route's next one to go.
+
+    route  as it is served; None = it is not
+    """
+    if route is None:
+        return None
     calls = [prompt.model for prompt in route.prompts]
     gone = next((call.name for call in calls if _is_gone(call, notices)), None)
     if gone:

@@ -296,7 +296,7 @@ class Reconciler:
         """Bring every status to what is known; returns whether all that is published has arrived."""
         reasons: Counter[str] = Counter()
         is_settled = True
-        obstacles, today = self._obstacles or Obstacles(), datetime.now(UTC).date()
+        obstacles, moment = self._obstacles or Obstacles(), datetime.now(UTC)
         is_unclear = self._away_since is not None and not self._fleet.is_away
         for key, judged in self._judged.items():
             current = self._cluster.routes.get(key)
@@ -305,7 +305,8 @@ class Reconciler:
             reason, published = self._progress(judged)
             is_settled &= reason is not StatusReason.PROPAGATING
             is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
-            stats, obstacle = self._stats.get(current.uid), obstacles.of(route_path(*key), judged.worker, today)
+            stats = self._stats.get(current.uid)
+            obstacle = obstacles.of(judged, stats, moment)
             told = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
             if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != told:
                 self._write(current, told)

@@ -170,8 +170,15 @@ def _working(facts: Facts, before: Mapping[str, StatusCondition]) -> tuple[_Stat
         return _of_reason(StatusReason.SUSPENDED)
     if facts.obstacles is None:
         return _as_before(before, ConditionType.WORKING)
-    obstacle = facts.obstacles.of(route_path(*facts.judged.route.key), facts.judged.worker, facts.now.date())
+    obstacle = facts.obstacles.of(facts.judged, facts.stats, facts.now)
+    if obstacle is None and facts.stats is None and _was_idle(facts, before):
+        return _as_before(before, ConditionType.WORKING)
     return _of_reason(obstacle.reason, obstacle.message) if obstacle else _of_reason(StatusReason.WORKING)
+
+
+def _was_idle(facts: Facts, before: Mapping[str, StatusCondition]) -> bool:
+    kept, generation = before.get(ConditionType.WORKING), facts.judged.route.generation
+    return bool(kept and (kept.reason, kept.observed_generation) == (StatusReason.NOTHING_MATCHED, generation))
 
 
 def _as_before(before: Mapping[str, StatusCondition], kind: ConditionType) -> tuple[_Status, str, str] | None:

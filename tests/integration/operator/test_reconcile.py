@@ -12,11 +12,13 @@ from redis.asyncio import Redis
 from eventroute import keys
 from eventroute.hops import MARKERS
 from eventroute.ids import RoutePath, RouteUid, route_path
+from eventroute.outcome import LeftOut
 from eventroute.policy import Allowance, Policy
 from eventroute.queue import Desk, Group
 from eventroute.route_table import RECEIVER, WORKER, Plane
 from eventroute.runtime.background import running
 from eventroute.runtime.notices import Notice, write_notices
+from eventroute.runtime.stats import Tally
 from eventroute.runtime.tables import Heartbeat, RouteTable
 from eventroute_operator import metrics, reconcile
 from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
@@ -342,6 +344,54 @@ async def test_a_model_that_goes_away_is_told_by_the_routes_that_name_it(control
         await until(lambda: _working(control) == {"old": "ModelRetires", "other": "Working"})
         await write_notices(redis, {"claude-haiku-4-5": Notice(is_retired=True)})
         await until(lambda: _working(control) == {"old": "ModelUnavailable", "other": "Working"})
+
+
+async def _age(redis: Redis, hours: float) -> None:
+    """Let what came first of the route's events have come so long ago."""
+    name = keys.stats(RouteUid("uid-triage"))
+    effect = msgspec.json.decode(await redis.hget(name, "effect"))
+    effect["since_ms"] -= int(hours * 3_600_000)
+    await redis.hset(name, "effect", msgspec.json.encode(effect))
+
+
+async def test_a_route_that_only_filters_says_so_after_an_hour_until_it_asks(control: Control, redis: Redis) -> None:
+    route, tally = RouteUid("uid-triage"), Tally()
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    tally.add_left(route, LeftOut.FILTERED, ["push"] * 3, generation=1)
+    await tally.flush(redis)
+    async with running(control.resync.run):
+        await until(lambda: _working(control) == {"triage": "Working"})
+        await _age(redis, 0.99)
+        await control.reconciler._count()
+        assert _working(control) == {"triage": "Working"}
+        await _age(redis, 0.02)
+        await until(lambda: _working(control) == {"triage": "NothingMatched"})
+        [message] = {each["message"] for each in _conditions(control) if each["reason"] == "NothingMatched"}
+        assert message.endswith("none for Claude: 3 filtered (push 3); see spec.filter")
+        tally.add_asked(route, generation=1)
+        await tally.flush(redis)
+        await until(lambda: _working(control) == {"triage": "Working"})
+
+
+async def test_a_spec_that_has_changed_has_an_hour_of_its_own(control: Control, redis: Redis) -> None:
+    route, tally = RouteUid("uid-triage"), Tally()
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    tally.add_left(route, LeftOut.NO_PROMPT, ["push"], generation=1)
+    await tally.flush(redis)
+    await _age(redis, 2)
+    async with running(control.resync.run):
+        await until(lambda: _working(control) == {"triage": "NothingMatched"})
+        control.api.objects[Kind.ROUTE] = [route_body(generation=2, filter="true")]
+        control.cluster.see(Kind.ROUTE, control.api.objects[Kind.ROUTE][0])
+        await until(lambda: _working(control) == {"triage": "Working"})
+        tally.add_left(route, LeftOut.NO_PROMPT, ["push"], generation=2)
+        await tally.flush(redis)
+        await _age(redis, 2)
+        await until(lambda: _working(control) == {"triage": "NothingMatched"})
+
+
+def _conditions(control: Control) -> list[dict[str, Any]]:
+    return [each for _, status in control.api.statuses for each in status["conditions"]]
 
 
 def _working(control: Control) -> dict[str, str]:

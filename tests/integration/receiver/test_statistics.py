@@ -7,9 +7,9 @@ import msgspec
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
-from eventroute.outcome import Receipt
+from eventroute.outcome import LeftOut, Receipt
 from eventroute.route_table import RateLimit
-from eventroute.runtime.stats import RouteStats, read_stats
+from eventroute.runtime.stats import Effect, RouteStats, read_stats
 from eventroute.runtime.tracing import parse_traceparent
 from eventroute.schemes import SCHEMES, Request
 from eventroute.secret import Secret
@@ -114,3 +114,39 @@ async def test_a_receiver_that_stops_writes_what_it_has(redis: Redis, valkey_url
         await receiver.post(opened())
     [stats] = await read_stats(redis, [receiver_route().uid])
     assert stats.receipts == {"queued": 1}
+
+
+async def _effect(receiver: Receiving, *requests: Request, **changes: Any) -> Effect:
+    await _receipts(receiver, *requests, **changes)
+    effect = (await _stats(receiver)).effect
+    assert effect is not None
+    return effect
+
+
+async def test_events_that_a_filter_leaves_out_are_told_by_type(receiver: Receiving) -> None:
+    effect = await _effect(receiver, opened(1), opened(2), filter="false", generation=3)
+    assert (effect.generation, effect.queued) == (3, 0)
+    assert effect.left == {LeftOut.FILTERED: {"pull_request.opened": 2}}
+
+
+async def test_a_filter_that_fails_on_events_is_told_too(receiver: Receiving) -> None:
+    effect = await _effect(receiver, opened(1), filter="1 / 0 == 1")
+    assert (effect.queued, effect.left) == (0, {LeftOut.UNDECIDED: {"pull_request.opened": 1}})
+
+
+async def test_our_own_actions_are_told_without_a_type(receiver: Receiving) -> None:
+    scheme = msgspec.structs.replace(SCHEMES["generic"], batch="body", id=("item:id",), actor=("item:by",))
+    items = [{"id": "1", "by": "us"}, {"id": "2", "by": "us"}]
+    effect = await _effect(receiver, signed("generic", items), scheme=scheme, own_actors=("us",))
+    assert effect.left == {LeftOut.OWN_ACTION: {"": 2}}
+
+
+async def test_what_is_queued_is_counted_once_and_a_forger_counts_nothing(receiver: Receiving) -> None:
+    forged = opened(2, secret="wrong")
+    effect = await _effect(receiver, opened(1), opened(1), forged)
+    assert (effect.queued, effect.left) == (1, {})
+
+
+async def test_a_forger_alone_leaves_nothing_to_tell(receiver: Receiving) -> None:
+    await _receipts(receiver, opened(2, secret="wrong"), filter="false")
+    assert (await _stats(receiver)).effect is None

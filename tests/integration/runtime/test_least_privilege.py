@@ -108,7 +108,7 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
         assert [beat.version for beat in await heartbeats(admin, RECEIVER)] == [receiver.receiver.table.version]
         tally = Tally()
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
-        tally.add_accepted(ROUTE, ONE, time_ms=1, trace_id="")
+        tally.add_accepted(ROUTE, ONE, generation=1, time_ms=1, trace_id="")
         await tally.flush(redis)
 
 

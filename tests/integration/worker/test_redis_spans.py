@@ -17,6 +17,7 @@ from eventroute.queue.scripts import NAMES as QUEUE_NAMES
 from eventroute.runtime import tracing
 from eventroute.runtime.link import LinkedRedis, RedisLink
 from eventroute.runtime.scripts import ClientCaller
+from eventroute.runtime.stats import Tally
 from eventroute.throttle import Throttle
 from eventroute.throttle.scripts import NAMES as THROTTLE_NAMES
 from eventroute_worker import redis_spans
@@ -71,6 +72,7 @@ async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
         turns=Turns(work, Throttle(ClientCaller(told)), groups=[GROUP]),
         models=models,
         spending=Spending(Ledger(ClientCaller(told)), Prices(models)),
+        tally=Tally(),
     )
     async with running(redis, runner, work=work):
         yield

@@ -7,7 +7,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
 from eventroute.ids import RouteUid
-from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.outcome import DeadReason, LeftOut, RunOutcome
+from eventroute.route_table import PromptRule
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import RouteStats, Tally, read_stats
 from eventroute_worker.answer import GivenUp, Passing
@@ -81,3 +82,27 @@ async def test_an_end_that_another_worker_has_written_is_not_counted_here(redis:
 async def test_a_delivery_that_could_not_be_read_belongs_to_no_route(redis: Redis) -> None:
     await admit_job(redis, "d-1")
     assert (await _stats(redis, Recorder(Later(delay_s=0), DONE))).runs == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        (prompt_rule(events=("push",)), {LeftOut.NO_PROMPT: {"pull_request.opened": 1}}),
+        (prompt_rule(when="false"), {LeftOut.WHEN: {"pull_request.opened": 1}}),
+        (prompt_rule(when="payload.gone == 1"), {LeftOut.WHEN: {"pull_request.opened": 1}}),
+        (prompt_rule(), {}),
+    ],
+    ids=["type", "false", "fails", "found"],
+)
+async def test_whether_there_is_a_prompt_is_told_by_type(
+    redis: Redis, rule: PromptRule, left: dict[LeftOut, dict[str, int]]
+) -> None:
+    await admit(redis, sample_delivery())
+    tally = Tally()
+    runner = build_runner(redis, routes=FakeRoutes(worker_route(generation=4, prompts=(rule,))), tally=tally)
+    async with running(redis, runner, tally=tally):
+        await until_empty(redis)
+    await tally.flush(redis)
+    [stats] = await read_stats(redis, [ROUTE])
+    assert stats.effect is not None
+    assert (stats.effect.generation, stats.effect.asked, stats.effect.left) == (4, int(not left), left)

@@ -73,6 +73,24 @@ def test_a_model_that_goes_away_is_told_again_as_its_day_comes_nearer(
     assert found == [("Warning", "ModelRetires", message) for message in told]
 
 
+IDLE, IDLER = working("NothingMatched", "1 event"), working("NothingMatched", "2 events")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (READY, IDLE, ["1 event"]),
+        (IDLE, IDLER, []),
+        (IDLER, working("Working", "all is well"), []),
+        ({}, IDLE, ["the route is served as it is written", "1 event"]),
+    ],
+)
+def test_a_route_of_whose_events_nothing_comes_is_told_once(
+    before: dict[str, Any], after: dict[str, Any], told: list[str]
+) -> None:
+    assert [each.message for each in announcements(route(), before, after)] == told
+
+
 def test_an_event_names_its_route() -> None:
     (told,) = announcements(route(), {}, MISSING)
     event = build_event(told, datetime(2026, 1, 31, 12, tzinfo=UTC))

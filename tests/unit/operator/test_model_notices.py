@@ -1,19 +1,23 @@
 """A route whose model goes away says so while it works, and that it does not once the model is gone."""
 
 from collections.abc import Mapping
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 import pytest
 
+from eventroute.crd.objects import ObjectKey
 from eventroute.crd.status import StatusReason
-from eventroute.ids import RoutePath
 from eventroute.route_table import ModelCall, WorkerRoute
 from eventroute.runtime.notices import Notice
+from eventroute_operator.judge import Judged
 from eventroute_operator.obstacles import Obstacle, Obstacles
+from support.cluster_objects import TRIAGE, cluster_with, route_body
 from support.routes import model_call
 from support.runs import prompt_rule, worker_route
 
-TODAY = date(2026, 12, 1)
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+TODAY = NOW.date()
 OLD, NEW, THIRD = "claude-haiku-4-5", "claude-haiku-5-5", "claude-sonnet-5-5"
 LATER, GONE = Notice(retires=date(2026, 12, 20)), Notice(is_retired=True, retires=date(2026, 11, 30))
 RETIRES, UNAVAILABLE = StatusReason.MODEL_RETIRES, StatusReason.MODEL_UNAVAILABLE
@@ -27,8 +31,13 @@ def route(*calls: ModelCall) -> WorkerRoute:
     return worker_route(prompts=tuple(prompt_rule(model=each) for each in calls))
 
 
+def judged(asked: WorkerRoute | None, key: ObjectKey = TRIAGE) -> Judged:
+    found = cluster_with(route_body()).routes[TRIAGE]
+    return Judged(replace(found, key=key), (), None, asked, {})
+
+
 def told(asked: WorkerRoute, notices: Mapping[str, Notice]) -> Obstacle | None:
-    return Obstacles(notices=notices).of(asked.path, asked, TODAY)
+    return Obstacles(notices=notices).of(judged(asked), None, NOW)
 
 
 @pytest.mark.parametrize(
@@ -76,5 +85,5 @@ def test_what_stands_in_the_way_now_is_told_first() -> None:
     asked = route(call(OLD))
     held = Obstacle(StatusReason.HELD, "held")
     obstacles = Obstacles(by_route={asked.path: held}, notices={OLD: LATER})
-    assert obstacles.of(asked.path, asked, TODAY) == held
-    assert obstacles.of(RoutePath("team-a/other"), None, TODAY) is None
+    assert obstacles.of(judged(asked), None, NOW) == held
+    assert obstacles.of(judged(None, ObjectKey("team-a", "other")), None, NOW) is None

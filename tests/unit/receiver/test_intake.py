@@ -56,7 +56,8 @@ def numbers_of(candidates: Sequence[Candidate]) -> list[int]:
 
 def test_an_event_becomes_a_delivery_with_all_that_is_known_of_it() -> None:
     found = judged(opened(7, secret="older"), secrets=(Secret(SECRET.encode()), Secret(b"older")))
-    assert (found.key_index, found.received_ms, found.filtered, found.own, found.reason) == (1, 1_000_000_500, 0, 0, "")
+    assert (found.key_index, found.received_ms) == (1, 1_000_000_500)
+    assert (found.filtered, found.own, found.reason) == ((), 0, "")
     (candidate,) = found.kept
     said = told(candidate)
     assert [claim.lifetime_s for claim in said["claims"]] == [345_600] * 2
@@ -101,7 +102,7 @@ def test_a_handshake_queues_nothing() -> None:
     request = signed("slack", {"type": "url_verification", "challenge": "c"}, now=NOW)
     found = judged(request, "slack", filter="false")
     assert isinstance(found.found, Handshake)
-    assert (found.kept, found.filtered, found.own) == ((), 0, 0)
+    assert (found.kept, len(found.filtered), found.own) == ((), 0, 0)
 
 
 def test_a_suspended_route_that_drops_its_events_keeps_none_but_what_nobody_can_read() -> None:
@@ -115,7 +116,7 @@ def test_a_suspended_route_that_drops_its_events_keeps_none_but_what_nobody_can_
 
 def test_what_the_filter_wants_is_kept_and_the_rest_is_counted() -> None:
     found = judged(batch(1, 2, 3, 4), "hubspot", public_url=URL, filter="payload.eventId > 1 && payload.eventId < 4")
-    assert (numbers_of(found.kept), found.filtered, found.own, found.reason) == ([2, 3], 2, 0, "")
+    assert (numbers_of(found.kept), len(found.filtered), found.own, found.reason) == ([2, 3], 2, 0, "")
     assert [each.dead for each in found.kept] == [None, None]
 
 
@@ -131,18 +132,18 @@ def test_what_the_filter_wants_is_kept_and_the_rest_is_counted() -> None:
 )
 def test_a_filter_sees_payload_event_headers_and_route(expression: str, *, holds: bool) -> None:
     found = judged(opened(), filter=expression)
-    assert (len(found.kept), found.filtered) == ((1, 0) if holds else (0, 1))
+    assert (len(found.kept), len(found.filtered)) == ((1, 0) if holds else (0, 1))
 
 
 def test_what_lacks_a_field_is_not_wanted_and_why_is_told() -> None:
     found = judged(batch(1, 2), "hubspot", public_url=URL, filter="payload.gone == 1")
-    assert (found.kept, found.filtered, found.reason) == ([], 2, "missing_field")
+    assert (found.kept, len(found.filtered), found.reason) == ([], 2, "missing_field")
 
 
 def test_what_cannot_be_judged_is_a_dead_letter_and_the_first_trouble_is_told() -> None:
     expression = "payload.eventId == 1 ? payload.gone == 1 : payload.eventId == 2 ? 1 / 0 > 1 : payload.eventId > 3"
     found = judged(batch(3, 2, 1, 4), "hubspot", public_url=URL, filter=expression)
-    assert (numbers_of(found.kept), found.filtered, found.reason) == ([2, 4], 2, "arithmetic")
+    assert (numbers_of(found.kept), len(found.filtered), found.reason) == ([2, 4], 2, "arithmetic")
     assert [each.dead for each in found.kept] == [(DeadReason.FILTER, "filter: arithmetic"), None]
 
 
@@ -151,9 +152,9 @@ def test_our_own_actions_are_left_out_and_counted(expression: str | None) -> Non
     payload = {**pull_request(), "sender": {"login": "our-bot"}}
     request = signed("github", payload, event="pull_request", delivery="gh-1")
     found = judged(request, own_actors=("our-bot",), filter=expression)
-    assert (found.kept, found.filtered, found.own) == ([], 0, 1)
+    assert (found.kept, len(found.filtered), found.own) == ([], 0, 1)
     found = judged(request, own_actors=("another",), filter=expression)
-    assert (len(found.kept), found.filtered, found.own) == (1, 0, 0)
+    assert (len(found.kept), len(found.filtered), found.own) == (1, 0, 0)
 
 
 # --- hops ---
@@ -179,7 +180,7 @@ def test_an_event_has_the_hops_of_its_marker_until_the_route_allows_no_more(
     hops: int, kept: list[int], expression: str | None
 ) -> None:
     found = judged(marked(hops), marker_key=KEY, max_hops=3, filter=expression)
-    assert (hops_of(found), found.spent, found.own, found.filtered) == (kept, 1 - len(kept), 0, 0)
+    assert (hops_of(found), found.spent, found.own, len(found.filtered)) == (kept, 1 - len(kept), 0, 0)
 
 
 def test_five_hops_are_allowed_where_nobody_says_so() -> None:
@@ -362,7 +363,7 @@ def test_a_body_that_nobody_can_read_is_a_dead_letter_with_its_beginning() -> No
     assert claim == Claim(claim_id(receiver_route().uid, "unreadable", body), receiver_route().scheme.dedup_ttl_s)
     text = msgspec.json.decode(said["payload"])
     assert text == '{"a":\\xff' + "x" * (MAX_UNREADABLE_BYTES - 6)
-    assert (said["event"], said["provider_id"], found.filtered, found.own) == ("", "", 0, 0)
+    assert (said["event"], said["provider_id"], len(found.filtered), found.own) == ("", "", 0, 0)
     assert said["dead"] == (DeadReason.UNPARSABLE, said["dead"][1])
     assert said["dead"][1]
     assert MAX_UNREADABLE_BYTES == 65_536

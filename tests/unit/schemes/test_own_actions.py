@@ -23,10 +23,26 @@ NAMED: list[tuple[str, Mapping[str, str], bytes, str]] = [
     ("jira", {}, b'{"comment":{"author":{"accountId":"5:x"}}}', "5:x"),
     ("jira", {}, b'{"user":{"name":"us"}}', "us"),
     ("linear", {}, b'{"actor":{"id":"l-1","type":"user"}}', "l-1"),
+    (
+        "meta",
+        {},
+        b'{"object":"page","entry":[{"messaging":[{"sender":{"id":"p1"},"message":{"is_echo":true}}]}]}',
+        "p1",
+    ),
+    ("meta", {}, b'{"object":"page","entry":[{"changes":[{"field":"feed","value":{"from":{"id":"p1"}}}]}]}', "p1"),
+    (
+        "meta",
+        {},
+        b'{"object":"w","entry":[{"changes":[{"field":"messages","value":{"messages":[{"from":"7"}]}}]}]}',
+        "7",
+    ),
+    ("okta", {}, b'{"data":{"events":[{"actor":{"id":"00u1","alternateId":"bot@example.com"}}]}}', "bot@example.com"),
     ("pagerduty", {}, b'{"event":{"agent":{"id":"P1","type":"user_reference"}}}', "P1"),
     ("sentry", {}, b'{"actor":{"type":"application","id":"s-1"}}', "s-1"),
+    ("strava", {}, b'{"object_type":"activity","owner_id":7}', "7"),
     ("zendesk", {}, b'{"detail":{"actor_id":"8"},"event":{}}', "8"),
     ("zendesk", {}, b'{"detail":{},"event":{"actor":{"id":"9"}}}', "9"),
+    ("zoom", {}, b'{"event":"meeting.created","payload":{"operator_id":"z1","operator":"bot@example.com"}}', "z1"),
 ]
 OTHERS: list[tuple[str, Mapping[str, str], bytes, str]] = [
     ("github", GITHUB, b'{"issue":{"user":{"login":"us"}},"sender":{"login":"ada"}}', "us"),  # ours, edited by another

@@ -38,6 +38,19 @@ class OwnAction(StrEnum):
     HOP_LIMIT = "hop_limit"
 
 
+class LeftOut(StrEnum):
+    """Why Claude was not asked about an event that its sender believes to be dealt with."""
+
+    FILTERED = "filtered"
+    OWN_ACTION = "own_action"
+    UNDECIDED = "undecided"
+    """Kept as a dead letter: the filter could not judge it."""
+    NO_PROMPT = "no_prompt"
+    """No prompt's `events` name its type."""
+    WHEN = "when"
+    """Of the prompts that do, no `when` is true."""
+
+
 class Refusal(StrEnum):
     """Why a signature was not accepted; never carries what was expected."""
 

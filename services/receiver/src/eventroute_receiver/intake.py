@@ -21,6 +21,7 @@ from eventroute.schemes import (
     Request,
     Ring,
     Unparsable,
+    Verified,
     no_ring,
     read,
     verify,
@@ -46,8 +47,8 @@ class Genuine(msgspec.Struct, frozen=True):
     kept: Sequence[Candidate] = ()
     """The events that are wanted, in their order; as dead letters those that the filter could not judge, and a body
     that nobody can read. None of a route that drops its events."""
-    filtered: int = 0
-    """How many events are not wanted."""
+    filtered: Sequence[str] = ()
+    """The types of the events that are not wanted."""
     own: int = 0
     """How many events we have caused ourselves."""
     spent: int = 0
@@ -60,7 +61,7 @@ class Chosen(NamedTuple):
     """What of a request's events is kept, and what becomes of the others; as in `Genuine`."""
 
     kept: Sequence[Candidate]
-    filtered: int
+    filtered: Sequence[str]
     own: int
     spent: int
     reason: str
@@ -76,9 +77,10 @@ def judge(hook: Hook, request: Request, now: float, *, ring: Ring = no_ring) -> 
     """
     scheme = hook.route.scheme
     verdict = verify(scheme, request, hook.keys, now, ring=ring)
-    if isinstance(verdict, Rejected | KeyName):
+    if not isinstance(verdict, Verified):
         return verdict
-    found = read(scheme, request, decode=hook.looks_into_events, own=hook.own_actors)
+    key = hook.keys[verdict.key_index] if hook.keys else None
+    found = read(scheme, request, decode=hook.looks_into_events, own=hook.own_actors, key=key)
     key_index, received_ms = verdict.key_index, int(now * 1000)
     if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.suspend == "drop"):
         return Genuine(key_index, received_ms, found)
@@ -131,8 +133,9 @@ class Intake:
         own, spent = len(events) - len(of_others), len(of_others) - len(fresh)
         wanted = self._hook.filter
         if wanted is None:
-            return Chosen([self._candidate(event) for event in fresh], 0, own, spent, "")
+            return Chosen([self._candidate(event) for event in fresh], (), own, spent, "")
         kept: list[Candidate] = []
+        filtered: list[str] = []
         reason = ""
         for event in fresh:
             holds, error = wanted.test(self._variables(event), self._budget)
@@ -141,7 +144,9 @@ class Intake:
                 kept.append(self._candidate(event))
             elif error and error is not EvaluationError.MISSING_FIELD:
                 kept.append(self._candidate(event, dead=(DeadReason.FILTER, f"filter: {error}")))
-        return Chosen(kept, len(fresh) - len(kept), own, spent, reason)
+            else:
+                filtered.append(event.type)
+        return Chosen(kept, filtered, own, spent, reason)
 
     def unreadable(self, why: str) -> Candidate:
         """Keep a request whose body is not what the provider documents, as a dead letter, its beginning at least."""

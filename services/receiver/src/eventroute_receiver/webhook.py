@@ -1,8 +1,9 @@
 """The way of a webhook, from its head to the answer, in the order that keeps it safe.
 
-Route → method and media type → body under its cap → signature over the raw bytes → reading → handshake, suspension or
-own action → filter → admission. Nothing is parsed before it is verified (but for what a scheme signs inside the body),
-and success is answered only after Redis took everything in one step. Exactly one `Answer` comes out, whatever happens.
+Route → set-up request → method and media type → body under its cap → signature over the raw bytes → reading →
+handshake, suspension or own action → filter → admission. Nothing is parsed before it is verified (but for what a scheme
+signs inside the body, and the query of a set-up request), and success is answered only after Redis took everything in
+one step. Exactly one `Answer` comes out, whatever happens.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import structlog
 from opentelemetry.trace import Span, Tracer
 
 from eventroute.ids import RoutePath
-from eventroute.outcome import OwnAction, Receipt, Unavailable
+from eventroute.outcome import LeftOut, OwnAction, Receipt, Unavailable
 from eventroute.queue import Again, Candidate, Fate, Joined, Limited, New, Repeat
 from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
@@ -24,7 +25,7 @@ from eventroute.schemes import Handshake, KeyName, Rejected, Request, Unparsable
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
-from eventroute_receiver.body import DisconnectedError, Loan, NoRoomError, Room, TooLargeError, discard_rest, read_body
+from eventroute_receiver.body import DisconnectedError, NoRoomError, Room, TooLargeError, discard_rest, read_body
 from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.keyring import Keyring
 from eventroute_receiver.routes import Hook
@@ -103,31 +104,45 @@ class Webhooks:
         return answer.unknown_route()
 
     async def _answer(self, scope: Any, receive: Any, *, hook: Hook, span: Span) -> Answer:
-        url = hook.signed_url(scope["query_string"])
-        request = Request(method=scope["method"], url=url, headers=scope["headers"], body=b"")
+        query = scope["query_string"]
+        request = Request(
+            method=scope["method"],
+            url=hook.signed_url(query),
+            headers=scope["headers"],
+            body=b"",
+            query=query.decode("latin-1"),
+        )
+        found = preflight(hook.route.scheme, request, hook.keys, token=hook.verify_token)
+        if found is not None:
+            return answer.set_up(found)
         if request.method != "POST":
-            found = preflight(hook.route.scheme, request, hook.keys, query=scope["query_string"].decode("latin-1"))
-            return answer.handshake(found.status, found.headers, found.body) if found else answer.method_not_allowed()
+            return answer.method_not_allowed()
         if refused := hook.unsupported(request):
             return answer.unsupported_media_type(refused)
-        with Loan(self._room) as loan:
-            try:
-                request.body = await read_body(
-                    receive,
-                    declared=request.fields.get(b"content-length"),
-                    max_bytes=hook.route.max_body_bytes,
-                    deadline_s=self._read_deadline_s,
-                    loan=loan,
-                )
-            except (TooLargeError, TimeoutError, DisconnectedError, NoRoomError) as error:
-                return _UNREAD[type(error)]
+        try:
+            request.body = await read_body(
+                receive,
+                declared=request.fields.get(b"content-length"),
+                max_bytes=hook.route.max_body_bytes,
+                deadline_s=self._read_deadline_s,
+                room=self._room,
+            )
+        except (TooLargeError, TimeoutError, DisconnectedError, NoRoomError) as error:
+            return _UNREAD[type(error)]
+        try:
             return await self._judge(hook, request, span)
+        finally:
+            self._room.held -= len(request.body)
 
     async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
-        judged = await self._judged(hook, request)
+        now, ring = time.time(), self._keyring.find
+        if len(request.body) > _LARGE_BYTES:
+            judged = await asyncio.to_thread(judge, hook, request, now, ring=ring)
+        else:
+            judged = judge(hook, request, now, ring=ring)
         if isinstance(judged, KeyName):
             await self._keyring.want(hook.route.scheme, judged)
-            judged = await self._judged(hook, request)
+            judged = await asyncio.to_thread(judge, hook, request, now, ring=ring)
         if isinstance(judged, KeyName):
             return answer.unavailable(Unavailable.KEY)
         if isinstance(judged, Rejected):
@@ -135,15 +150,9 @@ class Webhooks:
         if isinstance(judged.found, Handshake) and judged.found.visit and not await self._confirm(hook, judged.found):
             return answer.unavailable(Unavailable.CONFIRMATION)
         result = self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
-        if result.outcome in _SETTLED:
-            return answer.worded(result, choose_reply(hook.route.scheme, request))
+        if result.outcome in _SETTLED and (reply := choose_reply(hook.route.scheme, request)):
+            return answer.worded(result, reply)
         return result
-
-    async def _judged(self, hook: Hook, request: Request) -> Genuine | Rejected | KeyName:
-        now, ring = time.time(), self._keyring.find
-        if len(request.body) > _LARGE_BYTES:
-            return await asyncio.to_thread(judge, hook, request, now, ring=ring)
-        return judge(hook, request, now, ring=ring)
 
     async def _confirm(self, hook: Hook, handshake: Handshake) -> bool:
         is_confirmed = await self._keyring.visit(hook.route.scheme, handshake.visit)
@@ -156,7 +165,7 @@ class Webhooks:
         self._note_match(route, judged.key_index, time_ms=judged.received_ms)
         found = judged.found
         if isinstance(found, Handshake):
-            return answer.handshake(found.status, found.headers, found.body)
+            return answer.set_up(found)
         if isinstance(found, Unparsable):
             return None
         spans.note_events(span, found.items, judged.kept)
@@ -195,15 +204,24 @@ class Webhooks:
             items.append(Item(outcome, fate.delivery))
             self._settle(route, outcome, 1)
             if outcome in _ACCEPTED:
-                trace_id = tracing.trace_id_of(traceparent)
-                self._tally.add_accepted(route.uid, fate.delivery, time_ms=judged.received_ms, trace_id=trace_id)
+                self._tally.add_accepted(
+                    route.uid,
+                    fate.delivery,
+                    generation=route.generation,
+                    time_ms=judged.received_ms,
+                    trace_id=tracing.trace_id_of(traceparent),
+                )
+            elif outcome is Receipt.UNDECIDED:
+                self._leave_out(route, LeftOut.UNDECIDED, (event.delivery.event,))
         return items
 
     def _settle_unwanted(self, route: ReceiverRoute, judged: Genuine) -> None:
         if judged.filtered:
-            self._settle(route, Receipt.FILTERED, judged.filtered)
+            self._settle(route, Receipt.FILTERED, len(judged.filtered))
+            self._leave_out(route, LeftOut.FILTERED, judged.filtered)
         if own := judged.own + judged.spent:
             self._settle(route, Receipt.OWN_ACTION, own)
+            self._leave_out(route, LeftOut.OWN_ACTION, [""] * own)
         if judged.spent:
             _log.warning("hop_limit", route=route.path, max_hops=route.max_hops, events=judged.spent)
 
@@ -211,6 +229,9 @@ class Webhooks:
         """Count events that have met their end here, or begun their way to it."""
         metrics.DELIVERIES.counts[route.path, outcome] += count
         self._tally.add_receipt(route.uid, outcome, count=count)
+
+    def _leave_out(self, route: ReceiverRoute, cause: LeftOut, types: Sequence[str]) -> None:
+        self._tally.add_left(route.uid, cause, types, generation=route.generation)
 
     def _note_match(self, route: ReceiverRoute, index: int, *, time_ms: int) -> None:
         metrics.SECRET_MATCHES.counts[route.path, str(index)] += 1

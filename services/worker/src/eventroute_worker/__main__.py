@@ -195,6 +195,7 @@ def _build_runner(settings: WorkerSettings, outside: _Outside, shared: _Shared) 
         turns=shared.turns,
         models=outside.models,
         spending=shared.spending,
+        tally=shared.tally,
         retention=settings.retention,
         gate=shared.gate,
     )

@@ -28,11 +28,12 @@ from eventroute.hops import markers
 from eventroute.ids import RoutePath
 from eventroute.match import Match
 from eventroute.models import Models
-from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.outcome import DeadReason, LeftOut, RunOutcome
 from eventroute.prompt import Event, HistoryEntry, Plan, Prompt
 from eventroute.queue import Begun, Group, HoldReason, Retention, Trouble, Work
 from eventroute.route_table import ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
+from eventroute.runtime.stats import Tally
 from eventroute.secret import Secret
 from eventroute.template import RenderFailed
 from eventroute.throttle import bucket_name
@@ -171,12 +172,14 @@ class Runner:
         turns: Turns,
         models: Models,
         spending: Spending,
+        tally: Tally,
         retention: Retention = DEFAULT_RETENTION,
         gate: Gate | None = None,
     ) -> None:
         """Take the collaborators.
 
         models     what is known of models: those of one pool share the throttle
+        tally      counts what finds a prompt, and what does not
         retention  how long what has ended is kept where a route does not say so
         gate       knows of stops, the time of which counts against no deadline; None = there are none
         """
@@ -190,6 +193,7 @@ class Runner:
         self._turns = turns
         self._models = models
         self._spending = spending
+        self._tally = tally
         self._retention = retention
         self._gate = gate or Gate(is_open=True)
 
@@ -299,8 +303,12 @@ class Runner:
     def _match(self, work: _Work) -> int | None:
         """Find the prompt; what was answered already needs none."""
         match = work.plan.match(work.event)
+        route = work.plan.route
         if match.position is None and work.paid is None:
+            cause = LeftOut.WHEN if match.unmet or match.errors else LeftOut.NO_PROMPT
+            self._tally.add_left(route.uid, cause, (work.delivery.event,), generation=route.generation)
             self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
+        self._tally.add_asked(route.uid, generation=route.generation)
         return match.position
 
     def _next_call(self, work: _Work, position: int, answer: Answer | None) -> NextCall | None:

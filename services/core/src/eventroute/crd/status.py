@@ -55,6 +55,7 @@ class StatusReason(StrEnum):
     BUDGET_SPENT = "BudgetSpent"
     MODEL_RETIRES = "ModelRetires"
     HELD = "Held"
+    NOTHING_MATCHED = "NothingMatched"
     SUSPENDED = "Suspended"
     STOPPED = "Stopped"
     FIXED = "Fixed"
@@ -187,7 +188,8 @@ CONDITIONS: Final[Mapping[ConditionType, str]] = {
     ConditionType.SECRETS_RESOLVED: "Every Secret that the route names exists and holds a usable value.",
     ConditionType.PROMPTS_VALID: "Expressions and templates of the prompts compile, and their ConfigMaps exist.",
     ConditionType.PROGRAMMED: "Every live receiver and worker runs this generation; having no worker is no failure.",
-    ConditionType.WORKING: "Nothing stands in the way of queued deliveries; else they wait until it is mended.",
+    ConditionType.WORKING: "Nothing stands in the way of the route's events; else they wait until it is mended, or "
+    "none of them is for Claude.",
     ConditionType.SCALING_READY: "The number of workers follows the load, where that is configured.",
     ConditionType.READY: "The first three and Programmed hold; else it tells the first that does not.",
     ConditionType.LAST_DELIVERY_SUCCEEDED: "How the newest delivery ended; absent until there was one. Informational.",
@@ -272,9 +274,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "Resolved": ReasonPage("True", _SECRETS, "All Secrets are there and usable, or none is needed.", _NOTHING),
     "SecretRefMissing": ReasonPage(
-        "False", _SECRETS, "The scheme needs a secret and the route names none.", "Add `secretRefs`."
+        "False",
+        _SECRETS,
+        "The scheme needs a secret, or a verify token, and the route names none.",
+        "Add `secretRefs` or `verifyTokenRef`, as the message says.",
     ),
-    "SecretUnused": ReasonPage("-", _SECRETS, "The scheme uses no secret, yet the route names one.", "Remove it."),
+    "SecretUnused": ReasonPage("-", _SECRETS, "The scheme has no use for a secret that the route names.", "Remove it."),
     "SecretNotFound": ReasonPage(
         "False",
         _SECRETS,
@@ -314,6 +319,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "TextTooLong": ReasonPage("False", _PROMPTS, "A text from a ConfigMap is over the limit.", "Shorten it."),
     "UnreachablePrompt": ReasonPage(
         "-", _PROMPTS, "Earlier prompts take all events of this one.", "Put the more special prompt first."
+    ),
+    "UnknownEvent": ReasonPage(
+        "-",
+        _PROMPTS,
+        "`eventroute lint` alone: the provider is not known to send such an event, so nothing would get there.",
+        "Take the name that the message proposes; if the provider is newer than our list, leave it.",
     ),
     "InvalidOutputSchema": ReasonPage(
         "False",
@@ -410,6 +421,14 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _WORKING,
         "The workers cannot serve the route; deliveries wait until they can.",
         "Look at the conditions that are false.",
+    ),
+    "NothingMatched": ReasonPage(
+        "False",
+        _WORKING,
+        "The route answers with success, and an hour after its first event Claude has been asked about none: all are "
+        "of types that no prompt names, filtered, or our own actions.",
+        "Mend the fields that the message names; `eventroute explain` tells of one event that was queued. It ends "
+        "with the first event that has a prompt, and begins anew when the spec changes.",
     ),
     "Suspended": ReasonPage(
         "False",

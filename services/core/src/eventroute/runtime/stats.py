@@ -9,9 +9,9 @@ import asyncio
 import functools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 import structlog
@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from eventroute import keys
 from eventroute.ids import DeliveryId, RouteUid
-from eventroute.outcome import Receipt, RunOutcome
+from eventroute.outcome import LeftOut, Receipt, RunOutcome
 from eventroute.runtime import background
 from eventroute.runtime.scripts import Script
 
@@ -30,6 +30,8 @@ WRITE_S: Final = 5.0
 _LIFETIME_S: Final = 30 * 86_400  # after the last write: a status need not tell more of a route without events
 _LAST_WRITE_S: Final = 2.0  # how long a program that ends waits for Redis; arbitrary
 _MAX_DIGITS: Final = 14  # of a count, or of a time until the year 5138
+_MAX_TYPES: Final = 16  # event types told of each cause, as in `stats.lua`; arbitrary, the others count as one
+_TYPE_CHARS: Final = 40
 _SCRIPT: Final = Script(__package__ or "", "stats")
 
 _log = structlog.get_logger()
@@ -47,6 +49,42 @@ class LastDelivery(msgspec.Struct, frozen=True):
     """32 hex digits; empty without a trace."""
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=10**_MAX_DIGITS)]
+
+
+class Effect(msgspec.Struct):
+    """What has come of the events that one generation of a route received."""
+
+    generation: int
+    since_ms: _Count
+    """When the first of them was told of, Unix milliseconds."""
+    queued: int = 0
+    """How many went into the queue."""
+    asked: int = 0
+    """How many attempts found a prompt for their event."""
+    left: dict[LeftOut, dict[str, _Count]] = msgspec.field(default_factory=dict)
+    """How many were left out, by cause and event type; those beyond the first types have none."""
+
+    def leave(self, cause: LeftOut, event_type: str, count: int) -> None:
+        """Count events that were left out."""
+        types = self.left.setdefault(cause, {})
+        name = event_type[:_TYPE_CHARS]
+        if name not in types and len(types) >= _MAX_TYPES:
+            name = ""
+        types[name] = types.get(name, 0) + count
+
+    def add(self, earlier: "Effect") -> None:
+        """Add what was counted before, if it was of the same generation."""
+        if earlier.generation != self.generation:
+            return
+        self.since_ms = min(self.since_ms, earlier.since_ms)
+        self.queued += earlier.queued
+        self.asked += earlier.asked
+        for cause, types in earlier.left.items():
+            for event_type, count in types.items():
+                self.leave(cause, event_type, count)
+
+
 class RouteStats(msgspec.Struct, frozen=True):
     """What is known of one route's traffic."""
 
@@ -57,6 +95,8 @@ class RouteStats(msgspec.Struct, frozen=True):
     last: LastDelivery | None
     secrets: dict[str, int]
     """`<Secret>/<key>` → when it last matched, Unix milliseconds."""
+    effect: Effect | None = None
+    """Of the newest generation that has received any; None = none has."""
 
 
 class _Figures(msgspec.Struct):
@@ -66,6 +106,7 @@ class _Figures(msgspec.Struct):
     runs: Counter[str] = msgspec.field(default_factory=Counter)
     secrets: dict[str, int] = msgspec.field(default_factory=dict)
     last: LastDelivery | None = None
+    effect: Effect | None = None
 
 
 class Tally:
@@ -83,9 +124,23 @@ class Tally:
         """Note that a secret, named `<Secret>/<key>`, has proven a request genuine."""
         self._of(route).secrets[secret] = time_ms
 
-    def add_accepted(self, route: RouteUid, delivery: DeliveryId, *, time_ms: int, trace_id: str) -> None:
+    def add_accepted(
+        self, route: RouteUid, delivery: DeliveryId, *, generation: int, time_ms: int, trace_id: str
+    ) -> None:
         """Note the delivery that was accepted last; `add_receipt` counts it."""
-        self._of(route).last = LastDelivery(time_ms, Receipt.QUEUED, delivery, trace_id)
+        figures = self._of(route)
+        figures.last = LastDelivery(time_ms, Receipt.QUEUED, delivery, trace_id)
+        _effect(figures, generation).queued += 1
+
+    def add_left(self, route: RouteUid, cause: LeftOut, types: Iterable[str], *, generation: int) -> None:
+        """Note the types of events that end here, without a call to Claude."""
+        effect = _effect(self._of(route), generation)
+        for event_type in types:
+            effect.leave(cause, event_type, 1)
+
+    def add_asked(self, route: RouteUid, *, generation: int) -> None:
+        """Note that there is a prompt for an event of a route."""
+        _effect(self._of(route), generation).asked += 1
 
     def add_run(self, route: RouteUid, outcome: RunOutcome, delivery: DeliveryId, *, trace_id: str) -> None:
         """Count a delivery that has ended just now."""
@@ -125,6 +180,18 @@ class Tally:
             figures.runs += old.runs
             figures.secrets = old.secrets | figures.secrets
             figures.last = figures.last or old.last
+            if figures.effect is None:
+                figures.effect = old.effect
+            elif old.effect is not None:
+                figures.effect.add(old.effect)
+
+
+def _effect(figures: _Figures, generation: int) -> Effect:
+    """Find what is counted of a generation; with another one, counting begins anew, and Redis keeps the newest."""
+    effect = figures.effect
+    if effect is None or effect.generation != generation:
+        effect = figures.effect = Effect(generation, time.time_ns() // 1_000_000)
+    return effect
 
 
 @asynccontextmanager
@@ -169,11 +236,15 @@ def _parse(fields: dict[bytes, bytes]) -> RouteStats:
         kind, _, name = field.decode(errors="replace").partition(":")
         if name and kind in numbers and value.isdigit() and len(value) <= _MAX_DIGITS:
             numbers[kind][name] = int(value)
-    return RouteStats(**numbers, last=_parse_last(fields.get(b"last")))
+    last, effect = _parse_part(fields.get(b"last"), LastDelivery), _parse_part(fields.get(b"effect"), Effect)
+    return RouteStats(**numbers, last=last, effect=effect)
 
 
-def _parse_last(text: bytes | None) -> LastDelivery | None:
+_Part = TypeVar("_Part", LastDelivery, Effect)
+
+
+def _parse_part(text: bytes | None, kind: type[_Part]) -> _Part | None:
     try:
-        return None if text is None else msgspec.json.decode(text, type=LastDelivery)
+        return None if text is None else msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None

@@ -1,10 +1,10 @@
 """The scheme table as a page for people: what to put into the secret, and what events and ids look like."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from eventroute.schemes.derived import identity_is_signed, needs_public_url, strength
-from eventroute.schemes.model import Reply, Scheme, Strength
+from eventroute.schemes.derived import identity_is_signed, named_source, needs_public_url, strength
+from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme, Strength
 
 _HEAD: Final = """\
 # Providers
@@ -22,11 +22,34 @@ stored as the provider shows it.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
 - **body**: how large one may be, unless the route's `maxBodyBytes` says otherwise. Ingresses and gateways have caps of
   their own.
+- **set-up**: the request by which the provider sets a webhook up, and its answer, which receivers give by themselves. A
+  POST counts once it is verified, unless what it asks stands in its query. *verify token*: the route's
+  `verifyTokenRef` must name a Secret's key with the one that you have given the provider. `eventroute send NAME
+  --set-up` asks as the provider does.
 - **answer**: what a success says: its status, and in which terms. JSON names the delivery, and what became of it. Where
   it waits, the provider never sends again by itself, and its receipts wait so long for a Redis that is away.
 
-| provider | secret | proof | age at most | event | actor | id | remembered | body | answer | docs |
-|---|---|---|---|---|---|---|---|---|---|---|
+## Keys that are fetched
+
+SNS signs with a certificate of AWS, Pub/Sub with keys of Google. Receivers fetch these from
+`sns.REGION.amazonaws.com` and `www.googleapis.com` and need a way out: `networkPolicies.receiverFetches: true` of the
+chart. As long as a key cannot be had, senders hear 503 and come back. As anybody may be a customer there, the secret
+names whom to believe, and nothing of it is secret.
+
+- `aws-sns`: the ARN of the topic; messages of other topics are refused (`foreign`). Turn raw message delivery off: it
+  is not signed (`unsigned`). Set the topic's `SignatureVersion` to 2, SHA-256 (`weak_digest`); `aws-sns-sha1` takes
+  SHA-1 too. A subscription is confirmed by the receiver, by visiting its address. The signature leaves
+  `MessageAttributes` out.
+- `google-pubsub`: the service account of the push subscription and, after a space, the audience of its tokens: the URL
+  that it pushes to, unless the subscription names another one. The subscription needs authentication, and wraps its
+  messages. A token does not cover the body.
+- The message itself is text within the body, at `payload.Message` and, as base64, at `payload.message.data`. If it is a
+  JSON object or list, expressions and templates find that there: `payload.Message.detail.state`.
+
+## Rows
+
+| provider | secret | proof | age at most | event | actor | id | remembered | body | set-up | answer | docs |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 _SECRETS: Final = {
@@ -49,6 +72,8 @@ def build_reference(rows: Iterable[Scheme]) -> str:
 def _cells(row: Scheme) -> tuple[str, ...]:
     name = f"`{row.name}`" + (" (needs `publicURL`)" if needs_public_url(row) else "")
     identity = _sources(row.id) or ("signed bytes" if strength(row) is Strength.VERIFIED and row.timestamp else "-")
+    if row.alike:
+        identity = "none: equal ones are events of their own"
     return (
         name,
         _secret(row),
@@ -59,9 +84,37 @@ def _cells(row: Scheme) -> tuple[str, ...]:
         identity if identity_is_signed(row) or not row.id else f"*{identity}*",
         _span(row.dedup_ttl_s),
         f"{row.max_body_bytes >> 20} MiB",
+        "; ".join(map(_set_up, row.handshake)) or "-",
         _answer(row),
         f"[docs]({row.docs})" if row.docs else "-",
     )
+
+
+def _set_up(rule: HandshakeRule) -> str:
+    """Tell one handshake: method, conditions, and what is sent back."""
+    asked = [_condition(match) for match in rule.when]
+    asked += [f"origin {origin}" for origin in rule.allowed_origins]
+    request = f"{rule.method} with {', '.join(asked)}" if asked else rule.method
+    return f"{request} → {', '.join(_sent_back(rule)) or rule.status}"
+
+
+def _sent_back(rule: HandshakeRule) -> Iterator[str]:
+    if rule.echo:
+        name, source = named_source(rule.echo)
+        yield f"`{name}`: {source}" if name else f"{source} as text"
+    if rule.proof:
+        name, source = named_source(rule.proof)
+        yield f"`{name}`: signature of {source}"
+    if rule.body:
+        yield f"`{rule.body}`"
+    if rule.visit:
+        yield f"{rule.status} once {rule.visit} was visited"
+
+
+def _condition(match: Match) -> str:
+    if match.verify_token:
+        return f"{match.source} = *verify token*"
+    return f"no {match.source}" if match.equals is None else f"{match.source} = `{match.equals}`"
 
 
 def _answer(row: Scheme) -> str:
