@@ -42,6 +42,8 @@ EXPECTED = {
     "alertmanager-basic": ["id"],
     "anthropic": ["id"],
     "bitbucket": ["id", "digest"],
+    "calendly": ["id"],
+    "circleci": ["id"],
     "clerk": ["id"],
     "cloudevents": ["id"],
     "cloudevents-basic": ["id"],
@@ -49,6 +51,7 @@ EXPECTED = {
     "discord": ["digest"],
     "generic": ["id"],
     "generic-token": ["id"],
+    "gitea": ["id", "digest"],
     "github": ["id", "digest"],
     "github-sha1": ["id", "digest"],
     "gitlab": ["id"],
@@ -60,6 +63,7 @@ EXPECTED = {
     "hubspot-v2": ["id"],
     "intercom": ["id"],
     "jira": ["id", "digest"],
+    "lemonsqueezy": ["copy"],  # no id either
     "linear": ["id", "digest"],
     "mailgun": ["id", "digest"],
     "mux": ["id"],
@@ -80,10 +84,12 @@ EXPECTED = {
     "standard-webhooks-ed25519": ["id"],
     "stripe": ["id"],
     "svix": ["id"],
+    "trello": ["id"],
     "twilio": ["id", "digest"],
     "twilio-sha256": ["id", "digest"],
     "x": ["copy"],  # no id, and no signed time that would tell two equal events from a repetition
     "typeform": ["id"],
+    "vercel": ["id"],
     "zendesk": ["id", "digest"],
 }
 
