@@ -577,7 +577,109 @@ _ROWS: Final[Sequence[Scheme]] = (
         encoding="base64",
         signed=("body",),
         event=("body:data.event_type",),  # of the Activity API; the older Account Activity API names none
-        handshake=(HandshakeRule(method="GET", proof="response_token=crc_token"),),
+        handshake=(HandshakeRule(method="GET", proof="response_token=query:crc_token", proof_prefix="sha256="),),
+    ),
+    Scheme(
+        name="meta",  # WhatsApp, Messenger, Instagram, and whatever else the Graph API tells of
+        docs="https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
+        signature="header:x-hub-signature-256",
+        prefix="sha256=",
+        signed=("body",),  # as sent, with its \u escapes
+        # Entries that hold one change are named by its field; those of Messenger and Instagram's messages name none.
+        event=("body:object", "item:changes.[].field"),
+        actor=(  # whoever has written, which is the page itself in an echo of what it says
+            "item:changes.[].value.messages.[].from|item:messaging.[].sender.id|item:changes.[].value.from.id",
+        ),
+        # What happens to a message has its id: sent, delivered, read. Where neither stands, equal bodies are copies.
+        id=(
+            "item:changes.[].value.messages.[].id|item:changes.[].value.statuses.[].id|item:messaging.[].message.mid",
+            "item:changes.[].value.statuses.[].status|item:changes.[].field|item:messaging.[].timestamp",
+        ),
+        batch="body:entry",
+        # developers.facebook.com/documentation/business-messaging/whatsapp/webhooks: for 7 days; of others, 36 h
+        retry_window_s=7 * _DAY,
+        dedup_ttl_s=8 * _DAY,
+        max_body_bytes=3 * _MIB,  # the same page
+        handshake=(
+            HandshakeRule(
+                method="GET",
+                when=(
+                    Match(source="query:hub.mode", equals="subscribe"),
+                    Match(source="query:hub.verify_token", verify_token=True),
+                ),
+                echo="query:hub.challenge",
+            ),
+        ),
+    ),
+    Scheme(
+        name="microsoft-graph",
+        docs="https://learn.microsoft.com/graph/change-notifications-delivery-webhooks",
+        kind="token",
+        signature="item:clientState",
+        event=("item:lifecycleEvent|item:changeType",),
+        id=("item:id", "item:subscriptionId"),
+        alike=True,  # the id is optional, and without one each change in a drive is told in the same words
+        retry_window_s=4 * _HOUR,
+        batch="body:value",
+        handshake=(HandshakeRule(echo="query:validationToken"),),
+        success_status=202,  # of its own words for what is queued
+    ),
+    Scheme(
+        name="dropbox",
+        docs="https://www.dropbox.com/developers/reference/webhooks",
+        signature="header:x-dropbox-signature",
+        signed=("body",),
+        alike=True,  # each change in one account is told in the same words
+        retry_window_s=10 * _MINUTE,
+        handshake=(HandshakeRule(method="GET", echo="query:challenge"),),
+    ),
+    Scheme(
+        name="strava",
+        docs="https://developers.strava.com/docs/webhooks/",
+        kind="none",  # it signs nothing and shows nothing with an event
+        event=("body:object_type", "body:aspect_type"),
+        actor=("body:owner_id",),
+        id=("body:object_id", "body:object_type", "body:aspect_type", "body:event_time", "body:subscription_id"),
+        handshake=(
+            HandshakeRule(
+                method="GET",
+                when=(
+                    Match(source="query:hub.mode", equals="subscribe"),
+                    Match(source="query:hub.verify_token", verify_token=True),
+                ),
+                echo="hub.challenge=query:hub.challenge",
+            ),
+        ),
+    ),
+    Scheme(
+        name="okta",
+        docs="https://developer.okta.com/docs/concepts/event-hooks/",
+        kind="token",
+        signature="header:authorization",  # the whole value, as it is configured there
+        event=("item:eventType",),
+        actor=("item:actor.id", "item:actor.alternateId"),
+        id=("item:uuid",),
+        batch="body:data.events",
+        handshake=(HandshakeRule(method="GET", echo="verification=header:x-okta-verification-challenge"),),
+    ),
+    Scheme(
+        name="zoom",
+        docs="https://developers.zoom.us/docs/api/webhooks/",
+        signature="header:x-zm-signature",
+        prefix="v0=",
+        signed=("text:v0:", "timestamp", "text::", "body"),
+        timestamp="header:x-zm-request-timestamp",
+        tolerance_s=2 * _HOUR,  # ours; whether a repetition is stamped anew is not documented
+        retry_window_s=85 * _MINUTE,  # https://developers.zoom.us/blog/webhook-delays: after 5, 20 and 60 min
+        event=("body:event",),
+        actor=("body:payload.operator_id|body:payload.operator",),
+        handshake=(
+            HandshakeRule(
+                when=(Match(source="body:event", equals="endpoint.url_validation"),),
+                echo="plainToken=body:payload.plainToken",
+                proof="encryptedToken=body:payload.plainToken",
+            ),
+        ),
     ),
     Scheme(
         name="gitea",  # and Forgejo, which sends the same headers beside its own
