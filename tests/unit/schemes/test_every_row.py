@@ -125,6 +125,7 @@ def test_the_rows_that_sign_the_url_are_known() -> None:
         "hubspot",
         "hubspot-v2",
         "square",
+        "trello",
         "twilio",
         "twilio-sha256",
     }
@@ -147,6 +148,7 @@ def test_the_retry_windows_of_providers_that_stamp_once_are_known() -> None:
     assert stamped_once == {
         "aws-sns": 3600,
         "aws-sns-sha1": 3600,
+        "calendly": 86_400,
         "discord": 600,
         "grafana-timestamp": 0,
         "linear": 25_260,
