@@ -47,7 +47,7 @@ COMPILED = compiled()
 
 
 def test_every_sample_route_is_served() -> None:
-    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 26
+    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 32
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,16 @@ def test_every_sample_route_is_served() -> None:
         ("club/activities-5f0e3a52c5d7", "strava", "activity.create", [None]),
         ("security/lockouts", "okta", "user.account.lock", ["00uu5xkAtw1yQVlZI0g3", "00uu5xkAtw1yQVlZI0g4"]),
         ("office/meetings", "zoom", "meeting.ended", [None]),
+        ("platform/gitea", "gitea", "issues.opened", ["northwind/checkout/mira"]),
+        ("platform/gitea", "gitea", "pull_request.opened", ["northwind/checkout/ada-lopez"]),
+        ("web/deployments", "vercel", "deployment.error", ["prj_Ch3ck0utWeb"]),
+        ("sales/bookings", "calendly", "invitee.created", [None]),
+        ("sales/bookings", "calendly", "invitee.canceled", [None]),
+        ("team-a/board", "trello", "createCard", ["65f0a1b2c3d4e5f601020304"]),
+        ("team-a/board", "trello", "commentCard", ["65f0a1b2c3d4e5f601020304"]),
+        ("platform/builds", "circleci", "workflow-completed", ["github/northwind/checkout"]),
+        ("shop/refunds", "lemonsqueezy", "order_refunded", ["25"]),
+        ("shop/refunds", "lemonsqueezy", "subscription_cancelled", ["25"]),
         ("shop/order-events", "cloudevents", "com.northwind.order.placed", [None]),
         ("shop/order-events", "cloudevents", "com.northwind.order.shipped", [None]),
     ],

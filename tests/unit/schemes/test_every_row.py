@@ -122,6 +122,7 @@ def test_the_rows_that_sign_the_url_are_known() -> None:
         "hubspot",
         "hubspot-v2",
         "square",
+        "trello",
         "twilio",
         "twilio-sha256",
     }
@@ -142,6 +143,7 @@ def test_the_last_attempt_that_a_provider_makes_is_not_too_old(scheme: Scheme) -
 def test_the_retry_windows_of_providers_that_stamp_once_are_known() -> None:
     stamped_once = {row.name: row.retry_window_s for row in ROWS if row.tolerance_s and not row.restamped}
     assert stamped_once == {
+        "calendly": 86_400,
         "discord": 600,
         "grafana-timestamp": 0,
         "linear": 25_260,

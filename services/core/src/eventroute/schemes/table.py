@@ -120,7 +120,7 @@ _GITLAB_TOKEN: Final = Scheme(
     docs="https://docs.gitlab.com/user/project/integrations/webhooks/#validate-payloads-by-using-a-secret-token",
     kind="token",
     signature="header:x-gitlab-token",
-    event=("body:object_kind|body:event_name", "body:object_attributes.action"),
+    event=("body:object_kind|body:event_name", "body:object_attributes.action|body:action"),
     actor=("body:user.username|body:user_username", "body:user.id|body:user_id"),
     # Not X-Gitlab-Event-UUID: the events that one webhook call triggers share it.
     id=("header:idempotency-key|header:webhook-id",),
@@ -680,6 +680,92 @@ _ROWS: Final[Sequence[Scheme]] = (
                 proof="encryptedToken=body:payload.plainToken",
             ),
         ),
+    ),
+    Scheme(
+        name="gitea",  # and Forgejo, which sends the same headers beside its own
+        docs="https://github.com/go-gitea/gitea/blob/main/services/webhook/deliver.go",
+        signature="header:x-gitea-signature",
+        signed=("body",),
+        event=("header:x-gitea-event", "body:action"),
+        implies=(
+            ("create", ("ref_type",)),
+            ("delete", ("ref_type",)),
+            ("fork", ("forkee",)),
+            ("issue_comment", ("issue", "comment")),
+            ("issues", ("issue",)),
+            ("package", ("package",)),
+            ("pull_request", ("pull_request",)),
+            ("push", ("ref", "commits")),
+            ("release", ("release",)),
+            ("status", ("sha", "state")),
+            ("wiki", ("page",)),
+            ("workflow_job", ("workflow_job",)),
+            ("workflow_run", ("workflow_run",)),
+        ),
+        actor=("body:sender.login", "body:sender.id"),
+        id=("header:x-gitea-delivery",),
+        # of 5 s, the default of its webhook.DELIVER_TIMEOUT; it sends again by hand alone
+        patience_s=3,
+    ),
+    Scheme(
+        name="vercel",
+        docs="https://vercel.com/docs/webhooks/webhooks-api",
+        signature="header:x-vercel-signature",
+        digest="sha1",
+        legacy_digest=True,
+        signed=("body",),
+        event=("body:type",),
+        actor=("body:payload.user.id",),
+        id=("body:id",),
+        dedup_ttl_s=2 * _DAY,  # ours; for how long it sends again is not documented
+    ),
+    Scheme(
+        name="calendly",
+        docs="https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
+        signature="header:calendly-webhook-signature",
+        separator=",",
+        prefix="v1=",
+        signed=("timestamp", "text:.", "body"),
+        timestamp="signature:t",
+        tolerance_s=_DAY,  # ours; whether a repetition is stamped anew is not documented
+        retry_window_s=_DAY,  # https://developer.calendly.com/api-docs/overview/webhooks/webhook-errors
+        event=("body:event",),
+        id=("body:payload.uri", "body:event", "body:created_at"),  # no id of its own: an invitee is told of twice
+        dedup_ttl_s=2 * _DAY,
+    ),
+    Scheme(
+        name="trello",
+        docs="https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
+        signature="header:x-trello-webhook",
+        encoding="base64",
+        digest="sha1",
+        legacy_digest=True,
+        signed=("body", "url"),
+        event=("body:action.type",),
+        actor=("body:action.memberCreator.id|body:action.idMemberCreator", "body:action.memberCreator.username"),
+        id=("body:action.id",),
+        handshake=(HandshakeRule(method="HEAD"),),
+        retry_window_s=4 * _MINUTE,  # three, after 30, 60 and 120 s
+    ),
+    Scheme(
+        name="circleci",
+        docs="https://circleci.com/docs/guides/integration/outbound-webhooks/",
+        signature="header:circleci-signature",
+        separator=",",
+        prefix="v1=",
+        signed=("body",),
+        event=("body:type",),
+        ignored_events=("ping",),  # its test button
+        id=("body:id",),
+        dedup_ttl_s=2 * _DAY,  # ours; for how long it sends again is not documented
+    ),
+    Scheme(
+        name="lemonsqueezy",
+        docs="https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
+        signature="header:x-signature",
+        signed=("body",),
+        event=("body:meta.event_name",),  # signed, as X-Event-Name is not
+        retry_window_s=3 * _MINUTE,  # three: https://docs.lemonsqueezy.com/help/webhooks/webhook-requests
     ),
     Scheme(
         name="adyen",
