@@ -12,6 +12,7 @@ import yaml
 
 from eventroute.compile import Verdict, compile_routes
 from eventroute.crd.manifest import parse_manifests
+from eventroute.event_names import EventNames
 from eventroute.policy import Policy
 from eventroute.route_table import ReceiverRoute
 from eventroute.secret import Secret
@@ -34,6 +35,7 @@ def outcome(case: Path) -> dict[str, Any]:
         config_maps={config_map.key: config_map.data for config_map in manifests.config_maps},
         complete=not (case / "incomplete").exists(),
         policy=Policy.parse(policy.read_text()) if (policy := case / "policy.yaml").exists() else None,
+        events=EventNames.load(),
         today=dt.date.fromisoformat(today.read_text().strip()) if (today := case / "today").exists() else None,
     )
     return {

@@ -51,6 +51,19 @@ _PROMPT = st.fixed_dictionaries(
         "userFrom": _WHOLE_REF,
     },
 )
+_HANDSHAKE = st.fixed_dictionaries(
+    {},
+    optional={
+        "method": _mostly("POST", "GET", "HEAD", wrong=("OPTIONS", "get")),
+        "when": _mostly(
+            [{"source": "query:a"}],
+            [{"source": "query:b", "verifyToken": True}],
+            wrong=([{}], [{"source": "body:a", "equals": 1}]),
+        ),
+        "echo": _mostly("query:a", "a.b=query:a", "header:x", "", wrong=("a=", "query:a b")),
+        "proof": _mostly("a=query:b", "", wrong=("query:b",)),
+    },
+)
 _CUSTOM = st.fixed_dictionaries(
     {"signature": _mostly("header:x-signature", wrong=("", "header:x y"))},
     optional={
@@ -61,6 +74,7 @@ _CUSTOM = st.fixed_dictionaries(
         "separator": _mostly("", ",", wrong=(",,",)),
         "batch": _mostly("", "body", "body:items", wrong=("items",)),
         "successStatus": _mostly(200, 299, wrong=(199, 300)),
+        "handshake": st.lists(_HANDSHAKE, max_size=2),
     },
 )
 _HISTORY = st.fixed_dictionaries(
@@ -86,6 +100,7 @@ _PROVIDER = _mostly(*SCHEMES, *["custom"] * 12, *["none"] * 4, wrong=("gihub", "
 _FIELDS: Final = {
     "custom": _CUSTOM,
     "secretRefs": st.lists(_REF, min_size=1, max_size=5),
+    "verifyTokenRef": _REF,
     "allowUnauthenticated": st.one_of(_BOOLEAN, _BOOLEAN, st.sampled_from(("yes", 1))),
     "requireStrength": _mostly("authenticated", "verified", wrong=("open",)),
     "tolerance": _mostly("1s", "24h", "5m", wrong=("0s", "1441m", "86401s")),
@@ -115,7 +130,12 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     """Build a spec of a few fields; those that its provider asks for are mostly there."""
     spec: dict[str, Any] = {"provider": draw(_PROVIDER)}
     fields = draw(st.sets(st.sampled_from(sorted(_FIELDS)), max_size=3))
-    wanted = {"custom": {"custom"}, "none": {"allowUnauthenticated"}}.get(spec["provider"], set())
+    wanted = {
+        "custom": {"custom"},
+        "none": {"allowUnauthenticated"},
+        "meta": {"verifyTokenRef"},
+        "strava": {"verifyTokenRef", "allowUnauthenticated"},
+    }.get(spec["provider"], set())
     if draw(st.integers(0, 5)):  # once in six they are left to chance
         spec["secretRefs"] = [{"name": "hook", "key": "secret"}]
         fields |= wanted

@@ -45,6 +45,7 @@ def receiver_route(path: RoutePath = ROUTE) -> ReceiverRoute:
         public_url=None,
         filter=None,
         max_body_bytes=1 << 20,
+        headers=(),  # as the operator has it where neither a filter nor a template looks at one
         rate_limit=None,
     )
 

@@ -82,22 +82,52 @@ async def test_what_others_use_of_the_same_limit_is_seen_in_the_headers(redis: R
 
 async def test_what_began_after_a_call_is_not_in_what_that_one_tells(redis: Redis) -> None:
     bucket = await learned(redis, (600, 10))
+    bucket.pass_s(0.5)
     for call in range(1, 6):
         assert await bucket.enter(call)
     await bucket.leave(1, told=told((600, 200)))
     assert (await bucket.figures()).requests_left == 200 - 1 - 4
 
 
+async def test_what_began_just_before_a_call_may_reach_the_api_after_it(redis: Redis) -> None:
+    bucket = await learned(redis, (600, 10))
+    bucket.pass_s(0.5)
+    for call in range(1, 4):
+        assert await bucket.enter(call)
+        bucket.pass_s(0.1)
+    await bucket.leave(3, told=told((600, 200)))
+    assert (await bucket.figures()).requests_left == 200 - 1 - 2
+
+
+async def test_what_began_long_before_a_call_is_in_what_that_one_tells(redis: Redis) -> None:
+    bucket = await learned(redis, (600, 10))
+    bucket.pass_s(0.5)
+    for call in (1, 2, 3):
+        assert await bucket.enter(call)
+        bucket.pass_s(0.3)
+    await bucket.leave(3, told=told((600, 200)))
+    assert (await bucket.figures()).requests_left == 200 - 1 - 1, "nobody knows of the second, the first has arrived"
+
+
 async def test_what_is_granted_and_has_not_begun_is_not_in_what_others_tell(redis: Redis) -> None:
     bucket = await learned(redis, (600, 10))
+    bucket.pass_s(0.5)
     assert (await bucket.grant(1, 2)).places == 2
     assert await bucket.enter(3)
     await bucket.leave(3, told=told((600, 200)))
     assert (await bucket.figures()).requests_left == 200 - 1 - 2
     assert await bucket.enter(1)
+    bucket.pass_s(0.5)
     assert await bucket.enter(4)
-    await bucket.leave(4, told=told((600, 200)))
-    assert (await bucket.figures()).requests_left == 200 - 1 - 1
+    await bucket.leave(4, told=told((600, 400)))
+    assert (await bucket.figures()).requests_left == 400 - 1 - 1
+
+
+async def test_a_refused_call_shows_that_less_was_left_than_it_needed(redis: Redis) -> None:
+    bucket = await learned(redis, (1000, 1000), input=(60_000, 10_000))
+    assert await bucket.enter(1, size=Size(3000, 1))
+    await bucket.leave(1, End.LIMITED, told=told((1000, 1000), input=(60_000, 1000)), after_s=0)
+    assert await bucket.wait_ms(2, size=Size(3030, 1)) == 10, "ten tokens more than the thousand that were not left"
 
 
 async def test_what_was_refilled_during_a_call_may_be_left_beside_what_it_tells(redis: Redis) -> None:

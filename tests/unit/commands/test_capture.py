@@ -122,6 +122,25 @@ async def test_a_request_is_forwarded_byte_for_byte_and_the_whole_answer_comes_b
     assert told == [(b"x-hook-secret", b"s3"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
 
 
+@pytest.mark.parametrize(
+    ("provider", "method", "query", "answer"),
+    [
+        ("meta", "GET", b"hub.mode=subscribe&hub.challenge=1158&hub.verify_token=whatever", b"1158"),
+        ("dropbox", "GET", b"challenge=abc123", b"abc123"),
+        ("microsoft-graph", "POST", b"validationToken=Validation%3A+a", b"Validation: a"),
+    ],
+)
+async def test_a_set_up_request_is_answered_and_its_token_left_out(
+    tmp_path: Path, provider: str, method: str, query: bytes, answer: bytes
+) -> None:
+    headers = [(b"content-type", b"text/plain")]
+    sent = await exchange(Recorder(tmp_path, provider=provider), b"", headers=headers, query=query, method=method)
+    assert (sent[0]["status"], sent[1]["body"]) == (200, answer)
+    entry = recorded(tmp_path)
+    assert entry.method == method
+    assert "whatever" not in (entry.url or "")
+
+
 def test_a_file_is_absent_or_whole(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a.json", b"one")
     write_atomically(tmp_path / "a.json", b"two")

@@ -23,7 +23,7 @@ from eventroute_cli.samples import load_sample, sample_events, sample_request
 NOW = 1_800_000_000.5
 URL = "https://hooks.example.com/hooks/shop/orders"
 ALL = [(provider, event) for provider in SCHEMES for event in sample_events(provider)]
-SET_UP = {"ping", "url_verification", "pagey.ping"}
+SET_UP = {"ping", "url_verification", "pagey.ping", "endpoint.url_validation"}
 EVENTS = [item for item in ALL if item[1] not in SET_UP]
 
 
@@ -39,7 +39,7 @@ def read_sample(provider: str, event: str) -> Events | Handshake:
     keys = [parse_key(scheme, pair.configured)] if scheme.kind != "none" else []
     assert accepts(scheme, request)
     assert isinstance(verify(scheme, request, keys, NOW), Verified)
-    outcome = read(scheme, request)
+    outcome = read(scheme, request, key=keys[0] if keys else None)
     assert isinstance(outcome, Events | Handshake)
     return outcome
 

@@ -1,15 +1,29 @@
 """What `send` would send, and what it says when it cannot."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from eventroute.errors import EventRouteError
-from eventroute.schemes import SCHEMES, Rejected, Request, Verified, generate_secret, parse_key, verify
+from eventroute.outcome import Refusal
+from eventroute.schemes import (
+    SCHEMES,
+    Handshake,
+    Rejected,
+    Request,
+    Verified,
+    generate_secret,
+    parse_key,
+    preflight,
+    verify,
+)
+from eventroute.schemes.derived import comes_first
 from eventroute_cli.raw_request import parse_request
 from eventroute_cli.send import Sent, send
 
@@ -117,3 +131,52 @@ def test_a_genuine_request_should_be_taken_and_a_forged_one_refused(changes: dic
 
 def test_the_same_secret_is_not_made_twice() -> None:
     assert generate_secret(SCHEMES["github"]) != generate_secret(SCHEMES["github"])
+
+
+# --- what sets a webhook up -------------------------------------------------------------------------------------------
+
+TOKEN = "a-verify-token-of-ours"
+
+
+def asked(result: Result) -> Request:
+    raw = parse_request(result.stdout_bytes)
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in raw.headers]
+    query = urlsplit(raw.url).query
+    return Request(method=raw.method, url=None, headers=headers, body=raw.body, query=query)
+
+
+FIRST = [row.name for row in SCHEMES.values() if any(comes_first(rule) for rule in row.handshake)]
+
+
+@pytest.mark.parametrize("provider", FIRST)
+def test_a_set_up_is_what_a_receiver_answers(provider: str) -> None:
+    scheme = SCHEMES[provider]
+    request = asked(run(provider, "--set-up", "--verify-token", TOKEN, "--dry-run"))
+    keys = [parse_key(scheme, generate_secret(scheme).configured)] if scheme.kind != "none" else []
+    assert isinstance(preflight(scheme, request, keys, token=TOKEN.encode()), Handshake)
+
+
+@pytest.mark.parametrize("provider", ["meta", "strava"])
+def test_a_forged_set_up_shows_another_token(provider: str) -> None:
+    request = asked(run(provider, "--set-up", "--verify-token", TOKEN, "--forge", "--dry-run"))
+    assert preflight(SCHEMES[provider], request, (), token=TOKEN.encode()) == Rejected(Refusal.MISMATCH)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("meta",), "meta: no verify token; give --verify-token, as in the route's verifyTokenRef"),
+        (("github",), "github: nothing unsigned sets it up"),
+        (("dropbox", "--forge"), "nothing can be forged where no token is shown"),
+    ],
+)
+def test_a_set_up_that_cannot_be_is_refused(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(EventRouteError, match=message):
+        run(*arguments, "--set-up")
+
+
+def test_a_set_up_with_another_answer_than_the_provider_wants_is_no_success() -> None:
+    sent = Sent(provider="dropbox", event="set-up", status=200, ms=1, answer="abc", wanted="abc")
+    assert sent.as_expected
+    assert not replace(sent, answer='{"status":"captured"}').as_expected
+    assert not replace(sent, status=405).as_expected

@@ -130,3 +130,36 @@ def test_every_provider_s_dry_run_is_accepted_by_verify(tmp_path: Path) -> None:
         request = signed(provider, url, "a-longer-secret-of-the-route")
         options = ("--provider", provider, "--secret", "a-longer-secret-of-the-route", "--url", request.url or url)
         assert verify(tmp_path, *options, request=request, target=url)[1:] == ("valid", None), provider
+
+
+META = "http://h/hooks/crm/chats?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="
+TOKEN_MANIFEST = SECRET_MANIFEST.replace(f"secret: {SECRET}", f"secret: {SECRET}, verify-token: ours")
+TOKEN_REF = "  verifyTokenRef: {name: hook, key: verify-token}\n"
+
+
+@pytest.mark.parametrize(
+    ("shown", "secrets", "verdict"),
+    [
+        ("ours", TOKEN_MANIFEST, (0, "valid", None)),
+        ("theirs", TOKEN_MANIFEST, (1, "invalid", "mismatch")),
+        ("ours", SECRET_MANIFEST, (1, "invalid", "no_verify_token")),
+        ("ours", "", (1, "invalid", "no_verify_token")),
+    ],
+)
+def test_a_set_up_request_is_judged_by_the_routes_verify_token(
+    tmp_path: Path, shown: str, secrets: str, verdict: tuple[int, str, str | None]
+) -> None:
+    request = Request(method="GET", url=None, headers=[], body=b"")
+    route = manifest("chats", "meta", TOKEN_REF) + secrets
+    assert verify(tmp_path, request=request, target=META + shown, route=route) == verdict
+
+
+def test_a_set_up_request_is_judged_by_the_verify_token_that_is_given(tmp_path: Path) -> None:
+    request = Request(method="GET", url=None, headers=[], body=b"")
+    options = ("--provider", "meta", "--verify-token", "ours")
+    assert verify(tmp_path, *options, request=request, target=META + "ours") == (0, "valid", None)
+    assert verify(tmp_path, *options, request=request, target=META + "theirs")[2] == "mismatch"
+    challenge = "http://h/x?challenge=abc"
+    assert verify(tmp_path, "--provider", "dropbox", request=request, target=challenge) == (0, "valid", None)
+    hostile = "http://h/x?challenge=%3Cb%3E"
+    assert verify(tmp_path, "--provider", "dropbox", request=request, target=hostile)[1] == "invalid"

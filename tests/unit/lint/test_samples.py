@@ -17,7 +17,8 @@ FILES = sorted(SAMPLES.glob("*.yaml"))
 def test_a_sample_lints_clean_without_its_secrets(file: Path) -> None:
     examined = examine([file], with_secrets=False)
     assert len(examined.compiled.verdicts) == 1
-    needs_a_secret = "secretRefs:" in file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
+    needs_a_secret = "secretRefs:" in text or "verifyTokenRef:" in text
     expected = {(Severity.NOTE, "SecretNotFound")} if needs_a_secret else set()
     assert {(finding.severity, finding.reason) for finding in examined.findings} == expected
 
@@ -33,14 +34,14 @@ def test_a_sample_says_how_to_make_each_secret_that_it_names(file: Path) -> None
     (found,) = load_manifests([file]).routes
     spec = found.route.spec
     comments = " ".join(line.strip("# \\") for line in file.read_text().splitlines() if line.startswith("#"))
-    for ref in (*spec.secret_refs, *filter(None, [spec.model.api_key_ref])):
+    for ref in (*spec.secret_refs, *filter(None, [spec.verify_token_ref, spec.model.api_key_ref])):
         command = f"kubectl -n {found.route.metadata.namespace} create secret generic {ref.name} "
         assert f"--from-literal={ref.key}=" in comments.partition(command)[2]
 
 
 def test_all_samples_have_paths_of_their_own() -> None:
     verdicts = examine([SAMPLES], with_secrets=False).compiled.verdicts
-    assert len({verdict.path for verdict in verdicts}) == len(FILES) == 20
+    assert len({verdict.path for verdict in verdicts}) == len(FILES) == 32
 
 
 def test_the_demo_runs_the_samples_themselves() -> None:

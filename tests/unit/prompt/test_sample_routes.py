@@ -29,6 +29,9 @@ def compiled() -> Compiled:
         for ref in route.spec.secret_refs:
             key = ObjectKey(route.metadata.namespace, ref.name)
             secrets.setdefault(key, {})[ref.key] = Secret(_secret(route))
+        if token := route.spec.verify_token_ref:
+            key = ObjectKey(route.metadata.namespace, token.name)
+            secrets.setdefault(key, {})[token.key] = Secret(b"a-verify-token-of-ours")
         if own := route.spec.model.api_key_ref:
             secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
@@ -44,7 +47,7 @@ COMPILED = compiled()
 
 
 def test_every_sample_route_is_served() -> None:
-    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 20
+    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 32
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,24 @@ def test_every_sample_route_is_served() -> None:
         ("growth/users", "clerk", "user.created", [None]),
         ("mail/bounces", "sendgrid", "bounce", ["reader1@example.com"]),
         ("web/issues", "sentry", "issue.created", [None]),
+        ("support/whatsapp", "meta", "whatsapp_business_account.messages", ["16505551234"]),
+        ("support/whatsapp", "meta", "page", []),
+        ("office/mail", "microsoft-graph", "created", [None, None]),
+        ("office/mail", "microsoft-graph", "subscriptionRemoved", [None]),
+        ("office/files", "dropbox", "", ["dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc"]),
+        ("club/activities-5f0e3a52c5d7", "strava", "activity.create", [None]),
+        ("security/lockouts", "okta", "user.account.lock", ["00uu5xkAtw1yQVlZI0g3", "00uu5xkAtw1yQVlZI0g4"]),
+        ("office/meetings", "zoom", "meeting.ended", [None]),
+        ("platform/gitea", "gitea", "issues.opened", ["northwind/checkout/mira"]),
+        ("platform/gitea", "gitea", "pull_request.opened", ["northwind/checkout/ada-lopez"]),
+        ("web/deployments", "vercel", "deployment.error", ["prj_Ch3ck0utWeb"]),
+        ("sales/bookings", "calendly", "invitee.created", [None]),
+        ("sales/bookings", "calendly", "invitee.canceled", [None]),
+        ("team-a/board", "trello", "createCard", ["65f0a1b2c3d4e5f601020304"]),
+        ("team-a/board", "trello", "commentCard", ["65f0a1b2c3d4e5f601020304"]),
+        ("platform/builds", "circleci", "workflow-completed", ["github/northwind/checkout"]),
+        ("shop/refunds", "lemonsqueezy", "order_refunded", ["25"]),
+        ("shop/refunds", "lemonsqueezy", "subscription_cancelled", ["25"]),
         ("shop/order-events", "cloudevents", "com.northwind.order.placed", [None]),
         ("shop/order-events", "cloudevents", "com.northwind.order.shipped", [None]),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventroute_receiver.body import DisconnectedError, Loan, NoRoomError, Receive, Room, TooLargeError, read_body
+from eventroute_receiver.body import DisconnectedError, NoRoomError, Receive, Room, TooLargeError, read_body
 
 
 def piece(body: bytes, *, more: bool) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def sending(messages: Sequence[dict[str, Any]]) -> Receive:
 async def read(
     *messages: dict[str, Any], max_bytes: int = 10, declared: bytes | None = None, room: Room | None = None
 ) -> bytes:
-    with Loan(room or Room(1_000_000)) as loan:
-        return await read_body(sending(messages), declared=declared, max_bytes=max_bytes, deadline_s=0.02, loan=loan)
+    room = room or Room(1_000_000)
+    return await read_body(sending(messages), declared=declared, max_bytes=max_bytes, deadline_s=0.02, room=room)
 
 
 @pytest.mark.parametrize(
@@ -78,25 +78,26 @@ async def test_a_sender_that_leaves_is_told_from_one_that_is_done(before: list[d
         await read(*before, {"type": "http.disconnect"})
 
 
-async def test_all_that_is_read_is_within_the_room_and_given_back_however_it_ends() -> None:
+async def test_all_that_is_read_is_within_the_room_which_a_body_that_was_refused_gives_back() -> None:
     room = Room(10)
-    with Loan(room) as other:
-        other.take(4)
-        with pytest.raises(NoRoomError):
-            await read(piece(b"a" * 3, more=True), piece(b"a" * 4, more=False), room=room)
-        assert room.held == 4
-        with pytest.raises(TimeoutError):
-            await read(piece(b"a" * 6, more=True), room=room)
-        assert room.held == 4
-        assert await read(piece(b"a" * 6, more=False), room=room) == b"a" * 6
-    assert room.held == 0
+    assert await read(piece(b"a" * 4, more=False), room=room) == b"a" * 4
+    assert room.held == 4
+    with pytest.raises(NoRoomError):
+        await read(piece(b"a" * 3, more=True), piece(b"a" * 4, more=False), room=room)
+    assert room.held == 4
+    with pytest.raises(TimeoutError):
+        await read(piece(b"a" * 6, more=True), room=room)
+    assert room.held == 4
+    with pytest.raises(TooLargeError):
+        await read(piece(b"a" * 6, more=False), max_bytes=5, room=room)
+    assert room.held == 4
+    assert await read(piece(b"a" * 6, more=False), room=room) == b"a" * 6
 
 
-def test_large_bodies_leave_room_for_small_ones() -> None:
-    room = Room(8 * 1_048_576)
-    with Loan(room) as large, Loan(room) as larger, Loan(room) as small:
-        large.take(5 * 1_048_576)
-        with pytest.raises(NoRoomError):
-            larger.take(2 * 1_048_576)
-        small.take(1_048_576)
-    assert room.held == 0
+async def test_large_bodies_leave_room_for_small_ones() -> None:
+    mib = 1_048_576
+    room = Room(8 * mib)
+    await read(piece(b"a" * 5 * mib, more=False), max_bytes=8 * mib, room=room)
+    with pytest.raises(NoRoomError):
+        await read(piece(b"a" * 2 * mib, more=False), max_bytes=8 * mib, room=room)
+    assert len(await read(piece(b"a" * mib, more=False), max_bytes=8 * mib, room=room)) == mib

@@ -1,10 +1,12 @@
 """Batches become one event per item, all of them or none, each with its own id and its own bytes."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from eventroute.schemes import SCHEMES, Event, Events, Handshake, Request, Scheme, Unparsable, read
-from eventroute.schemes.read import MAX_ITEMS
+from eventroute.schemes.batch import MAX_ITEMS
 from support.providers import ROWS, sample_document, send
 
 BATCH_ROWS = tuple(row for row in ROWS if row.batch)
@@ -15,6 +17,13 @@ def events_of(scheme: Scheme, body: bytes) -> tuple[Event, ...]:
     result = read(scheme, send(scheme, body=body).request, decode=True)
     assert isinstance(result, Events), result
     return result.items
+
+
+def items_of(scheme: Scheme, document: Any) -> list[Any]:
+    for step in scheme.batch.split(":")[1].split(".") if ":" in scheme.batch else ():
+        document = document[step]
+    assert isinstance(document, list)
+    return document
 
 
 def read_body(name: str, body: bytes) -> Events | Handshake | Unparsable:
@@ -33,7 +42,7 @@ def test_a_hundred_items_are_a_hundred_events(scheme: Scheme) -> None:
 @batch_rows
 def test_a_repeated_item_has_the_claim_of_its_first_copy(scheme: Scheme) -> None:
     document = sample_document(scheme, items=100)
-    items = document if isinstance(document, list) else document[scheme.batch.removeprefix("body:")]
+    items = items_of(scheme, document)
     items[57] = items[12]
     events = events_of(scheme, msgspec.json.encode(document))
     ids = [event.marks[0].value for event in events]
@@ -45,7 +54,7 @@ def test_a_repeated_item_has_the_claim_of_its_first_copy(scheme: Scheme) -> None
 @batch_rows
 def test_one_malformed_item_refuses_the_whole_batch(scheme: Scheme, bad: object) -> None:
     document = sample_document(scheme, items=100)
-    items = document if isinstance(document, list) else document[scheme.batch.removeprefix("body:")]
+    items = items_of(scheme, document)
     items[57] = bad
     result = read(scheme, Request(method="POST", url=None, headers=(), body=msgspec.json.encode(document)))
     assert result == Unparsable("the batch is not a list of objects")

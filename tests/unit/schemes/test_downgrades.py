@@ -78,6 +78,7 @@ def test_a_valid_delivery_verifies_only_on_routes_of_its_own_wire_format() -> No
         _NEUTRAL_USERS,
         _SVIX_USERS,
         {"bitbucket", "jira"},
+        {"github", "meta"},
         {"github-sha1", "intercom"},
         {"alertmanager", "cloudevents", "cloudevents-batch", "generic-token"},
         {"alertmanager-basic", "cloudevents-basic"},

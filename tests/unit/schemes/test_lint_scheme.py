@@ -80,11 +80,41 @@ def test_a_sound_row_passes(scheme: Scheme) -> None:
         (SOUND, {"replies": (Reply(body="ok"),)}, "replies"),
         (SOUND, {"replies": (Reply(media_type="text/plain", body="ok"),), "success_status": 204}, "replies"),
         (SOUND, {"replies": (Reply(), Reply(media_type="text/plain", body="ok"))}, "replies"),
-        (SOUND, {"handshake": (HandshakeRule(),)}, "handshake"),
-        (SOUND, {"handshake": (HandshakeRule(when=(Match(source="nowhere"),)),)}, "handshake"),
-        (SOUND, {"handshake": (HandshakeRule(when=(Match(source="body:a"),), echo="challenge"),)}, "handshake"),
-        (SOUND, {"handshake": (HandshakeRule(when=(Match(source="body:a"),), status=302),)}, "handshake"),
-        (SOUND, {"handshake": (HandshakeRule(method="HEAD", body="{}"),)}, "handshake"),
+        (SOUND, {"handshake": (HandshakeRule(),)}, "handshake[0].when"),
+        (SOUND, {"handshake": (HandshakeRule(when=(Match(source="nowhere"),)),)}, "handshake[0].when[0].source"),
+        (SOUND, {"handshake": (HandshakeRule(when=(Match(source="body:a"),), echo="challenge"),)}, "handshake[0].echo"),
+        (SOUND, {"handshake": (HandshakeRule(when=(Match(source="body:a"),), status=302),)}, "handshake[0].status"),
+        (SOUND, {"handshake": (HandshakeRule(method="HEAD", body="{}"),)}, "handshake[0].method"),
+        (SOUND, {"handshake": (HandshakeRule(method="GET", echo="body:a"),)}, "handshake[0].echo"),
+        (SOUND, {"handshake": (HandshakeRule(method="GET", echo="query:a b"),)}, "handshake[0].echo"),
+        (SOUND, {"handshake": (HandshakeRule(method="GET", proof="query:a"),)}, "handshake[0].proof"),
+        (SOUND, {"handshake": (HandshakeRule(method="GET", echo="query:a", proof="b=query:a"),)}, "handshake[0].echo"),
+        (SOUND, {"handshake": (HandshakeRule(method="GET", echo="query:a", body="{}"),)}, "handshake[0].body"),
+        (SOUND, {"handshake": (HandshakeRule(method="HEAD", echo="query:a"),)}, "handshake[0].method"),
+        (TOKEN, {"handshake": (HandshakeRule(method="GET", proof="b=query:a"),)}, "handshake[0].proof"),
+        (
+            SOUND,
+            {"handshake": (HandshakeRule(when=(Match(source="body:a"),), echo="query:a"),)},
+            "handshake[0].when[0].source",
+        ),
+        (
+            SOUND,
+            {"handshake": (HandshakeRule(when=(Match(source="body:a", verify_token=True),)),)},
+            "handshake[0].when[0].verifyToken",
+        ),
+        (
+            SOUND,
+            {
+                "handshake": (
+                    HandshakeRule(method="GET", when=(Match(source="query:a", verify_token=True, equals="b"),)),
+                )
+            },
+            "handshake[0].when[0].equals",
+        ),
+        (SOUND, {"event": ("query:a",)}, "event"),
+        (SOUND, {"signature": "query:a"}, "signature"),
+        (TOKEN, {"signature": "item:a"}, "signature"),
+        (SOUND, {"batch": "body", "signature": "item:a"}, "signature"),
         (OPEN, {"signature": "header:x"}, "kind"),
         (OPEN, {"timestamp": "header:x", "tolerance_s": 60}, "timestamp"),
         (TOKEN, {"timestamp": "body:at", "tolerance_s": 60}, "timestamp"),
@@ -95,6 +125,22 @@ def test_a_row_that_contradicts_itself_is_refused(base: Scheme, change: dict[str
     problems = lint_scheme(replace(base, **change))
     assert problems
     assert problems[0].startswith(f"{column}: "), problems
+
+
+def test_a_token_may_stand_in_each_item_of_a_batch() -> None:
+    assert lint_scheme(replace(TOKEN, batch="body", signature="item:a")) == []
+
+
+def test_set_up_requests_may_ask_by_get_and_by_the_query_of_a_post() -> None:
+    token = Match(source="query:token", verify_token=True)
+    rules = (
+        HandshakeRule(method="GET", when=(token, Match(source="header:x-mode")), echo="query:challenge"),
+        HandshakeRule(echo="a.b=query:challenge"),
+        HandshakeRule(method="GET", echo="plain=query:a", proof="signed=query:a"),
+        HandshakeRule(when=(Match(source="body:a"),), echo="plain=body:b", proof="signed=body:b"),
+        HandshakeRule(method="HEAD"),
+    )
+    assert lint_scheme(replace(SOUND, handshake=rules)) == []
 
 
 def test_an_unsigned_timestamp_may_be_judged_when_the_row_says_so() -> None:

@@ -1,5 +1,7 @@
 """Properties: nothing raises on any input, and no changed body, timestamp, key or signature is ever accepted."""
 
+from urllib.parse import urlencode
+
 import hypothesis.strategies as st
 import msgspec
 import pytest
@@ -47,6 +49,13 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+queries = st.lists(
+    st.tuples(
+        st.sampled_from(["crc_token", "hub.mode", "hub.verify_token", "hub.challenge", "challenge", "validationToken"]),
+        st.text(max_size=8) | st.just("subscribe"),
+    ),
+    max_size=4,
+).map(urlencode)
 bodies = st.binary(max_size=200) | json_values.map(msgspec.json.encode)
 
 
@@ -70,12 +79,15 @@ def test_nothing_raises_on_any_request(scheme: Scheme, data: st.DataObject) -> N
         url=data.draw(st.none() | st.text(max_size=60) | st.just("https://h.example:99999/?bodySHA256=\ud800")),
         headers=[*data.draw(headers), (b"content-type", data.draw(media))],
         body=data.draw(bodies),
+        query=data.draw(st.text(max_size=60) | queries),
     )
     keys = [SENT[scheme.name].key] if scheme.name in SENT else []
     now = data.draw(st.floats() | st.none())
     assert isinstance(verify(scheme, request, keys, now), Verified if scheme.kind == "none" else Rejected)
     assert isinstance(read(scheme, request), Events | Handshake | Unparsable)
-    assert isinstance(preflight(scheme, request, keys, query=data.draw(st.text(max_size=60))), Handshake | None)
+    assert isinstance(
+        preflight(scheme, request, keys, token=data.draw(st.binary(max_size=5))), Handshake | Rejected | None
+    )
 
 
 @every_row

@@ -7,6 +7,7 @@ import pytest
 from eventroute.schemes import SCHEMES, Events, Request, read
 
 GITHUB = {"x-github-event": "issues"}
+GITEA = {"x-gitea-event": "issues"}
 NAMED: list[tuple[str, Mapping[str, str], bytes, str]] = [
     ("github", GITHUB, b'{"issue":{},"sender":{"login":"us[bot]","id":7,"type":"Bot"}}', "us[bot]"),
     ("github", GITHUB, b'{"issue":{},"sender":{"login":"us[bot]","id":7,"type":"Bot"}}', "7"),
@@ -23,10 +24,31 @@ NAMED: list[tuple[str, Mapping[str, str], bytes, str]] = [
     ("jira", {}, b'{"comment":{"author":{"accountId":"5:x"}}}', "5:x"),
     ("jira", {}, b'{"user":{"name":"us"}}', "us"),
     ("linear", {}, b'{"actor":{"id":"l-1","type":"user"}}', "l-1"),
+    (
+        "meta",
+        {},
+        b'{"object":"page","entry":[{"messaging":[{"sender":{"id":"p1"},"message":{"is_echo":true}}]}]}',
+        "p1",
+    ),
+    ("meta", {}, b'{"object":"page","entry":[{"changes":[{"field":"feed","value":{"from":{"id":"p1"}}}]}]}', "p1"),
+    (
+        "meta",
+        {},
+        b'{"object":"w","entry":[{"changes":[{"field":"messages","value":{"messages":[{"from":"7"}]}}]}]}',
+        "7",
+    ),
+    ("okta", {}, b'{"data":{"events":[{"actor":{"id":"00u1","alternateId":"bot@example.com"}}]}}', "bot@example.com"),
     ("pagerduty", {}, b'{"event":{"agent":{"id":"P1","type":"user_reference"}}}', "P1"),
     ("sentry", {}, b'{"actor":{"type":"application","id":"s-1"}}', "s-1"),
+    ("strava", {}, b'{"object_type":"activity","owner_id":7}', "7"),
     ("zendesk", {}, b'{"detail":{"actor_id":"8"},"event":{}}', "8"),
     ("zendesk", {}, b'{"detail":{},"event":{"actor":{"id":"9"}}}', "9"),
+    ("zoom", {}, b'{"event":"meeting.created","payload":{"operator_id":"z1","operator":"bot@example.com"}}', "z1"),
+    ("gitea", GITEA, b'{"issue":{},"sender":{"login":"us","id":7}}', "us"),
+    ("gitea", GITEA, b'{"issue":{},"sender":{"login":"us","id":7}}', "7"),
+    ("vercel", {}, b'{"payload":{"user":{"id":"v-1"}}}', "v-1"),
+    ("trello", {}, b'{"action":{"idMemberCreator":"5d1"}}', "5d1"),
+    ("trello", {}, b'{"action":{"idMemberCreator":"5d1","memberCreator":{"id":"5d1","username":"us"}}}', "us"),
 ]
 OTHERS: list[tuple[str, Mapping[str, str], bytes, str]] = [
     ("github", GITHUB, b'{"issue":{"user":{"login":"us"}},"sender":{"login":"ada"}}', "us"),  # ours, edited by another

@@ -17,6 +17,10 @@ SecretFileOption = Annotated[
     Path | None, typer.Option("--secret-file", help="File that holds the secret; one line end at its end is dropped.")
 ]
 
+VerifyTokenOption = Annotated[
+    str, typer.Option("--verify-token", help="What set-up requests show: Meta's, Strava's; as in verifyTokenRef.")
+]
+
 
 def find_secret(secret: str | None, secret_file: Path | None) -> bytes | None:
     """Find the secret that the user means; None where there is none. Raises `Refused` for a file that is not there."""

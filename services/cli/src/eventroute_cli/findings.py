@@ -14,6 +14,7 @@ from eventroute.crd.envfile import parse_env_file
 from eventroute.crd.manifest import Manifests, Origin, load_manifests
 from eventroute.crd.objects import ObjectKey
 from eventroute.errors import Refused
+from eventroute.event_names import EventNames
 from eventroute.models import Models
 from eventroute.policy import Policy
 from eventroute.secret import Secret
@@ -84,6 +85,7 @@ def examine(
         models=Models.load(models),
         today=dt.datetime.now(dt.UTC).date(),
         policy=_read_policy(policy) if policy else None,
+        events=EventNames.load(),
     )
     findings = [*_of_files(manifests), *env_findings, *_of_routes(manifests, compiled)]
     if not manifests.routes and not findings:

@@ -6,6 +6,7 @@ A file holds a list of objects, or one object. Fields, all but `body` optional:
     provider         a row of the scheme table
     scheme           how it is signed, where that is not the provider's row: a row's name, or a recipe of RECIPES
     secret           text as the user configured it, or a list of them; `secret_encoding` says what the text is
+    verify_token     what a set-up request must show, where its provider lets it show one
     method, url      `url` is the route's public URL, for providers that sign it
     headers          object of texts or lists of texts, or list of pairs
     body             text, whose UTF-8 bytes are the body; or `body_base64`
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from eventroute.errors import Refused
 from eventroute.schemes import SCHEMES, Request, Scheme
@@ -88,8 +90,11 @@ class Recorded:
     """As written; see `configured_secrets`."""
     encoding: str = "utf8"
     """Of the secrets: `secret_encoding` in the file."""
+    verify_token: bytes = b""
     method: str = "POST"
     url: str | None = None
+    query: str = ""
+    """Where the URL is not the one that was called."""
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     now: float | None = None
@@ -99,7 +104,8 @@ class Recorded:
     def request(self) -> Request:
         """The request as a receiver would see it."""
         headers = [(encode_header(name.lower()), encode_header(value)) for name, value in self.headers]
-        return Request(method=self.method, url=self.url, headers=headers, body=self.body)
+        query = self.query or urlsplit(self.url or "").query
+        return Request(method=self.method, url=self.url, headers=headers, body=self.body, query=query)
 
     def configured_secrets(self, scheme: Scheme) -> list[bytes]:
         """Spell the secrets as a route of this scheme would hold them."""
@@ -175,6 +181,7 @@ def _read(entry: Any, number: str) -> Recorded | Unreadable:
             scheme=_text(entry, "scheme"),
             secrets=tuple(_secrets(entry, encoding)),
             encoding=encoding,
+            verify_token=_text(entry, "verify_token").encode("utf-8", "surrogatepass"),
             method=_text(entry, "method").upper() or "POST",
             url=_text(entry, "url") or None,
             headers=tuple(_headers(entry.get("headers"))),

@@ -3,6 +3,7 @@
 Routes that would not be served are taken too, as what keeps them from it may be what the user is looking for.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from eventroute.compile import scheme_of
 from eventroute.crd.manifest import Found, Manifests, load_manifests
 from eventroute.crd.objects import ObjectKey
+from eventroute.crd.v1alpha1 import SecretKeyRef
 from eventroute.errors import Refused
 from eventroute.schemes import Scheme
 
@@ -20,6 +22,8 @@ class MeantRoute(NamedTuple):
     scheme: Scheme
     secrets: tuple[bytes, ...]
     """Those that stand in the same file; current first."""
+    verify_token: bytes
+    """The same; empty = there is none."""
     configured_url: str | None
 
     def public_url(self, target: str) -> str | None:
@@ -39,8 +43,13 @@ def find_route(file: Path, target: str) -> MeantRoute:
     if scheme is None:
         raise Refused(f'{file}:{found.origin.line("spec.provider")}: unknown provider "{spec.provider}"')
     data = {secret.key: secret.data for secret in manifests.secrets}
-    secrets = [data.get(ObjectKey(namespace, ref.name), {}).get(ref.key) for ref in spec.secret_refs]
-    return MeantRoute(scheme, tuple(secret.reveal() for secret in secrets if secret is not None), spec.public_url)
+
+    def reveal(refs: Iterable[SecretKeyRef]) -> tuple[bytes, ...]:
+        found = [data.get(ObjectKey(namespace, ref.name), {}).get(ref.key) for ref in refs]
+        return tuple(secret.reveal() for secret in found if secret is not None)
+
+    token = b"".join(reveal(filter(None, [spec.verify_token_ref])))
+    return MeantRoute(scheme, reveal(spec.secret_refs), token, spec.public_url)
 
 
 def _choose(file: Path, manifests: Manifests, target: str) -> Found:

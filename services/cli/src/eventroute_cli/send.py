@@ -2,9 +2,10 @@
 
 import functools
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
@@ -15,9 +16,22 @@ from rich.console import Console
 from rich.table import Table
 
 from eventroute.errors import Refused, RetryLater
-from eventroute.schemes import SCHEMES, Request, Scheme, generate_secret, needs_public_url, needs_secret, sign
+from eventroute.schemes import (
+    SCHEMES,
+    Handshake,
+    Request,
+    Scheme,
+    generate_secret,
+    needs_public_url,
+    needs_secret,
+    needs_verify_token,
+    parse_key,
+    preflight,
+    set_up_request,
+    sign,
+)
 from eventroute.suggest import nearest
-from eventroute_cli.credentials import VARIABLE, SecretFileOption, SecretOption, find_secret
+from eventroute_cli.credentials import VARIABLE, SecretFileOption, SecretOption, VerifyTokenOption, find_secret
 from eventroute_cli.samples import FORM, JSON, build_request, load_sample, sample_events
 
 OutputOption = Annotated[
@@ -33,6 +47,12 @@ PublicUrlOption = Annotated[
 RepeatOption = Annotated[int, typer.Option(help="Send so many events, each with ids of its own.", min=1)]
 DuplicateOption = Annotated[bool, typer.Option("--duplicate", help="Send each request a second time as it is.")]
 ForgeOption = Annotated[bool, typer.Option("--forge", help="Sign with another secret; it should be refused.")]
+SetUpOption = Annotated[
+    bool,
+    typer.Option(
+        "--set-up", help="Send what the provider asks before there are events (Meta, Dropbox…), and check the answer."
+    ),
+]
 WaitOption = Annotated[
     float, typer.Option(help="Try for so many seconds while nobody answers or the route is not live.", min=0)
 ]
@@ -57,11 +77,15 @@ class Sent:
     ms: float
     answer: str
     forged: bool = False
+    wanted: str | None = None
+    """What the provider wants to hear; None = any success."""
 
     @property
     def as_expected(self) -> bool:
         """Whether a genuine request was taken, and a forged one was not."""
-        return self.status == _UNAUTHENTICATED if self.forged else httpx.codes.is_success(self.status)
+        if self.forged:
+            return self.status == _UNAUTHENTICATED
+        return httpx.codes.is_success(self.status) and self.wanted in (None, self.answer)
 
 
 def send(
@@ -77,6 +101,8 @@ def send(
     repeat: RepeatOption = 1,
     duplicate: DuplicateOption = False,
     forge: ForgeOption = False,
+    set_up: SetUpOption = False,
+    verify_token: VerifyTokenOption = "",
     wait: WaitOption = 0,
     dry_run: DryRunOption = False,
     new_secret: NewSecretOption = False,
@@ -97,7 +123,10 @@ def send(
 
       eventroute send github --file payload.json --event push --secret "$SECRET" --dry-run
 
-    Exit code 1: a genuine request was not accepted, or a forged one was not refused.
+      eventroute send meta --set-up --verify-token "$VERIFY_TOKEN" --url http://127.0.0.1:8080/hooks/team-a/whatsapp
+
+    Exit code 1: a genuine request was not accepted, a forged one was not refused, or a set-up had another answer than
+    the provider wants.
     """
     if list_:
         _print_list(output)
@@ -107,9 +136,13 @@ def send(
         _print_new_secret(scheme, output)
         return
     target = url or f"http://127.0.0.1:8080/hooks/default/{scheme.name}"
-    key = signing_secret(scheme, find_secret(secret, secret_file), forge=forge)
-    draft = functools.partial(_draft, scheme, event, file, public_url or target, form=form)
-    signed = _signed(scheme, draft, key, count=repeat)
+    given = find_secret(secret, secret_file)
+    if set_up:
+        signed: Iterable[_Signed] = [_set_up(scheme, given, verify_token, forge=forge) for _ in range(repeat)]
+    else:
+        key = signing_secret(scheme, given, forge=forge)
+        draft = functools.partial(_draft, scheme, event, file, public_url or target, form=form)
+        signed = _signed(scheme, draft, key, count=repeat)
     if dry_run:
         for one in signed:
             typer.echo(format_request(one.request, target), nl=False)
@@ -131,6 +164,19 @@ class _Signed(NamedTuple):
     provider: str
     event: str
     request: Request
+    wanted: str | None = None
+    """As in `Sent`."""
+
+
+def _set_up(scheme: Scheme, secret: bytes | None, token: str, *, forge: bool) -> _Signed:
+    """Ask as the provider does when a webhook is set up; forged, with another token."""
+    if forge and not needs_verify_token(scheme):
+        raise Refused(f"{scheme.name}: nothing can be forged where no token is shown; leave --forge out")
+    request = set_up_request(scheme, verify_token=secrets.token_hex(16) if forge else token)
+    keys = [parse_key(scheme, secret)] if secret and needs_secret(scheme) else []
+    answer = preflight(scheme, request, keys, token=token.encode())
+    wanted = answer.body.decode() if isinstance(answer, Handshake) else None
+    return _Signed(scheme.name, "set-up", request, wanted)
 
 
 def _signed(scheme: Scheme, draft: Callable[[], tuple[str, Request]], key: bytes, *, count: int) -> Iterator[_Signed]:
@@ -143,10 +189,10 @@ def _signed(scheme: Scheme, draft: Callable[[], tuple[str, Request]], key: bytes
 def _deliver_all(signed: Iterable[_Signed], target: str, *, copies: int, wait_s: float, forged: bool) -> Iterator[Sent]:
     """Send requests one after the other, each so many times as it is, and tell of each when it is answered."""
     with httpx.Client(timeout=_TIMEOUT_S) as client:
-        for provider, event, request in signed:
+        for provider, event, request, wanted in signed:
             trial = functools.partial(deliver, client, request, target, provider=provider, event=event, forged=forged)
             for _ in range(copies):
-                yield until_live(trial, wait_s=wait_s)
+                yield replace(until_live(trial, wait_s=wait_s), wanted=wanted)
 
 
 def find_scheme(provider: str | None) -> Scheme:
@@ -167,7 +213,7 @@ def deliver(
     begun = time.perf_counter()
     try:
         response = client.request(
-            request.method, _with_query(target, request.url), headers=list(request.headers), content=request.body
+            request.method, _with_query(target, request), headers=list(request.headers), content=request.body
         )
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise Refused(f"--url {target}: {error}") from error
@@ -205,7 +251,7 @@ def print_sent(sent: Sent) -> None:
 
 def format_request(request: Request, target: str) -> bytes:
     """Write a request as a raw HTTP message, which `eventroute verify` reads."""
-    parts = urlsplit(_with_query(target, request.url))
+    parts = urlsplit(_with_query(target, request))
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     head = [f"{request.method} {path} HTTP/1.1".encode(), b"Host: " + parts.netloc.encode()]
     head += [name + b": " + value for name, value in request.headers]
@@ -213,8 +259,8 @@ def format_request(request: Request, target: str) -> bytes:
     return b"\r\n".join(head) + b"\r\n\r\n" + request.body
 
 
-def _with_query(target: str, signed_url: str | None) -> str:
-    query = urlsplit(signed_url or "").query
+def _with_query(target: str, request: Request) -> str:
+    query = request.query or urlsplit(request.url or "").query
     return urlunsplit(urlsplit(target)._replace(query=query)) if query else target
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 from eventroute.errors import Refused
 from eventroute.outcome import Refusal
 from eventroute.schemes import Key, KeyRefused, Rejected, Scheme, needs_secret, parse_key, preflight, verify
-from eventroute_cli.credentials import SecretFileOption, SecretOption, find_secret
+from eventroute_cli.credentials import SecretFileOption, SecretOption, VerifyTokenOption, find_secret
 from eventroute_cli.fixtures import Expected, Recorded, Unreadable, read_fixtures
 from eventroute_cli.raw_request import parse_request
 from eventroute_cli.send import OutputOption, find_scheme
@@ -27,6 +27,7 @@ from eventroute_cli.send import OutputOption, find_scheme
 MALFORMED: Final = "malformed_entry"
 """Reason of an entry that is no request; what is wrong follows after a colon."""
 KEYLESS: Final = "no_secret"
+TOKENLESS: Final = "no_verify_token"
 
 
 class Judgement(NamedTuple):
@@ -56,6 +57,7 @@ def verify_command(
     url: Annotated[str, typer.Option(help="Public URL, for providers that sign it; the route's unless given.")] = "",
     secret: SecretOption = None,
     secret_file: SecretFileOption = None,
+    verify_token: VerifyTokenOption = "",
     now: Annotated[
         str, typer.Option(help="Clock to judge ages by: Unix seconds, or `now`. Else what is recorded, if anything.")
     ] = "",
@@ -63,8 +65,10 @@ def verify_command(
 ) -> None:
     """Check the signatures of recorded requests, offline, and say why one is refused.
 
+    A request that sets a webhook up, as a GET with a challenge, is valid where a receiver would answer it.
+
     Reasons: missing_header, malformed_signature, stale, future, mismatch, body_unparseable, unknown_scheme; no_secret
-    or Secret… where the secret is at fault; malformed_entry where the file is.
+    or Secret… where the secret is at fault, no_verify_token where there is none; malformed_entry where the file is.
 
     For example:
 
@@ -81,7 +85,10 @@ def verify_command(
     given, clock = find_secret(secret, secret_file), _clock(now)
     is_meant = secret is not None or secret_file is not None
     cases = [case for file in files for case in _cases(file, route, provider)]
-    judgements = [judge(_amended(entry, given, clock, url, replaces=is_meant), scheme) for entry, scheme in cases]
+    token = verify_token.encode()
+    judgements = [
+        judge(_amended(entry, given, token, clock, url, replaces=is_meant), scheme) for entry, scheme in cases
+    ]
     if output == "json":
         typer.echo(json.dumps([judgement._asdict() for judgement in judgements], indent=2))
     else:
@@ -104,11 +111,14 @@ def judge(entry: Recorded | Unreadable, scheme: Scheme | None = None) -> Judgeme
 
 def _refusal(entry: Recorded, scheme: Scheme) -> str | None:
     keys, problems = _keys(scheme, entry.configured_secrets(scheme))
+    request = entry.request()
+    found = preflight(scheme, request, keys, token=entry.verify_token)
+    if isinstance(found, Rejected):
+        return found.reason if entry.verify_token else TOKENLESS
+    if found:
+        return None  # a set-up request that a receiver answers: nothing signs it
     if not keys and needs_secret(scheme):
         return next(iter(problems), KEYLESS)
-    request = entry.request()
-    if preflight(scheme, request, keys, query=urlsplit(entry.url or "").query):
-        return None  # a set-up request that a receiver answers: nothing signs it
     verdict = verify(scheme, request, keys, entry.now)
     return verdict.reason if isinstance(verdict, Rejected) else None
 
@@ -157,18 +167,27 @@ def _aimed(entry: Recorded, route: Path | None, provider: str) -> _Case:
     from eventroute_cli.route_file import find_route  # 0.4 s, for -f only
 
     meant = find_route(route, entry.url or "")
-    return replace(entry, secrets=meant.secrets, encoding="utf8", url=meant.public_url(entry.url or "")), meant.scheme
+    held = replace(
+        entry,
+        secrets=meant.secrets,
+        encoding="utf8",
+        verify_token=meant.verify_token,
+        url=meant.public_url(entry.url or ""),
+        query=urlsplit(entry.url or "").query,
+    )
+    return held, meant.scheme
 
 
 def _amended(
-    entry: Recorded | Unreadable, secret: bytes | None, now: float | None, url: str, *, replaces: bool
+    entry: Recorded | Unreadable, secret: bytes | None, token: bytes, now: float | None, url: str, *, replaces: bool
 ) -> Recorded | Unreadable:
     """Let what the user said take the place of what was recorded; a secret of the environment only fills a gap."""
     if isinstance(entry, Unreadable):
         return entry
     if secret is not None and (replaces or not entry.secrets):
         entry = replace(entry, secrets=(secret,), encoding="utf8")
-    return replace(entry, now=entry.now if now is None else now, url=url or entry.url)
+    now = entry.now if now is None else now
+    return replace(entry, now=now, url=url or entry.url, verify_token=token or entry.verify_token)
 
 
 def _clock(text: str) -> float | None:

@@ -5,6 +5,7 @@ never affects another. What is judged is in `_CHECKS`, in the order in which a p
 """
 
 import datetime as dt
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.crd.objects import ObjectKey
 from eventroute.errors import Refused
+from eventroute.event_names import EventNames
 from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
@@ -52,8 +54,10 @@ from eventroute.schemes import (
     lending,
     lint_key,
     lint_scheme,
+    lint_verify_token,
     needs_public_url,
     needs_secret,
+    needs_verify_token,
     strength,
 )
 from eventroute.secret import Secret
@@ -127,6 +131,7 @@ class Reason(StrEnum):
     CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
     TEXT_TOO_LONG = "TextTooLong"
     UNREACHABLE_PROMPT = "UnreachablePrompt"
+    UNKNOWN_EVENT = "UnknownEvent"
     PRICE_UNKNOWN = "PriceUnknown"
     BUDGET_TOO_SMALL = "BudgetTooSmall"
     POLICY_VIOLATION = "PolicyViolation"
@@ -194,6 +199,7 @@ def compile_routes(
     models: Models | None = None,
     today: dt.date | None = None,
     policy: Policy | None = None,
+    events: EventNames | None = None,
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
@@ -205,6 +211,7 @@ def compile_routes(
     models       what is known of each model; None = the built-in data
     today        by which retired models are told, UTC; None = they are not, and no day takes a route out of service
     policy       what the platform's owner allows; None = anything
+    events       which ones providers are known to send, so that others are warned of; None = any
     """
     at_hand = _AtHand(
         _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),
@@ -212,6 +219,7 @@ def compile_routes(
         models or Models.load(),
         today,
         policy or Policy(),
+        events or EventNames(),
     )
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
@@ -285,6 +293,7 @@ class _AtHand:
     models: Models
     today: dt.date | None
     policy: Policy
+    events: EventNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +331,7 @@ class _Gathered:
     scheme: Scheme | None
     """None when nobody knows the provider."""
     secrets: tuple[_Found[Secret], ...]
+    verify_token: _Found[Secret] | None
     api_key: _Found[Secret] | None
     systems: tuple[_Found[str | None], ...]
     """One per prompt, as `users`; None = the default text."""
@@ -367,7 +377,7 @@ def _gather(route: crd.EventRoute, at_hand: _AtHand, taken: Collection[RoutePath
         return _Found(f"{field}From", at_hand.texts.find(ObjectKey(namespace, ref.name), ref.key))
 
     prompts = {f"spec.prompts[{index}]": prompt for index, prompt in enumerate(spec.prompts)}
-    key_ref = spec.model.api_key_ref
+    token_ref, key_ref = spec.verify_token_ref, spec.model.api_key_ref
     return _Gathered(
         path=path,
         uid=RouteUid(route.metadata.uid or str(uuid.uuid5(_LOCAL_UIDS, path))),
@@ -375,6 +385,7 @@ def _gather(route: crd.EventRoute, at_hand: _AtHand, taken: Collection[RoutePath
         route=route,
         scheme=scheme_of(spec),
         secrets=tuple(secret(f"spec.secretRefs[{index}]", ref) for index, ref in enumerate(spec.secret_refs)),
+        verify_token=secret("spec.verifyTokenRef", token_ref) if token_ref else None,
         api_key=secret("spec.model.apiKeyRef", key_ref) if key_ref else None,
         systems=tuple(text(f"{field}.system", own.system, own.system_from) for field, own in prompts.items()),
         users=tuple(text(f"{field}.user", own.user, own.user_from) for field, own in prompts.items()),
@@ -465,10 +476,16 @@ def _custom_scheme(custom: crd.CustomScheme) -> Scheme:
         document=custom.document,
         handshake=tuple(
             HandshakeRule(
-                when=tuple(Match(source=match.source, equals=match.equals) for match in rule.when),
+                method=rule.method,
+                when=tuple(
+                    Match(source=match.source, equals=match.equals, verify_token=match.verify_token)
+                    for match in rule.when
+                ),
                 status=rule.status,
                 body=rule.body,
                 echo=rule.echo,
+                proof=rule.proof,
+                proof_prefix=rule.proof_prefix,
             )
             for rule in custom.handshake
         ),
@@ -498,9 +515,11 @@ def _custom_scheme_is_sound(gathered: _Gathered) -> Iterator[Problem]:
     if gathered.scheme and gathered.spec.custom:
         for sentence in lint_scheme(gathered.scheme):
             column, _, message = sentence.partition(": ")
-            field = crd.CustomScheme.model_fields.get(column.removesuffix("_s"))
+            name = re.split(r"\W", column)[0].removesuffix("_s")
+            field = crd.CustomScheme.model_fields.get(name)
             if field:
-                yield gathered.problem(Reason.INVALID_SCHEME, f"spec.custom.{field.alias}", message)
+                within = column[len(name) :] if name == "handshake" else ""
+                yield gathered.problem(Reason.INVALID_SCHEME, f"spec.custom.{field.alias}{within}", message)
             else:  # a column that follows from another field, as the tolerance does
                 yield gathered.problem(Reason.INVALID_SCHEME, "spec.custom", sentence)
 
@@ -567,6 +586,27 @@ def _secrets_are_usable(gathered: _Gathered) -> Iterator[Problem]:
                 yield gathered.problem(Reason(problem.reason.value), found.field, problem.message, severity=severity)
 
 
+def _verify_token_is_usable(gathered: _Gathered) -> Iterator[Problem]:
+    scheme, found = gathered.scheme, gathered.verify_token
+    if scheme is None:
+        return
+    if not needs_verify_token(scheme):
+        if found:
+            message = f"{scheme.name} shows no token when it sets the webhook up"
+            yield gathered.problem(Reason.SECRET_UNUSED, "spec.verifyTokenRef", message, severity=Severity.WARNING)
+        return
+    if found is None:
+        message = f"{scheme.name} shows a token when it sets the webhook up; name a Secret's key with one of your own"
+        yield gathered.problem(Reason.SECRET_REF_MISSING, "spec.verifyTokenRef", message)
+        return
+    yield from gathered.absent(found)
+    if isinstance(found.value, Secret):
+        others = [other.value.reveal() for other in gathered.secrets if isinstance(other.value, Secret)]
+        problem = lint_verify_token(found.value.reveal(), others)
+        if problem:
+            yield gathered.problem(Reason(problem.reason.value), found.field, problem.message)
+
+
 def _api_key_is_usable(gathered: _Gathered) -> Iterator[Problem]:
     found = gathered.api_key
     if found is None:
@@ -629,6 +669,17 @@ def _prompts_are_reachable(gathered: _Gathered) -> Iterator[Problem]:
             yield gathered.problem(Reason.UNREACHABLE_PROMPT, field, message, severity=Severity.WARNING)
         if prompt.when is None:
             taken |= dict.fromkeys((pattern for pattern in prompt.events if pattern not in taken), index)
+
+
+def _events_are_sent(gathered: _Gathered) -> Iterator[Problem]:
+    provider = gathered.spec.provider
+    known = gathered.at_hand.events.of(provider)
+    for index, prompt in enumerate(gathered.spec.prompts if known else ()):
+        for position, pattern in enumerate(prompt.events):
+            if known and not known.sends(pattern):
+                message = f'no event of {provider} known on {known.as_of} is called "{pattern}"{known.hint(pattern)}'
+                field = f"spec.prompts[{index}].events[{position}]"
+                yield gathered.problem(Reason.UNKNOWN_EVENT, field, message, severity=Severity.WARNING)
 
 
 def _output_schemas_compile(gathered: _Gathered) -> Iterator[Problem]:
@@ -781,11 +832,13 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _own_actors_can_be_known,
     _public_url_is_set,
     _secrets_are_usable,
+    _verify_token_is_usable,
     _api_key_is_usable,
     _expressions_compile,
     _system_texts_exist,
     _templates_compile,
     _prompts_are_reachable,
+    _events_are_sent,
     _output_schemas_compile,
     _models_take_what_is_asked,
     _policy_is_kept,
@@ -817,6 +870,7 @@ def _receiver_route(gathered: _Gathered) -> ReceiverRoute:
         scheme=scheme,
         secrets=tuple(map(_value, gathered.secrets)) if needs_secret(scheme) else (),
         secret_names=tuple(f"{ref.name}/{ref.key}" for ref in spec.secret_refs) if needs_secret(scheme) else (),
+        verify_token=_value(gathered.verify_token) if gathered.verify_token and needs_verify_token(scheme) else None,
         public_url=spec.public_url,
         suspend=spec.suspend.mode if spec.suspend else None,
         own_actors=spec.own_actors,

@@ -56,6 +56,8 @@ class ReceiverRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Current first; each one is accepted."""
     secret_names: tuple[str, ...]
     """`<Secret>/<key>` of each of `secrets`: what status and metrics call it when it matched."""
+    verify_token: Secret | None = None
+    """What a set-up request must show, where its provider lets it show a token; proves nothing of an event."""
     public_url: str | None
     """What URL-signing schemes verify against; never taken from the request's own headers."""
     suspend: Literal["hold", "drop"] | None = None

@@ -5,7 +5,7 @@ What Redis refuses is logged in its own words, at most once a second for each ki
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
@@ -68,30 +68,29 @@ class Admission:
     ) -> Admitted | Limited | NotNow:
         """Queue all candidates that are new, or none; where nobody will send them again, wait for Redis for a while."""
         give_up = time.monotonic() + route.scheme.patience_s
-        found = await self._once(route, candidates, traceparent)
-        if not isinstance(found, RedisAway | RedisForbids):
-            return found
+        try:
+            return _said(await self._ask(route, candidates, traceparent))
+        except (RedisAway, RedisForbids) as error:
+            refused = error
         if route.scheme.patience_s and self._waiting < _MOST_WAITING:
             self._waiting += 1
             try:
-                while isinstance(found, RedisAway) and time.monotonic() + _AGAIN_S < give_up:
+                while isinstance(refused, RedisAway) and time.monotonic() + _AGAIN_S < give_up:
                     await asyncio.sleep(_AGAIN_S)
-                    found = await self._once(route, candidates, traceparent)
+                    try:
+                        return _said(_of_all_tries(await self._ask(route, candidates, traceparent), candidates))
+                    except (RedisAway, RedisForbids) as error:
+                        refused = error
             finally:
                 self._waiting -= 1
-            found = _of_all_tries(found, candidates)
-        return NotNow(self._reason(found)) if isinstance(found, RedisAway | RedisForbids) else found
+        return NotNow(self._reason(refused))
 
-    async def _once(
+    def _ask(
         self, route: ReceiverRoute, candidates: Sequence[Candidate], traceparent: str
-    ) -> Admitted | Limited | NotNow | RedisAway | RedisForbids:
-        try:
-            found = await self._queue.admit(
-                route.path, candidates, rate=route.rate_limit, traceparent=traceparent, debounce=route.debounce
-            )
-        except (RedisAway, RedisForbids) as error:
-            return error
-        return NotNow(_FULL[found.what]) if isinstance(found, Full) else found
+    ) -> Awaitable[Admitted | Limited | Full]:
+        return self._queue.admit(
+            route.path, candidates, rate=route.rate_limit, traceparent=traceparent, debounce=route.debounce
+        )
 
     async def load(self, *, may_go: Callable[[RoutePath], bool] = lambda _: False) -> Load | NotNow:
         """Count the queue by Redis' own clock; `may_go` as `read_load` takes it."""
@@ -108,9 +107,11 @@ class Admission:
         return Unavailable.MEMORY if error.word == "OOM" else Unavailable.REDIS
 
 
-def _of_all_tries(
-    found: Admitted | Limited | NotNow | RedisAway | RedisForbids, candidates: Sequence[Candidate]
-) -> Admitted | Limited | NotNow | RedisAway | RedisForbids:
+def _said(found: Admitted | Limited | Full) -> Admitted | Limited | NotNow:
+    return NotNow(_FULL[found.what]) if isinstance(found, Full) else found
+
+
+def _of_all_tries(found: Admitted | Limited | Full, candidates: Sequence[Candidate]) -> Admitted | Limited | Full:
     """Take what repeats itself for new: an earlier try was carried out, and its reply got lost."""
     if not isinstance(found, Admitted):
         return found

@@ -8,7 +8,7 @@ import msgspec
 
 from eventroute.ids import DeliveryId
 from eventroute.outcome import Receipt, Unavailable
-from eventroute.schemes import Reply
+from eventroute.schemes import Handshake, Rejected, Reply
 
 RETRY_AFTER_S: Final = 5
 """What a sender is asked to wait after 503: long enough for Redis to restart. Arbitrary."""
@@ -63,17 +63,17 @@ def unwanted(outcome: Receipt, *, status: int, reason: str = "") -> Answer:
     return Answer(status, outcome, b'{"status":"%b"}' % outcome.encode(), (_JSON,), reason)
 
 
-def worded(success: Answer, reply: Reply | None) -> Answer:
-    """Say a success in the provider's own terms; None = in ours."""
-    if reply is None:
-        return success
+def worded(success: Answer, reply: Reply) -> Answer:
+    """Say a success in the provider's own terms."""
     headers = ((b"content-type", reply.media_type.encode("latin-1")),) if reply.media_type else ()
     return msgspec.structs.replace(success, body=reply.body.encode(), headers=headers)
 
 
-def handshake(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
-    """What the provider wants to hear before it delivers."""
-    return Answer(status, Receipt.HANDSHAKE, body, _wire(headers))
+def set_up(found: Handshake | Rejected) -> Answer:
+    """What the provider wants to hear before it delivers; or nothing, where it shows another token than the route's."""
+    if isinstance(found, Rejected):
+        return unauthenticated(found.reason)
+    return Answer(found.status, Receipt.HANDSHAKE, found.body, _wire(found.headers))
 
 
 def unauthenticated(reason: str) -> Answer:

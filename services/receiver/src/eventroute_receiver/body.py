@@ -7,7 +7,7 @@ them.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, Final, Self
+from typing import Any, Final
 
 Receive = Callable[[], Awaitable[Any]]
 
@@ -41,43 +41,23 @@ class Room:
         self.most = most
         self.held = 0
 
-
-class Loan:
-    """The room of one body: a context, at the end of which it is given back."""
-
-    __slots__ = ("_room", "_taken")
-
-    def __init__(self, room: Room) -> None:
-        """Begin with nothing."""
-        self._room = room
-        self._taken = 0
-
-    def take(self, size: int) -> None:
-        """Take room for some bytes more; raises `NoRoomError`."""
-        self._taken += size
-        self._room.held += size
-        left = _LEFT_FOR_SMALL if self._taken > _LARGE_BYTES else 0
-        if self._room.held > self._room.most * (1 - left):
-            raise NoRoomError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._room.held -= self._taken
+    def is_short(self, size: int) -> bool:
+        """Tell whether there is too little for a body of which so much is held already."""
+        left = _LEFT_FOR_SMALL if size > _LARGE_BYTES else 0
+        return self.held > self.most * (1 - left)
 
 
 async def read_body(
-    receive: Receive, *, declared: bytes | None, max_bytes: int, deadline_s: float, loan: Loan
+    receive: Receive, *, declared: bytes | None, max_bytes: int, deadline_s: float, room: Room
 ) -> bytes:
-    """Read the whole body as received, into room that is lent.
+    """Read the whole body as received; it takes up room until the caller says that it is gone.
 
     declared  Content-Length: enough to refuse a body before it is sent, never to accept one
     raises    `TooLargeError`, `NoRoomError`, `DisconnectedError`, or `TimeoutError` when it is not complete in time
     """
     if declared is not None and int(declared) > max_bytes:  # the HTTP parser has seen that it is a number
         raise TooLargeError
-    reading = _read(receive, max_bytes, loan)
+    reading = _read(receive, max_bytes, room)
     try:
         waits_for = reading.send(None)
     except StopIteration as done:  # it was there, as nearly every webhook's: no clock needs to be set
@@ -110,18 +90,24 @@ class _Resumed:
         return (yield from self._coroutine.__await__())
 
 
-async def _read(receive: Receive, max_bytes: int, loan: Loan) -> bytes:
+async def _read(receive: Receive, max_bytes: int, room: Room) -> bytes:
     chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise DisconnectedError
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > max_bytes:
-            raise TooLargeError
-        loan.take(len(chunk))
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+    size, is_whole = 0, False
+    try:
+        while not is_whole:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise DisconnectedError
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            room.held += len(chunk)
+            if size > max_bytes:
+                raise TooLargeError
+            if room.is_short(size):
+                raise NoRoomError
+            chunks.append(chunk)
+            is_whole = not message.get("more_body", False)
+    finally:
+        if not is_whole:
+            room.held -= size
+    return b"".join(chunks)

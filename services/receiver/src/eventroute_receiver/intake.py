@@ -64,7 +64,8 @@ def judge(hook: Hook, request: Request, now: float) -> Genuine | Rejected:
     verdict = verify(scheme, request, hook.keys, now)
     if isinstance(verdict, Rejected):
         return verdict
-    found = read(scheme, request, decode=hook.looks_into_events, own=hook.own_actors)
+    key = hook.keys[verdict.key_index] if hook.keys else None
+    found = read(scheme, request, decode=hook.looks_into_events, own=hook.own_actors, key=key)
     key_index, received_ms = verdict.key_index, int(now * 1000)
     if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.suspend == "drop"):
         return Genuine(key_index, received_ms, found)

@@ -35,6 +35,8 @@ class Hook:
 
     route: ReceiverRoute
     keys: tuple[Key, ...]
+    verify_token: bytes
+    """What a set-up request must show; empty = none is answered that would have to."""
     filter: Expression | None
     entity: Expression | None
     """Names whom an event is about; None where admission need not know."""
@@ -93,6 +95,7 @@ def prepare(route: ReceiverRoute) -> Hook:
     return Hook(
         route=route,
         keys=parsed,
+        verify_token=route.verify_token.reveal() if route.verify_token else b"",
         filter=compile_expression(route.filter) if route.filter else None,
         entity=compile_expression(route.entity) if route.entity else None,
         own_actors=frozenset(name.encode() for name in route.own_actors),

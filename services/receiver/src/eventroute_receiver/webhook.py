@@ -1,8 +1,9 @@
 """The way of a webhook, from its head to the answer, in the order that keeps it safe.
 
-Route → method and media type → body under its cap → signature over the raw bytes → reading → handshake, suspension or
-own action → filter → admission. Nothing is parsed before it is verified (but for what a scheme signs inside the body),
-and success is answered only after Redis took everything in one step. Exactly one `Answer` comes out, whatever happens.
+Route → set-up request → method and media type → body under its cap → signature over the raw bytes → reading →
+handshake, suspension or own action → filter → admission. Nothing is parsed before it is verified (but for what a scheme
+signs inside the body, and the query of a set-up request), and success is answered only after Redis took everything in
+one step. Exactly one `Answer` comes out, whatever happens.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from eventroute.schemes import Handshake, Rejected, Request, Unparsable, choose_
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
-from eventroute_receiver.body import DisconnectedError, Loan, NoRoomError, Room, TooLargeError, discard_rest, read_body
+from eventroute_receiver.body import DisconnectedError, NoRoomError, Room, TooLargeError, discard_rest, read_body
 from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook
 
@@ -100,25 +101,35 @@ class Webhooks:
         return answer.unknown_route()
 
     async def _answer(self, scope: Any, receive: Any, *, hook: Hook, span: Span) -> Answer:
-        url = hook.signed_url(scope["query_string"])
-        request = Request(method=scope["method"], url=url, headers=scope["headers"], body=b"")
+        query = scope["query_string"]
+        request = Request(
+            method=scope["method"],
+            url=hook.signed_url(query),
+            headers=scope["headers"],
+            body=b"",
+            query=query.decode("latin-1"),
+        )
+        found = preflight(hook.route.scheme, request, hook.keys, token=hook.verify_token)
+        if found is not None:
+            return answer.set_up(found)
         if request.method != "POST":
-            found = preflight(hook.route.scheme, request, hook.keys, query=scope["query_string"].decode("latin-1"))
-            return answer.handshake(found.status, found.headers, found.body) if found else answer.method_not_allowed()
+            return answer.method_not_allowed()
         if refused := hook.unsupported(request):
             return answer.unsupported_media_type(refused)
-        with Loan(self._room) as loan:
-            try:
-                request.body = await read_body(
-                    receive,
-                    declared=request.fields.get(b"content-length"),
-                    max_bytes=hook.route.max_body_bytes,
-                    deadline_s=self._read_deadline_s,
-                    loan=loan,
-                )
-            except (TooLargeError, TimeoutError, DisconnectedError, NoRoomError) as error:
-                return _UNREAD[type(error)]
+        try:
+            request.body = await read_body(
+                receive,
+                declared=request.fields.get(b"content-length"),
+                max_bytes=hook.route.max_body_bytes,
+                deadline_s=self._read_deadline_s,
+                room=self._room,
+            )
+        except (TooLargeError, TimeoutError, DisconnectedError, NoRoomError) as error:
+            return _UNREAD[type(error)]
+        try:
             return await self._judge(hook, request, span)
+        finally:
+            self._room.held -= len(request.body)
 
     async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
         now = time.time()
@@ -129,8 +140,8 @@ class Webhooks:
         if isinstance(judged, Rejected):
             return answer.unauthenticated(judged.reason)
         result = self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
-        if result.outcome in _SETTLED:
-            return answer.worded(result, choose_reply(hook.route.scheme, request))
+        if result.outcome in _SETTLED and (reply := choose_reply(hook.route.scheme, request)):
+            return answer.worded(result, reply)
         return result
 
     def _without_queue(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer | None:
@@ -138,7 +149,7 @@ class Webhooks:
         self._note_match(route, judged.key_index, time_ms=judged.received_ms)
         found = judged.found
         if isinstance(found, Handshake):
-            return answer.handshake(found.status, found.headers, found.body)
+            return answer.set_up(found)
         if isinstance(found, Unparsable):
             return None
         spans.note_events(span, found.items, judged.kept)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from eventroute.crd.rules import Rule
-from eventroute.schemes import Scheme, Strength, needs_public_url, needs_secret, strength
+from eventroute.schemes import Scheme, Strength, needs_public_url, needs_secret, needs_verify_token, strength
 
 
 def provider_rules(schemes: Iterable[Scheme]) -> tuple[Rule, ...]:
@@ -15,14 +15,24 @@ def provider_rules(schemes: Iterable[Scheme]) -> tuple[Rule, ...]:
     timeless = _one_of(rows, lambda row: not row.timestamp)
     actorless = _one_of(rows, lambda row: not row.actor)
     no_secret = _one_of(rows, lambda row: not needs_secret(row))
+    shows_token = _one_of(rows, needs_verify_token)
     open_custom = "(has(self.custom) && has(self.custom.kind) && self.custom.kind == 'none')"
     timeless_custom = "(has(self.custom) && !has(self.custom.timestamp))"
     actorless_custom = "(has(self.custom) && !has(self.custom.actor))"
     custom_url = "(has(self.custom) && has(self.custom.signed) && 'url' in self.custom.signed)"
+    shown_to_custom = (
+        "(has(self.custom) && has(self.custom.handshake) && self.custom.handshake.exists(h,"
+        " has(h.when) && h.when.exists(m, has(m.verifyToken) && m.verifyToken)))"
+    )
     return (
         Rule(
             f"{no_secret} || {open_custom} || (has(self.secretRefs) && size(self.secretRefs) > 0)",
             "this provider needs secretRefs: a Secret to verify with",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            f"!({shows_token} || {shown_to_custom}) || has(self.verifyTokenRef)",
+            "this provider shows a token when it sets the webhook up; set verifyTokenRef to a Secret with one of yours",
             reason="FieldValueRequired",
         ),
         Rule(

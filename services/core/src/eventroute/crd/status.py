@@ -274,9 +274,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "Resolved": ReasonPage("True", _SECRETS, "All Secrets are there and usable, or none is needed.", _NOTHING),
     "SecretRefMissing": ReasonPage(
-        "False", _SECRETS, "The scheme needs a secret and the route names none.", "Add `secretRefs`."
+        "False",
+        _SECRETS,
+        "The scheme needs a secret, or a verify token, and the route names none.",
+        "Add `secretRefs` or `verifyTokenRef`, as the message says.",
     ),
-    "SecretUnused": ReasonPage("-", _SECRETS, "The scheme uses no secret, yet the route names one.", "Remove it."),
+    "SecretUnused": ReasonPage("-", _SECRETS, "The scheme has no use for a secret that the route names.", "Remove it."),
     "SecretNotFound": ReasonPage(
         "False",
         _SECRETS,
@@ -316,6 +319,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "TextTooLong": ReasonPage("False", _PROMPTS, "A text from a ConfigMap is over the limit.", "Shorten it."),
     "UnreachablePrompt": ReasonPage(
         "-", _PROMPTS, "Earlier prompts take all events of this one.", "Put the more special prompt first."
+    ),
+    "UnknownEvent": ReasonPage(
+        "-",
+        _PROMPTS,
+        "`eventroute lint` alone: the provider is not known to send such an event, so nothing would get there.",
+        "Take the name that the message proposes; if the provider is newer than our list, leave it.",
     ),
     "InvalidOutputSchema": ReasonPage(
         "False",

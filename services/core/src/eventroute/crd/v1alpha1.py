@@ -94,25 +94,64 @@ class ConfigMapKeyRef(Strict):
 class HandshakeMatch(Strict):
     """One condition of a handshake."""
 
-    source: SourceName = Field(description="Where the value stands, `body:type` or `header:x-setup`.")
+    source: SourceName = Field(
+        description="Where the value stands: `query:hub.mode`, `header:x-setup`, or of a POST `body:type`."
+    )
     equals: str | None = Field(
-        default=None, max_length=256, description="The value as text. Default: the value must be absent."
+        default=None,
+        max_length=256,
+        description="The value as text. Default: the value must be absent, or with verifyToken that one.",
+    )
+    verify_token: bool = Field(
+        default=False, description="The value must be the token of `verifyTokenRef`. Default: false."
     )
 
 
 class CustomHandshake(Strict):
-    """A request that sets the webhook up, and the answer that its sender wants."""
+    """A request that sets the webhook up, and the answer that its sender wants.
 
+    A POST is verified first, unless the handshake names a `query:NAME`; that, GET and HEAD are answered unverified, so
+    that nothing of their bodies can be named.
+    """
+
+    rules = (
+        Rule(
+            "(has(self.method) && self.method != 'POST') || (has(self.when) && size(self.when) > 0)"
+            " || (has(self.echo) && self.echo.contains('query:'))"
+            " || (has(self.proof) && self.proof.contains('query:'))",
+            "a POST needs when, or something of the query: else every delivery would be taken for this handshake",
+            reason="FieldValueRequired",
+        ),
+    )
+
+    method: Literal["POST", "GET", "HEAD"] = Field(default="POST", description="Method of the request. Default: POST.")
     when: tuple[HandshakeMatch, ...] = Field(
-        min_length=1, max_length=8, description="Conditions that must all hold for a request to be this handshake."
+        default=(),
+        max_length=8,
+        description="Conditions that must all hold for a request to be this handshake. Default: none.",
     )
     status: int = Field(default=200, ge=200, le=299, description="HTTP status of the answer. Default: 200.")
     body: str = Field(default="", max_length=1024, description="JSON sent as the answer. Default: empty.")
     echo: str = Field(
         default="",
         max_length=256,
-        pattern=r"^([A-Za-z0-9_]+=[!-~]+)?$",
-        description="`NAME=SOURCE`: answer with a JSON object of this one value. Default: none.",
+        pattern=r"^(([A-Za-z0-9_.]+=)?[!-~]+)?$",
+        description=(
+            "What is sent back: `NAME=SOURCE` as a JSON object of this one value, `SOURCE` as plain text, "
+            "`query:challenge`. What nobody has signed must consist of harmless characters. Default: nothing."
+        ),
+    )
+    proof: str = Field(
+        default="",
+        max_length=256,
+        pattern=r"^([A-Za-z0-9_.]+=[!-~]+)?$",
+        description=(
+            "`NAME=SOURCE`: what is sent back, beside what `echo` names, as a JSON object of the value's signature by "
+            "the secret; the value must be 1 to 128 letters, digits, `-` or `_`. Default: none."
+        ),
+    )
+    proof_prefix: str = Field(
+        default="", max_length=64, description="What stands before that signature, `sha256=`. Default: empty."
     )
 
 
@@ -120,7 +159,7 @@ class CustomScheme(Strict):
     """How a sender without a row in the scheme table signs and delivers.
 
     A source is `header:NAME`, `signature:KEY` (an entry of a signature header that is a list), `body:PATH` or
-    `item:PATH` (of a batch item); alternatives are joined with `|`.
+    `item:PATH` (of a batch item), in a handshake also `query:NAME`; alternatives are joined with `|`.
     """
 
     kind: Literal["hmac", "ed25519", "ecdsa-p256", "token", "basic", "none"] = Field(
@@ -609,6 +648,13 @@ class EventRouteSpec(Strict):
         default=(),
         max_length=4,
         description="Secrets to verify with, the current one first; all are accepted. Default: none.",
+    )
+    verify_token_ref: SecretKeyRef | None = Field(
+        default=None,
+        description=(
+            "Secret with the token that the provider shows when it sets the webhook up (Meta's and Strava's verify "
+            "token): made up by you, 16 bytes or more, and not what events are verified with. Default: none."
+        ),
     )
     allow_unauthenticated: bool = Field(
         default=False,

@@ -11,17 +11,19 @@ from eventroute.schemes.derived import (
     lending,
     needs_public_url,
     needs_secret,
+    needs_verify_token,
     strength,
     telling_headers,
 )
-from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, parse_key
+from eventroute.schemes.handshake import Handshake
+from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, lint_verify_token, parse_key
 from eventroute.schemes.lint import lint_scheme
 from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme, Strength
 from eventroute.schemes.preflight import preflight
-from eventroute.schemes.read import Event, Events, Handshake, Mark, read
+from eventroute.schemes.read import Event, Events, Mark, read
 from eventroute.schemes.reply import choose_reply
 from eventroute.schemes.request import Request, media_type
-from eventroute.schemes.signing import KeyPair, generate_secret, sign
+from eventroute.schemes.signing import KeyPair, generate_secret, set_up_request, sign
 from eventroute.schemes.table import SCHEMES, accepts, sensitive_headers
 from eventroute.schemes.verify import Rejected, Verified, verify
 
@@ -52,13 +54,16 @@ __all__ = [
     "lending",
     "lint_key",
     "lint_scheme",
+    "lint_verify_token",
     "media_type",
     "needs_public_url",
     "needs_secret",
+    "needs_verify_token",
     "parse_key",
     "preflight",
     "read",
     "sensitive_headers",
+    "set_up_request",
     "sign",
     "strength",
     "telling_headers",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from eventroute.schemes.model import Scheme, Strength
+from eventroute.schemes.model import HandshakeRule, Scheme, Strength
 from eventroute.schemes.source import alternatives
 
 _BODY_PARTS: Final = frozenset({"body", "twilio-body"})
@@ -90,15 +90,34 @@ def needs_secret(scheme: Scheme) -> bool:
     return scheme.kind != "none"
 
 
+def needs_verify_token(scheme: Scheme) -> bool:
+    """Whether a set-up request shows a token of the route's own, without which none could be answered."""
+    return any(match.verify_token for rule in scheme.handshake for match in rule.when)
+
+
+def comes_first(rule: HandshakeRule) -> bool:
+    """Whether a handshake is judged before anything is verified: nothing signs what it looks at."""
+    texts = (*(match.source for match in rule.when), named_source(rule.echo)[1], named_source(rule.proof)[1])
+    return rule.method != "POST" or any(source.startswith("query:") for text in texts for source in text.split("|"))
+
+
+def named_source(text: str) -> tuple[str, str]:
+    """Take `NAME=SOURCE` apart; the name is empty where there is none."""
+    name, equals, source = text.partition("=")
+    return (name, source) if equals else ("", text)
+
+
 def credential_paths(scheme: Scheme) -> tuple[str, ...]:
     """Name the paths of a payload at which a shared secret itself stands, as `eventroute.redact` reads them."""
     if scheme.kind not in {"token", "basic"} or not scheme.signature:
         return ()
-    paths = [name.replace("[]", "*") for place, name in alternatives(scheme.signature) if place == "body"]
+    sources = [(place, name.replace("[]", "*")) for place, name in alternatives(scheme.signature)]
+    paths = [path for place, path in sources if place == "body"]
+    of_items = [path for place, path in sources if place == "item"]
     if not scheme.batch:
-        return tuple(paths)
+        return (*paths, *of_items)
     batch = "".join(f"{step}." for step in scheme.batch.split(":")[1:])
-    return tuple(path.removeprefix(batch).removeprefix("*.") for path in paths if path.startswith(batch))
+    return (*of_items, *(path.removeprefix(batch).removeprefix("*.") for path in paths if path.startswith(batch)))
 
 
 def telling_headers(scheme: Scheme) -> frozenset[str]:

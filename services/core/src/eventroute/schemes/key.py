@@ -6,6 +6,7 @@ use short or publicly known secrets, which verify well and must never be served.
 
 import base64
 import binascii
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -85,6 +86,8 @@ _PUBLICLY_KNOWN: Final = frozenset(
         b"8f742231b10e8888abcd99yyyzzz85a5",  # Slack documentation
         b"yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy",  # HubSpot documentation
         b"12345",  # Twilio's SDK
+        b"secretClientValue",  # Microsoft Graph documentation
+        b"my-shared-secret",  # Okta documentation
         b"changeme",
         b"change-me",
         b"secret",
@@ -145,6 +148,32 @@ def lint_key(scheme: Scheme, secret: bytes) -> KeyLint | None:
     if secret == _OF_THE_QUICKSTART:
         message = "the secret is the quickstart's, which everybody can read: for a trial, and nothing else"
         return KeyLint(SecretProblem.PUBLICLY_KNOWN, message, is_for_trials=True)
+    return None
+
+
+def lint_verify_token(token: bytes, secrets: Iterable[bytes]) -> KeyLint | None:
+    """Judge the token that a set-up request shows.
+
+    secrets  those that the route verifies events with: the token stands in URLs, which are logged on their way
+    """
+    if not token.strip():
+        return KeyLint(SecretProblem.EMPTY, "the verify token is empty; make one up, and give it to the provider too")
+    if token != token.strip():
+        return KeyLint(
+            SecretProblem.HAS_WHITESPACE,
+            "the verify token begins or ends with white space, often the newline of `echo`; store it with `printf %s`",
+        )
+    if token in _PUBLICLY_KNOWN:
+        return KeyLint(SecretProblem.PUBLICLY_KNOWN, "the verify token is a published example; make up another one")
+    if token in secrets:
+        message = (
+            "the verify token is the secret that events are verified with, and stands in URLs; make up another one"
+        )
+        return KeyLint(SecretProblem.WRONG_TYPE, message)
+    if len(token) < _MIN_BYTES:
+        return KeyLint(
+            SecretProblem.TOO_SHORT, f"the verify token has fewer than {_MIN_BYTES} bytes; make a longer one"
+        )
     return None
 
 

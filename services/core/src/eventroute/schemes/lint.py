@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from eventroute.schemes.derived import covers_body, is_signed, signs
-from eventroute.schemes.model import Scheme
+from eventroute.schemes.derived import comes_first, covers_body, is_signed, named_source, signs
+from eventroute.schemes.model import HandshakeRule, Scheme
 from eventroute.schemes.source import Place, alternatives
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_PARAMETER: Final = re.compile(r"[^\s&=#|]{1,100}")
 _PATH: Final = re.compile(r"[^.\s]+(\.[^.\s]+)*")
+_PATTERNS: Final = {"header": _HEADER_NAME, "query": _PARAMETER}
 _SUCCESS: Final = range(200, 300)
 _NO_CONTENT: Final = 204
 _MIN_BODY: Final = 1024
@@ -43,16 +45,14 @@ def _grammar(scheme: Scheme) -> Iterator[str]:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", scheme.name):
         yield "name: use lower-case letters, digits and dashes"
     signed = [part.removesuffix("?") for part in scheme.signed if not _is_named_part(part)]
-    echoed = [rule.echo.partition("=")[2] for rule in scheme.handshake if rule.echo]
-    conditions = [match.source for rule in scheme.handshake for match in rule.when]
     columns: list[tuple[str, Iterable[str], set[Place]]] = [
-        ("signature", filter(None, [scheme.signature]), {"header", "body"}),
+        ("signature", filter(None, [scheme.signature]), {"header", "body", *_of_items(scheme)}),
         ("signed", signed, {"header", "body"}),
         ("timestamp", filter(None, [scheme.timestamp]), {"header", "signature", "body"}),
         ("event", scheme.event, {"header", "body", "item"}),
         ("actor", scheme.actor, {"header", "body", "item"}),
         ("id", scheme.id, {"header", "body", "item"}),
-        ("handshake", echoed + conditions, {"header", "body"}),
+        *_of_handshakes(scheme),
     ]
     for column, sources, places in columns:
         for source in sources:
@@ -62,6 +62,21 @@ def _grammar(scheme: Scheme) -> Iterator[str]:
     place, colon, path = scheme.batch.partition(":")
     if scheme.batch and (place != "body" or (colon and not _PATH.fullmatch(path))):
         yield "batch: write body, or body:PATH"
+
+
+def _of_items(scheme: Scheme) -> set[Place]:
+    """Only a secret that is shown may stand in each item; a signature is one, of all of them."""
+    return {"item"} if scheme.batch and scheme.kind == "token" else set()
+
+
+def _of_handshakes(scheme: Scheme) -> Iterator[tuple[str, Iterable[str], set[Place]]]:
+    for index, rule in enumerate(scheme.handshake):
+        places: set[Place] = {"header", "query"} if comes_first(rule) else {"header", "body"}
+        column = f"handshake[{index}]"
+        for at, match in enumerate(rule.when):
+            yield f"{column}.when[{at}].source", [match.source], places
+        for name, text in (("echo", rule.echo), ("proof", rule.proof)):
+            yield f"{column}.{name}", [named_source(text)[1]] if text else [], places
 
 
 def _is_named_part(part: str) -> bool:
@@ -76,7 +91,7 @@ def _source_problem(text: str, places: set[Place]) -> str | None:
     for place, name in sources:
         if place not in places:
             return f"{text!r}: only {', '.join(sorted(places))} can be read here"
-        pattern = _HEADER_NAME if place == "header" else _PATH
+        pattern = _PATTERNS.get(place, _PATH)
         if not pattern.fullmatch(name):
             return f"{text!r} does not name a {place} value"
     return None
@@ -174,17 +189,32 @@ def _replies(scheme: Scheme) -> Iterator[str]:
 
 
 def _handshakes(scheme: Scheme) -> Iterator[str]:
-    for rule in scheme.handshake:
-        if rule.method == "POST" and not rule.when:
-            yield "handshake: without a condition every delivery would be taken for one"
-        if rule.method != "POST" and (rule.when or rule.echo or rule.body):
-            yield "handshake: other methods are answered unverified, so nothing of them is read or echoed"
-        if rule.proof and (rule.method != "GET" or scheme.kind != "hmac" or "=" not in rule.proof):
-            yield "handshake: a proof is NAME=PARAMETER, asked for by GET, and needs a shared secret"
-        if rule.echo and "=" not in rule.echo:
-            yield "handshake: write echo as NAME=SOURCE"
-        if rule.status not in _SUCCESS:
-            yield "handshake: the status must be 2xx"
+    for index, rule in enumerate(scheme.handshake):
+        for field, problem in (*_asked(rule), *_answered(scheme, rule)):
+            yield f"handshake[{index}].{field}: {problem}"
+
+
+def _asked(rule: HandshakeRule) -> Iterator[tuple[str, str]]:
+    if rule.method == "POST" and not rule.when and not comes_first(rule):
+        yield "when", "without a condition every delivery would be taken for one"
+    for at, match in enumerate(rule.when):
+        if match.verify_token and match.equals is not None:
+            yield f"when[{at}].equals", "the verify token is what the value is compared with, so leave equals out"
+        if match.verify_token and not comes_first(rule):
+            yield f"when[{at}].verifyToken", "a token is shown in the query; what is verified needs none"
+
+
+def _answered(scheme: Scheme, rule: HandshakeRule) -> Iterator[tuple[str, str]]:
+    if rule.method == "HEAD" and (rule.body or rule.echo or rule.proof):
+        yield "method", "the answer to HEAD has no body; ask by GET"
+    if rule.body and (rule.echo or rule.proof):
+        yield "body", "echo or proof make the body, so leave it out"
+    if rule.proof and (scheme.kind != "hmac" or not named_source(rule.proof)[0]):
+        yield "proof", "write it as NAME=SOURCE; it needs a shared secret, kind hmac"
+    if rule.proof and rule.echo and not named_source(rule.echo)[0]:
+        yield "echo", "beside a proof, write it as NAME=SOURCE"
+    if rule.status not in _SUCCESS:
+        yield "status", "must be 2xx"
 
 
 _RULES: Final[tuple[Callable[[Scheme], Iterator[str]], ...]] = (

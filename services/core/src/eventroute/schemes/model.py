@@ -64,12 +64,18 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str
     equals: str | None = None
     """The value as text; None = the value must be absent."""
+    verify_token: bool = False
+    """The value must be the route's verify token, which is compared in constant time."""
 
 
 class HandshakeRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A request that sets a webhook up, and the answer that it wants; it starts nothing.
 
-    Rules for POST are judged after verification; rules for other methods need none, as nothing is signed there.
+    Rules for POST are judged after verification, unless they read the query; these, and rules for other methods, need
+    none, as nothing is signed there. What they answer is nobody's secret, and cannot be a page or a signed body.
+
+    What no rule can say is a secret that comes with the request and is to be kept (Asana's `X-Hook-Secret`): whoever
+    asks first would choose it.
     """
 
     method: Literal["POST", "GET", "HEAD", "OPTIONS"] = "POST"
@@ -79,10 +85,13 @@ class HandshakeRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     body: str = ""
     """JSON sent as it stands."""
     echo: str = ""
-    """`NAME=SOURCE`: the answer is a JSON object with this one value, a text of at most 1,024 characters."""
+    """`NAME=SOURCE`: the answer is a JSON object with this value; `SOURCE`: it is the value itself, as plain text. At
+    most 1,024 characters, and of harmless ones where nobody has signed them or no JSON holds them."""
     proof: str = ""
-    """`NAME=PARAMETER`: the answer is a JSON object whose NAME is the row's signature of the query's PARAMETER, made
-    with the current secret: it proves to the sender that we hold it, and nothing to us."""
+    """`NAME=SOURCE`: the answer is a JSON object whose NAME is the row's signature of the value, made with the key that
+    has verified the request, or with the current one: it proves to the sender that we hold it, and nothing to us."""
+    proof_prefix: str = ""
+    """Stands before that signature."""
     headers: tuple[tuple[str, str], ...] = ()
     allowed_origins: tuple[str, ...] = ()
     """CloudEvents abuse protection: the senders whose `WebHook-Request-Origin` is granted; empty = not asked for."""
@@ -108,7 +117,8 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     kind: Kind = "hmac"
 
     signature: str = ""
-    """Source of the signature, token or basic credentials; a header, or a body path where the body carries it."""
+    """Source of the signature, token or basic credentials; a header, or a body path where the body carries it. A token
+    may stand in the items of a batch, and must then be in each of them."""
     separator: str = ""
     """Splits a list of signatures, one character; empty = exactly one signature."""
     prefix: str = ""
@@ -157,6 +167,8 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     form: FormUse = "refused"
     max_body_bytes: int = 1 << 20
     """The largest body that the provider sends, where it is known to send more than most; a route may say otherwise."""
+    alike: bool = False
+    """Equal bodies without an id are events of their own: each says in the same words that something has changed."""
     document: Literal["object", "any"] = "object"
     """Any: the body may be any JSON value, and an empty one counts as null."""
 

@@ -11,22 +11,28 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from eventroute.outcome import Refusal
-from eventroute.payload import Unparsable, open_part, read_json
-from eventroute.schemes.derived import covers_body, identity_is_signed, lending, signs, timestamp_is_signed
+from eventroute.payload import Unparsable, read_json
+from eventroute.schemes.batch import Item, batch_items
+from eventroute.schemes.derived import (
+    comes_first,
+    covers_body,
+    identity_is_signed,
+    lending,
+    signs,
+    timestamp_is_signed,
+)
+from eventroute.schemes.handshake import Handshake, Judge, build_judge
+from eventroute.schemes.key import Key
 from eventroute.schemes.message import Message, message_builder
-from eventroute.schemes.model import HandshakeRule, Scheme
-from eventroute.schemes.request import Document, Request, at, document
+from eventroute.schemes.model import Scheme
+from eventroute.schemes.request import Document, Request, document
 from eventroute.schemes.source import Getter, getter
-
-MAX_ITEMS: Final = 10_000
-"""Events of one batch; arbitrary, HubSpot sends 100 and SendGrid some 2,000."""
 
 COPY_S: Final = 600
 """How long equal bytes count as a copy where nothing identifies them. Arbitrary: senders that repeat a request whose
 answer they have not heard do so within minutes, and what is reported anew later is another event."""
 
 _MAX_TYPE: Final = 200  # characters of an event type; arbitrary, so that nobody sends a book as one
-_MAX_ECHO: Final = 1024  # characters; arbitrary, Slack's challenge has 52
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -49,7 +55,7 @@ class Event(msgspec.Struct, frozen=True):
     payload: bytes
     """JSON: the body, one item of a batch, or a form as an object of strings."""
     marks: tuple[Mark, ...]
-    """What must not be accepted twice; empty only for an empty body."""
+    """What must not be accepted twice; empty for an empty body, and where equal bodies are events of their own."""
     value: Any = None
     """The payload, decoded, if that was asked for."""
     is_own: bool = False
@@ -62,29 +68,27 @@ class Events(msgspec.Struct, frozen=True):
     items: tuple[Event, ...]
 
 
-class Handshake(NamedTuple):
-    """An answer to give at once; no event happened."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-
-
 def read(
-    scheme: Scheme, request: Request, *, decode: bool = False, own: frozenset[bytes] = frozenset()
+    scheme: Scheme,
+    request: Request,
+    *,
+    decode: bool = False,
+    own: frozenset[bytes] = frozenset(),
+    key: Key | None = None,
 ) -> Events | Handshake | Unparsable:
     """Take a verified request apart; call it only after `verify` has accepted the request.
 
     decode  fill in `Event.value`, which a filter looks into; without, nobody here needs a whole payload
     own     the names of who asks, as the provider writes them, to fill in `Event.is_own`
+    key     the one that the request was verified with, for a handshake that asks for a proof
     """
     reader = _reader(scheme)
     parsed = reader.document(request)
     if isinstance(parsed, Unparsable):
         return parsed
-    for rule in reader.handshakes:
-        answer = rule(request, parsed.value)
-        if answer is not None:
+    for judge in reader.handshakes:
+        answer = judge(request, key, b"")
+        if isinstance(answer, Handshake | Unparsable):
             return answer
     items = reader.items(parsed)
     if isinstance(items, Unparsable):
@@ -107,14 +111,13 @@ def read(
 
 # --- the reader: a row's columns as functions, made once per row ------------------------------------------------------
 
-_Item = tuple[Any, bytes]
 _Marks = tuple[Mark, ...]
 
 
 class _Reader(NamedTuple):
     document: Callable[[Request], Document | Unparsable]
-    handshakes: tuple[Callable[[Request, Any], Handshake | Unparsable | None], ...]
-    items: Callable[[Document], list[_Item] | Unparsable]
+    handshakes: tuple[Judge, ...]
+    items: Callable[[Document], list[Item] | Unparsable]
     event_type: Callable[[Request, Any], str | None]
     identity: Callable[[Request, Any, int], tuple[str | None, _Marks]]
     actors: tuple[Getter, ...]
@@ -124,8 +127,8 @@ class _Reader(NamedTuple):
 def _reader(scheme: Scheme) -> _Reader:
     return _Reader(
         document=_document(scheme),
-        handshakes=tuple(_handshake(scheme, rule) for rule in scheme.handshake if rule.method == "POST"),
-        items=_items(scheme),
+        handshakes=tuple(build_judge(scheme, rule) for rule in scheme.handshake if not comes_first(rule)),
+        items=batch_items(scheme),
         event_type=_event_type(scheme),
         identity=_identity(scheme),
         actors=tuple(getter(scheme, source) for source in scheme.actor),
@@ -145,64 +148,6 @@ def _document(scheme: Scheme) -> Callable[[Request], Document | Unparsable]:
         return found if is_batch and isinstance(found.value, list) else Unparsable("not a JSON object")
 
     return parsed
-
-
-def _handshake(scheme: Scheme, rule: HandshakeRule) -> Callable[[Request, Any], Handshake | Unparsable | None]:
-    conditions = [
-        (getter(scheme, match.source), None if match.equals is None else match.equals.encode()) for match in rule.when
-    ]
-    name, _, echoed = rule.echo.partition("=")
-    echo = getter(scheme, echoed) if echoed else None
-
-    def answer(request: Request, value: Any) -> Handshake | Unparsable | None:
-        if any(get(request, value) != wanted for get, wanted in conditions):
-            return None
-        if echo is None:
-            headers = (*rule.headers, ("content-type", "application/json")) if rule.body else rule.headers
-            return Handshake(rule.status, headers, rule.body.encode())
-        challenge = echo(request, value)
-        if challenge is None or len(challenge) > _MAX_ECHO:
-            return Unparsable("a handshake without a usable challenge")
-        body = msgspec.json.encode({name: challenge.decode()})
-        return Handshake(rule.status, (*rule.headers, *INERT_JSON), body)
-
-    return answer
-
-
-INERT_JSON: Final = (("content-type", "application/json"), ("x-content-type-options", "nosniff"))
-"""What is echoed is never taken for a page."""
-
-
-_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-def _items(scheme: Scheme) -> Callable[[Document], list[_Item] | Unparsable]:
-    if not scheme.batch:
-        return lambda parsed: [(parsed.value, parsed.payload)]
-    path = tuple(scheme.batch.split(":", 1)[1].split(".")) if ":" in scheme.batch else ()
-
-    def items(parsed: Document) -> list[_Item] | Unparsable:
-        values = at(parsed.value, path)
-        if isinstance(values, dict):
-            return [(values, _raw(parsed.payload, path))]
-        if not isinstance(values, list):
-            return Unparsable("the batch is not a list of objects")
-        if len(values) > MAX_ITEMS:
-            return Unparsable("the batch has too many items")
-        payloads = [bytes(value) for value in values if isinstance(value, msgspec.Raw)]
-        opened = [open_part(payload) for payload in payloads]
-        if len(opened) < len(values) or not all(isinstance(value, dict) for value in opened):
-            return Unparsable("the batch is not a list of objects")
-        return list(zip(opened, payloads, strict=True))
-
-    return items
-
-
-def _raw(payload: bytes, path: tuple[str, ...]) -> bytes:
-    """Cut one value out of JSON that has been parsed before, as the bytes that were received."""
-    for step in path:
-        payload = bytes(_decode_object(payload)[step])
-    return payload.strip()
 
 
 def _event_type(scheme: Scheme) -> Callable[[Request, Any], str | None]:
@@ -232,7 +177,7 @@ def _identity(scheme: Scheme) -> Callable[[Request, Any, int], tuple[str | None,
     and so can one whose neighbours in the signed text can lend it bytes: there the digest of the signed bytes is a mark
     as well. Without an id that digest serves where it covers a signed timestamp. Elsewhere equal bodies may be distinct
     events, and are taken for copies of one only for as long as a sender that has lost our answer takes to send again.
-    An empty body says nothing: two of them are two events.
+    An empty body says nothing: two of them are two events, and so are two equal ones of a row that says so.
     """
     getters = [getter(scheme, source) for source in scheme.id]
     forgeable = signs(scheme) and bool(scheme.id) and (not identity_is_signed(scheme) or lending(scheme))
@@ -252,7 +197,7 @@ def _identity(scheme: Scheme) -> Callable[[Request, Any, int], tuple[str | None,
             marks.append(Mark("id", parts[0] if len(parts) == 1 else _joined(parts), lifetime_s))
         if forgeable or (stamped and not has_id):
             marks.append(Mark("digest", digest(request, index), lifetime_s))
-        if not marks and request.body:
+        if not marks and request.body and not scheme.alike:
             marks.append(Mark("copy", copied(request, index), COPY_S))
         return b":".join(parts).decode("utf-8", "replace") if has_id else None, tuple(marks)
 

@@ -1,10 +1,10 @@
 """The scheme table as a page for people: what to put into the secret, and what events and ids look like."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from eventroute.schemes.derived import identity_is_signed, needs_public_url, strength
-from eventroute.schemes.model import Reply, Scheme, Strength
+from eventroute.schemes.derived import identity_is_signed, named_source, needs_public_url, strength
+from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme, Strength
 
 _HEAD: Final = """\
 # Providers
@@ -17,16 +17,20 @@ stored as the provider shows it.
 - **event**: where the event's name comes from; parts are joined with a dot. Prompts and filters go by it.
 - **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed
   bytes, if there are any, are remembered too, and two events with equal ones count as one. A delivery without one is
-  known by its bytes, for ten minutes.
+  known by its bytes, for ten minutes; where it says none, not even by them: equal ones are events of their own.
 - **actor**: where it stands who caused the event; what is in a route's `ownActors` starts nothing.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
 - **body**: how large one may be, unless the route's `maxBodyBytes` says otherwise. Ingresses and gateways have caps of
   their own.
+- **set-up**: the request by which the provider sets a webhook up, and its answer, which receivers give by themselves. A
+  POST counts once it is verified, unless what it asks stands in its query. *verify token*: the route's
+  `verifyTokenRef` must name a Secret's key with the one that you have given the provider. `eventroute send NAME
+  --set-up` asks as the provider does.
 - **answer**: what a success says: its status, and in which terms. JSON names the delivery, and what became of it. Where
   it waits, the provider never sends again by itself, and its receipts wait so long for a Redis that is away.
 
-| provider | secret | proof | age at most | event | actor | id | remembered | body | answer | docs |
-|---|---|---|---|---|---|---|---|---|---|---|
+| provider | secret | proof | age at most | event | actor | id | remembered | body | set-up | answer | docs |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 _SECRETS: Final = {
@@ -46,7 +50,6 @@ def build_reference(rows: Iterable[Scheme]) -> str:
 
 def _cells(row: Scheme) -> tuple[str, ...]:
     name = f"`{row.name}`" + (" (needs `publicURL`)" if needs_public_url(row) else "")
-    identity = _sources(row.id) or ("signed bytes" if strength(row) is Strength.VERIFIED and row.timestamp else "-")
     return (
         name,
         _secret(row),
@@ -54,12 +57,47 @@ def _cells(row: Scheme) -> tuple[str, ...]:
         _span(row.tolerance_s) if row.tolerance_s is not None else "-",
         _sources(row.event) or "-",
         _sources(row.actor) or "-",
-        identity if identity_is_signed(row) or not row.id else f"*{identity}*",
+        _identity(row),
         _span(row.dedup_ttl_s),
         f"{row.max_body_bytes >> 20} MiB",
+        "; ".join(map(_set_up, row.handshake)) or "-",
         _answer(row),
         f"[docs]({row.docs})" if row.docs else "-",
     )
+
+
+def _identity(row: Scheme) -> str:
+    named = _sources(row.id)
+    if named and not identity_is_signed(row):
+        named = f"*{named}*"
+    if row.alike:
+        return f"{named}, else none" if named else "none"
+    return named or ("signed bytes" if strength(row) is Strength.VERIFIED and row.timestamp else "-")
+
+
+def _set_up(rule: HandshakeRule) -> str:
+    """Tell one handshake: method, conditions, and what is sent back."""
+    asked = [_condition(match) for match in rule.when]
+    asked += [f"origin {origin}" for origin in rule.allowed_origins]
+    request = f"{rule.method} with {', '.join(asked)}" if asked else rule.method
+    return f"{request} → {', '.join(_sent_back(rule)) or rule.status}"
+
+
+def _sent_back(rule: HandshakeRule) -> Iterator[str]:
+    if rule.echo:
+        name, source = named_source(rule.echo)
+        yield f"`{name}`: {source}" if name else f"{source} as text"
+    if rule.proof:
+        name, source = named_source(rule.proof)
+        yield f"`{name}`: signature of {source}"
+    if rule.body:
+        yield f"`{rule.body}`"
+
+
+def _condition(match: Match) -> str:
+    if match.verify_token:
+        return f"{match.source} = *verify token*"
+    return f"no {match.source}" if match.equals is None else f"{match.source} = `{match.equals}`"
 
 
 def _answer(row: Scheme) -> str:

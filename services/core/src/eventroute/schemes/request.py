@@ -17,6 +17,7 @@ from eventroute.payload import Opened, Unparsable, open_json, open_part
 
 _JSON: Final = b"application/json"
 _MAX_FORM_FIELDS: Final = 1000  # arbitrary; Twilio sends some forty
+_MAX_PARAMETERS: Final = 16  # the same of a query; Meta sends three
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -40,15 +41,25 @@ class Request:
              route has none. Never taken from `Host` or `X-Forwarded-*`
     headers  pairs as in ASGI: names in lower case, values raw
     body     exactly as received; may be set once it has arrived, before anything reads it
+    query    the query string as received
     """
 
-    __slots__ = ("body", "fields", "headers", "method", "parsed", "url")
+    __slots__ = ("body", "fields", "headers", "method", "parsed", "query", "url")
 
-    def __init__(self, *, method: str, url: str | None, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+    def __init__(
+        self,
+        *,
+        method: str,
+        url: str | None,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        query: str = "",
+    ) -> None:
         self.method = method
         self.url = url
         self.headers = headers
         self.body = body
+        self.query = query
         self.fields = _once(headers)
         self.parsed: Document | Unparsable | None = None
 
@@ -82,6 +93,16 @@ def parse_form(body: bytes) -> tuple[tuple[str, str], ...] | Unparsable:
         return tuple(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FORM_FIELDS))
     except ValueError:
         return Unparsable("not a valid form")
+
+
+def parameter(request: Request, name: str) -> bytes | None:
+    """Fetch a parameter of the query that stands exactly once; of two values, neither can be believed."""
+    try:
+        fields = parse_qsl(request.query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+    except ValueError:
+        return None
+    found = [value for key, value in fields if key == name]
+    return found[0].encode("utf-8", "surrogatepass") if len(found) == 1 else None
 
 
 def form_object(fields: tuple[tuple[str, str], ...]) -> dict[str, Any]:

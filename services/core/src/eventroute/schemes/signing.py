@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from eventroute.errors import Refused
 from eventroute.outcome import Refusal
 from eventroute.payload import Unparsable, read_json
+from eventroute.schemes.derived import comes_first, named_source
 from eventroute.schemes.key import parse_key
 from eventroute.schemes.message import message_builder
 from eventroute.schemes.model import Scheme
@@ -105,6 +106,32 @@ def sign(
         case _:
             draft.place_signature(encode(scheme.encoding, _signature(scheme, draft.signed_bytes(), secret)))
     return draft.request()
+
+
+def set_up_request(scheme: Scheme, *, verify_token: str = "") -> Request:
+    """Return the request by which the provider sets a webhook up, where that is not signed, with a new challenge.
+
+    raises  `errors.Refused` when there is none, or when it shows a verify token and there is none
+    """
+    rule = next((rule for rule in scheme.handshake if comes_first(rule)), None)
+    if rule is None:
+        raise Refused(f"{scheme.name}: nothing unsigned sets it up; if something signed does, it is a sample event")
+    found: dict[str, dict[str, str]] = {"query": {}, "header": {}}
+    for match in rule.when:
+        source = alternatives(match.source)[0]
+        if match.verify_token and not verify_token:
+            raise Refused(f"{scheme.name}: no verify token; give --verify-token, as in the route's verifyTokenRef")
+        if match.verify_token or match.equals is not None:
+            found[source.place][source.name] = verify_token if match.verify_token else match.equals or ""
+    for text in filter(None, (rule.echo, rule.proof)):
+        source = alternatives(named_source(text)[1])[0]
+        found[source.place][source.name] = secrets.token_hex(16)
+    if rule.allowed_origins:
+        found["header"]["webhook-request-origin"] = rule.allowed_origins[0]
+    headers = [(name.lower().encode(), value.encode()) for name, value in found["header"].items()]
+    if rule.method == "POST":
+        headers.append((b"content-type", b"text/plain; charset=utf-8"))
+    return Request(method=rule.method, url=None, headers=headers, body=b"", query=urlencode(found["query"]))
 
 
 class _Draft:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple
 
 from eventroute.schemes.model import Scheme
-from eventroute.schemes.request import Document, Request, as_text, at, document
+from eventroute.schemes.request import Document, Request, as_text, at, document, parameter
 
-Place = Literal["header", "signature", "body", "item"]
-PLACES: Final[tuple[Place, ...]] = ("header", "signature", "body", "item")
+Place = Literal["header", "signature", "body", "item", "query"]
+PLACES: Final[tuple[Place, ...]] = ("header", "signature", "body", "item", "query")
 
 Getter = Callable[[Request, Any], bytes | None]
 """Fetches a value as bytes from a request and, for `item:`, from a batch item; None = absent."""
@@ -30,7 +30,7 @@ def _parse(text: str) -> Source:
     for known in PLACES:
         if place == known and colon and name:
             return Source(known, name)
-    raise ValueError(f"{text!r} is not header:NAME, signature:KEY, body:PATH or item:PATH")
+    raise ValueError(f"{text!r} is not header:NAME, signature:KEY, body:PATH, item:PATH or query:NAME")
 
 
 def getter(scheme: Scheme, text: str) -> Getter:
@@ -59,6 +59,8 @@ def _getter(scheme: Scheme, source: Source) -> Getter:
             return _body(scheme, source.name)
         case "item":
             return _item(source.name)
+        case "query":
+            return lambda request, _item: parameter(request, source.name)
 
 
 def _header(name: str) -> Getter:

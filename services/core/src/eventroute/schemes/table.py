@@ -120,7 +120,7 @@ _GITLAB_TOKEN: Final = Scheme(
     docs="https://docs.gitlab.com/user/project/integrations/webhooks/#validate-payloads-by-using-a-secret-token",
     kind="token",
     signature="header:x-gitlab-token",
-    event=("body:object_kind|body:event_name", "body:object_attributes.action"),
+    event=("body:object_kind|body:event_name", "body:object_attributes.action|body:action"),
     actor=("body:user.username|body:user_username", "body:user.id|body:user_id"),
     # Not X-Gitlab-Event-UUID: the events that one webhook call triggers share it.
     id=("header:idempotency-key|header:webhook-id",),
@@ -577,7 +577,195 @@ _ROWS: Final[Sequence[Scheme]] = (
         encoding="base64",
         signed=("body",),
         event=("body:data.event_type",),  # of the Activity API; the older Account Activity API names none
-        handshake=(HandshakeRule(method="GET", proof="response_token=crc_token"),),
+        handshake=(HandshakeRule(method="GET", proof="response_token=query:crc_token", proof_prefix="sha256="),),
+    ),
+    Scheme(
+        name="meta",  # WhatsApp, Messenger, Instagram, and whatever else the Graph API tells of
+        docs="https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
+        signature="header:x-hub-signature-256",
+        prefix="sha256=",
+        signed=("body",),  # as sent, with its \u escapes
+        # Entries that hold one change are named by its field; those of Messenger and Instagram's messages name none.
+        event=("body:object", "item:changes.[].field"),
+        actor=(  # whoever has written, which is the page itself in an echo of what it says
+            "item:changes.[].value.messages.[].from|item:messaging.[].sender.id|item:changes.[].value.from.id",
+        ),
+        # What happens to a message has its id: sent, delivered, read. Where neither stands, equal bodies are copies.
+        id=(
+            "item:changes.[].value.messages.[].id|item:changes.[].value.statuses.[].id|item:messaging.[].message.mid",
+            "item:changes.[].value.statuses.[].status|item:changes.[].field|item:messaging.[].timestamp",
+        ),
+        batch="body:entry",
+        # developers.facebook.com/documentation/business-messaging/whatsapp/webhooks: for 7 days; of others, 36 h
+        retry_window_s=7 * _DAY,
+        dedup_ttl_s=8 * _DAY,
+        max_body_bytes=3 * _MIB,  # the same page
+        handshake=(
+            HandshakeRule(
+                method="GET",
+                when=(
+                    Match(source="query:hub.mode", equals="subscribe"),
+                    Match(source="query:hub.verify_token", verify_token=True),
+                ),
+                echo="query:hub.challenge",
+            ),
+        ),
+    ),
+    Scheme(
+        name="microsoft-graph",
+        docs="https://learn.microsoft.com/graph/change-notifications-delivery-webhooks",
+        kind="token",
+        signature="item:clientState",
+        event=("item:lifecycleEvent|item:changeType",),
+        id=("item:id", "item:subscriptionId"),
+        alike=True,  # the id is optional, and without one each change in a drive is told in the same words
+        retry_window_s=4 * _HOUR,
+        batch="body:value",
+        handshake=(HandshakeRule(echo="query:validationToken"),),
+        success_status=202,  # of its own words for what is queued
+    ),
+    Scheme(
+        name="dropbox",
+        docs="https://www.dropbox.com/developers/reference/webhooks",
+        signature="header:x-dropbox-signature",
+        signed=("body",),
+        alike=True,  # each change in one account is told in the same words
+        retry_window_s=10 * _MINUTE,
+        handshake=(HandshakeRule(method="GET", echo="query:challenge"),),
+    ),
+    Scheme(
+        name="strava",
+        docs="https://developers.strava.com/docs/webhooks/",
+        kind="none",  # it signs nothing and shows nothing with an event
+        event=("body:object_type", "body:aspect_type"),
+        actor=("body:owner_id",),
+        id=("body:object_id", "body:object_type", "body:aspect_type", "body:event_time", "body:subscription_id"),
+        handshake=(
+            HandshakeRule(
+                method="GET",
+                when=(
+                    Match(source="query:hub.mode", equals="subscribe"),
+                    Match(source="query:hub.verify_token", verify_token=True),
+                ),
+                echo="hub.challenge=query:hub.challenge",
+            ),
+        ),
+    ),
+    Scheme(
+        name="okta",
+        docs="https://developer.okta.com/docs/concepts/event-hooks/",
+        kind="token",
+        signature="header:authorization",  # the whole value, as it is configured there
+        event=("item:eventType",),
+        actor=("item:actor.id", "item:actor.alternateId"),
+        id=("item:uuid",),
+        batch="body:data.events",
+        handshake=(HandshakeRule(method="GET", echo="verification=header:x-okta-verification-challenge"),),
+    ),
+    Scheme(
+        name="zoom",
+        docs="https://developers.zoom.us/docs/api/webhooks/",
+        signature="header:x-zm-signature",
+        prefix="v0=",
+        signed=("text:v0:", "timestamp", "text::", "body"),
+        timestamp="header:x-zm-request-timestamp",
+        tolerance_s=2 * _HOUR,  # ours; whether a repetition is stamped anew is not documented
+        retry_window_s=85 * _MINUTE,  # https://developers.zoom.us/blog/webhook-delays: after 5, 20 and 60 min
+        event=("body:event",),
+        actor=("body:payload.operator_id|body:payload.operator",),
+        handshake=(
+            HandshakeRule(
+                when=(Match(source="body:event", equals="endpoint.url_validation"),),
+                echo="plainToken=body:payload.plainToken",
+                proof="encryptedToken=body:payload.plainToken",
+            ),
+        ),
+    ),
+    Scheme(
+        name="gitea",  # and Forgejo, which sends the same headers beside its own
+        docs="https://github.com/go-gitea/gitea/blob/main/services/webhook/deliver.go",
+        signature="header:x-gitea-signature",
+        signed=("body",),
+        event=("header:x-gitea-event", "body:action"),
+        implies=(
+            ("create", ("ref_type",)),
+            ("delete", ("ref_type",)),
+            ("fork", ("forkee",)),
+            ("issue_comment", ("issue", "comment")),
+            ("issues", ("issue",)),
+            ("package", ("package",)),
+            ("pull_request", ("pull_request",)),
+            ("push", ("ref", "commits")),
+            ("release", ("release",)),
+            ("status", ("sha", "state")),
+            ("wiki", ("page",)),
+            ("workflow_job", ("workflow_job",)),
+            ("workflow_run", ("workflow_run",)),
+        ),
+        actor=("body:sender.login", "body:sender.id"),
+        id=("header:x-gitea-delivery",),
+        # of 5 s, the default of its webhook.DELIVER_TIMEOUT; it sends again by hand alone
+        patience_s=3,
+    ),
+    Scheme(
+        name="vercel",
+        docs="https://vercel.com/docs/webhooks/webhooks-api",
+        signature="header:x-vercel-signature",
+        digest="sha1",
+        legacy_digest=True,
+        signed=("body",),
+        event=("body:type",),
+        actor=("body:payload.user.id",),
+        id=("body:id",),
+        dedup_ttl_s=2 * _DAY,  # ours; for how long it sends again is not documented
+    ),
+    Scheme(
+        name="calendly",
+        docs="https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
+        signature="header:calendly-webhook-signature",
+        separator=",",
+        prefix="v1=",
+        signed=("timestamp", "text:.", "body"),
+        timestamp="signature:t",
+        tolerance_s=_DAY,  # ours; whether a repetition is stamped anew is not documented
+        retry_window_s=_DAY,  # https://developer.calendly.com/api-docs/overview/webhooks/webhook-errors
+        event=("body:event",),
+        id=("body:payload.uri", "body:event", "body:created_at"),  # no id of its own: an invitee is told of twice
+        dedup_ttl_s=2 * _DAY,
+    ),
+    Scheme(
+        name="trello",
+        docs="https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
+        signature="header:x-trello-webhook",
+        encoding="base64",
+        digest="sha1",
+        legacy_digest=True,
+        signed=("body", "url"),
+        event=("body:action.type",),
+        actor=("body:action.memberCreator.id|body:action.idMemberCreator", "body:action.memberCreator.username"),
+        id=("body:action.id",),
+        handshake=(HandshakeRule(method="HEAD"),),
+        retry_window_s=4 * _MINUTE,  # three, after 30, 60 and 120 s
+    ),
+    Scheme(
+        name="circleci",
+        docs="https://circleci.com/docs/guides/integration/outbound-webhooks/",
+        signature="header:circleci-signature",
+        separator=",",
+        prefix="v1=",
+        signed=("body",),
+        event=("body:type",),
+        ignored_events=("ping",),  # its test button
+        id=("body:id",),
+        dedup_ttl_s=2 * _DAY,  # ours; for how long it sends again is not documented
+    ),
+    Scheme(
+        name="lemonsqueezy",
+        docs="https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
+        signature="header:x-signature",
+        signed=("body",),
+        event=("body:meta.event_name",),  # signed, as X-Event-Name is not
+        retry_window_s=3 * _MINUTE,  # three: https://docs.lemonsqueezy.com/help/webhooks/webhook-requests
     ),
     Scheme(
         name="adyen",

@@ -21,12 +21,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from eventroute.outcome import Refusal
+from eventroute.payload import Unparsable
+from eventroute.schemes.batch import batch_items
 from eventroute.schemes.derived import strength
 from eventroute.schemes.key import Key, decode_base64, decode_hex
 from eventroute.schemes.message import MAX_UNVERIFIED_BODY, Message, message_builder, parses_before_verifying
 from eventroute.schemes.model import Encoding, Scheme, Strength
-from eventroute.schemes.request import Request
-from eventroute.schemes.source import Getter, getter
+from eventroute.schemes.request import Document, Request, document
+from eventroute.schemes.source import getter
 
 MAX_CANDIDATES: Final = 16
 """Signatures looked at in one header: a rotation needs two, and each costs a comparison per key."""
@@ -52,7 +54,7 @@ class Rejected(NamedTuple):
 
 _MISSING: Final = Rejected(Refusal.MISSING_HEADER)
 _MALFORMED: Final = Rejected(Refusal.MALFORMED_SIGNATURE)
-_MISMATCH: Final = Rejected(Refusal.MISMATCH)
+MISMATCH: Final = Rejected(Refusal.MISMATCH)
 _UNPARSEABLE: Final = Rejected(Refusal.BODY_UNPARSEABLE)
 
 
@@ -71,30 +73,33 @@ def verify(scheme: Scheme, request: Request, keys: Sequence[Key], now: float | N
         return Verified(0, Strength.OPEN)
     if plan.parses and len(request.body) > MAX_UNVERIFIED_BODY:
         return _UNPARSEABLE
-    if plan.signs_tokens and CHALLENGE.fullmatch(request.body):
-        return _MISMATCH
-    sent = plan.signature(request, None)
+    sent = plan.signatures(request)
     if sent is None:
         return _UNPARSEABLE if plan.in_body else _MISSING
-    candidates = plan.candidates(sent)
-    if candidates is None:
+    candidates = [found for each in sent if (found := plan.candidates(each)) is not None]
+    if len(candidates) < len(sent):
         return _MALFORMED
     messages = plan.messages(request)
     if isinstance(messages, Refusal):
         return Rejected(messages)
-    matched: int | None = None
-    for index, key in enumerate(keys):
-        if plan.matches(key, messages, candidates) and matched is None:
-            matched = index
-    if matched is None:
-        return _MISMATCH
-    return plan.freshness(request, now) or Verified(matched, plan.strength)
+    if plan.signs_tokens and any(CHALLENGE.fullmatch(message) for message in messages):
+        return MISMATCH
+    matched = [index for index, key in enumerate(keys) if _fits_all(plan, key, messages, candidates)]
+    if not matched:
+        return MISMATCH
+    return plan.freshness(request, now) or Verified(matched[0], plan.strength)
+
+
+def _fits_all(plan: "_Plan", key: Key, messages: tuple[bytes, ...], candidates: Sequence[list[bytes]]) -> bool:
+    """Whether a key fits what each item shows, all of them looked at."""
+    fits = [plan.matches(key, messages, each) for each in candidates]
+    return all(fits)
 
 
 # --- the plan: a row's columns as functions, made once per row --------------------------------------------------------
 
 CHALLENGE: Final = re.compile(rb"[A-Za-z0-9_-]{1,128}")
-"""What is signed for whoever asks, where a provider sets webhooks up so. Nothing of this form is a genuine body."""
+"""What is signed for whoever asks, where a provider sets webhooks up so. Nothing of this form is a genuine message."""
 
 _Matches = Callable[[Key, tuple[bytes, ...], list[bytes]], bool]
 
@@ -104,7 +109,7 @@ class _Plan(NamedTuple):
     parses: bool
     signs_tokens: bool
     in_body: bool
-    signature: Getter
+    signatures: Callable[[Request], list[bytes] | None]
     candidates: Callable[[bytes], list[bytes] | None]
     messages: Message
     matches: _Matches
@@ -113,18 +118,37 @@ class _Plan(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _plan(scheme: Scheme) -> _Plan:
-    open_to_all = scheme.kind == "none"
     return _Plan(
         strength=strength(scheme),
         parses=parses_before_verifying(scheme),
         signs_tokens=any(rule.proof for rule in scheme.handshake),
-        in_body=scheme.signature.startswith("body:"),
-        signature=(lambda _request, _item: None) if open_to_all else getter(scheme, scheme.signature),
+        in_body=scheme.signature.startswith(("body:", "item:")),
+        signatures=_signatures(scheme),
         candidates=_candidates(scheme),
         messages=message_builder(scheme),
         matches=_matches(scheme),
         freshness=_freshness(scheme),
     )
+
+
+def _signatures(scheme: Scheme) -> Callable[[Request], list[bytes] | None]:
+    """Build the function that fetches what proves a request: one value, or one of each item; None = one is missing."""
+    if scheme.kind == "none":
+        return lambda _request: None
+    get = getter(scheme, scheme.signature)
+    if not scheme.signature.startswith("item:"):
+        return lambda request: None if (found := get(request, None)) is None else [found]
+    items = batch_items(scheme)
+
+    def signatures(request: Request) -> list[bytes] | None:
+        parsed = document(request, scheme.form)
+        found = items(parsed) if isinstance(parsed, Document) else parsed
+        if isinstance(found, Unparsable) or not found:  # who sends nothing proves nothing
+            return None
+        sent = [get(request, value) for value, _ in found]
+        return None if None in sent else [value for value in sent if value is not None]
+
+    return signatures
 
 
 _ALPHABETS: Final[dict[Encoding, bytes]] = {

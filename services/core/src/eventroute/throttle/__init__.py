@@ -6,7 +6,8 @@ how many calls may be under way at once, and which ones are. All of it is learne
     limits          the `anthropic-ratelimit-*` headers; before the first answer there are none
     what is left    refilled by the clock, charged by each call's estimate, corrected by what it really used and by what
                     the headers say: those were true at some time of the call, so they bound it from below (as if all
-                    that began since came on top) and from above (as if none did, and all was refilled since)
+                    that began since or just before came on top: calls overtake each other on their way) and from
+                    above (as if none did, and all was refilled since); a 429 shows that less was left than it needed
     concurrency     begins at 5, and grows by one for each answer while at least a quarter of it is used, up to the
                     first 429 or 529; each of these halves it (once for all calls that were under way), and from there
                     it grows by one for as many answers as it allows calls

@@ -32,9 +32,9 @@ if fence == '' then
   return b.line > now and 1 or 0
 end
 
-local since = {} -- what was spent by those that began later, or are about to
+local since = {} -- what was spent by others that the API may not have counted yet when it told what is left
 for _, kind in ipairs(KINDS) do
-  since[kind] = b['spent:' .. kind] - c.spent[kind] + b['granted:' .. kind]
+  since[kind] = b['spent:' .. kind] - c.arrived[kind] - c.charged[kind] + b['granted:' .. kind]
 end
 
 local function usual(name, value)
@@ -70,10 +70,14 @@ for i, kind in ipairs(KINDS) do
     if left > 0 then -- none left may be less than none
       known = math.max(known, least)
     end
+    local needed = math.min(c.charged[kind], max)
+    local fits = left >= needed + (kind == 'requests' and 0 or INEXACT[kind])
+    if how == 'limited' and not fits then -- there was less than that; headers, being rounded, would let it happen again
+      highest = math.min(highest, needed)
+    end
     b['max:' .. kind], b['left:' .. kind] = max, math.min(known, highest)
     bound(b, kind)
-    is_told = true
-    has_room = has_room and left >= math.min(c.charged[kind], max) + (kind == 'requests' and 0 or INEXACT[kind])
+    is_told, has_room = true, has_room and fits
   end
 end
 

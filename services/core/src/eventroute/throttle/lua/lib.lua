@@ -7,8 +7,11 @@
 --   left:<kind>     what is left of it at `at`, less than nothing when estimates were too low
 --   spent:<kind>    what all calls that have begun were charged, since the state was made
 --   granted:<kind>  what was charged to places that are granted and whose calls have not begun
+--   arrived:<kind>  what had been spent at least ARRIVAL_MS ago: the API has counted those calls
+--   window:<kind>   what had been spent when the window began
 -- and of all:
 --   at         when `left` was counted, Unix ms
+--   window     when the window began, by which `arrived` moves on, Unix ms
 --   pace       what is left of the requests of half a second; absent as long as a minute's may come at once. Headers say
 --              nothing of it
 --   limit      how many calls may be under way
@@ -22,15 +25,17 @@
 --   input, output  tokens of a usual prompt and answer
 --
 -- A place in `calls`: {fence, empty while it is granted only; when it began or was granted; bytes; charged input, output;
--- spent requests, input, output just after it began}.
+-- arrived requests, input, output when it began}.
 
 local P = KEYS[1]
 local MINUTE_MS, HOUR_MS, DAY_MS = 60 * 1000, 3600 * 1000, 86400 * 1000
 local START = 5 -- calls under way at first
 local KINDS = {'requests', 'input', 'output'}
+local SUMS = {'spent:', 'granted:', 'arrived:', 'window:'}
 local WAITING_MS = 1000 -- others are known to wait for so long after they are due; a stale word costs a detour. Arbitrary
 local GRANTED_MS = 5000 -- for a worker to begin what has been granted; arbitrary
 local PACE_MS = 500 -- of the API's second: what is under way to it arrives later than it was counted here
+local ARRIVAL_MS = 250 -- calls reach the API in another order than they began in, within so long. Arbitrary
 local LOOK_MS = 1000 -- where only the end of a call makes room, whose end wakes somebody: the latest next look
 
 local clock = redis.call('TIME')
@@ -50,11 +55,13 @@ end
 -- Reads a bucket as it is now.
 local function read(bucket)
   local b = {
-    at = now, limit = START, threshold = 1e6, cut = 0, strikes = 0, blocked = 0, line = 0, refused = 0,
+    at = now, window = 0, limit = START, threshold = 1e6, cut = 0, strikes = 0, blocked = 0, line = 0, refused = 0,
     ratio = 1 / 3,
   }
   for _, kind in ipairs(KINDS) do
-    b['spent:' .. kind], b['granted:' .. kind] = 0, 0
+    for _, sum in ipairs(SUMS) do
+      b[sum .. kind] = 0
+    end
   end
   local stored = redis.call('HGETALL', state_of(bucket))
   for i = 1, #stored, 2 do
@@ -95,14 +102,15 @@ local function call_of(bucket, id)
   local c = cjson.decode(stored)
   return {
     fence = c[1], began = c[2], bytes = c[3], charged = {requests = 1, input = c[4], output = c[5]},
-    spent = {requests = c[6], input = c[7], output = c[8]},
+    arrived = {requests = c[6], input = c[7], output = c[8]},
   }
 end
 
 local function keep(bucket, id, c, ends)
   redis.call('ZADD', places_of(bucket), ends, id)
   redis.call('HSET', calls_of(bucket), id, cjson.encode({
-    c.fence, c.began, c.bytes, c.charged.input, c.charged.output, c.spent.requests, c.spent.input, c.spent.output,
+    c.fence, c.began, c.bytes, c.charged.input, c.charged.output, c.arrived.requests, c.arrived.input,
+    c.arrived.output,
   }))
 end
 
@@ -121,13 +129,19 @@ local function charge(b, kind, amount)
   end
 end
 
--- A call begins: from here on the API may have counted it.
+-- A call begins: from here on the API may have counted it, and it may be counted before those that began just now.
 local function begin(b, c, fence)
   c.fence, c.began = fence, now
+  local age, moves_on = now - b.window, now - b.window >= ARRIVAL_MS
   for _, kind in ipairs(KINDS) do
+    if moves_on then
+      b['arrived:' .. kind] = age >= 2 * ARRIVAL_MS and b['spent:' .. kind] or b['window:' .. kind]
+      b['window:' .. kind] = b['spent:' .. kind]
+    end
+    c.arrived[kind] = b['arrived:' .. kind]
     b['spent:' .. kind] = b['spent:' .. kind] + c.charged[kind]
-    c.spent[kind] = b['spent:' .. kind]
   end
+  b.window = moves_on and now or b.window
 end
 
 -- A granted place is granted no more, be it that its call begins or that it does not.
@@ -159,7 +173,7 @@ end
 
 local function estimate(b, bytes, max_output)
   return {
-    fence = '', began = now, bytes = bytes, spent = {requests = 0, input = 0, output = 0},
+    fence = '', began = now, bytes = bytes, arrived = {requests = 0, input = 0, output = 0},
     charged = {
       requests = 1, input = math.ceil(bytes * b.ratio), output = math.ceil(math.min(max_output, b.output or max_output)),
     },
