@@ -152,7 +152,7 @@ class Recorder:
             return _TAKEN
         query = scope["query_string"].decode("latin-1")
         request = Request(method=scope["method"], url=None, headers=scope["headers"], body=body, query=query)
-        outcome = preflight(_believing(scheme), request, ()) or read(scheme, request)
+        outcome = preflight(believing(scheme), request, ()) or read(scheme, request)
         if isinstance(outcome, Handshake):
             if outcome.visit:
                 self.console.print(f"confirm it by opening {outcome.visit}", markup=False)
@@ -180,7 +180,7 @@ class Recorder:
         )
 
 
-def _believing(scheme: Scheme) -> Scheme:
+def believing(scheme: Scheme) -> Scheme:
     """Let set-up requests show any verify token: there is no route here that has one."""
     rules = (
         msgspec.structs.replace(rule, when=tuple(match for match in rule.when if not match.verify_token))
