@@ -154,6 +154,8 @@ class Recorder:
         request = Request(method=scope["method"], url=None, headers=scope["headers"], body=body, query=query)
         outcome = preflight(believing(scheme), request, ()) or read(scheme, request)
         if isinstance(outcome, Handshake):
+            if outcome.visit:
+                self.console.print(f"confirm it by opening {outcome.visit}", markup=False)
             return _Answer(outcome.status, outcome.headers, outcome.body)
         taken, reply = _TAKEN._replace(status=scheme.success_status), choose_reply(scheme, request)
         if reply is None:
