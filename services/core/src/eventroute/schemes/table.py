@@ -182,6 +182,37 @@ _CLOUDEVENTS: Final = Scheme(
     success_status=202,
 )
 
+_SNS: Final = r"https://sns\.[a-z0-9-]{3,32}\.amazonaws\.com(\.cn)?"
+# Since a topic signs with SHA-1 unless it is told otherwise, `aws-sns-sha1` takes both, and this row what is sound.
+_AWS_SNS: Final = Scheme(
+    name="aws-sns",
+    docs="https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
+    kind="certificate",
+    signature="body:Signature",
+    encoding="base64",
+    key="topic",
+    keys_at=_SNS + r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem",
+    signed=("sns-body",),
+    covers_body=False,  # MessageAttributes and the addresses are not signed
+    timestamp="body:Timestamp",
+    timestamp_unit="rfc3339",
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html: retries end within 3,600 s
+    retry_window_s=_HOUR,
+    tolerance_s=_HOUR + 5 * _MINUTE,
+    event=("body:Type",),
+    ignored_events=("UnsubscribeConfirmation",),  # to visit its SubscribeURL would undo what somebody has done
+    id=("body:MessageId",),
+    form="text",
+    inner="text:Message",
+    handshake=(
+        HandshakeRule(
+            when=(Match(source="body:Type", equals="SubscriptionConfirmation"),),
+            visit="body:SubscribeURL",
+            visit_at=_SNS + r"/\?Action=ConfirmSubscription&[!-~]{1,2048}",
+        ),
+    ),
+)
+
 _ADYEN_ITEM: Final = "body:notificationItems.[].NotificationRequestItem"  # always exactly one
 
 _GENERIC: Final = Scheme(
@@ -800,6 +831,27 @@ _ROWS: Final[Sequence[Scheme]] = (
         # button want to read this.
         replies=(Reply(media_type="text/plain", body="[accepted]"),),
     ),
+    _AWS_SNS,
+    replace(_AWS_SNS, name="aws-sns-sha1", digest="sha1", legacy_digest=True),
+    Scheme(
+        name="google-pubsub",
+        docs="https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
+        kind="oidc",
+        signature="header:authorization",
+        prefix="Bearer ",
+        key="account",
+        keys_at="https://www.googleapis.com/oauth2/v3/certs",
+        issuers=("https://accounts.google.com", "accounts.google.com"),
+        # Attributes of a message are its publisher's; these two are Cloud Storage's and CloudEvents'.
+        event=("body:message.attributes.eventType|body:message.attributes.ce-type",),
+        id=("body:message.messageId", "body:subscription"),  # unique in a topic
+        inner="base64:message.data",
+        # https://cloud.google.com/pubsub/docs/push: what is not acknowledged comes again until it is no longer kept,
+        # 7 days unless the subscription says otherwise
+        retry_window_s=7 * _DAY,
+        dedup_ttl_s=8 * _DAY,
+        max_body_bytes=14 * _MIB,  # a message may have 10 MB, which base64 makes a third longer
+    ),
     _GENERIC,
     replace(
         _GENERIC, name="generic-token", kind="token", signature="header:authorization", prefix="Bearer ", signed=()
@@ -828,5 +880,12 @@ def sensitive_headers(scheme: Scheme) -> frozenset[str]:
 
 def accepts(scheme: Scheme, request: Request) -> bool:
     """Whether the body's media type is one that the scheme reads; answer 415 otherwise."""
-    media = media_type(request.fields)
-    return media == "json" or (media == "form" and scheme.form != "refused")
+    match media_type(request.fields):
+        case "json":
+            return True
+        case "form":
+            return scheme.form not in {"refused", "text"}
+        case "text":
+            return scheme.form == "text"
+        case None:
+            return False
