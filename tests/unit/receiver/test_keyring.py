@@ -93,7 +93,9 @@ async def test_an_unknown_id_is_denied_for_as_long_as_the_set_of_keys_is_new(sit
 
 
 @pytest.mark.parametrize(
-    "found", [RetryLater("no route"), Document(b"<html>", None), Document(certificate("short"), None)], ids=repr
+    "found",
+    [RetryLater("no route"), Document(b"<html>", None), Document(certificate("short"), None)],
+    ids=["away", "a page", "a short key"],
 )
 async def test_what_cannot_be_fetched_is_not_denied(site: Site, found: Document | RetryLater) -> None:
     site.documents[NAME.url] = found

@@ -66,6 +66,26 @@ def test_a_token_of_google_is_accepted(issuer: str) -> None:
     assert judged(token(said(iss=issuer))) == VERIFIED
 
 
+# https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions#jwt_format; its key is long gone
+PUBLISHED = (
+    b"eyJhbGciOiJSUzI1NiIsImtpZCI6IjdkNjgwZDhjNzBkNDRlOTQ3MTMzY2JkNDk5ZWJjMWE2MWMzZDVhYmMiLCJ0eXAiOiJKV1QifQ."
+    b"eyJhdWQiOiJodHRwczovL2V4YW1wbGUuY29tIiwiYXpwIjoiMTEzNzc0MjY0NDYzMDM4MzIxOTY0IiwiZW1haWwiOiJnYWUtZ2NwQGFwcHNw"
+    b"b3QuZ3NlcnZpY2VhY2NvdW50LmNvbSIsImVtYWlsX3ZlcmlmaWVkIjp0cnVlLCJleHAiOjE1NTAxODU5MzUsImlhdCI6MTU1MDE4MjMzNSwi"
+    b"aXNzIjoiaHR0cHM6Ly9hY2NvdW50cy5nb29nbGUuY29tIiwic3ViIjoiMTEzNzc0MjY0NDYzMDM4MzIxOTY0In0."
+    b"QVjyqpmadTyDZmlX2u3jWd1kJ68YkdwsRZDo-QxSPbxjug4ucLBwAs2QePrcgZ6hhkvdc4UHY4YF3fz9g7XHULNVIzX5xh02qXEH8dK6PgGn"
+    b"dIWcZQzjSYfgO-q-R2oo2hNM5HBBsQN4ARtGK_acG-NGGWM3CQfahbEjZPAJe_B8M7HfIu_G5jOLZCw2EUcGo8BvEwGcLWB2WqEgRM0-xt5-"
+    b"UPzoa3-FpSPG7DHk7z9zRUeq6eB__ldb-2o4RciJmjVwHgnYqn3VvlX9oVKEgXpNFhKuYA-mWh5o7BCwhujSMmFoBOh6mbIXFcyf5UiVqKjp"
+    b"qEbqPGo_AvKvIQ9VTQ"
+)
+
+
+def test_the_token_that_google_publishes_is_read_up_to_its_key() -> None:
+    keys = [parse_key(PUBSUB, b"gae-gcp@appspot.gserviceaccount.com https://example.com")]
+    wanted = judged(PUBLISHED, keys=keys, now=1_550_182_335, ring=lambda _name: None)
+    assert wanted == KeyName("https://www.googleapis.com/oauth2/v3/certs", "7d680d8c70d44e947133cbd499ebc1a61c3d5abc")
+    assert judged(PUBLISHED, ring=never) == FOREIGN
+
+
 @pytest.mark.parametrize(
     "changes",
     [

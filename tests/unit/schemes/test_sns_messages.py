@@ -340,7 +340,9 @@ def test_keys_of_other_schemes_name_no_topic() -> None:
     assert judged(from_aws(told()), keys=keys) == Rejected(Refusal.FOREIGN)
 
 
-@pytest.mark.parametrize("document", [b"", b"<html>", certificate("short"), certificate()[:-60]])
+@pytest.mark.parametrize(
+    "document", [b"", b"<html>", certificate("short"), certificate()[:-60]], ids=["empty", "a page", "short", "cut"]
+)
 def test_what_is_no_usable_certificate_is_none(document: bytes) -> None:
     assert parse_keys(SNS, document) is None
     assert parse_keys(replace(SNS, kind="oidc"), document) is None
