@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from eventroute.errors import RetryLater
 from eventroute.route_table import ReceiverRoute
 from eventroute.schemes import Request
 from eventroute.secret import Secret
-from eventroute_receiver import fetch, metrics
+from eventroute_receiver import fetch, keyring, metrics
 from support.certificates import Authority
 from support.fetched_keys import (
     ACCOUNT,
@@ -43,6 +44,12 @@ def server() -> Iterator[KeyServer]:
     with key_server() as known:
         known.documents = {f"/{CERTIFICATE}": certificate(), "/certs": key_set()}
         yield known
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait for as long as a busy machine takes."""
+    monkeypatch.setattr(keyring, "WAIT_S", 20.0)
 
 
 def sns_route(server: KeyServer, *topics: str, **changes: Any) -> ReceiverRoute:
@@ -94,16 +101,17 @@ async def test_a_message_that_comes_again_is_a_duplicate(receiver: Receiving, se
 
 
 async def test_a_message_whose_certificate_takes_long_is_asked_to_come_back_and_then_accepted(
-    receiver: Receiving, server: KeyServer
+    receiver: Receiving, server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(keyring, "WAIT_S", 0.1)
     await receiver.serve(sns_route(server))
     server.hold.clear()
-    before = receipts()
+    before, fetched = receipts(), metrics.FETCHES.counts["aws-sns", "fetched"]
     answer = await receiver.post(alarm(server))
     assert (answer.status_code, answer.headers["retry-after"], answer.content) == (503, "5", b"")
     assert receipts() - before == not_now("key")
     server.hold.set()
-    await until(lambda: metrics.FETCHES.counts["aws-sns", "fetched"] > 0)
+    await until(lambda: metrics.FETCHES.counts["aws-sns", "fetched"] > fetched)
     assert (await receiver.post(alarm(server))).status_code == 200
     assert server.seen == [f"/{CERTIFICATE}"]
 
@@ -217,7 +225,7 @@ async def test_a_subscription_is_confirmed_by_visiting_its_address_once(receiver
 async def test_a_subscription_is_answered_with_success_only_once_it_is_confirmed(
     receiver: Receiving, server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventroute_receiver.keyring._AGAIN_S", 0.0)
+    monkeypatch.setattr(keyring, "_AGAIN_S", 0.0)
     await receiver.serve(sns_route(server))
     before = receipts()
     answer = await receiver.post(subscription(server))  # its address answers 404
@@ -307,7 +315,7 @@ async def test_a_token_with_one_change_is_refused(
 async def test_a_new_key_is_fetched_when_the_set_is_old_enough(
     receiver: Receiving, server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventroute_receiver.keyring.ABSENT_S", 0.0)
+    monkeypatch.setattr(keyring, "ABSENT_S", 0.0)
     await receiver.serve(google_route(server))
     assert (await receiver.post(from_google())).status_code == 200
     server.documents["/certs"] = key_set("newer", "provider")
@@ -345,3 +353,37 @@ async def test_a_server_has_to_prove_its_name(
         await receiver.serve(google_route(server))
         assert (await receiver.post(from_google())).status_code == status
         assert server.seen == (["/certs"] if status == 200 else [])
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "fresh_s"),
+    [
+        ({}, None),
+        ({"cache-control": "public, max-age=19234, must-revalidate, no-transform"}, 19234),
+        ({"cache-control": "max-age=100", "age": "30"}, 70),
+        ({"cache-control": "max-age=100", "age": "soon"}, 100),
+        ({"cache-control": "no-store"}, None),
+        ({"cache-control": "max-age=soon"}, None),
+    ],
+    ids=str,
+)
+async def test_a_document_is_good_for_as_long_as_its_server_says(
+    server: KeyServer, headers: dict[str, str], fresh_s: float | None
+) -> None:
+    server.headers = headers
+    fetcher = fetch.Fetcher()
+    found = await fetcher(f"{server.url}/certs")
+    await fetcher.aclose()
+    assert found == fetch.Document(server.documents["/certs"], fresh_s)
+
+
+async def test_a_server_that_drips_is_not_waited_for(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "DEADLINE_S", 0.2)
+    server.hold.clear()
+    fetcher = fetch.Fetcher()
+    with pytest.raises(RetryLater, match=r"no answer within 0\.2 s|ReadTimeout"):
+        await fetcher(f"{server.url}/certs")
+    await fetcher.aclose()

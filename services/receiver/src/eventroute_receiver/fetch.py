@@ -45,7 +45,8 @@ class Fetcher:
     async def __call__(self, url: str) -> Document | None:
         """Get a document, as `Fetch` says."""
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=DEADLINE_S, headers={"user-agent": "EventRoute"})
+            headers = {"user-agent": "EventRoute", "accept-encoding": "identity"}  # what is packed may be any size
+            self._client = httpx.AsyncClient(timeout=DEADLINE_S, headers=headers)
         try:
             async with asyncio.timeout(DEADLINE_S), self._client.stream("GET", url) as response:
                 return await _read(response)
