@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventroute.expression import EvaluationError, ExpressionRefused, compile_expression
+from eventroute.expression import EvaluationError, Expression, ExpressionRefused, compile_expression
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_an_expression_does_not_name_costs_nothing() -> None:
     ids=["pattern", "repeats", "additions", "comprehensions", "nested", "brackets", "words", "characters"],
 )
 def test_a_limit_is_where_it_is_said_to_be(most: str, more: str) -> None:
-    assert compile_expression(most)
+    assert isinstance(compile_expression(most), Expression)
     with pytest.raises(ExpressionRefused):
         compile_expression(more)
 
