@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventroute.hops import Markers
+from eventroute.expression import Budget
 from eventroute.ids import Claim, DeliveryId, claim_id
 from eventroute.outcome import DeadReason, Unavailable
 from eventroute.queue import Admissions, Admitted, Candidate, Full, Limited, Limits, Load, New
@@ -31,7 +32,7 @@ URL: Final = "https://hooks.example.com/hooks/team-a/triage"
 
 
 def judged(request: Request, provider: str = "github", **route: Any) -> Genuine:
-    found = judge(prepare(receiver_route(provider, generation=3, **route)), request, NOW)
+    found = judge(prepare(receiver_route(provider, generation=3, **route)), request, NOW, Budget())
     assert isinstance(found, Genuine)
     return found
 
@@ -87,15 +88,15 @@ def test_a_long_name_of_the_providers_is_cut() -> None:
 
 
 def test_what_is_not_signed_is_rejected() -> None:
-    found = judge(prepare(receiver_route()), opened(secret="another"), NOW)
+    found = judge(prepare(receiver_route()), opened(secret="another"), NOW, Budget())
     assert isinstance(found, Rejected)
 
 
 def test_a_signature_is_judged_by_the_time_of_its_receipt() -> None:
     request = signed("slack", {"type": "event_callback", "event_id": "e", "event": {"type": "message"}}, now=NOW)
     hook = prepare(receiver_route("slack"))
-    assert isinstance(judge(hook, request, NOW + 299), Genuine)
-    assert isinstance(judge(hook, request, NOW + 600), Rejected)
+    assert isinstance(judge(hook, request, NOW + 299, Budget()), Genuine)
+    assert isinstance(judge(hook, request, NOW + 600, Budget()), Rejected)
 
 
 def test_a_handshake_queues_nothing() -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 from opentelemetry.trace import Span, Tracer
 
+from eventroute.expression import Budget
 from eventroute.ids import RoutePath
 from eventroute.outcome import LeftOut, OwnAction, Receipt, Unavailable
 from eventroute.queue import Again, Candidate, Fate, Joined, Limited, New, Repeat
@@ -33,6 +34,8 @@ PREFIX: Final = b"/hooks/"
 
 _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
+_QUICK_US: Final = 5000
+"""What a request's expressions may cost before they, too, are evaluated where others are served meanwhile. Arbitrary."""
 
 _ACCEPTED: Final = frozenset({Receipt.QUEUED, Receipt.REDELIVERED, Receipt.DEBOUNCED})
 _UNWANTED: Final = frozenset({Receipt.FILTERED, Receipt.OWN_ACTION, Receipt.SUSPENDED})
@@ -132,11 +135,10 @@ class Webhooks:
             self._room.held -= len(request.body)
 
     async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
-        now = time.time()
-        if len(request.body) > _LARGE_BYTES:
-            judged = await asyncio.to_thread(judge, hook, request, now)
-        else:
-            judged = judge(hook, request, now)
+        now, quick = time.time(), Budget(_QUICK_US)
+        judged = None if len(request.body) > _LARGE_BYTES else judge(hook, request, now, quick)
+        if judged is None or quick.is_short:
+            judged = await asyncio.to_thread(judge, hook, request, now, Budget())
         if isinstance(judged, Rejected):
             return answer.unauthenticated(judged.reason)
         result = self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
