@@ -257,9 +257,18 @@ async def test_oktas_and_stravas_challenges_are_answered_as_json(receiver: Recei
     assert (await receiver.post(bare(), "runs", query=META + "s")).status_code == 401
 
 
-async def test_two_equal_notices_of_dropbox_are_two_events(receiver: Receiving) -> None:
-    await receiver.serve(receiver_route("dropbox"))
-    request = signed("dropbox", {"list_folder": {"accounts": ["dbid:AAH4f99T0taONIb"]}})
+@pytest.mark.parametrize(
+    ("provider", "payload"),
+    [
+        ("dropbox", {"list_folder": {"accounts": ["dbid:AAH4f99T0taONIb"]}}),
+        ("microsoft-graph", {"value": [{"subscriptionId": "s", "resource": "me/drive/root", "tenantId": "t"}]}),
+    ],
+)
+async def test_two_equal_notices_without_an_id_are_two_events(
+    receiver: Receiving, provider: str, payload: object
+) -> None:
+    await receiver.serve(receiver_route(provider))
+    request = signed(provider, payload)
     assert [(await receiver.post(request)).json()["status"] for _ in range(2)] == ["queued", "queued"]
     assert len(await receiver.queued()) == 2
 

@@ -13,6 +13,7 @@ NAMESPACE = "n" * 63
 NAME = "r" * 253
 REF = {"name": "a" * 253, "key": "k" * 253}
 SOURCE = "header:" + "x" * 249
+QUERY = "query:" + "x" * 250
 CEL = f'payload.a == "{"x" * 1009}"'
 PROMPT = {
     "events": ["e" * 128] * 32,
@@ -31,9 +32,20 @@ SPEC: dict[str, Any] = {
         "ignoredEvents": ["e" * 128] * 16,
         "id": [SOURCE] * 4,
         "dedupTTL": "719h59m60s",
-        "handshake": [{"when": [{"source": SOURCE, "equals": "v" * 256}] * 8, "body": "b" * 1024}] * 4,
+        "handshake": [
+            {
+                "method": "POST",
+                "when": [*[{"source": SOURCE, "equals": "v" * 256}] * 7, {"source": QUERY, "verifyToken": True}],
+                "body": "b" * 1024,
+                "echo": "n=" + "header:" + "x" * 247,
+                "proof": "n=" + "header:" + "x" * 247,
+                "proofPrefix": "p" * 64,
+            }
+        ]
+        * 4,
     },
     "secretRefs": [REF] * 4,
+    "verifyTokenRef": REF,
     "allowUnauthenticated": True,
     "requireStrength": "verified",
     "tolerance": "23h59m60s",

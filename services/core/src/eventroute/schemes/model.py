@@ -168,8 +168,7 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     max_body_bytes: int = 1 << 20
     """The largest body that the provider sends, where it is known to send more than most; a route may say otherwise."""
     alike: bool = False
-    """Equal bodies are events of their own: each says in the same words that something has changed, and nothing says
-    which one it is."""
+    """Equal bodies without an id are events of their own: each says in the same words that something has changed."""
     document: Literal["object", "any"] = "object"
     """Any: the body may be any JSON value, and an empty one counts as null."""
 

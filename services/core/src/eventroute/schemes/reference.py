@@ -17,7 +17,7 @@ stored as the provider shows it.
 - **event**: where the event's name comes from; parts are joined with a dot. Prompts and filters go by it.
 - **id**: what a repeated delivery is known by. In *italics* where it stands in something unsigned: then the signed
   bytes, if there are any, are remembered too, and two events with equal ones count as one. A delivery without one is
-  known by its bytes, for ten minutes.
+  known by its bytes, for ten minutes; where it says none, not even by them: equal ones are events of their own.
 - **actor**: where it stands who caused the event; what is in a route's `ownActors` starts nothing.
 - **remembered**: how long a delivery is known, at least as long as the provider tries again.
 - **body**: how large one may be, unless the route's `maxBodyBytes` says otherwise. Ingresses and gateways have caps of
@@ -50,9 +50,6 @@ def build_reference(rows: Iterable[Scheme]) -> str:
 
 def _cells(row: Scheme) -> tuple[str, ...]:
     name = f"`{row.name}`" + (" (needs `publicURL`)" if needs_public_url(row) else "")
-    identity = _sources(row.id) or ("signed bytes" if strength(row) is Strength.VERIFIED and row.timestamp else "-")
-    if row.alike:
-        identity = "none: equal ones are events of their own"
     return (
         name,
         _secret(row),
@@ -60,13 +57,22 @@ def _cells(row: Scheme) -> tuple[str, ...]:
         _span(row.tolerance_s) if row.tolerance_s is not None else "-",
         _sources(row.event) or "-",
         _sources(row.actor) or "-",
-        identity if identity_is_signed(row) or not row.id else f"*{identity}*",
+        _identity(row),
         _span(row.dedup_ttl_s),
         f"{row.max_body_bytes >> 20} MiB",
         "; ".join(map(_set_up, row.handshake)) or "-",
         _answer(row),
         f"[docs]({row.docs})" if row.docs else "-",
     )
+
+
+def _identity(row: Scheme) -> str:
+    named = _sources(row.id)
+    if named and not identity_is_signed(row):
+        named = f"*{named}*"
+    if row.alike:
+        return f"{named}, else none" if named else "none"
+    return named or ("signed bytes" if strength(row) is Strength.VERIFIED and row.timestamp else "-")
 
 
 def _set_up(rule: HandshakeRule) -> str:

@@ -618,6 +618,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         signature="item:clientState",
         event=("item:lifecycleEvent|item:changeType",),
         id=("item:id", "item:subscriptionId"),
+        alike=True,  # the id is optional, and without one each change in a drive is told in the same words
         retry_window_s=4 * _HOUR,
         batch="body:value",
         handshake=(HandshakeRule(echo="query:validationToken"),),
