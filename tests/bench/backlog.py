@@ -37,10 +37,11 @@ from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook, prepare
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, Settled
+from eventroute_worker.finding import Finder
 from eventroute_worker.history import History
 from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
-from eventroute_worker.sinks import Sinks
+from eventroute_worker.sinks import LocalSinks
 from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
@@ -107,11 +108,10 @@ class Backlog:
         models = Models.load()
         runner = Runner(
             work=self.work,
-            holds=self.upkeep,
-            routes=Table(path),
+            finder=Finder(Table(path), self.upkeep),
             claude=_Claude(),
             history=History(self.redis, self.work),
-            sinks=Sinks(self.work),
+            sinks=LocalSinks(self.work),
             troubles=Troubles(),
             turns=Turns(self.work, Throttle(ClientCaller(self.redis)), groups=[eventroute.GROUP]),
             models=models,

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from eventroute.hops import Markers
 from eventroute.expression import Budget
+from eventroute.hops import Markers
 from eventroute.ids import Claim, DeliveryId, claim_id
 from eventroute.outcome import DeadReason, Unavailable
 from eventroute.queue import Admissions, Admitted, Candidate, Full, Limited, Limits, Load, New

@@ -89,6 +89,8 @@ class RunOutcome(StrEnum):
     DISCARDED = "discarded"
     SUPERSEDED = "superseded"
     """By a newer event about the same entity, before it was answered."""
+    SENT = "sent"
+    """Of what was to be sent to a sink: the sink has it."""
     DEAD = "dead"
 
 

@@ -35,7 +35,7 @@ PREFIX: Final = b"/hooks/"
 _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
 _QUICK_US: Final = 5000
-"""What a request's expressions may cost before they, too, are evaluated where others are served meanwhile. Arbitrary."""
+"""What a request's expressions may cost; beyond that they, too, are evaluated in a thread. Arbitrary."""
 
 _ACCEPTED: Final = frozenset({Receipt.QUEUED, Receipt.REDELIVERED, Receipt.DEBOUNCED})
 _UNWANTED: Final = frozenset({Receipt.FILTERED, Receipt.OWN_ACTION, Receipt.SUSPENDED})

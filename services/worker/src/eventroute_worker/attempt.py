@@ -73,6 +73,8 @@ class Attempt:
     free_slot: Callable[[], None] = _nobody_waits
     """To be called once Claude has answered, or need not: the next delivery may be leased."""
     newer: Newer = field(default_factory=Newer)
+    has_more: Callable[[], None] = _nobody_waits
+    """To be called when its answer has been handed over to sinks: there is something to send."""
 
     @property
     def delivery(self) -> DeliveryId:
@@ -133,6 +135,16 @@ class Throttled:
 
 
 End = Settled | Later | Parked | Throttled
+
+
+class Ended(Exception):
+    """The run is over, or paused, with this end."""
+
+    def __init__(self, end: End) -> None:
+        """Take the end."""
+        super().__init__()
+        self.end = end
+
 
 Handler = Callable[[Attempt], Awaitable[End]]
 """What is done with a delivery. Raises `LeaseLost` when another worker has it, `RedisAway` and `RedisForbids`; whatever
