@@ -11,7 +11,7 @@ COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hash
 
 VERSION = $(shell sed -n 's/^appVersion: *"\(.*\)"$$/\1/p' charts/eventroute/Chart.yaml)
 
-.PHONY: demo test e2e check lock generate manifests bench mutants images kind
+.PHONY: demo test e2e check lock generate manifests bench fuzz mutants images kind
 
 demo: .venv-demo/installed  ## the whole of EventRoute on this machine: no cluster, no key, no Redis
 	.venv-demo/bin/eventroute demo
@@ -43,6 +43,10 @@ manifests: .venv/installed  ## rewrite k8s/base and k8s/overlays from the chart;
 
 bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARGS="--quick", "--only receiver", "--write")
 	PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
+
+EXAMPLES ?= 2000
+fuzz: .venv/installed  ## damaged requests, bytes and manifests, others each time (EXAMPLES=20000, ARGS="-k wire")
+	EVENTROUTE_FUZZ_EXAMPLES=$(EXAMPLES) .venv/bin/python -m pytest tests/fuzz --timeout=0 $(ARGS)
 
 mutants: .venv/installed  ## small changes of the code that some test must notice (ARGS="--seed 7", "--sample 200", "--only lua", "--list")
 	PYTHONPATH=tests .venv/bin/python -m mutants $(ARGS)

@@ -61,6 +61,25 @@ def test_a_webhook_survives_the_round_trip(tmp_path: Path) -> None:
     assert (wrong["verdict"], wrong["reason"]) == ("invalid", "mismatch")
 
 
+def test_a_set_up_is_answered_judged_and_not_replayed(tmp_path: Path) -> None:
+    captured, again = tmp_path / "captured", tmp_path / "again"
+    asked = ("send", "meta", "--set-up", "--verify-token", "ours", "--url")
+    with capturing(captured, "--provider", "meta", "--keep-credentials") as url:
+        sent = eventroute(*asked, f"{url}/hooks/support/chats")
+        assert sent.returncode == 0, sent.stderr
+        assert re.match(r"200 in .* meta set-up  [0-9a-f]{32}$", sent.stdout.strip())
+        assert eventroute("send", "meta", "--url", f"{url}/hooks/support/chats").returncode == 0
+    with capturing(again) as url:
+        assert eventroute(*asked, f"{url}/hooks/support/chats").returncode == 1  # it knows no challenge
+        replayed = eventroute("replay", str(captured), "--url", f"{url}/hooks/support/chats")
+    assert (replayed.returncode, len(list(again.glob("*.json")))) == (0, 2)
+    assert "sets the webhook up, left out; see eventroute send meta --set-up" in replayed.stderr
+    first = str(min(captured.glob("*.json")))
+    for token, verdict in (("ours", "valid"), ("theirs", "invalid")):
+        judged = json.loads(eventroute("verify", first, "--verify-token", token, "-o", "json").stdout)
+        assert [each["verdict"] for each in judged] == [verdict]
+
+
 def test_a_capture_in_between_relays_what_the_receiver_answers(tmp_path: Path) -> None:
     behind, between = tmp_path / "behind", tmp_path / "between"
     with (

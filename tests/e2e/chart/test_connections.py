@@ -104,6 +104,13 @@ def test_only_the_worker_reaches_the_internet_and_no_private_network() -> None:
         assert all("169.254.0.0/16" in block["except"] or "fe80::/10" in block["except"] for block in blocks)
 
 
+def test_receivers_get_to_the_internet_where_they_fetch_keys() -> None:
+    rules = policy_of(render({"networkPolicies": {"receiverFetches": True}}), "receiver")["egress"]
+    (rule,) = (rule for rule in rules if any("ipBlock" in peer for peer in rule.get("to", [])))
+    assert rule in policy_of(TRIAL, "worker")["egress"], "as workers do"
+    assert rule["ports"] == [{"protocol": "TCP", "port": 443}]
+
+
 def test_every_service_port_is_let_in_somewhere(objects: list[Object]) -> None:
     if not of_kind(objects, "NetworkPolicy"):
         return

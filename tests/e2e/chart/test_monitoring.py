@@ -57,6 +57,7 @@ def _seen() -> None:
     receiver.RECEIPTS.counts["", Receipt.UNAVAILABLE, Unavailable.REDIS] += 1
     receiver.RECEIPTS.counts["", Receipt.UNAVAILABLE, Unavailable.BROKEN_ROUTE] += 1
     receiver.RECEIPTS.counts["er/alerts", Receipt.UNAVAILABLE, Unavailable.ROUTE_FULL] += 1
+    receiver.RECEIPTS.counts["er/alerts", Receipt.UNAVAILABLE, Unavailable.KEY] += 1
     receiver.RECEIPTS.counts["er/alerts", Receipt.UNAUTHENTICATED, "mismatch"] += 1
     receiver.DELIVERIES.counts["er/alerts", Receipt.UNDECIDED] += 1
     worker.RUNS.labels(RunOutcome.DEAD, "decode").inc()

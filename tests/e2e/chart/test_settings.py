@@ -1,10 +1,12 @@
 """What settings of the chart do, one by one, and which are refused."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from eventroute.policy import Allowance, Policy
 from support.chart import CHART, RefusedError, environment, helm, named, of_kind, pods, render
@@ -222,3 +224,13 @@ def test_an_upgrade_does_not_restart_valkey_unless_its_configuration_changed() -
 )
 def test_the_operator_tells_routes_the_url_that_the_values_give(values: Mapping[str, Any], url: str | None) -> None:
     assert variables(values, "operator").get("EVENTROUTE_OPERATOR_HOOKS_URL") == url
+
+
+def test_the_values_of_the_page_about_proxies_are_taken() -> None:
+    page = (CHART / "PROXIES.md").read_text(encoding="utf-8")
+    samples = [yaml.safe_load(sample) for sample in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
+    assert len(samples) == 5
+    for values in samples:
+        ingresses = of_kind(render(values), "Ingress")
+        wanted = values.get("ingress", {}).get("annotations")
+        assert [each["metadata"].get("annotations") for each in ingresses] == [wanted] * ("ingress" in values)

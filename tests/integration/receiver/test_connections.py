@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from support.raw_http import TARGET, chunked, connected, exchange, head, read_an
 from support.receiver_process import OnTheWire, receiver_process
 from support.receiving import opened, pull_request, signed
 from support.sample_routes import receiver_route
+from support.waiting import until
 
 CHUNKED = ("transfer-encoding", "chunked")
 UNKNOWN = "/hooks/team-a/nobody"
@@ -185,3 +187,23 @@ async def test_all_bodies_together_are_bounded_and_what_was_read_of_one_is_given
                 "github", {**pull_request(number), "text": "x" * 60_000}, event="pull_request", delivery=f"gh-{number}"
             )
             assert (await exchange(wire.port, whole(request))).status == 200
+
+
+def _stumbles(wire: OnTheWire) -> list[str]:
+    return [line for line in wire.receiver.log_lines() if "Exception in ASGI application" in line]
+
+
+async def test_a_sender_that_leaves_while_two_requests_wait_is_counted_for_the_first(served: OnTheWire) -> None:
+    before, stumbles = await served.receipts(), _stumbles(served)
+    await served.redis.execute_command("CLIENT", "PAUSE", 500, "WRITE")
+    async with connected(served.port) as (_, writer):
+        writer.write(whole(opened(1)) + whole(opened(2)))
+        await asyncio.sleep(0.1)
+    await until(lambda: _counts(served, before, 1))
+    assert await served.receipts() - before == {("team-a/triage", "queued", ""): 1}
+    assert len(await served.queued()) == 1
+    assert _stumbles(served) == stumbles
+
+
+async def _counts(wire: OnTheWire, before: Counter[tuple[str, str, str]], number: int) -> bool:
+    return (await wire.receipts() - before).total() >= number

@@ -144,7 +144,7 @@ async def test_an_unknown_cloudevents_sender_is_granted_nothing(receiver: Receiv
     assert (answer.status_code, {**answer.headers}) == (405, {"allow": "POST", "content-length": "0"})
 
 
-@pytest.mark.parametrize(("provider", "status"), [("intercom", 200), ("github", 405)])
+@pytest.mark.parametrize(("provider", "status"), [("intercom", 200), ("trello", 200), ("github", 405)])
 async def test_only_a_provider_that_asks_by_head_is_answered_by_head(
     receiver: Receiving, provider: str, status: int
 ) -> None:

@@ -11,6 +11,8 @@ from eventroute.schemes import SCHEMES, generate_secret
 from eventroute_cli.capture import Recorder, redact, redact_query, write_atomically
 from eventroute_cli.fixtures import Recorded, Unreadable, read_fixtures, write_fixture
 from eventroute_cli.samples import sample_request
+from support.fetched_keys import from_aws, from_google, message
+from support.providers import ROWS
 
 
 async def record(
@@ -49,7 +51,7 @@ def recorded(directory: Path) -> Recorded:
     return entry
 
 
-@pytest.mark.parametrize("provider", [name for name in SCHEMES if SCHEMES[name].signature.startswith("header:")])
+@pytest.mark.parametrize("provider", [row.name for row in ROWS if row.signature.startswith("header:")])
 def test_neither_secret_nor_signature_is_recorded(provider: str) -> None:
     pair = generate_secret(SCHEMES[provider])
     request = sample_request(provider, secret=pair.signing, url="https://h/x", now=1_800_000_000)
@@ -184,3 +186,20 @@ async def test_success_is_said_as_the_provider_reads_it(tmp_path: Path) -> None:
     assert ((b"content-type", b"text/xml") in texts[0]["headers"], texts[1]["body"]) == (True, b"<Response/>")
     event = await exchange(Recorder(tmp_path, provider="discord"), b'{"type": 1, "event": {"type": "X"}}', headers=[])
     assert (event[0]["status"], event[0]["headers"]) == (204, [(b"content-type", b"application/json")])
+
+
+async def test_a_subscription_is_recorded_answered_and_not_confirmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = from_aws(message("SubscriptionConfirmation"))
+    recorder = Recorder(tmp_path, provider="aws-sns")
+    assert await record(recorder, request.body, headers=list(request.headers)) == 200
+    assert recorded(tmp_path).body == request.body
+    shown = capsys.readouterr().out
+    assert "confirm it by opening https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription" in shown
+
+
+async def test_a_token_is_not_recorded(tmp_path: Path) -> None:
+    request, recorder = from_google(), Recorder(tmp_path, provider="google-pubsub")
+    assert await record(recorder, request.body, headers=list(request.headers)) == 200
+    assert recorded(tmp_path).redacted == ("authorization",)

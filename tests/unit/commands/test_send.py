@@ -46,7 +46,7 @@ def printed(result: Result) -> Request:
     return Request(method=raw.method, url=None, headers=headers, body=raw.body)
 
 
-def verdict(provider: str, request: Request, secret: str = SECRET) -> Verified | Rejected:
+def verdict(provider: str, request: Request, secret: str = SECRET) -> object:
     return verify(SCHEMES[provider], request, [parse_key(SCHEMES[provider], secret.encode())], None)
 
 
@@ -91,6 +91,10 @@ def test_a_file_is_sent_byte_for_byte(tmp_path: Path) -> None:
         (("github", "--file", __file__, "--secret", SECRET), "say which with --event"),
         (("stripe", "--file", __file__, "--event", "x", "--secret", SECRET), "leave --event out"),
         (("none", "--forge"), "nothing can be forged"),
+        (("aws-sns",), "aws-sns: only the provider can sign, .* record that with `eventroute capture"),
+        (("google-pubsub", "--secret", "a", "--dry-run"), "google-pubsub: only the provider can sign"),
+        (("google-pubsub", "--forge"), "google-pubsub: only the provider can sign"),
+        (("aws-sns", "--new-secret"), "the route's secret is the ARN of a topic, arn:aws:sns:REGION:ACCOUNT:NAME"),
         (("standard-webhooks", "--secret", "whsec_%"), "not base64"),
         (("discord", "--secret", "no private key"), "private key"),
         (("github", "--secret", SECRET, "--url", "127.0.0.1:8080/x"), "--url 127.0.0.1:8080/x: "),
@@ -104,7 +108,9 @@ def test_a_mistake_is_one_sentence_that_names_the_fix(arguments: tuple[str, ...]
 
 def test_the_list_names_every_provider() -> None:
     assert set(json.loads(run("--list", "-o", "json").stdout)) == set(SCHEMES)
-    assert "invoice.payment_failed" in run("--list").stdout
+    listed = run("--list").stdout
+    assert "invoice.payment_failed" in listed
+    assert "only the provider can send" in listed
 
 
 @pytest.mark.parametrize("provider", ["github", "discord", "sendgrid", "standard-webhooks"])

@@ -13,12 +13,14 @@ from eventroute.delivery import Delivery
 from eventroute.expression import compile_expression
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.prompt import Event, prepare
-from eventroute.schemes import SCHEMES, Events, generate_secret, read
+from eventroute.schemes import SCHEMES, Events, Request, generate_secret, read
 from eventroute.secret import Secret
 from eventroute_cli.samples import build_request, load_sample
+from support.fetched_keys import ACCOUNT, AUDIENCE, TOPIC, from_aws, from_google, message, push
 
 SAMPLES = Path(__file__).parents[3] / "k8s" / "samples"
 NOW = 1_790_000_000.0
+SENDERS = {"aws-sns": TOPIC.encode(), "google-pubsub": f"{ACCOUNT} {AUDIENCE}".encode()}
 
 
 def compiled() -> Compiled:
@@ -40,6 +42,8 @@ def compiled() -> Compiled:
 
 def _secret(route: EventRoute) -> bytes:
     provider = route.spec.provider
+    if provider in SENDERS:
+        return SENDERS[provider]
     return generate_secret(SCHEMES[provider]).configured if provider in SCHEMES else b"0123456789abcdef0123456789abcdef"
 
 
@@ -47,7 +51,7 @@ COMPILED = compiled()
 
 
 def test_every_sample_route_is_served() -> None:
-    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 26
+    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 34
 
 
 @pytest.mark.parametrize(
@@ -82,18 +86,46 @@ def test_every_sample_route_is_served() -> None:
         ("club/activities-5f0e3a52c5d7", "strava", "activity.create", [None]),
         ("security/lockouts", "okta", "user.account.lock", ["00uu5xkAtw1yQVlZI0g3", "00uu5xkAtw1yQVlZI0g4"]),
         ("office/meetings", "zoom", "meeting.ended", [None]),
+        ("platform/gitea", "gitea", "issues.opened", ["northwind/checkout/mira"]),
+        ("platform/gitea", "gitea", "pull_request.opened", ["northwind/checkout/ada-lopez"]),
+        ("web/deployments", "vercel", "deployment.error", ["prj_Ch3ck0utWeb"]),
+        ("sales/bookings", "calendly", "invitee.created", [None]),
+        ("sales/bookings", "calendly", "invitee.canceled", [None]),
+        ("team-a/board", "trello", "createCard", ["65f0a1b2c3d4e5f601020304"]),
+        ("team-a/board", "trello", "commentCard", ["65f0a1b2c3d4e5f601020304"]),
+        ("platform/builds", "circleci", "workflow-completed", ["github/northwind/checkout"]),
+        ("shop/refunds", "lemonsqueezy", "order_refunded", ["25"]),
+        ("shop/refunds", "lemonsqueezy", "subscription_cancelled", ["25"]),
         ("shop/order-events", "cloudevents", "com.northwind.order.placed", [None]),
         ("shop/order-events", "cloudevents", "com.northwind.order.shipped", [None]),
     ],
 )
 def test_a_sample_event_becomes_a_prompt(path: str, provider: str, event: str, entities: list[str | None]) -> None:
+    url = COMPILED.receiver[RoutePath(path)].public_url
+    assert entities_of(path, build_request(load_sample(provider, event, now=NOW), url=url)) == entities
+
+
+def test_an_alarm_of_cloudwatch_becomes_a_prompt() -> None:
+    alarm = {"AlarmName": "disk", "NewStateValue": "ALARM", "NewStateReason": "Threshold crossed: 97 > 90"}
+    for state, entities in (("ALARM", ["disk"]), ("OK", [])):
+        text = msgspec.json.encode(alarm | {"NewStateValue": state}).decode()
+        assert entities_of("platform/alarms", from_aws(message(Message=text))) == entities
+
+
+def test_an_upload_to_cloud_storage_becomes_a_prompt() -> None:
+    file = msgspec.json.encode({"name": "a.jpg", "contentType": "image/jpeg", "size": "1024"})
+    assert entities_of("media/uploads", from_google(payload=push(file, eventType="OBJECT_FINALIZE"))) == [None]
+
+
+def entities_of(path: str, request: Request) -> list[str | None]:
+    """Take the events of a request to their prompts, which lack nothing, and name whom those that count are about."""
     receiver, worker = COMPILED.receiver[RoutePath(path)], COMPILED.worker[RoutePath(path)]
-    events = read(receiver.scheme, build_request(load_sample(provider, event, now=NOW), url=receiver.public_url))
+    events = read(receiver.scheme, request)
     assert isinstance(events, Events)
     plan = prepare(worker)
     found: list[str | None] = []
     for item in events.items:
-        delivery = Event(_delivery(path, provider, item.type, item.payload))
+        delivery = Event(_delivery(path, receiver.scheme.name, item.type, item.payload))
         counts = compile_expression(receiver.filter or "true").test(delivery.variables)
         assert counts.error is None
         if not counts.holds:
@@ -104,7 +136,7 @@ def test_a_sample_event_becomes_a_prompt(path: str, provider: str, event: str, e
         entity = plan.entity.text(delivery.variables).value if plan.entity else None
         found.append(entity)
         assert plan.build_prompt(match.position, delivery, entity=entity).missing_fields == ()
-    assert found == entities
+    return found
 
 
 def _delivery(path: str, provider: str, event: str, payload: bytes) -> Delivery:

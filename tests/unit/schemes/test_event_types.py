@@ -37,6 +37,8 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
             b'{"object_kind":"merge_request","object_attributes":{"action":"open"}}',
             "merge_request.open",
         ),
+        ("gitlab", {}, b'{"object_kind":"release","action":"delete"}', "release.delete"),
+        ("gitlab-token", {}, b'{"object_kind":"milestone","action":"close","object_attributes":{}}', "milestone.close"),
         ("bitbucket", {"x-event-key": "repo:push"}, b"{}", "repo:push"),
         ("jira", {}, b'{"webhookEvent":"jira:issue_updated"}', "jira:issue_updated"),
         ("linear", {"linear-event": "Comment"}, b'{"type":"Issue","action":"create"}', "Issue.create"),
@@ -52,6 +54,13 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
         ("anthropic", {}, b'{"type":"event","data":{"type":"session.idle"}}', "session.idle"),
         ("cloudevents", {"ce-type": "com.example.a"}, b'{"type":"not this"}', "com.example.a"),
         ("cloudevents", {}, b'{"type":"com.example.b","data":{}}', "com.example.b"),
+        ("gitea", {"x-gitea-event": "issues"}, b'{"action":"opened","issue":{}}', "issues.opened"),
+        ("gitea", {"x-gitea-event": "pull_request_comment"}, b'{"action":"reviewed"}', "pull_request_comment.reviewed"),
+        ("vercel", {}, b'{"type":"deployment.error"}', "deployment.error"),
+        ("calendly", {}, b'{"event":"invitee.created","payload":{"event":"https://x.example/1"}}', "invitee.created"),
+        ("trello", {}, b'{"action":{"type":"createCard"}}', "createCard"),
+        ("circleci", {"circleci-event-type": "job-completed"}, b'{"type":"workflow-completed"}', "workflow-completed"),
+        ("lemonsqueezy", {"x-event-name": "a"}, b'{"meta":{"event_name":"order_created"}}', "order_created"),
         ("none", {}, b"", ""),
     ],
 )
@@ -74,6 +83,20 @@ def test_the_type_is_read_where_the_provider_puts_it(
 )
 def test_a_header_that_the_body_contradicts_is_refused(claimed: str, body: bytes) -> None:
     assert read_as("github", body, {"x-github-event": claimed}) == Unparsable("the event type contradicts the body")
+
+
+@pytest.mark.parametrize(
+    ("claimed", "body"),
+    [
+        ("issues", b'{"action":"opened","pull_request":{}}'),
+        ("pull_request", b'{"action":"opened","issue":{}}'),
+        ("issue_comment", b'{"action":"created","issue":{}}'),
+        ("push", b"{}"),
+        ("wiki", b'{"action":"created"}'),
+    ],
+)
+def test_giteas_header_is_held_against_the_body_too(claimed: str, body: bytes) -> None:
+    assert read_as("gitea", body, {"x-gitea-event": claimed}) == Unparsable("the event type contradicts the body")
 
 
 def test_a_type_that_the_table_does_not_know_is_taken_as_it_is() -> None:

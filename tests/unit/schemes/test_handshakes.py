@@ -72,6 +72,7 @@ def test_a_challenge_on_another_route_is_an_ordinary_event_or_nothing(name: str)
         ("pagerduty", (), b'{"event":{"id":"1","event_type":"pagey.ping"}}', 200),
         ("intercom", (), b'{"topic":"ping"}', 200),
         ("bitbucket", ((b"x-event-key", b"diagnostics:ping"),), b'{"test":true}', 200),
+        ("circleci", (), b'{"id":"1","type":"ping"}', 200),
         ("discord", (), b'{"type":0}', 204),
         ("discord", (), b'{"version":1,"application_id":"1","type":0}', 204),
     ],
@@ -110,15 +111,16 @@ def test_cloudevents_grants_a_known_sender_and_nobody_else() -> None:
         assert ask("cloudevents", "OPTIONS", origin) is None
 
 
-def test_intercoms_head_is_answered() -> None:
-    assert ask("intercom", "HEAD") == Handshake(200)
+@pytest.mark.parametrize("name", ["intercom", "trello"])
+def test_a_head_that_looks_whether_the_url_is_there_is_answered(name: str) -> None:
+    assert ask(name, "HEAD") == Handshake(200)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "CONNECT", "", "get"])
 def test_no_other_method_is_answered_before_verification(method: str) -> None:
     answered = {row.name for row in ROWS if ask(row.name, method, b"eventgrid.azure.net") is not None}
     expected = {
-        "HEAD": {"intercom"},
+        "HEAD": {"intercom", "trello"},
         "OPTIONS": {"cloudevents", "cloudevents-basic", "cloudevents-batch"},
     }
     assert answered == expected.get(method, set())

@@ -33,7 +33,7 @@ def test_neighbours_that_can_lend_are_found(signed: tuple[str, ...], found: tupl
 
 def test_of_the_built_in_rows_these_have_such_neighbours() -> None:
     found = {name for name, row in SCHEMES.items() if lending(row)}
-    assert found == {"adyen", "mailgun", "twilio", "twilio-sha256"}
+    assert found == {"adyen", "aws-sns", "aws-sns-sha1", "mailgun", "twilio", "twilio-sha256"}
 
 
 def _marks(scheme: Scheme, request: Request, secret: bytes) -> set[Mark]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from eventroute.schemes import HandshakeRule, Match, Reply, Scheme, lint_scheme
+from eventroute.schemes import SCHEMES, HandshakeRule, Match, Reply, Scheme, lint_scheme
 
 SOUND = Scheme(name="custom", signature="header:x-signature", signed=("body",))
 STAMPED = replace(
@@ -13,6 +13,10 @@ STAMPED = replace(
 )
 OPEN = Scheme(name="custom", kind="none")
 TOKEN = Scheme(name="custom", kind="token", signature="header:x-token")
+
+
+SNS, PUBSUB = SCHEMES["aws-sns"], SCHEMES["google-pubsub"]
+CONFIRMED = SNS.handshake[0]
 
 
 @pytest.mark.parametrize("scheme", [SOUND, STAMPED, OPEN, TOKEN])
@@ -62,6 +66,28 @@ def test_a_sound_row_passes(scheme: Scheme) -> None:
         (STAMPED, {"timestamp": "item:t"}, "timestamp"),
         (SOUND, {"signed": ("url", "twilio-body")}, "signed"),
         (SOUND, {"signed": ("twilio-body",), "form": "fields"}, "signed"),
+        (SOUND, {"signed": ("sns-body",), "covers_body": False}, "signed"),
+        (SNS, {"keys_at": ""}, "keys_at"),
+        (SNS, {"keys_at": "http://sns.amazonaws.com/a.pem"}, "keys_at"),
+        (PUBSUB, {"keys_at": "http://www.googleapis.com/oauth2/v3/certs"}, "keys_at"),
+        (SOUND, {"keys_at": "https://example.com/certs"}, "keys_at"),
+        (SNS, {"issuers": ("https://accounts.google.com",)}, "issuers"),
+        (PUBSUB, {"issuers": ()}, "issuers"),
+        (PUBSUB, {"signed": ("body",)}, "signed"),
+        (PUBSUB, {"key": "utf8"}, "key"),
+        (SNS, {"key": "account"}, "key"),
+        (SOUND, {"key": "topic"}, "key"),
+        (SOUND, {"inner": "Message"}, "inner"),
+        (SOUND, {"inner": "gzip:Message"}, "inner"),
+        (SOUND, {"inner": "text:"}, "inner"),
+        (SOUND, {"inner": "text:Message", "batch": "body"}, "inner"),
+        (SNS, {"handshake": (replace(CONFIRMED, visit="query:url"),)}, "handshake[0].visit"),
+        (SNS, {"handshake": (replace(CONFIRMED, method="GET", when=(), visit="header:x"),)}, "handshake[0].visit"),
+        (SNS, {"handshake": (replace(CONFIRMED, body="{}"),)}, "handshake[0].visit"),
+        (SNS, {"handshake": (replace(CONFIRMED, visit_at=""),)}, "handshake[0].visit_at"),
+        (SNS, {"handshake": (replace(CONFIRMED, visit_at=".*"),)}, "handshake[0].visit_at"),
+        (SNS, {"handshake": (replace(CONFIRMED, visit=""),)}, "handshake[0].visit_at"),
+        (PUBSUB, {"handshake": (CONFIRMED,)}, "handshake[0].visit"),
         (SOUND, {"separator": ","}, "prefix"),
         (SOUND, {"separator": ", ", "prefix": "v1="}, "separator"),
         (SOUND, {"event": ("type",)}, "event"),

@@ -7,6 +7,7 @@ import pytest
 from eventroute.schemes import SCHEMES, Events, Request, read
 
 GITHUB = {"x-github-event": "issues"}
+GITEA = {"x-gitea-event": "issues"}
 NAMED: list[tuple[str, Mapping[str, str], bytes, str]] = [
     ("github", GITHUB, b'{"issue":{},"sender":{"login":"us[bot]","id":7,"type":"Bot"}}', "us[bot]"),
     ("github", GITHUB, b'{"issue":{},"sender":{"login":"us[bot]","id":7,"type":"Bot"}}', "7"),
@@ -43,6 +44,11 @@ NAMED: list[tuple[str, Mapping[str, str], bytes, str]] = [
     ("zendesk", {}, b'{"detail":{"actor_id":"8"},"event":{}}', "8"),
     ("zendesk", {}, b'{"detail":{},"event":{"actor":{"id":"9"}}}', "9"),
     ("zoom", {}, b'{"event":"meeting.created","payload":{"operator_id":"z1","operator":"bot@example.com"}}', "z1"),
+    ("gitea", GITEA, b'{"issue":{},"sender":{"login":"us","id":7}}', "us"),
+    ("gitea", GITEA, b'{"issue":{},"sender":{"login":"us","id":7}}', "7"),
+    ("vercel", {}, b'{"payload":{"user":{"id":"v-1"}}}', "v-1"),
+    ("trello", {}, b'{"action":{"idMemberCreator":"5d1"}}', "5d1"),
+    ("trello", {}, b'{"action":{"idMemberCreator":"5d1","memberCreator":{"id":"5d1","username":"us"}}}', "us"),
 ]
 OTHERS: list[tuple[str, Mapping[str, str], bytes, str]] = [
     ("github", GITHUB, b'{"issue":{"user":{"login":"us"}},"sender":{"login":"ada"}}', "us"),  # ours, edited by another

@@ -145,5 +145,5 @@ def tolerance(scheme: Scheme) -> int:
     return scheme.tolerance_s
 
 
-def reason_of(verdict: Verified | Rejected) -> Refusal | None:
+def reason_of(verdict: object) -> Refusal | None:
     return verdict.reason if isinstance(verdict, Rejected) else None

@@ -63,7 +63,7 @@ def test_a_vector_gets_the_verdict_of_its_source(vector: dict[str, Any]) -> None
 
 
 def test_no_vector_is_left_out() -> None:
-    assert (len(VECTORS), len(SIGNED), len(SET_UP)) == (110, 103, 7)
+    assert (len(VECTORS), len(SIGNED), len(SET_UP)) == (126, 119, 7)
 
 
 @pytest.mark.parametrize("vector", SET_UP, ids=lambda vector: vector["id"])
@@ -85,6 +85,24 @@ def test_a_set_up_request_with_another_token_is_refused() -> None:
 def test_every_challenge_that_is_answered_has_a_vector() -> None:
     asked = {row.name for row in SCHEMES.values() if any(rule.echo or rule.proof for rule in row.handshake)}
     assert asked - {scheme_of(vector).name for vector in SET_UP} == {"slack"}  # which publishes none
+
+
+def test_each_way_of_signing_in_the_table_has_a_valid_vector() -> None:
+    valid = {RECIPES.get(each["scheme"], each["scheme"]) for each in SIGNED if each["expected"] == "valid"}
+    proven = {signing(SCHEMES[name]) for name in valid}
+    others = {
+        "token",
+        "basic",
+        "none",
+        "certificate",
+        "oidc",
+    }  # unsigned, and those whose keys are no secret of a route
+    assert [name for name, row in SCHEMES.items() if row.kind not in others and signing(row) not in proven] == []
+
+
+def signing(row: Scheme) -> tuple[object, ...]:
+    """What decides whether a signature fits, but for the header that it stands in."""
+    return (row.kind, row.separator, row.prefix, row.encoding, row.digest, row.key, row.signed, row.url)
 
 
 @pytest.mark.parametrize("name", ["svix", "clerk", "resend"])

@@ -152,8 +152,10 @@ class Recorder:
             return _TAKEN
         query = scope["query_string"].decode("latin-1")
         request = Request(method=scope["method"], url=None, headers=scope["headers"], body=body, query=query)
-        outcome = preflight(_believing(scheme), request, ()) or read(scheme, request)
+        outcome = preflight(believing(scheme), request, ()) or read(scheme, request)
         if isinstance(outcome, Handshake):
+            if outcome.visit:
+                self.console.print(f"confirm it by opening {outcome.visit}", markup=False)
             return _Answer(outcome.status, outcome.headers, outcome.body)
         taken, reply = _TAKEN._replace(status=scheme.success_status), choose_reply(scheme, request)
         if reply is None:
@@ -178,7 +180,7 @@ class Recorder:
         )
 
 
-def _believing(scheme: Scheme) -> Scheme:
+def believing(scheme: Scheme) -> Scheme:
     """Let set-up requests show any verify token: there is no route here that has one."""
     rules = (
         msgspec.structs.replace(rule, when=tuple(match for match in rule.when if not match.verify_token))

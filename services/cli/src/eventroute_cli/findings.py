@@ -9,14 +9,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from eventroute.compile import Compiled, Problem, Severity, compile_routes
+from eventroute.compile import Compiled, Problem, Severity, compile_routes, scheme_of
 from eventroute.crd.envfile import parse_env_file
 from eventroute.crd.manifest import Manifests, Origin, load_manifests
 from eventroute.crd.objects import ObjectKey
 from eventroute.errors import Refused
 from eventroute.event_names import EventNames
+from eventroute.ids import route_path
 from eventroute.models import Models
 from eventroute.policy import Policy
+from eventroute.schemes import fetches_keys
 from eventroute.secret import Secret
 
 MAX_ENV_FILE_BYTES: Final = 1_048_576
@@ -87,7 +89,7 @@ def examine(
         policy=_read_policy(policy) if policy else None,
         events=EventNames.load(),
     )
-    findings = [*_of_files(manifests), *env_findings, *_of_routes(manifests, compiled)]
+    findings = [*_of_files(manifests), *env_findings, *_of_routes(manifests, compiled), *_of_keys(manifests)]
     if not manifests.routes and not findings:
         findings = [Finding("", 0, Severity.ERROR, "NoRoutes", "no EventRoute in these files")]
     order = {file: position for position, file in enumerate(dict.fromkeys(finding.file for finding in findings))}
@@ -106,6 +108,20 @@ def _of_routes(manifests: Manifests, compiled: Compiled) -> Iterator[Finding]:
     for found, verdict in zip(manifests.routes, compiled.verdicts, strict=True):
         for problem in verdict.problems:
             yield _of_route(problem, found.origin, verdict.path)
+
+
+def _of_keys(manifests: Manifests) -> Iterator[Finding]:
+    """Say what nobody can judge from here: whether receivers get to where keys are fetched from."""
+    for found in manifests.routes:
+        scheme, route = scheme_of(found.route.spec), found.route.metadata
+        if scheme and fetches_keys(scheme):
+            path, field = route_path(route.namespace, route.name), "spec.provider"
+            message = (
+                f"route {path}: receivers fetch public keys of {scheme.name} by HTTPS and need a way out: "
+                "networkPolicies.receiverFetches of the chart"
+            )
+            origin = found.origin
+            yield Finding(origin.file, origin.line(field), Severity.NOTE, "KeysAreFetched", message, field, path)
 
 
 def _of_route(problem: Problem, origin: Origin, route: str) -> Finding:

@@ -10,7 +10,8 @@ import httpx
 import typer
 
 from eventroute.errors import Refused
-from eventroute.schemes import Request, Scheme, needs_public_url, sign
+from eventroute.schemes import Request, Scheme, needs_public_url, preflight, sign
+from eventroute_cli.capture import believing
 from eventroute_cli.credentials import SecretFileOption, SecretOption, find_secret
 from eventroute_cli.fixtures import Recorded, Unreadable, read_fixtures
 from eventroute_cli.send import OutputOption, Sent, as_json, deliver, find_scheme, print_sent, signing_secret
@@ -34,7 +35,7 @@ def replay(
     ] = False,
     output: OutputOption = "text",
 ) -> None:
-    """Sign recorded webhooks again and send them.
+    """Sign recorded webhooks again and send them; those that set a webhook up are left out.
 
     For example:
 
@@ -50,6 +51,10 @@ def replay(
     with httpx.Client(timeout=30.0) as client:
         for entry in recorded:
             scheme = find_scheme(provider or entry.provider)
+            if _sets_up(scheme, entry):
+                told = f"{entry.id}: sets the webhook up, left out; see eventroute send {scheme.name} --set-up"
+                typer.echo(told, err=True)
+                continue
             key = signing_secret(scheme, given)
             request = resign(entry, scheme, secret=key, url=public_url or url, now=time.time(), fresh=fresh)
             sent.append(deliver(client, request, url, provider=scheme.name, event=entry.id))
@@ -70,6 +75,11 @@ def resign(entry: Recorded, scheme: Scheme, *, secret: bytes, url: str, now: flo
     kept = tuple((name, value) for name, value in entry.headers if name.lower() not in _HOP_HEADERS)
     request = replace(entry, headers=kept, url=url if needs_public_url(scheme) else None).request()
     return sign(scheme, request, secret=secret, now=now, delivery=_new_id() if fresh else "", distinct=fresh)
+
+
+def _sets_up(scheme: Scheme, entry: Recorded) -> bool:
+    """Whether a request is no event, but what a provider asks before it sends any."""
+    return entry.method != "POST" or preflight(believing(scheme), entry.request(), ()) is not None
 
 
 def _new_id() -> str:

@@ -21,6 +21,7 @@ from eventroute.schemes import (
     Handshake,
     Request,
     Scheme,
+    fetches_keys,
     generate_secret,
     needs_public_url,
     needs_secret,
@@ -266,6 +267,11 @@ def _with_query(target: str, request: Request) -> str:
 
 def signing_secret(scheme: Scheme, given: bytes | None, *, forge: bool = False) -> bytes:
     """Choose what to sign with: the secret given, or for a forgery any other; raises `Refused` where there is none."""
+    if fetches_keys(scheme):
+        raise Refused(
+            f"{scheme.name}: only the provider can sign, with keys that receivers fetch from it; let it send, and "
+            f"record that with `eventroute capture --provider {scheme.name} --keep-credentials`"
+        )
     if forge:
         if not needs_secret(scheme):
             raise Refused(f"{scheme.name}: nothing can be forged where nothing is signed; leave --forge out")
@@ -323,7 +329,7 @@ def _print_list(output: str) -> None:
         return
     table = Table("provider", "sample events", box=None, header_style="bold")
     for name, names in events.items():
-        table.add_row(name, ", ".join(names))
+        table.add_row(name, ", ".join(names) or "- (only the provider can send)")
     Console().print(table)
 
 

@@ -1,4 +1,6 @@
-"""`eventroute verify`: judges recorded requests offline, to answer "why is my signature refused?".
+"""`eventroute verify`: judges recorded requests, to answer "why is my signature refused?".
+
+Offline, but for providers whose public keys are fetched: then from them, unless a file has these keys.
 
 Signatures only: a secret that no route would be served with is judged like any other, and nothing is read from the
 body beyond what is signed.
@@ -18,9 +20,21 @@ from rich.text import Text
 
 from eventroute.errors import Refused
 from eventroute.outcome import Refusal
-from eventroute.schemes import Key, KeyRefused, Rejected, Scheme, needs_secret, parse_key, preflight, verify
+from eventroute.schemes import (
+    Key,
+    KeyName,
+    KeyRefused,
+    Rejected,
+    Scheme,
+    needs_secret,
+    no_ring,
+    parse_key,
+    preflight,
+    verify,
+)
 from eventroute_cli.credentials import SecretFileOption, SecretOption, VerifyTokenOption, find_secret
 from eventroute_cli.fixtures import Expected, Recorded, Unreadable, read_fixtures
+from eventroute_cli.provider_keys import ProviderKeys
 from eventroute_cli.raw_request import parse_request
 from eventroute_cli.send import OutputOption, find_scheme
 
@@ -28,6 +42,8 @@ MALFORMED: Final = "malformed_entry"
 """Reason of an entry that is no request; what is wrong follows after a colon."""
 KEYLESS: Final = "no_secret"
 TOKENLESS: Final = "no_verify_token"
+UNFETCHED: Final = "no_key"
+"""Reason where the provider's public key could not be fetched; why follows after a colon."""
 
 
 class Judgement(NamedTuple):
@@ -61,14 +77,21 @@ def verify_command(
     now: Annotated[
         str, typer.Option(help="Clock to judge ages by: Unix seconds, or `now`. Else what is recorded, if anything.")
     ] = "",
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="The provider's certificate or set of keys, for providers whose keys are fetched otherwise."),
+    ] = None,
     output: OutputOption = "text",
 ) -> None:
-    """Check the signatures of recorded requests, offline, and say why one is refused.
+    """Check the signatures of recorded requests, and say why one is refused.
 
-    A request that sets a webhook up, as a GET with a challenge, is valid where a receiver would answer it.
+    Nothing is sent anywhere, and nothing fetched but public keys of SNS and Pub/Sub, unless --keys has them. A request
+    that sets a webhook up, as a GET with a challenge, is valid where a receiver would answer it.
 
-    Reasons: missing_header, malformed_signature, stale, future, mismatch, body_unparseable, unknown_scheme; no_secret
-    or Secret… where the secret is at fault, no_verify_token where there is none; malformed_entry where the file is.
+    Reasons: missing_header, malformed_signature, stale, future, mismatch, body_unparseable, unknown_scheme; of fetched
+    keys unsigned, weak_digest, foreign (another topic, account or audience), untrusted_key, and no_key where it could
+    not be fetched; no_secret or Secret… where the secret is at fault, no_verify_token where there is none;
+    malformed_entry where the file is.
 
     For example:
 
@@ -78,6 +101,8 @@ def verify_command(
 
       eventroute verify request.http --provider github --secret "$SECRET"
 
+      eventroute verify message.json --provider aws-sns --secret "$TOPIC_ARN" --keys certificate.pem
+
       eventroute verify vectors.json -o json
 
     Exit code 1: a verdict differs from the entry's `expected`, or a raw request is refused.
@@ -85,9 +110,10 @@ def verify_command(
     given, clock = find_secret(secret, secret_file), _clock(now)
     is_meant = secret is not None or secret_file is not None
     cases = [case for file in files for case in _cases(file, route, provider)]
-    token = verify_token.encode()
+    token, known = verify_token.encode(), ProviderKeys(keys)
     judgements = [
-        judge(_amended(entry, given, token, clock, url, replaces=is_meant), scheme) for entry, scheme in cases
+        judge(_amended(entry, given, token, clock, url, replaces=is_meant), scheme, keys=known)
+        for entry, scheme in cases
     ]
     if output == "json":
         typer.echo(json.dumps([judgement._asdict() for judgement in judgements], indent=2))
@@ -97,19 +123,20 @@ def verify_command(
         raise typer.Exit(1)
 
 
-def judge(entry: Recorded | Unreadable, scheme: Scheme | None = None) -> Judgement:
-    """Judge one entry; never raises.
+def judge(entry: Recorded | Unreadable, scheme: Scheme | None = None, *, keys: ProviderKeys | None = None) -> Judgement:
+    """Judge one entry; raises `Refused` for a file of keys that holds none, and nothing else.
 
     scheme  the row of the route that the request was for; None = the one that the entry names
+    keys    public keys that are fetched; None = none are
     """
     if isinstance(entry, Unreadable):
         return Judgement(entry.id, "invalid", entry.expected, f"{MALFORMED}: {entry.message}")
     scheme = scheme or entry.row()
-    reason = _refusal(entry, scheme) if scheme else Refusal.UNKNOWN_SCHEME
+    reason = _refusal(entry, scheme, keys) if scheme else Refusal.UNKNOWN_SCHEME
     return Judgement(entry.id, "invalid" if reason else "valid", entry.expected, reason)
 
 
-def _refusal(entry: Recorded, scheme: Scheme) -> str | None:
+def _refusal(entry: Recorded, scheme: Scheme, known: ProviderKeys | None) -> str | None:
     keys, problems = _keys(scheme, entry.configured_secrets(scheme))
     request = entry.request()
     found = preflight(scheme, request, keys, token=entry.verify_token)
@@ -119,7 +146,9 @@ def _refusal(entry: Recorded, scheme: Scheme) -> str | None:
         return None  # a set-up request that a receiver answers: nothing signs it
     if not keys and needs_secret(scheme):
         return next(iter(problems), KEYLESS)
-    verdict = verify(scheme, request, keys, entry.now)
+    verdict = verify(scheme, request, keys, entry.now, ring=known.ring(scheme) if known else no_ring)
+    if isinstance(verdict, KeyName):
+        return f"{UNFETCHED}: {known.trouble if known else verdict.url}; give its file with --keys"
     return verdict.reason if isinstance(verdict, Rejected) else None
 
 

@@ -59,6 +59,14 @@ class Refusal(StrEnum):
     STALE = "stale"
     FUTURE = "future"
     MISMATCH = "mismatch"
+    UNSIGNED = "unsigned"
+    """Nothing in it is signed: of SNS, what its raw message delivery sends."""
+    WEAK_DIGEST = "weak_digest"
+    """Signed with SHA-1, which the route does not take."""
+    FOREIGN = "foreign"
+    """It names another sender or audience than the route's: a topic, a service account, an issuer."""
+    UNTRUSTED_KEY = "untrusted_key"
+    """It names a key that its provider does not have, or no longer."""
     UNKNOWN_SCHEME = "unknown_scheme"
     BODY_UNPARSEABLE = "body_unparseable"
 
@@ -74,6 +82,10 @@ class Unavailable(StrEnum):
     BODIES = "bodies"
     MEMORY = "memory"
     BROKEN_ROUTE = "broken_route"
+    KEY = "key"
+    """The provider's public key has not been fetched yet."""
+    CONFIRMATION = "confirmation"
+    """The address that confirms a subscription has not been visited yet."""
     INTERNAL = "internal"
 
 

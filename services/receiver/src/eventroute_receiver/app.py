@@ -24,7 +24,9 @@ from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey
 from eventroute_receiver.admit import Admission
 from eventroute_receiver.body import Room
+from eventroute_receiver.fetch import Fetcher
 from eventroute_receiver.hooks import Hooks
+from eventroute_receiver.keyring import Keyring
 from eventroute_receiver.probes import build_probes
 from eventroute_receiver.routes import Hook, prepare
 from eventroute_receiver.settings import ReceiverSettings
@@ -54,10 +56,13 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
     tally = Tally()
     limits = Limits(settings.max_queue_depth, settings.max_queue_bytes)
     admission = Admission(link, limits=limits, groups=settings.groups)
+    fetcher = Fetcher()
+    keyring = Keyring(fetcher, needed=lambda: {hook.route.scheme for hook in table.all()})
     webhooks = Webhooks(
         table,
         admission,
         tally,
+        keyring=keyring,
         tracer=tracing.tracer(),
         read_deadline_s=settings.read_deadline_s,
         room=Room(settings.max_bytes_in_flight),
@@ -65,11 +70,12 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
 
     @asynccontextmanager
     async def running(_app: Litestar) -> AsyncIterator[None]:
-        """Keep the connection and the route table up, the routes' statistics written, and an eye on Redis."""
+        """Keep the connection and the route table up, keys fresh, statistics written, and an eye on Redis."""
         try:
-            async with background.running(link.run, table.run, check.run), writing(tally, redis):
+            async with background.running(link.run, table.run, check.run, keyring.run), writing(tally, redis):
                 yield
         finally:
+            await fetcher.aclose()
             await redis.aclose()
 
     receiver = Receiver(

@@ -15,7 +15,7 @@ What never becomes a request is counted here too, and not logged: anybody can se
 import asyncio
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from eventroute.outcome import Receipt, Unavailable
 from eventroute_receiver import metrics
@@ -52,6 +52,8 @@ class Connection(HttpToolsProtocol):
         self._clock: asyncio.TimerHandle | None = None
         self._is_in_message = self._has_head = False
         self._head_bytes = self._body_bytes = self._bytes_after_head = 0
+        self._answering: RequestResponseCycle | None = None
+        """The request that the application works on; uvicorn's `cycle` is the one read last."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
         """Give a new connection its time for the first head; above the limit, it is told to come back."""
@@ -64,8 +66,11 @@ class Connection(HttpToolsProtocol):
             self._set_clock(self._deadline_s, self._refuse, 408, Receipt.TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clocks."""
+        """Stop the clocks, and let the request that is being worked on end without an answer."""
         self._stop_clock()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True  # uvicorn tells the request that was read last
+            self._answering.message_event.set()
         super().connection_lost(exc)
         super()._unset_keepalive_if_required()
 
@@ -137,6 +142,11 @@ class Connection(HttpToolsProtocol):
             metrics.RECEIPTS.counts["", outcome, "head"] += 1
             self.transport.write(b"HTTP/1.1 %d \r\n" % status + _CLOSING)
         self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin with a request: at once, or when those before it are answered."""
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _set_clock(self, after_s: float, call: Any, *arguments: Any) -> None:
         self._clock = self.loop.call_later(after_s, call, *arguments)

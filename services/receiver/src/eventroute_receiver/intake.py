@@ -12,7 +12,20 @@ from eventroute.ids import Claim, claim_id, new_delivery_id
 from eventroute.outcome import DeadReason
 from eventroute.queue import Candidate
 from eventroute.redact import REDACTED, redact
-from eventroute.schemes import Event, Events, Handshake, Rejected, Request, Unparsable, read, verify
+from eventroute.schemes import (
+    Event,
+    Events,
+    Handshake,
+    KeyName,
+    Rejected,
+    Request,
+    Ring,
+    Unparsable,
+    Verified,
+    no_ring,
+    read,
+    verify,
+)
 from eventroute_receiver.routes import Hook
 
 _PROVIDER_ID_CHARS: Final = 200
@@ -54,16 +67,20 @@ class Chosen(NamedTuple):
     reason: str
 
 
-def judge(hook: Hook, request: Request, now: float, budget: Budget) -> Genuine | Rejected:
+def judge(
+    hook: Hook, request: Request, now: float, budget: Budget, *, ring: Ring = no_ring
+) -> Genuine | Rejected | KeyName:
     """Verify a request, read it, and ask the route's filter of each event.
 
     now      Unix time in seconds
     budget   for the route's expressions; what it is too short for is not wanted, or kept as a dead letter
-    returns  what is to be done; nothing has been counted or written yet, so that a thread may judge what is large
+    ring     the providers' keys that have been fetched
+    returns  what is to be done, or the key without which nobody can tell; nothing has been counted or written yet, so
+             that a thread may judge what is large
     """
     scheme = hook.route.scheme
-    verdict = verify(scheme, request, hook.keys, now)
-    if isinstance(verdict, Rejected):
+    verdict = verify(scheme, request, hook.keys, now, ring=ring)
+    if not isinstance(verdict, Verified):
         return verdict
     key = hook.keys[verdict.key_index] if hook.keys else None
     found = read(scheme, request, decode=hook.looks_into_events, own=hook.own_actors, key=key)

@@ -23,6 +23,12 @@ SECRET_MATCHES: Final = Counts(
     ["route", "index"],
 )
 
+FETCHES: Final = Counts(
+    "eventroute_fetches",
+    "Public keys of providers, and addresses that confirm subscriptions, by what came of fetching them.",
+    ["provider", "outcome"],
+)
+
 ACK_SECONDS: Final = Durations(
     "eventroute_ack_seconds",
     "Time from the request's head to the answer, by outcome.",

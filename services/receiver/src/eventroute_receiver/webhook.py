@@ -22,12 +22,13 @@ from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.runtime.tables import RouteTable
-from eventroute.schemes import Handshake, Rejected, Request, Unparsable, choose_reply, preflight
+from eventroute.schemes import Handshake, KeyName, Rejected, Request, Unparsable, choose_reply, preflight
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
 from eventroute_receiver.body import DisconnectedError, NoRoomError, Room, TooLargeError, discard_rest, read_body
 from eventroute_receiver.intake import Genuine, judge
+from eventroute_receiver.keyring import Keyring
 from eventroute_receiver.routes import Hook
 
 PREFIX: Final = b"/hooks/"
@@ -61,14 +62,16 @@ class Webhooks:
         admission: Admission,
         tally: Tally,
         *,
+        keyring: Keyring,
         tracer: Tracer,
         read_deadline_s: float,
         room: Room,
     ) -> None:
-        """Take the routes, the way into Redis, what counts for the routes' status, and how long a body may take."""
+        """Take the routes, the way into Redis, what counts for status, keys, and how long a body may take."""
         self._table = table
         self._admission = admission
         self._tally = tally
+        self._keyring = keyring
         self._tracer = tracer
         self._read_deadline_s = read_deadline_s
         self._room = room
@@ -135,16 +138,29 @@ class Webhooks:
             self._room.held -= len(request.body)
 
     async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
-        now, quick = time.time(), Budget(_QUICK_US)
-        judged = None if len(request.body) > _LARGE_BYTES else judge(hook, request, now, quick)
+        now, ring, quick = time.time(), self._keyring.find, Budget(_QUICK_US)
+        judged = None if len(request.body) > _LARGE_BYTES else judge(hook, request, now, quick, ring=ring)
         if judged is None or quick.is_short:
-            judged = await asyncio.to_thread(judge, hook, request, now, Budget())
+            judged = await asyncio.to_thread(judge, hook, request, now, Budget(), ring=ring)
+        if isinstance(judged, KeyName):
+            await self._keyring.want(hook.route.scheme, judged)
+            judged = await asyncio.to_thread(judge, hook, request, now, Budget(), ring=ring)
+        if isinstance(judged, KeyName):
+            return answer.unavailable(Unavailable.KEY)
         if isinstance(judged, Rejected):
             return answer.unauthenticated(judged.reason)
+        if isinstance(judged.found, Handshake) and judged.found.visit and not await self._confirm(hook, judged.found):
+            return answer.unavailable(Unavailable.CONFIRMATION)
         result = self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
         if result.outcome in _SETTLED and (reply := choose_reply(hook.route.scheme, request)):
             return answer.worded(result, reply)
         return result
+
+    async def _confirm(self, hook: Hook, handshake: Handshake) -> bool:
+        is_confirmed = await self._keyring.visit(hook.route.scheme, handshake.visit)
+        if is_confirmed:
+            _log.info("subscription_confirmed", route=hook.route.path)
+        return is_confirmed
 
     def _without_queue(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer | None:
         """Answer what is genuine and nothing to be queued; None when something is."""

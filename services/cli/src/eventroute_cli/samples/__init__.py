@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from eventroute.errors import Refused
-from eventroute.schemes import SCHEMES, Request, sign
+from eventroute.schemes import SCHEMES, Request, fetches_keys, sign
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -68,7 +68,10 @@ class _Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def sample_events(provider: str) -> tuple[str, ...]:
-    """Name the sample events of a provider, the most telling one first; raises `Refused` for an unknown provider."""
+    """Name the sample events of a provider, the most telling one first; none where only the provider can send.
+
+    raises  `Refused` for an unknown provider
+    """
     return tuple(_templates(provider))
 
 
@@ -80,7 +83,7 @@ def load_sample(provider: str, event: str = "", *, now: float) -> Sample:
     raises  `Refused`, naming what there is
     """
     templates = _templates(provider)
-    event = event or next(iter(templates))
+    event = event or next(iter(templates), "")
     if event not in templates:
         raise Refused(f"{provider}: no sample of {event!r}; there are {', '.join(templates)}; or give --file")
     template = templates[event]
@@ -111,6 +114,8 @@ def build_request(sample: Sample, *, url: str | None) -> Request:
 def _templates(provider: str) -> dict[str, _Template]:
     if provider not in SCHEMES:
         raise Refused(f"unknown provider {provider!r}")
+    if fetches_keys(SCHEMES[provider]):
+        return {}
     return _read(_SAME_PRODUCT.get(provider, provider))
 
 

@@ -8,6 +8,7 @@ preflight ──▶ verify ──▶ read          before anything is proven; is
 from eventroute.payload import Unparsable
 from eventroute.schemes.derived import (
     credential_paths,
+    fetches_keys,
     lending,
     needs_public_url,
     needs_secret,
@@ -15,6 +16,7 @@ from eventroute.schemes.derived import (
     strength,
     telling_headers,
 )
+from eventroute.schemes.fetched import Absent, KeyName, PublicKey, Ring, no_ring, parse_keys
 from eventroute.schemes.handshake import Handshake
 from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, lint_verify_token, parse_key
 from eventroute.schemes.lint import lint_scheme
@@ -29,19 +31,23 @@ from eventroute.schemes.verify import Rejected, Verified, verify
 
 __all__ = [
     "SCHEMES",
+    "Absent",
     "Event",
     "Events",
     "Handshake",
     "HandshakeRule",
     "Key",
     "KeyLint",
+    "KeyName",
     "KeyPair",
     "KeyRefused",
     "Mark",
     "Match",
+    "PublicKey",
     "Rejected",
     "Reply",
     "Request",
+    "Ring",
     "Scheme",
     "SecretProblem",
     "Strength",
@@ -50,6 +56,7 @@ __all__ = [
     "accepts",
     "choose_reply",
     "credential_paths",
+    "fetches_keys",
     "generate_secret",
     "lending",
     "lint_key",
@@ -59,7 +66,9 @@ __all__ = [
     "needs_public_url",
     "needs_secret",
     "needs_verify_token",
+    "no_ring",
     "parse_key",
+    "parse_keys",
     "preflight",
     "read",
     "sensitive_headers",

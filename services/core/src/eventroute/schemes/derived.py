@@ -7,12 +7,14 @@ from eventroute.schemes.model import HandshakeRule, Scheme, Strength
 from eventroute.schemes.source import alternatives
 
 _BODY_PARTS: Final = frozenset({"body", "twilio-body"})
+SNS_SIGNED: Final = ("Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+"""What AWS signs of a message where it stands there, in its order."""
 _CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"})
 
 
 def signs(scheme: Scheme) -> bool:
     """Whether anything of the request is covered by a key, as opposed to a secret that is merely shown."""
-    return scheme.kind in {"hmac", "hash", "ed25519", "ecdsa-p256"}
+    return scheme.kind in {"hmac", "hash", "ed25519", "ecdsa-p256", "certificate"}
 
 
 def covers_body(scheme: Scheme) -> bool:
@@ -34,6 +36,8 @@ def is_signed(scheme: Scheme, source: str) -> bool:
     if source == scheme.timestamp and "timestamp" in scheme.signed:
         return True
     parts = {part.removesuffix("?") for part in scheme.signed}
+    if "sns-body" in parts:
+        parts |= {f"body:{name}" for name in SNS_SIGNED}
     return source in parts or all(
         f"{place}:{name}" in parts or (place in {"body", "item"} and covers_body(scheme))
         for place, name in alternatives(source)
@@ -59,8 +63,9 @@ def lending(scheme: Scheme) -> tuple[str, str] | None:
     Then a captured request can be told in other words under the same signature: with another id, say. A time of sending
     is digits, and a body is an object, so that a text between such a part and a value is enough.
     """
-    if "twilio-body" in scheme.signed:
-        return "twilio-body", "twilio-body"  # names and values of its parameters stand side by side
+    for part in ("twilio-body", "sns-body"):
+        if part in scheme.signed:
+            return part, part  # names and values stand side by side, and a value may hold what stands between two
     before, between = "", ""
     for part in (part.removesuffix("?") for part in scheme.signed):
         if part.startswith("text:"):
@@ -90,6 +95,11 @@ def needs_secret(scheme: Scheme) -> bool:
     return scheme.kind != "none"
 
 
+def fetches_keys(scheme: Scheme) -> bool:
+    """Whether receivers need the provider's public keys, which they fetch from it."""
+    return scheme.kind in {"certificate", "oidc"}
+
+
 def needs_verify_token(scheme: Scheme) -> bool:
     """Whether a set-up request shows a token of the route's own, without which none could be answered."""
     return any(match.verify_token for rule in scheme.handshake for match in rule.when)
@@ -109,6 +119,8 @@ def named_source(text: str) -> tuple[str, str]:
 
 def credential_paths(scheme: Scheme) -> tuple[str, ...]:
     """Name the paths of a payload at which a shared secret itself stands, as `eventroute.redact` reads them."""
+    if "sns-body" in scheme.signed:
+        return "UnsubscribeURL", "UnsubscribeUrl"  # whoever visits it ends the subscription
     if scheme.kind not in {"token", "basic"} or not scheme.signature:
         return ()
     sources = [(place, name.replace("[]", "*")) for place, name in alternatives(scheme.signature)]

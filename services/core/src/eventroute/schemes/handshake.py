@@ -27,6 +27,8 @@ class Handshake(NamedTuple):
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    visit: str = ""
+    """An address that has to be fetched before the answer is true; empty = none."""
 
 
 Judge = Callable[[Request, Key | None, bytes], Handshake | Rejected | Unparsable | None]
@@ -76,6 +78,8 @@ _Answer = Callable[[Request, Key | None], Handshake | Unparsable | None]
 def _answer(scheme: Scheme, rule: HandshakeRule) -> _Answer:
     if rule.allowed_origins:
         return lambda request, _key: _grant(rule, request)
+    if rule.visit:
+        return _visit(scheme, rule)
     if rule.echo or rule.proof:
         return _of_the_request(scheme, rule)
     headers = (*rule.headers, ("content-type", "application/json")) if rule.body else rule.headers
@@ -90,6 +94,19 @@ def _grant(rule: HandshakeRule, request: Request) -> Handshake | None:
         return None
     granted = (("webhook-allowed-origin", origin), ("webhook-allowed-rate", "*"), ("allow", "POST"))
     return Handshake(rule.status, granted + rule.headers)
+
+
+def _visit(scheme: Scheme, rule: HandshakeRule) -> _Answer:
+    """Build the answer to what is confirmed by fetching an address, one of the provider's own."""
+    get, allowed = getter(scheme, rule.visit), re.compile(rule.visit_at)
+
+    def answer(request: Request, _key: Key | None) -> Handshake | Unparsable:
+        address = (get(request, None) or b"").decode()
+        if not allowed.fullmatch(address):
+            return Unparsable("a handshake without an address of its provider's")
+        return Handshake(rule.status, rule.headers, visit=address)
+
+    return answer
 
 
 def _of_the_request(scheme: Scheme, rule: HandshakeRule) -> _Answer:

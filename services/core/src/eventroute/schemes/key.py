@@ -6,6 +6,7 @@ use short or publicly known secrets, which verify well and must never be served.
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -48,7 +49,15 @@ class KeyRefused(Refused):
         self.reason = reason
 
 
-Material = bytes | Ed25519PublicKey | EllipticCurvePublicKey
+class Trusted(NamedTuple):
+    """Whom to believe where keys are fetched: the key proves the provider, and anybody may be its customer."""
+
+    sender: str
+    """A topic's ARN, or a service account's address."""
+    audience: str = ""
+
+
+Material = bytes | Ed25519PublicKey | EllipticCurvePublicKey | Trusted
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -110,6 +119,8 @@ def parse_key(scheme: Scheme, secret: bytes) -> Key:
     """Prepare a configured secret for its scheme; raises `KeyRefused` when it cannot be a key of it."""
     if not secret.strip():
         raise KeyRefused(SecretProblem.EMPTY, "the secret is empty: an empty key is known to everybody")
+    if scheme.key in _TRUSTED:
+        return Key(scheme.kind, _trusted(scheme, secret))
     takes_public_key = scheme.kind in {"ed25519", "ecdsa-p256"}
     if not takes_public_key and secret.startswith(_PUBLIC_KEY_STARTS):
         raise KeyRefused(SecretProblem.WRONG_TYPE, f"this is a public key, and {scheme.name} needs a shared secret")
@@ -121,7 +132,7 @@ def parse_key(scheme: Scheme, secret: bytes) -> Key:
         return Key(scheme.kind, _basic(secret))
     decoded = _decode(scheme.key, secret)
     if decoded is None:
-        raise KeyRefused(SecretProblem.UNDECODABLE, f"the secret is not {_FORM_NAMES[scheme.key]}")
+        raise KeyRefused(SecretProblem.UNDECODABLE, f"the secret is not {FORM_NAMES[scheme.key]}")
     if not decoded:
         raise KeyRefused(SecretProblem.EMPTY, "nothing follows the secret's prefix")
     return Key(scheme.kind, _public_key(scheme, decoded) if takes_public_key else decoded)
@@ -182,19 +193,26 @@ def _unknown_part(scheme: Scheme, secret: bytes, material: bytes) -> bytes:
     return secret.partition(b":")[2] if scheme.kind == "basic" else material.removeprefix(b"whsec_")
 
 
-_FORM_NAMES: Final[dict[KeyForm, str]] = {
+FORM_NAMES: Final[dict[KeyForm, str]] = {
     "utf8": "text",
     "whsec": "base64 after an optional whsec_",
     "whpk": "an Ed25519 public key, base64 after whpk_",
     "base64": "base64",
     "hex": "hex",
     "spki": "a public key as base64 of DER (SubjectPublicKeyInfo)",
+    "topic": "the ARN of a topic, arn:aws:sns:REGION:ACCOUNT:NAME",
+    "account": "a service account's address and the audience of its tokens, with one space between them",
+}
+"""What a secret of a form is, for people."""
+_TRUSTED: Final[dict[KeyForm, re.Pattern[bytes]]] = {
+    "topic": re.compile(rb"(?P<sender>arn:aws[a-z-]{0,20}:sns:[a-z0-9-]{1,32}:\d{12}:[A-Za-z0-9_-]{1,256})"),
+    "account": re.compile(rb"(?P<sender>[A-Za-z0-9._-]{1,100}@[A-Za-z0-9.-]{1,200}) (?P<audience>[!-~]{1,2048})"),
 }
 
 
 def _decode(form: KeyForm, secret: bytes) -> bytes | None:
     match form:
-        case "utf8":
+        case "utf8" | "topic" | "account":
             return secret
         case "whsec":
             return decode_base64(secret.removeprefix(b"whsec_"))
@@ -228,6 +246,13 @@ def _basic(secret: bytes) -> bytes:
     if not (user and colon and password):
         raise KeyRefused(SecretProblem.UNDECODABLE, "basic credentials are written user:password")
     return base64.b64encode(secret)
+
+
+def _trusted(scheme: Scheme, secret: bytes) -> Trusted:
+    found = _TRUSTED[scheme.key].fullmatch(secret)
+    if found is None:
+        raise KeyRefused(SecretProblem.UNDECODABLE, f"the secret is not {FORM_NAMES[scheme.key]}")
+    return Trusted(**{name: value.decode() for name, value in found.groupdict().items()})
 
 
 def _public_key(scheme: Scheme, data: bytes) -> Ed25519PublicKey | EllipticCurvePublicKey:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from eventroute.schemes.derived import comes_first, covers_body, is_signed, named_source, signs
+from eventroute.schemes.derived import comes_first, covers_body, fetches_keys, is_signed, named_source, signs
 from eventroute.schemes.model import HandshakeRule, Scheme
 from eventroute.schemes.source import Place, alternatives
 
@@ -19,13 +19,15 @@ _SUCCESS: Final = range(200, 300)
 _NO_CONTENT: Final = 204
 _MIN_BODY: Final = 1024
 _MAX_BODY: Final = 26_214_400
-_NAMED_PARTS: Final = frozenset({"body", "timestamp", "method", "url", "twilio-body"})
+_NAMED_PARTS: Final = frozenset({"body", "timestamp", "method", "url", "twilio-body", "sns-body"})
 
 _KEY_FORMS: Final = {
     "hmac": {"utf8", "whsec", "base64", "hex"},
     "hash": {"utf8"},
     "ed25519": {"hex", "base64", "whpk", "spki"},
     "ecdsa-p256": {"spki"},
+    "certificate": {"topic"},
+    "oidc": {"account"},
     "token": {"utf8"},
     "basic": {"utf8"},
     "none": {"utf8"},
@@ -75,6 +77,7 @@ def _of_handshakes(scheme: Scheme) -> Iterator[tuple[str, Iterable[str], set[Pla
         column = f"handshake[{index}]"
         for at, match in enumerate(rule.when):
             yield f"{column}.when[{at}].source", [match.source], places
+        yield f"{column}.visit", [rule.visit] if rule.visit else [], places
         for name, text in (("echo", rule.echo), ("proof", rule.proof)):
             yield f"{column}.{name}", [named_source(text)[1]] if text else [], places
 
@@ -105,12 +108,28 @@ def _credentials(scheme: Scheme) -> Iterator[str]:
         return
     if not scheme.signature:
         yield "signature: say where it is, for example header:x-signature"
-    if scheme.kind in {"token", "basic"} and scheme.signed:
+    if scheme.kind in {"token", "basic", "oidc"} and scheme.signed:
         yield f"signed: {scheme.kind} signs nothing, so leave it out"
     if signs(scheme) and not scheme.signed:
         yield "signed: say which bytes the signature covers, for example [body]"
     if scheme.key not in _KEY_FORMS[scheme.kind]:
         yield f"key: {scheme.kind} takes {' or '.join(sorted(_KEY_FORMS[scheme.kind]))}"
+
+
+def _fetching(scheme: Scheme) -> Iterator[str]:
+    """What is fetched comes from the provider alone, over TLS."""
+    if fetches_keys(scheme) != scheme.keys_at.startswith("https://"):
+        yield "keys_at: an https address where keys are fetched, and nothing elsewhere"
+    if (scheme.kind == "oidc") != bool(scheme.issuers):
+        yield "issuers: say who issues tokens, and only of tokens"
+    if "sns-body" in scheme.signed and scheme.kind != "certificate":
+        yield "signed: sns-body is what certificates are for"
+
+
+def _inner(scheme: Scheme) -> Iterator[str]:
+    form, _, path = scheme.inner.partition(":")
+    if scheme.inner and (form not in {"text", "base64"} or not _PATH.fullmatch(path) or scheme.batch):
+        yield "inner: write text:PATH or base64:PATH, of a body that is one event"
 
 
 def _coverage(scheme: Scheme) -> Iterator[str]:
@@ -178,7 +197,7 @@ def _body(scheme: Scheme) -> Iterator[str]:
 
 def _replies(scheme: Scheme) -> Iterator[str]:
     for reply in scheme.replies:
-        if reply.form and scheme.form == "refused":
+        if reply.form and scheme.form in {"refused", "text"}:
             yield "replies: no form is taken, so none is answered"
         if reply.body and scheme.success_status == _NO_CONTENT:
             yield "replies: 204 has no body"
@@ -190,7 +209,7 @@ def _replies(scheme: Scheme) -> Iterator[str]:
 
 def _handshakes(scheme: Scheme) -> Iterator[str]:
     for index, rule in enumerate(scheme.handshake):
-        for field, problem in (*_asked(rule), *_answered(scheme, rule)):
+        for field, problem in (*_asked(rule), *_visited(scheme, rule), *_answered(scheme, rule)):
             yield f"handshake[{index}].{field}: {problem}"
 
 
@@ -202,6 +221,15 @@ def _asked(rule: HandshakeRule) -> Iterator[tuple[str, str]]:
             yield f"when[{at}].equals", "the verify token is what the value is compared with, so leave equals out"
         if match.verify_token and not comes_first(rule):
             yield f"when[{at}].verifyToken", "a token is shown in the query; what is verified needs none"
+
+
+def _visited(scheme: Scheme, rule: HandshakeRule) -> Iterator[tuple[str, str]]:
+    if rule.visit and (comes_first(rule) or not signs(scheme)):
+        yield "visit", "only an address that is signed is visited"
+    if rule.visit and (rule.body or rule.echo or rule.proof):
+        yield "visit", "the answer is that it has been visited, and has no body"
+    if bool(rule.visit) != rule.visit_at.startswith("https://"):
+        yield "visit_at", "say what the address must be like, from https:// on"
 
 
 def _answered(scheme: Scheme, rule: HandshakeRule) -> Iterator[tuple[str, str]]:
@@ -218,6 +246,8 @@ def _answered(scheme: Scheme, rule: HandshakeRule) -> Iterator[tuple[str, str]]:
 
 
 _RULES: Final[tuple[Callable[[Scheme], Iterator[str]], ...]] = (
+    _fetching,
+    _inner,
     _coverage,
     _digest,
     _timestamps,

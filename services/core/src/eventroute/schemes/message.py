@@ -8,8 +8,9 @@ from typing import Final
 
 from eventroute.outcome import Refusal
 from eventroute.payload import Unparsable
+from eventroute.schemes.derived import SNS_SIGNED
 from eventroute.schemes.model import Scheme
-from eventroute.schemes.request import Document, Request, document, media_type, parse_form
+from eventroute.schemes.request import Document, Request, at, document, media_type, parse_form
 from eventroute.schemes.source import alternatives, getter
 
 MAX_UNVERIFIED_BODY: Final = 1 << 20
@@ -45,7 +46,7 @@ def message_builder(scheme: Scheme) -> Message:
 
 def parses_before_verifying(scheme: Scheme) -> bool:
     """Whether the signature, or what it covers, stands inside the parsed body."""
-    return "twilio-body" in scheme.signed or any(
+    return not {"twilio-body", "sns-body"}.isdisjoint(scheme.signed) or any(
         text.startswith(("body:", "item:")) for text in (scheme.signature, *scheme.signed)
     )
 
@@ -86,6 +87,8 @@ def _part(scheme: Scheme, text: str) -> _Part:
             return lambda _request, url: url.encode("utf-8", "surrogatepass")
         case "twilio-body":
             return lambda request, _url: _twilio_body(request)
+        case "sns-body":
+            return lambda request, _url: _sns_body(request)
         case "timestamp":
             return _value(scheme, scheme.timestamp, optional=False)
         case _:
@@ -121,6 +124,27 @@ def _twilio_body(request: Request) -> bytes | Refusal:
     if not isinstance(parsed, Document):
         return Refusal.BODY_UNPARSEABLE
     return "".join(name + value for name, value in sorted(set(parsed.fields))).encode()
+
+
+_SNS_NEEDED: Final = frozenset({"Message", "MessageId", "Timestamp", "TopicArn", "Type"})
+
+
+def _sns_body(request: Request) -> bytes | Refusal:
+    """Spell a message as AWS signs it: the names of its parts and their texts, a line each; what is null is absent.
+
+    docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html
+    """
+    parsed = document(request, "text")
+    if not isinstance(parsed, Document):
+        return Refusal.BODY_UNPARSEABLE
+    pieces: list[str] = []
+    for name in SNS_SIGNED:
+        value = at(parsed.value, (name,))
+        if isinstance(value, str):
+            pieces.append(f"{name}\n{value}\n")
+        elif value is not None or name in _SNS_NEEDED:
+            return Refusal.BODY_UNPARSEABLE
+    return "".join(pieces).encode()
 
 
 def _fields(query: bytes) -> tuple[tuple[str, str], ...]:

@@ -19,12 +19,14 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["hmac", "hash", "ed25519", "ecdsa-p256", "token", "basic", "none"]
+Kind = Literal["hmac", "hash", "ed25519", "ecdsa-p256", "certificate", "oidc", "token", "basic", "none"]
 """How the sender proves itself.
 
 hmac        a keyed MAC of the signed parts
 hash        a plain hash of the secret and the signed parts (HubSpot v1 and v2); weaker, and never chosen anew
 ed25519, ecdsa-p256   a public key checks the signed parts
+certificate   so does an RSA key, in a certificate at an address that the message names and `keys_at` allows
+oidc        a token of the provider's (RS256), signed with one of the keys at `keys_at`, says who sends, and to whom
 token       the secret itself, in a header
 basic       the secret is `user:password`, as HTTP basic authentication
 none        nothing: anybody who knows the URL may post
@@ -35,16 +37,18 @@ Encoding = Literal["hex", "base64", "base64url"]
 
 Digest = Literal["sha256", "sha512", "sha1"]
 
-KeyForm = Literal["utf8", "whsec", "whpk", "base64", "hex", "spki"]
+KeyForm = Literal["utf8", "whsec", "whpk", "base64", "hex", "spki", "topic", "account"]
 """How the configured text becomes a key: as it is; base64 after an optional `whsec_`; base64 after `whpk_`; base64;
-hex; base64 of a DER SubjectPublicKeyInfo."""
+hex; base64 of a DER SubjectPublicKeyInfo. Where keys are fetched, it names whom to believe instead: the ARN of a topic;
+a service account's address and, after a space, the audience of its tokens."""
 
 UrlForm = Literal["exact", "hubspot", "any-port"]
 """How a provider spells the public URL that it signs: as configured; with HubSpot's list of percent-escapes decoded;
 with or without a port (Twilio)."""
 
-FormUse = Literal["refused", "payload", "fields", "payload-or-fields"]
-"""What a form-encoded body means: nothing; its one `payload` field is the JSON; its fields are an object; either."""
+FormUse = Literal["refused", "payload", "fields", "payload-or-fields", "text"]
+"""What a form-encoded body means: nothing; its one `payload` field is the JSON; its fields are an object; either. Or
+nothing, but JSON may be declared as `text/plain`."""
 
 
 class Strength(StrEnum):
@@ -92,6 +96,10 @@ class HandshakeRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     has verified the request, or with the current one: it proves to the sender that we hold it, and nothing to us."""
     proof_prefix: str = ""
     """Stands before that signature."""
+    visit: str = ""
+    """Source of a URL that says yes to the provider once it has been fetched; only then the answer is given."""
+    visit_at: str = ""
+    """What such a URL must be like: a regular expression for all of it."""
     headers: tuple[tuple[str, str], ...] = ()
     allowed_origins: tuple[str, ...] = ()
     """CloudEvents abuse protection: the senders whose `WebHook-Request-Origin` is granted; empty = not asked for."""
@@ -128,11 +136,16 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     legacy_digest: bool = False
     """Says out loud that SHA-1 is meant."""
     key: KeyForm = "utf8"
+    keys_at: str = ""
+    """Where keys are fetched from: the address of a JSON Web Key Set, or a regular expression for all of the address of
+    a certificate. A certificate of the message's own choice would prove nothing."""
+    issuers: tuple[str, ...] = ()
+    """Who may have issued a token."""
 
     signed: tuple[str, ...] = ()
     """The signed bytes, in order: `body`, `timestamp`, `method`, `url`, `text:LITERAL`, any header or body source
     (`?` after a source: empty when absent), or `twilio-body`: a form's sorted parameters, or nothing for JSON, whose
-    SHA-256 must then equal the URL's `bodySHA256`."""
+    SHA-256 must then equal the URL's `bodySHA256`; or `sns-body`: the names and values that AWS signs of a message."""
     covers_body: bool = True
     """False says out loud that the signed parts leave the body out; the strength is then `authenticated`."""
     url: UrlForm = "exact"
@@ -165,6 +178,9 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cach
     batch: str = ""
     """`body`, or `body:PATH`: a list of which each item is an event of its own. An object there counts as one item."""
     form: FormUse = "refused"
+    inner: str = ""
+    """`text:PATH` or `base64:PATH`: a value of the body that holds the message itself. A JSON object or list in it
+    stands in its place in the payload, and so does text that was base64."""
     max_body_bytes: int = 1 << 20
     """The largest body that the provider sends, where it is known to send more than most; a route may say otherwise."""
     alike: bool = False

@@ -22,6 +22,7 @@ from eventroute.schemes.derived import (
     timestamp_is_signed,
 )
 from eventroute.schemes.handshake import Handshake, Judge, build_judge
+from eventroute.schemes.inner import unwrapper
 from eventroute.schemes.key import Key
 from eventroute.schemes.message import Message, message_builder
 from eventroute.schemes.model import Scheme
@@ -138,12 +139,15 @@ def _reader(scheme: Scheme) -> _Reader:
 def _document(scheme: Scheme) -> Callable[[Request], Document | Unparsable]:
     anything = scheme.document == "any"
     is_batch = bool(scheme.batch)
+    unwrap = unwrapper(scheme)
 
     def parsed(request: Request) -> Document | Unparsable:
         if anything and not request.body:
             return Document(None, b"null")
         found = document(request, scheme.form)
-        if isinstance(found, Unparsable) or anything or isinstance(found.value, dict):
+        if isinstance(found, Document) and isinstance(found.value, dict):
+            return unwrap(found) if unwrap else found
+        if isinstance(found, Unparsable) or anything:
             return found
         return found if is_batch and isinstance(found.value, list) else Unparsable("not a JSON object")
 

@@ -29,6 +29,25 @@ stored as the provider shows it.
 - **answer**: what a success says: its status, and in which terms. JSON names the delivery, and what became of it. Where
   it waits, the provider never sends again by itself, and its receipts wait so long for a Redis that is away.
 
+## Keys that are fetched
+
+SNS signs with a certificate of AWS, Pub/Sub with keys of Google. Receivers fetch these from
+`sns.REGION.amazonaws.com` and `www.googleapis.com` and need a way out: `networkPolicies.receiverFetches: true` of the
+chart. As long as a key cannot be had, senders hear 503 and come back. As anybody may be a customer there, the secret
+names whom to believe, and nothing of it is secret.
+
+- `aws-sns`: the ARN of the topic; messages of other topics are refused (`foreign`). Turn raw message delivery off: it
+  is not signed (`unsigned`). Set the topic's `SignatureVersion` to 2, SHA-256 (`weak_digest`); `aws-sns-sha1` takes
+  SHA-1 too. A subscription is confirmed by the receiver, by visiting its address. The signature leaves
+  `MessageAttributes` out.
+- `google-pubsub`: the service account of the push subscription and, after a space, the audience of its tokens: the URL
+  that it pushes to, unless the subscription names another one. The subscription needs authentication, and wraps its
+  messages. A token does not cover the body.
+- The message itself is text within the body, at `payload.Message` and, as base64, at `payload.message.data`. If it is a
+  JSON object or list, expressions and templates find that there: `payload.Message.detail.state`.
+
+## Rows
+
 | provider | secret | proof | age at most | event | actor | id | remembered | body | set-up | answer | docs |
 |---|---|---|---|---|---|---|---|---|---|---|---|
 """
@@ -40,6 +59,8 @@ _SECRETS: Final = {
     "base64": "base64",
     "hex": "hex",
     "spki": "base64 of the public key",
+    "topic": "the topic's ARN",
+    "account": "service account, space, audience",
 }
 
 
@@ -92,6 +113,8 @@ def _sent_back(rule: HandshakeRule) -> Iterator[str]:
         yield f"`{name}`: signature of {source}"
     if rule.body:
         yield f"`{rule.body}`"
+    if rule.visit:
+        yield f"{rule.status} once {rule.visit} was visited"
 
 
 def _condition(match: Match) -> str:

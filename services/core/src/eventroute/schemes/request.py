@@ -16,6 +16,10 @@ import msgspec
 from eventroute.payload import Opened, Unparsable, open_json, open_part
 
 _JSON: Final = b"application/json"
+_OTHERS: Final[dict[bytes, Literal["form", "text"]]] = {
+    b"application/x-www-form-urlencoded": "form",
+    b"text/plain": "text",
+}
 _MAX_FORM_FIELDS: Final = 1000  # arbitrary; Twilio sends some forty
 _MAX_PARAMETERS: Final = 16  # the same of a query; Meta sends three
 
@@ -76,15 +80,15 @@ def _once(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return fields
 
 
-def media_type(headers: dict[bytes, bytes]) -> Literal["json", "form"] | None:
-    """Tell the two media types of webhooks apart; no Content-Type counts as JSON, any other is None."""
+def media_type(headers: dict[bytes, bytes]) -> Literal["json", "form", "text"] | None:
+    """Tell the media types of webhooks apart; no Content-Type counts as JSON, any other is None."""
     declared = headers.get(b"content-type", _JSON)
     if declared == _JSON:
         return "json"
     essence = declared.partition(b";")[0].strip().lower()
     if essence == _JSON or (essence.startswith(b"application/") and essence.endswith(b"+json")):
         return "json"
-    return "form" if essence == b"application/x-www-form-urlencoded" else None
+    return _OTHERS.get(essence)
 
 
 def parse_form(body: bytes) -> tuple[tuple[str, str], ...] | Unparsable:
@@ -130,9 +134,9 @@ def document(request: Request, form: str) -> Document | Unparsable:
 
 def _parse(request: Request, form: str) -> Document | Unparsable:
     media = media_type(request.fields)
-    if media == "json":
+    if media == "json" or media == form == "text":
         return _document(request.body)
-    if media is None or form == "refused":
+    if media != "form" or form in {"refused", "text"}:
         return Unparsable("unsupported media type")
     if request.body.lstrip()[:1] in (b"{", b"["):  # form encoders escape these
         return Unparsable("JSON declared as a form")

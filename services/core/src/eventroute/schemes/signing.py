@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
 from eventroute.errors import Refused
 from eventroute.outcome import Refusal
 from eventroute.payload import Unparsable, read_json
-from eventroute.schemes.derived import comes_first, named_source
-from eventroute.schemes.key import parse_key
+from eventroute.schemes.derived import comes_first, fetches_keys, named_source
+from eventroute.schemes.key import FORM_NAMES, parse_key
 from eventroute.schemes.message import message_builder
 from eventroute.schemes.model import Scheme
 from eventroute.schemes.request import Request, as_text, at, form_object, media_type, parse_form
@@ -52,7 +52,8 @@ class KeyPair(NamedTuple):
 
 
 def generate_secret(scheme: Scheme) -> KeyPair:
-    """Make a random secret of the form that a scheme wants."""
+    """Make a random secret of the form that a scheme wants; raises `errors.Refused` where only its provider signs."""
+    _only_of_others(scheme)
     match scheme.kind:
         case "ed25519":
             return _spell_pair(scheme, Ed25519PrivateKey.generate())
@@ -85,8 +86,10 @@ def sign(
     delivery  delivery id, the same; an id that stands in a header is made up when there is none
     distinct  with a body whose bytes nobody has sent before and that says the same: where an id is not signed, or there
               is none, equal bytes count as a repetition
-    raises    `errors.Refused` when the secret cannot sign, or the body is not one that the scheme could sign
+    raises    `errors.Refused` when the secret cannot sign, only the provider can, or the body is not one that the
+              scheme could sign
     """
+    _only_of_others(scheme)
     draft = _Draft(scheme, request)
     draft.place_event(event)
     draft.place_delivery(delivery)
@@ -132,6 +135,14 @@ def set_up_request(scheme: Scheme, *, verify_token: str = "") -> Request:
     if rule.method == "POST":
         headers.append((b"content-type", b"text/plain; charset=utf-8"))
     return Request(method=rule.method, url=None, headers=headers, body=b"", query=urlencode(found["query"]))
+
+
+def _only_of_others(scheme: Scheme) -> None:
+    if fetches_keys(scheme):
+        raise Refused(
+            f"{scheme.name}: only the provider can sign, with keys that receivers fetch from it; "
+            f"the route's secret is {FORM_NAMES[scheme.key]}"
+        )
 
 
 class _Draft:

@@ -120,7 +120,7 @@ _GITLAB_TOKEN: Final = Scheme(
     docs="https://docs.gitlab.com/user/project/integrations/webhooks/#validate-payloads-by-using-a-secret-token",
     kind="token",
     signature="header:x-gitlab-token",
-    event=("body:object_kind|body:event_name", "body:object_attributes.action"),
+    event=("body:object_kind|body:event_name", "body:object_attributes.action|body:action"),
     actor=("body:user.username|body:user_username", "body:user.id|body:user_id"),
     # Not X-Gitlab-Event-UUID: the events that one webhook call triggers share it.
     id=("header:idempotency-key|header:webhook-id",),
@@ -180,6 +180,37 @@ _CLOUDEVENTS: Final = Scheme(
     document="any",
     handshake=(HandshakeRule(method="OPTIONS", allowed_origins=("eventgrid.azure.net",)),),
     success_status=202,
+)
+
+_SNS: Final = r"https://sns\.[a-z0-9-]{3,32}\.amazonaws\.com(\.cn)?"
+# Since a topic signs with SHA-1 unless it is told otherwise, `aws-sns-sha1` takes both, and this row what is sound.
+_AWS_SNS: Final = Scheme(
+    name="aws-sns",
+    docs="https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
+    kind="certificate",
+    signature="body:Signature",
+    encoding="base64",
+    key="topic",
+    keys_at=_SNS + r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem",
+    signed=("sns-body",),
+    covers_body=False,  # MessageAttributes and the addresses are not signed
+    timestamp="body:Timestamp",
+    timestamp_unit="rfc3339",
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html: retries end within 3,600 s
+    retry_window_s=_HOUR,
+    tolerance_s=_HOUR + 5 * _MINUTE,
+    event=("body:Type",),
+    ignored_events=("UnsubscribeConfirmation",),  # to visit its SubscribeURL would undo what somebody has done
+    id=("body:MessageId",),
+    form="text",
+    inner="text:Message",
+    handshake=(
+        HandshakeRule(
+            when=(Match(source="body:Type", equals="SubscriptionConfirmation"),),
+            visit="body:SubscribeURL",
+            visit_at=_SNS + r"/\?Action=ConfirmSubscription&[!-~]{1,2048}",
+        ),
+    ),
 )
 
 _ADYEN_ITEM: Final = "body:notificationItems.[].NotificationRequestItem"  # always exactly one
@@ -682,6 +713,92 @@ _ROWS: Final[Sequence[Scheme]] = (
         ),
     ),
     Scheme(
+        name="gitea",  # and Forgejo, which sends the same headers beside its own
+        docs="https://github.com/go-gitea/gitea/blob/main/services/webhook/deliver.go",
+        signature="header:x-gitea-signature",
+        signed=("body",),
+        event=("header:x-gitea-event", "body:action"),
+        implies=(
+            ("create", ("ref_type",)),
+            ("delete", ("ref_type",)),
+            ("fork", ("forkee",)),
+            ("issue_comment", ("issue", "comment")),
+            ("issues", ("issue",)),
+            ("package", ("package",)),
+            ("pull_request", ("pull_request",)),
+            ("push", ("ref", "commits")),
+            ("release", ("release",)),
+            ("status", ("sha", "state")),
+            ("wiki", ("page",)),
+            ("workflow_job", ("workflow_job",)),
+            ("workflow_run", ("workflow_run",)),
+        ),
+        actor=("body:sender.login", "body:sender.id"),
+        id=("header:x-gitea-delivery",),
+        # of 5 s, the default of its webhook.DELIVER_TIMEOUT; it sends again by hand alone
+        patience_s=3,
+    ),
+    Scheme(
+        name="vercel",
+        docs="https://vercel.com/docs/webhooks/webhooks-api",
+        signature="header:x-vercel-signature",
+        digest="sha1",
+        legacy_digest=True,
+        signed=("body",),
+        event=("body:type",),
+        actor=("body:payload.user.id",),
+        id=("body:id",),
+        dedup_ttl_s=2 * _DAY,  # ours; for how long it sends again is not documented
+    ),
+    Scheme(
+        name="calendly",
+        docs="https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
+        signature="header:calendly-webhook-signature",
+        separator=",",
+        prefix="v1=",
+        signed=("timestamp", "text:.", "body"),
+        timestamp="signature:t",
+        tolerance_s=_DAY,  # ours; whether a repetition is stamped anew is not documented
+        retry_window_s=_DAY,  # https://developer.calendly.com/api-docs/overview/webhooks/webhook-errors
+        event=("body:event",),
+        id=("body:payload.uri", "body:event", "body:created_at"),  # no id of its own: an invitee is told of twice
+        dedup_ttl_s=2 * _DAY,
+    ),
+    Scheme(
+        name="trello",
+        docs="https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
+        signature="header:x-trello-webhook",
+        encoding="base64",
+        digest="sha1",
+        legacy_digest=True,
+        signed=("body", "url"),
+        event=("body:action.type",),
+        actor=("body:action.memberCreator.id|body:action.idMemberCreator", "body:action.memberCreator.username"),
+        id=("body:action.id",),
+        handshake=(HandshakeRule(method="HEAD"),),
+        retry_window_s=4 * _MINUTE,  # three, after 30, 60 and 120 s
+    ),
+    Scheme(
+        name="circleci",
+        docs="https://circleci.com/docs/guides/integration/outbound-webhooks/",
+        signature="header:circleci-signature",
+        separator=",",
+        prefix="v1=",
+        signed=("body",),
+        event=("body:type",),
+        ignored_events=("ping",),  # its test button
+        id=("body:id",),
+        dedup_ttl_s=2 * _DAY,  # ours; for how long it sends again is not documented
+    ),
+    Scheme(
+        name="lemonsqueezy",
+        docs="https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
+        signature="header:x-signature",
+        signed=("body",),
+        event=("body:meta.event_name",),  # signed, as X-Event-Name is not
+        retry_window_s=3 * _MINUTE,  # three: https://docs.lemonsqueezy.com/help/webhooks/webhook-requests
+    ),
+    Scheme(
         name="adyen",
         docs="https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
         signature=f"{_ADYEN_ITEM}.additionalData.hmacSignature",
@@ -714,6 +831,27 @@ _ROWS: Final[Sequence[Scheme]] = (
         # button want to read this.
         replies=(Reply(media_type="text/plain", body="[accepted]"),),
     ),
+    _AWS_SNS,
+    replace(_AWS_SNS, name="aws-sns-sha1", digest="sha1", legacy_digest=True),
+    Scheme(
+        name="google-pubsub",
+        docs="https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
+        kind="oidc",
+        signature="header:authorization",
+        prefix="Bearer ",
+        key="account",
+        keys_at="https://www.googleapis.com/oauth2/v3/certs",
+        issuers=("https://accounts.google.com", "accounts.google.com"),
+        # Attributes of a message are its publisher's; these two are Cloud Storage's and CloudEvents'.
+        event=("body:message.attributes.eventType|body:message.attributes.ce-type",),
+        id=("body:message.messageId", "body:subscription"),  # unique in a topic
+        inner="base64:message.data",
+        # https://cloud.google.com/pubsub/docs/push: what is not acknowledged comes again until it is no longer kept,
+        # 7 days unless the subscription says otherwise
+        retry_window_s=7 * _DAY,
+        dedup_ttl_s=8 * _DAY,
+        max_body_bytes=14 * _MIB,  # a message may have 10 MB, which base64 makes a third longer
+    ),
     _GENERIC,
     replace(
         _GENERIC, name="generic-token", kind="token", signature="header:authorization", prefix="Bearer ", signed=()
@@ -742,5 +880,12 @@ def sensitive_headers(scheme: Scheme) -> frozenset[str]:
 
 def accepts(scheme: Scheme, request: Request) -> bool:
     """Whether the body's media type is one that the scheme reads; answer 415 otherwise."""
-    media = media_type(request.fields)
-    return media == "json" or (media == "form" and scheme.form != "refused")
+    match media_type(request.fields):
+        case "json":
+            return True
+        case "form":
+            return scheme.form not in {"refused", "text"}
+        case "text":
+            return scheme.form == "text"
+        case None:
+            return False

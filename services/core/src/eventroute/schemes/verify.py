@@ -24,6 +24,7 @@ from eventroute.outcome import Refusal
 from eventroute.payload import Unparsable
 from eventroute.schemes.batch import batch_items
 from eventroute.schemes.derived import strength
+from eventroute.schemes.fetched import KeyName, Proof, Ring, no_ring, proof
 from eventroute.schemes.key import Key, decode_base64, decode_hex
 from eventroute.schemes.message import MAX_UNVERIFIED_BODY, Message, message_builder, parses_before_verifying
 from eventroute.schemes.model import Encoding, Scheme, Strength
@@ -58,14 +59,18 @@ MISMATCH: Final = Rejected(Refusal.MISMATCH)
 _UNPARSEABLE: Final = Rejected(Refusal.BODY_UNPARSEABLE)
 
 
-def verify(scheme: Scheme, request: Request, keys: Sequence[Key], now: float | None) -> Verified | Rejected:
+def verify(
+    scheme: Scheme, request: Request, keys: Sequence[Key], now: float | None, *, ring: Ring = no_ring
+) -> Verified | Rejected | KeyName:
     """Check a request against every configured key.
 
     request  body exactly as received; re-encoding breaks the signature
     now      Unix time in seconds, to judge timestamps (symmetric, edges included); None judges recorded requests,
              whose age does not matter: a receiver always has a time
-    returns  the matched key's index and the strength, or a reason; `stale` and `future` are said of correctly signed
-             requests only, so they mean a clock or a replay, never a wrong secret
+    ring     the provider's keys that have been fetched, where they are
+    returns  the matched key's index and the strength, the key that has to be fetched before anything can be told, or a
+             reason; `stale` and `future` are said of correctly signed requests only, so they mean a clock or a replay,
+             never a wrong secret
     source   each row names the provider's page
     """
     plan = _plan(scheme)
@@ -73,21 +78,29 @@ def verify(scheme: Scheme, request: Request, keys: Sequence[Key], now: float | N
         return Verified(0, Strength.OPEN)
     if plan.parses and len(request.body) > MAX_UNVERIFIED_BODY:
         return _UNPARSEABLE
+    proven = plan.proof(request, keys, now, ring) if plan.proof else _by_secret(plan, request, keys)
+    if isinstance(proven, KeyName):
+        return proven
+    if isinstance(proven, Refusal):
+        return Rejected(proven)
+    return plan.freshness(request, now) or Verified(proven, plan.strength)
+
+
+def _by_secret(plan: "_Plan", request: Request, keys: Sequence[Key]) -> int | Refusal:
+    """Tell which configured key has signed, or is what was sent; or why none."""
     sent = plan.signatures(request)
     if sent is None:
-        return _UNPARSEABLE if plan.in_body else _MISSING
+        return Refusal.BODY_UNPARSEABLE if plan.in_body else Refusal.MISSING_HEADER
     candidates = [found for each in sent if (found := plan.candidates(each)) is not None]
     if len(candidates) < len(sent):
-        return _MALFORMED
+        return Refusal.MALFORMED_SIGNATURE
     messages = plan.messages(request)
     if isinstance(messages, Refusal):
-        return Rejected(messages)
+        return messages
     if plan.signs_tokens and any(CHALLENGE.fullmatch(message) for message in messages):
-        return MISMATCH
+        return Refusal.MISMATCH
     matched = [index for index, key in enumerate(keys) if _fits_all(plan, key, messages, candidates)]
-    if not matched:
-        return MISMATCH
-    return plan.freshness(request, now) or Verified(matched[0], plan.strength)
+    return matched[0] if matched else Refusal.MISMATCH
 
 
 def _fits_all(plan: "_Plan", key: Key, messages: tuple[bytes, ...], candidates: Sequence[list[bytes]]) -> bool:
@@ -114,6 +127,7 @@ class _Plan(NamedTuple):
     messages: Message
     matches: _Matches
     freshness: Callable[[Request, float | None], Rejected | None]
+    proof: Proof | None
 
 
 @lru_cache(maxsize=1024)
@@ -128,6 +142,7 @@ def _plan(scheme: Scheme) -> _Plan:
         messages=message_builder(scheme),
         matches=_matches(scheme),
         freshness=_freshness(scheme),
+        proof=proof(scheme),
     )
 
 
@@ -212,7 +227,7 @@ def _matches(scheme: Scheme) -> _Matches:
             return _mac_matches(scheme, lambda key, message: hashlib.new(scheme.digest, key + message).digest())
         case "ed25519" | "ecdsa-p256":
             return _public_key_matches(scheme)
-        case "token" | "basic" | "none":
+        case "token" | "basic" | "none" | "certificate" | "oidc":
             return _credential_matches(scheme)
 
 
