@@ -31,6 +31,7 @@ from eventroute.route_table import (
     BudgetRule,
     DebounceRule,
     HistoryRule,
+    HttpSink,
     LogSink,
     ModelCall,
     PromptRule,
@@ -338,6 +339,8 @@ class _Gathered:
     users: tuple[_Found[str | None], ...]
     asked: tuple[_Asked, ...]
     """The same."""
+    sink_secrets: tuple[tuple[_Found[Secret], ...], ...]
+    """Those of each sink."""
     at_hand: _AtHand
 
     @property
@@ -390,6 +393,13 @@ def _gather(route: crd.EventRoute, at_hand: _AtHand, taken: Collection[RoutePath
         systems=tuple(text(f"{field}.system", own.system, own.system_from) for field, own in prompts.items()),
         users=tuple(text(f"{field}.user", own.user, own.user_from) for field, own in prompts.items()),
         asked=tuple(_ask(spec.model, own.model, f"{field}.model", at_hand.models) for field, own in prompts.items()),
+        sink_secrets=tuple(
+            tuple(
+                secret(f"spec.sinks[{index}].http.secretRefs[{number}]", ref)
+                for number, ref in enumerate(sink.http.secret_refs if sink.http else ())
+            )
+            for index, sink in enumerate(spec.sinks)
+        ),
         at_hand=at_hand,
     )
 
@@ -578,12 +588,14 @@ def _secrets_are_usable(gathered: _Gathered) -> Iterator[Problem]:
         message = f"{scheme.name} needs a secret to verify with"
         yield gathered.problem(Reason.SECRET_REF_MISSING, "spec.secretRefs", message)
     for found in gathered.secrets:
-        yield from gathered.absent(found)
-        if isinstance(found.value, Secret):
-            problem = lint_key(scheme, found.value.reveal())
-            if problem:
-                severity = Severity.WARNING if problem.is_for_trials else Severity.ERROR
-                yield gathered.problem(Reason(problem.reason.value), found.field, problem.message, severity=severity)
+        yield from _lint_secret(gathered, scheme, found)
+
+
+def _lint_secret(gathered: _Gathered, scheme: Scheme, found: _Found[Secret]) -> Iterator[Problem]:
+    yield from gathered.absent(found)
+    if isinstance(found.value, Secret) and (problem := lint_key(scheme, found.value.reveal())):
+        severity = Severity.WARNING if problem.is_for_trials else Severity.ERROR
+        yield gathered.problem(Reason(problem.reason.value), found.field, problem.message, severity=severity)
 
 
 def _verify_token_is_usable(gathered: _Gathered) -> Iterator[Problem]:
@@ -619,6 +631,11 @@ def _api_key_is_usable(gathered: _Gathered) -> Iterator[Problem]:
         elif key != key.strip():
             message = "the API key begins or ends with white space, often the newline of `echo`"
             yield gathered.problem(Reason.SECRET_HAS_WHITESPACE, found.field, message)
+
+
+def _sinks_sign_with_secrets(gathered: _Gathered) -> Iterator[Problem]:
+    for found in (each for secrets in gathered.sink_secrets for each in secrets):
+        yield from _lint_secret(gathered, SCHEMES["standard-webhooks"], found)
 
 
 def _expressions_compile(gathered: _Gathered) -> Iterator[Problem]:
@@ -834,6 +851,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _secrets_are_usable,
     _verify_token_is_usable,
     _api_key_is_usable,
+    _sinks_sign_with_secrets,
     _expressions_compile,
     _system_texts_exist,
     _templates_compile,
@@ -935,7 +953,7 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
             answer_s=_seconds(spec.retention.answer),
             record_s=_seconds(spec.retention.record),
         ),
-        sinks=tuple(map(_sink, spec.sinks)),
+        sinks=tuple(map(_sink, spec.sinks, gathered.sink_secrets)),
         max_running=spec.concurrency.max or 0,
         holds_lanes=spec.concurrency.on_dead == "hold",
         api_key=_value(gathered.api_key) if gathered.api_key else None,
@@ -993,11 +1011,20 @@ def _seconds(duration: str | None) -> int | None:
 
 def sink_name(sink: crd.Sink) -> str:
     """Name a sink: as the manifest does, or by kind and target."""
-    return sink.name or (f"stream-{sink.stream.name}" if sink.stream else "log")
+    if sink.name:
+        return sink.name
+    return f"stream-{sink.stream.name}" if sink.stream else "http" if sink.http else "log"
 
 
-def _sink(sink: crd.Sink) -> Sink:
+def _sink(sink: crd.Sink, secrets: Sequence[_Found[Secret]]) -> Sink:
     name = sink_name(sink)
     if sink.stream:
         return StreamSink(name=name, stream=sink.stream.name, max_entries=sink.stream.max_entries)
+    if sink.http:
+        return HttpSink(
+            name=name,
+            url=sink.http.url,
+            secrets=tuple(map(_value, secrets)),
+            timeout_s=float(seconds(sink.http.timeout)),
+        )
     return LogSink(name=name)

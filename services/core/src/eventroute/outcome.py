@@ -101,9 +101,11 @@ class RunOutcome(StrEnum):
     DISCARDED = "discarded"
     SUPERSEDED = "superseded"
     """By a newer event about the same entity, before it was answered."""
-    SENT = "sent"
-    """Of what was to be sent to a sink: the sink has it."""
     DEAD = "dead"
+
+
+SENT: Final = "sent"
+"""How an answer that was to be sent to a sink ends, unless it becomes a dead letter: the sink has it."""
 
 
 class DeadReason(StrEnum):

@@ -190,8 +190,7 @@ class HttpSink(msgspec.Struct, frozen=True, kw_only=True, tag="http"):
     """The answer POSTed to a service of the team's own, signed as Standard Webhooks are."""
 
     name: str
-    url: Secret
-    """Whoever has it may know of the service more than the manifest's readers."""
+    url: str
     secrets: tuple[Secret, ...]
     """By each of which it is signed, the current one first; empty = by none."""
     timeout_s: float

@@ -6,7 +6,7 @@ Neither side knows the other: the queue never looks into a delivery, the pipelin
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
@@ -86,7 +86,7 @@ class Attempt:
 class Settled:
     """The delivery has ended: it leaves the queue, and its record begins to age."""
 
-    outcome: RunOutcome
+    outcome: RunOutcome | Literal["sent"]
     reason: str = ""
     """A `DeadReason` exactly when `outcome` is dead; else what the answer says of its outcome."""
     detail: str = ""

@@ -16,7 +16,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from eventroute.delivery import Delivery, decode_delivery
 from eventroute.hops import markers
 from eventroute.ids import DeliveryId
-from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.outcome import SENT, DeadReason, RunOutcome
 from eventroute.prompt import Plan
 from eventroute.queue import Begun, Lease, Retention, Work
 from eventroute.route_table import RemoteSink
@@ -101,7 +101,7 @@ class Sender:
                 detail = f"sink {sink.name}: the deadline comes before the next attempt: {failure}"
                 raise Ended(_dead(plan, delivery, answer, detail)) from failure
             raise Ended(Later(delay_s=pause, counts=False, detail=str(failure))) from failure
-        return Settled(outcome=RunOutcome.SENT, retention=_NOTHING_KEPT)
+        return Settled(outcome=SENT, retention=_NOTHING_KEPT)
 
 
 def _read(lease: Lease, begun: Begun) -> tuple[Delivery, Answer]:

@@ -354,8 +354,9 @@ class QueueWorker(Worker):
             retention=end.retention,
             fields=end.fields,
         )
-        metrics.RUNS.labels(end.outcome, end.reason).inc()
-        if end.route:
+        if not lease.sink:
+            metrics.RUNS.labels(end.outcome, end.reason).inc()
+        if end.route and isinstance(end.outcome, RunOutcome):
             self._tally.add_run(end.route, end.outcome, lease.delivery, trace_id=end.trace_id)
         if end.outcome is RunOutcome.DEAD:
             _log.warning("dead_letter", delivery=lease.delivery, reason=end.reason, detail=end.detail)

@@ -70,9 +70,7 @@ class HttpSinkWriter:
             **signed(body, id=result.idempotency_key(sink.name), secrets=sink.secrets, now=self._clock()),
         }
         try:
-            response = await self._way.post(
-                sink.url.reveal().decode(), headers=headers, body=body, timeout_s=sink.timeout_s
-            )
+            response = await self._way.post(sink.url, headers=headers, body=body, timeout_s=sink.timeout_s)
         except Unreachable as error:
             raise SinkFailed(str(error)) from error
         except Forbidden as error:

@@ -25,11 +25,14 @@ end
 local of = redis.call('HMGET', key, 'body', 'answer', 'at', 'seq', 'order', 'trace', 'lane')
 for i = 4, #ARGV do
   local own, own_id = path .. '/' .. ARGV[i], id .. ':' .. ARGV[i]
-  local state = redis.call('HMGET', delivery(own_id), 'path', 'state')
+  local state = redis.call('HMGET', delivery(own_id), 'path', 'state', 'fence')
   if not state[1] or state[2] == 'dead' or state[2] == 'settled' then
     forget_ended(own, own_id)
     redis.call('HSET', delivery(own_id), 'path', own, 'body', of[1], 'answer', of[2], 'at', of[3], 'seq', of[5] or of[4],
       'since', now, 'due', now, unpack(of[6] and {'trace', of[6]} or {}))
+    if state[3] then
+      redis.call('HSET', delivery(own_id), 'fence', state[3]) -- whoever had it must not end it again
+    end
     if of[7] and of[7] ~= '' then
       redis.call('HSET', delivery(own_id), 'lane', of[7])
     end
