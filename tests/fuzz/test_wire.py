@@ -1,6 +1,7 @@
 """Damaged bytes on connections to a receiver process: each is answered or closed, and the process lives on."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,8 @@ async def _say(port: int, stream: bytes, *, ends: bool) -> Heard:
     async with asyncio.timeout(PATIENCE_S), connected(port) as (reader, writer):
         writer.write(stream)
         if ends:
-            writer.write_eof()
+            with contextlib.suppress(OSError):  # answered and closed already
+                writer.write_eof()
         try:
             while True:
                 heard.statuses.append((await read_answer(reader)).status)

@@ -70,6 +70,14 @@ def test_such_a_route_is_served(tmp_path: Path) -> None:
         ("linear", "issue.created", "Issue.create"),
         ("pagerduty", "incident.trigger", "incident.triggered"),
         ("sentry", "issues.created", "issue.created"),
+        ("gitea", "pull_request.synchronize", "pull_request.synchronized"),  # as GitHub calls it
+        ("vercel", "deployment.failed", "deployment"),
+        ("circleci", "workflow_completed", "workflow-completed"),
+        ("lemonsqueezy", "order.created", "order_created"),
+        ("calendly", "invitee.cancelled", "invitee.canceled"),
+        ("discord", "entitlement_create", "ENTITLEMENT_CREATE"),
+        ("paddle", "transaction.complete", "transaction.completed"),
+        ("resend", "email.bounce", "email.bounced"),
     ],
 )
 def test_the_name_that_was_meant_is_proposed(tmp_path: Path, provider: str, written: str, meant: str) -> None:
@@ -113,7 +121,8 @@ def test_of_a_provider_without_a_list_every_name_is_fine(tmp_path: Path, provide
 def test_what_our_own_samples_send_is_known(provider: str) -> None:
     listing = EventNames.load().of(provider)
     assert listing is not None
-    assert [event for event in sample_events(provider) if not listing.sends(event)] == []
+    set_up = ["ping"] if provider == "discord" else []  # which has no name there, only the number 0
+    assert [event for event in sample_events(provider) if not listing.sends(event)] == set_up
 
 
 def test_each_listing_is_of_rows_of_its_own_sorted_and_says_where_and_when_it_was_read() -> None:

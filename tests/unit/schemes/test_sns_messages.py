@@ -270,6 +270,7 @@ def test_bytes_that_move_between_parts_make_no_second_event() -> None:
         ('{"state":', '{"state":'),
         ("", ""),
         ("[" * 600 + "]" * 600, "[" * 600 + "]" * 600),
+        ("[" * 500 + "]" * 500, "[" * 500 + "]" * 500),  # which would be a level too deep in its place
         ("[" * 499 + "]" * 499, None),
     ],
     ids=lambda value: str(value)[:20],

@@ -91,13 +91,11 @@ def parse_keys(scheme: Scheme, document: bytes) -> Mapping[str, PublicKey] | Non
 def _parse_certificate(document: bytes) -> Mapping[str, PublicKey] | None:
     try:
         certificate = x509.load_pem_x509_certificate(document)
+        begins, ends = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return None
-    if not _is_usable(key):
-        return None
-    begins, ends = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
-    return {"": PublicKey(key, begins, ends)}
+    return {"": PublicKey(key, begins, ends)} if _is_usable(key) else None
 
 
 def _parse_key_set(document: bytes) -> Mapping[str, PublicKey] | None:
@@ -250,7 +248,7 @@ def _judged(
 def _has_signed(key: RSAPublicKey, message: bytes, signature: bytes, hash_: SHA1 | SHA256) -> bool:
     try:
         key.verify(signature, message, PKCS1v15(), hash_)
-    except InvalidSignature:
+    except (InvalidSignature, UnsupportedAlgorithm):  # SHA-1 may be switched off in the machine's OpenSSL
         return False
     return True
 
