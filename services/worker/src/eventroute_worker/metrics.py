@@ -40,6 +40,9 @@ RUNS: Final = _counter(
 SENDINGS: Final = _counter("sendings", "Attempts to send an answer to a sink, by how they ended", "end")
 LEASES_LOST: Final = _counter("leases_lost", "Deliveries that another worker took while this one ran them")
 ENDS_REFUSED: Final = _counter("ends_refused", "Tries to record how a delivery ended that Redis refused")
+OUTBOUND_BLOCKED: Final = _counter(
+    "outbound_blocked", "Connections of sinks and tools that were refused, by the rule against them", "rule"
+)
 PARKED: Final = _gauge(
     "parked",
     "Deliveries that wait until a key or model is mended, or a budget has room; told by the worker that keeps it",
