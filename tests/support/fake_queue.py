@@ -14,7 +14,7 @@ from eventroute.queue import Amount, Group, Lease, Renewed, Retention, Taken, Tr
 from eventroute.runtime.stats import Tally
 from eventroute.throttle import Size
 from eventroute_worker import worker as worker_module
-from eventroute_worker.attempt import Attempt, End
+from eventroute_worker.attempt import Attempt, End, Handler
 from eventroute_worker.worker import QueueWorker
 from support.queue import GROUP
 from support.runs import PATH
@@ -197,14 +197,14 @@ class Scene:
         return round(asyncio.get_running_loop().time(), 3)
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[QueueWorker]:
+    async def working(self, handler: Handler | None = None) -> AsyncIterator[QueueWorker]:
         """Let the worker work; leaving the block waits until it has stopped."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(worker_module, "time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
             worker = QueueWorker(
                 Redis(),
                 cast("Work", self.queue),
-                self.handler,
+                handler or self.handler,
                 tally=self.tally,
                 waiting_at=cast("dict[Group, Redis]", self.bells),
                 signals=False,

@@ -38,6 +38,7 @@ from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.keeper import Keeper
 from eventroute_worker.model_watch import ModelWatch
+from eventroute_worker.outbound import Outbound
 from eventroute_worker.pricing import Prices
 from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
@@ -61,6 +62,7 @@ class _Outside(NamedTuple):
     redis: Redis
     waiting_at: Mapping[Group, Redis]
     claude: Claude
+    way: Outbound
     models: Models
 
     @property
@@ -121,10 +123,11 @@ async def _reaching(settings: WorkerSettings) -> AsyncIterator[_Outside]:
             prices=Prices(models),
             key_file=settings.file("anthropic_api_key"),
         ) as claude,
+        Outbound(settings.outbound) as way,
     ):
         groups = [Group(number) for number in range(settings.groups)]
         waiting_at = {group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups}
-        yield _Outside(link, redis, waiting_at, claude, models)
+        yield _Outside(link, redis, waiting_at, claude, way, models)
 
 
 def _build_check(settings: WorkerSettings, outside: _Outside) -> RedisCheck:

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from eventroute.queue import Work
 from eventroute.route_table import HttpSink, LocalSink, LogSink, RemoteSink, Sink, StreamSink
 from eventroute.runtime import tracing
-from eventroute_worker.sinks.http import HttpSinkWriter, Posts
+from eventroute_worker.sinks.http import Asks, HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
 from eventroute_worker.sinks.stream import StreamSinkWriter
@@ -79,7 +79,7 @@ class LocalSinks:
 class RemoteSinks:
     """Sends answers to sinks of every other kind."""
 
-    def __init__(self, way: Posts) -> None:
+    def __init__(self, way: Asks) -> None:
         """Take the way out."""
         self._http = HttpSinkWriter(way)
 

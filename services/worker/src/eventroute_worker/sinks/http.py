@@ -6,16 +6,19 @@ Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/st
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
+from eventroute.outbound import Blocked
 from eventroute.route_table import HttpSink
-from eventroute.schemes import SCHEMES, Request, sign
+from eventroute.schemes import SCHEMES, sign
+from eventroute.schemes import Request as Signed
 from eventroute.secret import Secret
+from eventroute_worker.outbound import Answer, Bounds, NoAnswer, Request
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
 
 TYPE: Final = "eventroute.answer"
@@ -25,37 +28,22 @@ _SCHEME: Final = SCHEMES["standard-webhooks"]
 _SIGNED: Final = b"webhook-signature"
 _PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _SERVER_ERROR: Final = 500
+_LOOKED_AT: Final = 1024  # bytes of the answer's body, which says nothing to us
 _LONGEST_WAIT_S: Final = 3600  # that a service may ask for; arbitrary
 
 
-class Response(NamedTuple):
-    """What a service said."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Names in lower case."""
-
-
-class Unreachable(Exception):
-    """There was no response; the message says why, without what was sent."""
-
-
-class Forbidden(Exception):
-    """The installation's rules do not let this request out; the message names the rule."""
-
-
-class Posts(Protocol):
+class Asks(Protocol):
     """The way out."""
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Response:
-        """Send one request; raises `Unreachable` or `Forbidden`."""
+    async def send(self, request: Request, bounds: Bounds = ...) -> Answer:
+        """Ask once; raises `Blocked` or `NoAnswer`."""
         ...
 
 
 class HttpSinkWriter:
     """Sends answers to services."""
 
-    def __init__(self, way: Posts, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, way: Asks, *, clock: Callable[[], float] = time.time) -> None:
         """Take the way out."""
         self._way = way
         self._clock = clock
@@ -69,13 +57,14 @@ class HttpSinkWriter:
             "idempotency-key": result.idempotency_key(sink.name),
             **signed(body, id=result.idempotency_key(sink.name), secrets=sink.secrets, now=self._clock()),
         }
+        request = Request("POST", sink.url, headers, body)
         try:
-            response = await self._way.post(sink.url, headers=headers, body=body, timeout_s=sink.timeout_s)
-        except Unreachable as error:
+            answer = await self._way.send(request, Bounds(deadline_s=sink.timeout_s, max_bytes=_LOOKED_AT))
+        except NoAnswer as error:
             raise SinkFailed(str(error)) from error
-        except Forbidden as error:
+        except Blocked as error:
             raise SinkRefused(str(error)) from error
-        _judge(response)
+        _judge(answer)
 
 
 def build_message(sink: str, result: Result) -> dict[str, Any]:
@@ -111,21 +100,21 @@ def signed(body: bytes, *, id: str, secrets: Sequence[Secret], now: float) -> di
     told = {"webhook-id": id, "webhook-timestamp": str(int(now))}
     signatures: list[str] = []
     for secret in secrets:
-        request = Request(method="POST", url=None, headers=[(b"content-type", b"application/json")], body=body)
-        found = sign(_SCHEME, request, secret=secret.reveal(), now=now, delivery=id)
+        unsigned = Signed(method="POST", url=None, headers=[(b"content-type", b"application/json")], body=body)
+        found = sign(_SCHEME, unsigned, secret=secret.reveal(), now=now, delivery=id)
         signatures.append(dict(found.headers)[_SIGNED].decode())
     return {**told, "webhook-signature": " ".join(signatures)} if signatures else told
 
 
-def _judge(response: Response) -> None:
-    status = response.status
+def _judge(answer: Answer) -> None:
+    status = answer.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return
     if status in _PASSING or status >= _SERVER_ERROR:
-        raise SinkFailed(f"HTTP {status}", after_s=_after_s(response.headers.get("retry-after", "")))
+        raise SinkFailed(f"HTTP {status}", after_s=_after_s(answer.headers.get("retry-after", "")))
     if status == HTTPStatus.GONE:
         raise SinkRefused("HTTP 410: the service wants no more messages at this URL; remove the sink, or mend its URL")
-    if status < HTTPStatus.BAD_REQUEST:
+    if answer.is_redirect:
         raise SinkRefused(f"HTTP {status}: redirects are not followed; name the URL that answers")
     raise SinkRefused(f"HTTP {status}: the service does not take the message")
 
