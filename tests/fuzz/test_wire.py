@@ -22,8 +22,9 @@ from support.receiver_process import OnTheWire, ReceiverProcess, receiver_proces
 from support.receiving import opened
 from support.sample_routes import receiver_route
 from support.valkey import valkey_server
+from support.waiting import until
 
-DEADLINE_S = 0.3  # of the receiver, for a head and for a body
+DEADLINE_S = 0.5  # of the receiver, for a head and for a body
 PATIENCE_S = 10.0  # of the test: machines are busy
 CONTRACT = {100, 200, 400, 401, 404, 405, 408, 413, 415, 422, 431}
 """What may be answered while Redis is there and has room; 503 is not among it."""
@@ -103,8 +104,13 @@ async def test_any_bytes_are_answered_or_the_connection_is_closed_and_nothing_fo
     assert all(each.is_closed for each in heard)
     assert {status for each in heard for status in each.statuses} <= CONTRACT
     assert await _bodies(wire.redis) <= GENUINE
-    assert (await _say(wire.port, whole(opened()), ends=False)).statuses == [200]
+    await until(lambda: _is_well(wire))
     assert _troubles(wire.receiver.log) == []
+
+
+async def _is_well(wire: OnTheWire) -> bool:
+    """Tell whether a good request is answered; a busy machine may take longer to read one than the receiver gives."""
+    return (await _say(wire.port, whole(opened()), ends=False)).statuses == [200]
 
 
 async def _bodies(redis: Redis) -> set[bytes]:

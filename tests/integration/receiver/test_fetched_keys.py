@@ -116,7 +116,7 @@ async def test_a_message_whose_certificate_takes_long_is_asked_to_come_back_and_
     assert server.seen == [f"/{CERTIFICATE}"]
 
 
-@pytest.mark.parametrize("status", [500, 502, 429, 301, 204])
+@pytest.mark.parametrize("status", [500, 502, 429, 407, 403, 400, 301, 204])
 async def test_a_certificate_that_cannot_be_had_is_no_reason_to_refuse(
     receiver: Receiving, server: KeyServer, status: int
 ) -> None:

@@ -53,3 +53,16 @@ def test_a_damaged_entry_is_refused(damage: Callable[[bytes], bytes]) -> None:
 def test_a_key_that_is_not_32_bytes_of_base64_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="table key"):
         SealKey.from_text(text)
+
+
+def test_an_entry_that_was_sealed_by_another_version_opens() -> None:
+    key = SealKey(bytes(range(32)))
+    sealed = bytes.fromhex("000102030405060708090a0b226ca269bc256ac66ef3be88f27f97719571cd330a")
+    assert key.open(sealed, context="worker team-a/triage") == b"entry"
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {}", "{}\r\n", "\n{}\n\n"])
+def test_what_an_editor_adds_to_a_key_file_is_no_part_of_the_key(around: str) -> None:
+    text = new_key_text()
+    sealed = SealKey.from_text(text).seal(b"entry", context="c")
+    assert SealKey.from_text(around.format(text)).open(sealed, context="c") == b"entry"

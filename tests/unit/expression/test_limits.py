@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventroute.expression import EvaluationError, ExpressionRefused, compile_expression
+from eventroute.expression import EvaluationError, Expression, ExpressionRefused, compile_expression
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,38 @@ def test_the_dearest_allowed_evaluations_stay_below_the_estimate(source: str, pa
 def test_what_an_expression_does_not_name_costs_nothing() -> None:
     payload = {"small": {"n": 1, "other": ["x"] * 50_000}, "huge": ["x"] * 50_000, "deep": nested(900)}
     assert compile_expression("payload.small.n == 1").test({"payload": payload}) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("most", "more"),
+    [
+        ("payload.s.matches('" + "a" * 510 + "')", "payload.s.matches('" + "a" * 511 + "')"),
+        ("payload.s.matches('a{73}')", "payload.s.matches('a{74}')"),
+        ("1" + "+1" * 16 + " > 0", "1" + "+1" * 17 + " > 0"),
+        ("payload" + ".map(x, x)" * 4 + " == []", "payload" + ".map(x, x)" * 5 + " == []"),
+        ("payload.all(x, x.all(y, true))", "payload.all(x, x.all(y, y.all(z, true)))"),
+        ("(" * 16 + "true" + ")" * 16, "(" * 17 + "true" + ")" * 17),
+        ("!" * 399 + "true", "!" * 400 + "true"),
+        (f"'{'x' * 1016}' == ''", f"'{'x' * 1017}' == ''"),
+    ],
+    ids=["pattern", "repeats", "additions", "comprehensions", "nested", "brackets", "words", "characters"],
+)
+def test_a_limit_is_where_it_is_said_to_be(most: str, more: str) -> None:
+    assert isinstance(compile_expression(most), Expression)
+    with pytest.raises(ExpressionRefused):
+        compile_expression(more)
+
+
+@pytest.mark.parametrize(
+    ("source", "most", "more"),
+    [
+        ("size(payload) > 0", ["x"] * 9_999, ["x"] * 10_000),
+        ("payload.s == 'x'", {"s": "x" * 262_144}, {"s": "x" * 262_145}),
+        ("payload == []", nested(63), nested(64)),
+    ],
+    ids=["values", "characters", "depth"],
+)
+def test_a_limit_of_what_is_looked_at_is_where_it_is_said_to_be(source: str, most: Any, more: Any) -> None:
+    wanted = compile_expression(source)
+    assert wanted.test({"payload": most}).error is None
+    assert wanted.test({"payload": more}).error is EvaluationError.TOO_LARGE

@@ -82,3 +82,12 @@ def test_only_json_and_declared_forms_unpacked_are_taken(
 ) -> None:
     request = Request(method="POST", url=None, headers=headers, body=b"")
     assert prepare(receiver_route()).unsupported(request) == reason
+
+
+@pytest.mark.parametrize(
+    ("signature", "dropped"),
+    [("header:X-Deploy-Token", b"x-deploy-token"), ("header:authorization", b"proxy-authorization")],
+)
+def test_a_credential_is_never_kept_however_its_name_is_written(signature: str, dropped: bytes) -> None:
+    scheme = Scheme(name="custom", kind="token", signature=signature)
+    assert dropped in prepare(receiver_route(scheme=scheme)).dropped_headers

@@ -468,3 +468,13 @@ def test_what_redis_refuses_is_told_once_a_second_for_each_kind(monkeypatch: pyt
 async def test_what_is_parked_keeps_a_worker_to_see_when_that_is_mended(stopped: int, workable: int) -> None:
     found = await admission(Calls([0, 0, 0, 0, 5, stopped, [], 5])).load()
     assert found == Load(0, 0, 0, 0, 5, workable=workable)
+
+
+def test_a_header_that_stands_twice_hides_no_other() -> None:
+    request = opened(7)
+    request = Request(
+        method="POST", url=None, headers=[*request.headers, (b"via", b"a"), (b"via", b"b")], body=request.body
+    )
+    found = judge(prepare(receiver_route()), request, NOW)
+    assert isinstance(found, Genuine)
+    assert told(found.kept[0])["event"] == "pull_request.opened"

@@ -163,3 +163,50 @@ def test_the_retry_windows_of_providers_that_stamp_once_are_known() -> None:
 
 def test_every_success_code_is_one_that_senders_take() -> None:
     assert {row.success_status for row in ALL_ROWS} == {200, 202, 204}
+
+
+def test_how_old_a_request_may_be_and_how_long_it_is_remembered_is_known_of_every_row() -> None:
+    """In seconds; what a provider's page says of its tries is why, and a change here changes what senders hear."""
+    known: dict[tuple[float | None, int], set[str]] = {}
+    for row in ALL_ROWS:
+        known.setdefault((row.tolerance_s, row.dedup_ttl_s), set()).add(row.name)
+    a_day_unstamped = known.pop((None, 86_400))
+    assert len(a_day_unstamped) > 20
+    assert known == {
+        (5, 345_600): {"paddle"},
+        (300, 7_200): {"slack"},
+        (300, 14_400): {"grafana-timestamp"},
+        (300, 86_400): {"sanity"},
+        (300, 172_800): {"hubspot"},
+        (300, 345_600): {
+            "anthropic",
+            "clerk",
+            "gitlab",
+            "openai",
+            "resend",
+            "standard-webhooks",
+            "standard-webhooks-ed25519",
+            "stripe",
+            "svix",
+        },
+        (900, 7_200): {"discord"},
+        (3600, 86_400): {"zendesk"},
+        (3900, 86_400): {"aws-sns", "aws-sns-sha1"},
+        (7200, 86_400): {"zoom"},
+        (28800, 86_400): {"linear"},
+        (32400, 86_400): {"mailgun"},
+        (86400, 172_800): {"calendly", "mux", "sendgrid"},
+        (None, 14_400): {"alertmanager", "alertmanager-basic", "grafana"},
+        (None, 172_800): {
+            "circleci",
+            "gitlab-token",
+            "hubspot-v1",
+            "hubspot-v2",
+            "pagerduty",
+            "razorpay",
+            "square",
+            "vercel",
+        },
+        (None, 345_600): {"github", "github-sha1"},
+        (None, 691_200): {"adyen", "google-pubsub", "meta"},
+    }

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from eventroute.template import MAX_OUTPUT_BYTES, MAX_VALUE_LENGTH, RenderFailed
-from support.templates import render
+from eventroute.template import MAX_OUTPUT_BYTES, MAX_VALUE_LENGTH, RenderFailed, compile_template
+from support.templates import FENCE, render
 
 BIG = "x" * 3_000_000
 
@@ -82,3 +82,14 @@ def test_a_shortened_block_is_closed() -> None:
     source = "{% capture block %}{{ payload | json }}{% endcapture %}{{ block | truncate: 40 }} and more"
     rendered = render(source, {"a": "b" * 100})
     assert rendered.text.count(rendered.opening) == rendered.text.count(rendered.closing)
+
+
+def test_the_work_that_a_template_may_do_is_where_it_is_said_to_be() -> None:
+    loop, more = "{% for i in (1..33333) %}{% endfor %}", "{{ event }}"  # a turn costs three of 100,000, a look-up one
+    assert _without_a_clock(loop + more) == "push"
+    with pytest.raises(RenderFailed, match="does too much"):
+        _without_a_clock(loop + more * 2)
+
+
+def _without_a_clock(source: str) -> str:
+    return compile_template(source).render({"event": "push"}, FENCE, clock=float)[0]

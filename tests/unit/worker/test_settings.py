@@ -3,6 +3,7 @@
 import pytest
 
 from eventroute.errors import Refused
+from eventroute_worker.attempt import DEFAULT_RETENTION
 from eventroute_worker.settings import WorkerSettings
 
 NEEDED = {"EVENTROUTE_WORKER_REDIS_URL": "redis://:pass@host/0", "EVENTROUTE_WORKER_TABLE_KEY": "c2VjcmV0"}
@@ -34,3 +35,8 @@ def test_secrets_do_not_print() -> None:
     shown = repr(WorkerSettings.load({**NEEDED, "EVENTROUTE_WORKER_ANTHROPIC_API_KEY": "sk-ant-1"}))
     for secret in ("pass", "c2VjcmV0", "sk-ant-1"):
         assert secret not in shown
+
+
+def test_what_has_ended_is_kept_for_an_hour_a_day_and_a_week_wherever_nobody_says_otherwise() -> None:
+    hour_ms = 3_600_000
+    assert WorkerSettings.load(NEEDED).retention == DEFAULT_RETENTION == (hour_ms, 24 * hour_ms, 7 * 24 * hour_ms)

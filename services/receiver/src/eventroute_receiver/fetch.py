@@ -19,8 +19,8 @@ MAX_BYTES: Final = 65_536
 DEADLINE_S: Final = 5.0
 """For all of it. Arbitrary."""
 
-_ABSENT: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-"""What stores answer of a document that they do not have."""
+_ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+"""Not 403, which a proxy says of what it lets nobody see."""
 _MAX_AGE: Final = re.compile(r"max-age=([0-9]{1,9})")
 
 

@@ -12,7 +12,9 @@ https are checked here, and addresses are the proxy's business. What is listed a
 """
 
 import asyncio
+import io
 import re
+import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 _CONNECTIONS: Final = 100  # of all targets together; arbitrary
 _CONNECTIONS_EACH: Final = 16  # so that one that hangs leaves room for others; arbitrary
 _KEEP_S: Final = 15.0  # servers keep idle connections for longer, mostly for a minute
+_UNREAD_MS: Final = 30_000  # what nobody reads keeps a closed connection's socket no longer; arbitrary
 _MOST_ADDRESSES: Final = 4  # that are tried, of those that a name has; arbitrary
 _LOOK_UP_S: Final = 10.0  # without HTTP around it; as long as the system asks two silent name servers
 
@@ -198,7 +201,7 @@ class Outbound:
                     request.method,
                     URL(f"{target.scheme}://{_bracketed(place)}:{target.endpoint.port}{target.path}", encoded=True),
                     headers=headers,
-                    data=request.body or None,
+                    data=io.BytesIO(request.body) if request.body else None,
                     allow_redirects=False,
                     server_hostname=target.endpoint.host,
                     proxy=self._rules.proxy if session is self._through_proxy else None,
@@ -252,6 +255,7 @@ class Outbound:
                 limit=_CONNECTIONS,
                 limit_per_host=_CONNECTIONS_EACH,
                 keepalive_timeout=_KEEP_S,
+                socket_factory=_new_socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -260,6 +264,14 @@ class Outbound:
             middlewares=(_once,),
             trace_configs=[sending],
         )
+
+
+def _new_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
+    return made
 
 
 class _Never(AbstractResolver):

@@ -19,8 +19,12 @@ _THREADS: Final = 16  # names that are looked up at once; arbitrary
 class SystemResolver:
     """Looks names up as every program of the machine does: its hosts file, then its name servers."""
 
-    def __init__(self) -> None:
-        """Start no thread yet."""
+    def __init__(self, look_up: Callable[[str], Sequence[str]] | None = None) -> None:
+        """Start no thread yet.
+
+        look_up  asks for a name and waits; None = the system's own way
+        """
+        self._look_up = look_up or _look_up
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolve")
         self._under_way: dict[str, asyncio.Future[Sequence[str]]] = {}
 
@@ -28,7 +32,7 @@ class SystemResolver:
         """Look a name up, or wait with whoever does so already."""
         asked = self._under_way.get(name)
         if asked is None:
-            asked = asyncio.get_running_loop().run_in_executor(self._threads, _look_up, name)
+            asked = asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, name)
             self._under_way[name] = asked
             asked.add_done_callback(lambda done: self._forget(name, done))
         return await asyncio.shield(asked)

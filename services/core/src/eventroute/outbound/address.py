@@ -139,6 +139,16 @@ def owners_network(text: str) -> Network:
     return network
 
 
+def denied_network(text: str) -> Network:
+    """Read a network that the platform's owner denies; raises `ValueError` where not all of it is public."""
+    network = ip_network(text)
+    table: Sequence[tuple[Network, Rule]] = (*_V4, *_V6)
+    is_assigned = isinstance(network, IPv4Network) or _holds(_GLOBAL, network)
+    if not is_assigned or any(_holds(listed, network) or _holds(network, listed) for listed, _ in table):
+        raise ValueError(f"{text} is not public as a whole; what is not public is denied unless it is listed")
+    return network
+
+
 def public_blocks() -> list[tuple[Network, list[Network]]]:
     """List networks with exceptions that together are exactly the public addresses, for a NetworkPolicy."""
     never = [network for network, _ in _V4 if network.prefixlen < network.max_prefixlen]

@@ -3,13 +3,12 @@
 The chart's `outbound`, with the hosts of `operator.policy`; workers read it from `EVENTROUTE_WORKER_OUTBOUND`.
 """
 
-from ipaddress import ip_network
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from eventroute.outbound.address import Network, owners_network
+from eventroute.outbound.address import Network, denied_network, owners_network
 
 HOST_PATTERN: Final = r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$|^[0-9a-f]*:[0-9a-f:.]+$"
 
@@ -19,7 +18,9 @@ HostPattern = Annotated[str, StringConstraints(pattern=HOST_PATTERN, max_length=
 OwnersNetwork = Annotated[
     Network, BeforeValidator(lambda said: owners_network(said) if isinstance(said, str) else said)
 ]
-AnyNetwork = Annotated[Network, BeforeValidator(lambda said: ip_network(said) if isinstance(said, str) else said)]
+DeniedNetwork = Annotated[
+    Network, BeforeValidator(lambda said: denied_network(said) if isinstance(said, str) else said)
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -43,7 +44,7 @@ class OutboundRules(BaseModel):
     """Names that may be internal and lead to private addresses, without TLS too."""
     private_cidrs: tuple[OwnersNetwork, ...] = Field(default=(), max_length=256, alias="privateCIDRs")
     """Private addresses that any name may lead to."""
-    denied_cidrs: tuple[AnyNetwork, ...] = Field(default=(), max_length=256, alias="deniedCIDRs")
+    denied_cidrs: tuple[DeniedNetwork, ...] = Field(default=(), max_length=256, alias="deniedCIDRs")
     """Public addresses that none may lead to: of nodes, or of the API server."""
     proxy: Annotated[
         str, StringConstraints(pattern=r"^(https?://[^/?#]+/?)?$"), AfterValidator(_without_credentials)

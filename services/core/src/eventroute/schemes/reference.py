@@ -34,7 +34,7 @@ stored as the provider shows it.
 SNS signs with a certificate of AWS, Pub/Sub with keys of Google. Receivers fetch these from
 `sns.REGION.amazonaws.com` and `www.googleapis.com` and need a way out: `networkPolicies.receiverFetches: true` of the
 chart. As long as a key cannot be had, senders hear 503 and come back. As anybody may be a customer there, the secret
-names whom to believe, and nothing of it is secret.
+names whom to believe, and nothing of it is secret; several `secretRefs` are several of them.
 
 - `aws-sns`: the ARN of the topic; messages of other topics are refused (`foreign`). Turn raw message delivery off: it
   is not signed (`unsigned`). Set the topic's `SignatureVersion` to 2, SHA-256 (`weak_digest`); `aws-sns-sha1` takes
