@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from bench.deliveries import render
 from bench.peers import eventroute
 from bench.processes import PartFailedError
+from eventroute.expression import Budget
 from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.models import Models
 from eventroute.outcome import RunOutcome
@@ -162,7 +163,7 @@ def intake(number: int, path: RoutePath = eventroute.ROUTE) -> Sequence[Candidat
     headers = [(name, value) for name, _, value in (line.partition(b": ") for line in head.split(b"\r\n")[1:])]
     hook = _hook(path)
     request = Request(method="POST", url=None, headers=headers, body=body)
-    judged = judge(hook, request, time.time())
+    judged = judge(hook, request, time.time(), Budget())
     assert isinstance(judged, Genuine)
     return judged.kept
 

@@ -20,6 +20,7 @@ from eventroute.route_table import HttpSink, RetryRule, WorkerRoute
 from eventroute.runtime import tracing
 from eventroute.schemes import SCHEMES, Request, Verified, parse_key, verify
 from eventroute.secret import Secret
+from eventroute_cli.desk.story import tell
 from eventroute_worker.attempt import Attempt, End
 from eventroute_worker.finding import Finder
 from eventroute_worker.outbound import Outbound
@@ -251,6 +252,39 @@ async def test_nothing_is_sent_for_a_suspended_route_until_it_goes_on(redis: Red
         routes.after_refresh = [route_to(service)]
         await until_empty(redis)
     assert service.answered(200)[-1] == "d-1"
+
+
+async def test_the_desk_tells_how_far_an_answer_is(redis: Redis, service: Service) -> None:
+    service.says = down
+    desk = Desk({GROUP: redis})
+    async with working(redis, FakeRoutes(route_to(service))):
+        await admit(redis, sample_delivery("d-1"))
+
+        async def waits() -> bool:
+            found = await desk.show(DeliveryId("d-1"))
+            return found is not None and [line.state for line in found.sendings] == [State.LATER]
+
+        await until(waits)
+        found = await desk.show(DeliveryId("d-1"))
+        assert found is not None
+        assert found.sinks_done == ["results"]
+        assert [(line.id, line.last_error) for line in found.sendings] == [("d-1:own", "HTTP 503")]
+        now_ms = await desk.now_ms()
+        story = tell(found, await desk.situation(), now_ms=now_ms)
+        assert "results has the answer. Sink own is tried again at" in story
+        assert "HTTP 503 (`eventroute explain d-1:own`)." in story
+        sending = await desk.show(DeliveryId("d-1:own"))
+        assert sending is not None
+        own = tell(sending, await desk.situation(), now_ms=now_ms)
+        assert own.startswith("d-1:own is an answer on its way to sink own, to `pull_request.opened` of github ")
+        assert f"which route {PATH} received" in own
+        listed = await desk.look(Wanted(route=PATH))
+        assert {line.id for line in listed.lines} == {"d-1", "d-1:own"}
+        service.says = lambda _: (200, {})
+        await until_empty(redis)
+        found = await desk.show(DeliveryId("d-1"))
+        assert found is not None
+        assert (found.sinks_done, found.sendings) == (["own", "results"], [])
 
 
 async def test_answers_about_one_entity_are_sent_in_their_order(redis: Redis, service: Service) -> None:

@@ -475,6 +475,6 @@ def test_a_header_that_stands_twice_hides_no_other() -> None:
     request = Request(
         method="POST", url=None, headers=[*request.headers, (b"via", b"a"), (b"via", b"b")], body=request.body
     )
-    found = judge(prepare(receiver_route()), request, NOW)
+    found = judge(prepare(receiver_route()), request, NOW, Budget())
     assert isinstance(found, Genuine)
     assert told(found.kept[0])["event"] == "pull_request.opened"

@@ -123,7 +123,7 @@ _SCRIPTS: Final = _Grant("+eval +evalsha", _all(_ALL.prefix))
 # What `load` counts, and how many calls the throttle admits.
 _FIGURES: Final = (
     _Grant("+hkeys", (f"%R~{_ALL.causes}",)),
-    _Grant("+zcard", (f"%R~{_PARKED}", f"%R~{_READY}")),
+    _Grant("+zcard", (f"%R~{_PARKED}",)),
     _Grant("+zrange", (f"%R~{_ALL.sendings}",)),
     _Grant("+zrange +zcard", (f"%R~{_ALL.turns}", f"%R~{_WAITS}", f"%R~{_WAITING}")),
     _Grant("+hgetall", (f"%R~{throttle.state('*')}",)),

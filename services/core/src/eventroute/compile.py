@@ -25,6 +25,7 @@ from eventroute.expression import VARIABLES, ExpressionRefused, compile_expressi
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
 from eventroute.models import CacheRule, Model, Models, Told, tell, tell_nearest
+from eventroute.outbound import Blocked, OutboundRules, Rule, read_url
 from eventroute.policy import Policy
 from eventroute.route_table import (
     INSTALLATION,
@@ -137,6 +138,7 @@ class Reason(StrEnum):
     BUDGET_TOO_SMALL = "BudgetTooSmall"
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
+    SINK_OUT_OF_REACH = "SinkOutOfReach"
 
     INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"
     MODEL_REFUSES = "ModelRefuses"
@@ -191,7 +193,7 @@ class Compiled(NamedTuple):
     verdicts: tuple[Verdict, ...]
 
 
-def compile_routes(
+def compile_routes(  # noqa: PLR0913 - what is at hand, all by name
     routes: Sequence[crd.EventRoute],
     *,
     secrets: Secrets,
@@ -201,6 +203,7 @@ def compile_routes(
     today: dt.date | None = None,
     policy: Policy | None = None,
     events: EventNames | None = None,
+    outbound: OutboundRules | None = None,
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
@@ -213,6 +216,7 @@ def compile_routes(
     today        by which retired models are told, UTC; None = they are not, and no day takes a route out of service
     policy       what the platform's owner allows; None = anything
     events       which ones providers are known to send, so that others are warned of; None = any
+    outbound     what sinks may connect to; None = not known here, and what may be refused is only warned of
     """
     at_hand = _AtHand(
         _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),
@@ -221,6 +225,7 @@ def compile_routes(
         today,
         policy or Policy(),
         events or EventNames(),
+        outbound,
     )
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
@@ -295,6 +300,7 @@ class _AtHand:
     today: dt.date | None
     policy: Policy
     events: EventNames
+    outbound: OutboundRules | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -638,6 +644,20 @@ def _sinks_sign_with_secrets(gathered: _Gathered) -> Iterator[Problem]:
         yield from _lint_secret(gathered, SCHEMES["standard-webhooks"], found)
 
 
+def _sinks_may_be_reached(gathered: _Gathered) -> Iterator[Problem]:
+    known = gathered.at_hand.outbound
+    rules = gathered.at_hand.policy.of(gathered.route.metadata.namespace).narrow(known or OutboundRules(mode="dev"))
+    for index, sink in enumerate(gathered.spec.sinks):
+        if sink.http is None:
+            continue
+        try:
+            read_url(sink.http.url, rules)
+        except Blocked as blocked:
+            severity = Severity.WARNING if known is None and blocked.rule is not Rule.HOST else Severity.ERROR
+            field = f"spec.sinks[{index}].http.url"
+            yield gathered.problem(Reason.SINK_OUT_OF_REACH, field, str(blocked), severity=severity)
+
+
 def _expressions_compile(gathered: _Gathered) -> Iterator[Problem]:
     spec = gathered.spec
     expressions = {"spec.filter": spec.filter, "spec.entity": spec.entity}
@@ -852,6 +872,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _verify_token_is_usable,
     _api_key_is_usable,
     _sinks_sign_with_secrets,
+    _sinks_may_be_reached,
     _expressions_compile,
     _system_texts_exist,
     _templates_compile,
