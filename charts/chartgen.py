@@ -2,6 +2,7 @@
 
     values.yaml                  →  values.schema.json, and the settings in README.md
     eventroute.acl       →  files/users.acl
+    eventroute.outbound  →  files/internet.yaml
 
 A setting's documentation is the comment above it, which must be there; a line `#: {…}` of it is JSON schema beyond the
 type, and is required where the default says nothing of what may stand there: empty maps and all lists. Keys that the
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import yaml
 
-from eventroute import acl
+from eventroute import acl, outbound
 
 CHART: Final = Path(__file__).parent / "eventroute"
 
@@ -150,6 +151,15 @@ def build_acl() -> str:
     return "\n".join(lines) + "\n"
 
 
+def build_internet() -> str:
+    """Write the public addresses as blocks of a NetworkPolicy, by the rules that workers have."""
+    blocks = [
+        {"cidr": str(block), "except": [str(exception) for exception in exceptions]}
+        for block, exceptions in outbound.public_blocks()
+    ]
+    return yaml.safe_dump(blocks, sort_keys=False)
+
+
 def build_files(chart: Path) -> dict[Path, str]:
     """Write all that is generated, by file."""
     settings = read_settings((chart / "values.yaml").read_text(encoding="utf-8"))
@@ -159,6 +169,7 @@ def build_files(chart: Path) -> dict[Path, str]:
         chart / "values.schema.json": json.dumps(build_schema(settings), indent=2, ensure_ascii=False) + "\n",
         readme: _MARKED.sub(lambda found: f"{found[1]}\n{page}\n{found[2]}", readme.read_text(encoding="utf-8")),
         chart / "files" / "users.acl": build_acl(),
+        chart / "files" / "internet.yaml": build_internet(),
     }
 
 

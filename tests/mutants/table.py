@@ -94,6 +94,8 @@ PARTS: Final = (
             f"{_RUNS}test_refused_end.py",
         ),
     ),
+    Part((f"{_CORE}outbound/*.py",), ("tests/unit/outbound/test_[!a]*.py", "tests/unit/outbound/test_a*.py")),
+    Part((f"{_WORKER}outbound.py", f"{_WORKER}resolve.py"), ("tests/integration/outbound/test_*.py",)),
     Part(
         (f"{_WORKER}run.py", f"{_WORKER}history.py"),
         (

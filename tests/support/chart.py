@@ -38,7 +38,20 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "receiver": {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]},
         "worker": {"anthropic": {"apiKey": "sk-ant-of-a-trial"}},
         "modelsConfigMap": "models",
-        "operator": {"hooksURL": "https://hooks.example.com/hooks"},
+        "operator": {
+            "hooksURL": "https://hooks.example.com/hooks",
+            "policy": {
+                "allowedHosts": ["*.example.com"],
+                "namespaces": {"shop": {"allowedHosts": ["hooks.slack.com"]}},
+            },
+        },
+        "outbound": {
+            "ports": [443, 5432],
+            "privateHosts": ["pg.db.svc", "*.team-a.svc.cluster.local", "redis"],
+            "privateCIDRs": ["10.2.0.0/16", "fd12:3456::/32"],
+            "deniedCIDRs": ["8.8.8.0/24", "2606:4700::/32"],
+            "proxy": "http://proxy.example.com:3128",
+        },
         "autoscaling": {"mode": "keda", "worker": {"min": 0}},
         "simulator": {"enabled": True},
         "jaeger": {"enabled": True},

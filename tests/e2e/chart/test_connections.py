@@ -101,7 +101,8 @@ def test_only_the_worker_reaches_the_internet_and_no_private_network() -> None:
             if "ipBlock" in peer
         ]
         assert bool(blocks) == (pod.component == "worker")
-        assert all("169.254.0.0/16" in block["except"] or "fe80::/10" in block["except"] for block in blocks)
+        assert {block["cidr"] for block in blocks} <= {"0.0.0.0/0", "2000::/3", "64:ff9b::/96"}
+        assert all("169.254.0.0/16" in block["except"] for block in blocks if block["cidr"] == "0.0.0.0/0")
 
 
 def test_receivers_get_to_the_internet_where_they_fetch_keys() -> None:

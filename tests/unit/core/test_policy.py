@@ -5,6 +5,7 @@ import pytest
 from eventroute.crd.v1alpha1 import Budget
 from eventroute.errors import Refused
 from eventroute.models import Effort, Model
+from eventroute.outbound import Blocked, OutboundRules, Rule, read_url
 from eventroute.policy import Allowance, Policy
 
 KNOWN = Model(efforts=("low", "medium", "high", "xhigh", "max"))
@@ -48,6 +49,28 @@ def test_an_effort_that_nobody_knows_has_to_be_said() -> None:
     assert said(allowance, "m", WITHOUT, effort=None) == ""
     assert said(allowance, "m", UNKNOWN, effort=None).startswith("nobody knows how thoroughly m works unless told")
     assert said(allowance, "m", UNKNOWN, effort="low") == ""
+
+
+def reached(policy: Policy, namespace: str, host: str) -> bool:
+    rules = policy.of(namespace).narrow(OutboundRules(private_hosts=("pg.db.svc",)))
+    try:
+        return read_url(f"https://{host}/", rules).endpoint.host == host
+    except Blocked as blocked:
+        return blocked.rule is not Rule.HOST
+
+
+def test_hosts_of_urls_are_allowed_by_namespace_and_any_where_nothing_is_said() -> None:
+    policy = Policy.parse(
+        "allowedHosts: [hooks.slack.com]\n"
+        "namespaces: {team: {allowedHosts: ['*.example.com']}, other: {maxTokens: 5}}\n"
+    )
+    hosts = ("hooks.slack.com", "a.example.com", "pg.db.svc")
+    assert [reached(policy, "any", host) for host in hosts] == [True, False, True]
+    assert [reached(policy, "other", host) for host in hosts] == [True, False, True]
+    assert [reached(policy, "team", host) for host in hosts] == [False, True, True]
+    assert [reached(Policy(), "team", host) for host in hosts] == [True, True, True]
+    with pytest.raises(Refused, match=r"allowedHosts\.0: String should match pattern"):
+        Policy.parse("allowedHosts: ['https://hooks.slack.com']")
 
 
 def test_what_a_namespace_says_takes_the_place_of_what_is_said_for_all() -> None:

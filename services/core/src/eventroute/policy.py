@@ -1,4 +1,4 @@
-"""What the platform's owner lets routes ask of Claude, for all namespaces and otherwise for some; and what it may cost.
+"""What the platform's owner lets routes ask of Claude and reach, for all namespaces and otherwise for some; and costs.
 
 The operator judges routes by it (`operator.policy` of the chart), and so does `eventroute lint --policy` by a file of
 that form, or by the chart's values themselves.
@@ -14,6 +14,7 @@ from eventroute.crd.document import Broken, read_documents
 from eventroute.crd.v1alpha1 import Budget
 from eventroute.errors import Refused
 from eventroute.models import Effort, Model, undated
+from eventroute.outbound import HostPattern, OutboundRules
 
 _EFFORTS: Final[tuple[Effort, ...]] = get_args(Effort)
 
@@ -35,6 +36,8 @@ class Allowance(BaseModel):
     max_tokens: int = Field(default=0, ge=0)
     effort: Effort | Literal[""] = ""
     """The highest."""
+    allowed_hosts: tuple[HostPattern, ...] = Field(default=(), max_length=256)
+    """What sinks and tools may name; names that are private for all are allowed besides."""
     budget: OwnersBudget = None
     """Of all calls together: the namespace's, or all of the installation's, which count in their namespace's too."""
 
@@ -55,6 +58,10 @@ class Allowance(BaseModel):
         elif effort is None and model.efforts is None:
             yield f"nobody knows how thoroughly {name} works unless told; set effort to {self.effort} at most"
 
+    def narrow(self, rules: OutboundRules) -> OutboundRules:
+        """Say what of an installation's rules holds for URLs in manifests (`eventroute.outbound.read_url`)."""
+        return rules.model_copy(update={"allowed_hosts": self.allowed_hosts})
+
 
 class Policy(Allowance):
     """The allowance of all namespaces, and of some."""
@@ -71,6 +78,7 @@ class Policy(Allowance):
             models=own.models or self.models,
             max_tokens=own.max_tokens or self.max_tokens,
             effort=own.effort or self.effort,
+            allowed_hosts=own.allowed_hosts or self.allowed_hosts,
         )
 
     @classmethod

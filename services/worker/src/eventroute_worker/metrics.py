@@ -39,6 +39,9 @@ RUNS: Final = _counter(
 )
 LEASES_LOST: Final = _counter("leases_lost", "Deliveries that another worker took while this one ran them")
 ENDS_REFUSED: Final = _counter("ends_refused", "Tries to record how a delivery ended that Redis refused")
+OUTBOUND_BLOCKED: Final = _counter(
+    "outbound_blocked", "Connections of sinks and tools that were refused, by the rule against them", "rule"
+)
 PARKED: Final = _gauge(
     "parked",
     "Deliveries that wait until a key or model is mended, or a budget has room; told by the worker that keeps it",

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, Json, SecretStr
 
+from eventroute.outbound import OutboundRules
 from eventroute.queue import Retention
 from eventroute.runtime.settings import Settings
 
@@ -48,6 +49,8 @@ class WorkerSettings(Settings):
     """Show what a run reads and writes in Redis in its trace, where traces are exported; values are never shown."""
     propagate_trace: bool = False
     """Send `traceparent` to Claude: the trace id then leaves the installation."""
+    outbound: Json[OutboundRules] = OutboundRules()
+    """What sinks and tools may connect to, as JSON (`eventroute.outbound`); empty = the public internet, on 443."""
 
     @property
     def retention(self) -> Retention:

@@ -66,6 +66,7 @@ class Wiring:
             "EVENTROUTE_WORKER_ANTHROPIC_API_KEY": self.claude_key,
             "EVENTROUTE_WORKER_LOG_LEVEL": self.log_level,
             "EVENTROUTE_WORKER_PROPAGATE_TRACE": "true" if self.claude_url else "false",
+            "EVENTROUTE_WORKER_OUTBOUND": '{"mode": "dev"}',  # what the user runs beside us may be reached
         }
 
     def _shared(self, environ: Mapping[str, str]) -> dict[str, str]:
