@@ -245,7 +245,8 @@ class Runner:
         route = work.plan.route
         if match.position is None and work.paid is None:
             cause = LeftOut.WHEN if match.unmet or match.errors else LeftOut.NO_PROMPT
-            self._tally.add_left(route.uid, cause, (work.delivery.event,), generation=route.generation)
+            events = (*work.delivery.earlier, work.delivery)
+            self._tally.add_left(route.uid, cause, (each.event for each in events), generation=route.generation)
             self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
         self._tally.add_asked(route.uid, generation=route.generation)
         return match.position
