@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from bench.deliveries import render
 from bench.peers import eventroute
 from bench.processes import PartFailedError
+from eventroute.expression import Budget
 from eventroute.ids import Claim, DeliveryId, RoutePath
 from eventroute.models import Models
 from eventroute.outcome import RunOutcome
@@ -37,10 +38,11 @@ from eventroute_receiver.intake import Genuine, judge
 from eventroute_receiver.routes import Hook, prepare
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, Settled
+from eventroute_worker.finding import Finder
 from eventroute_worker.history import History
 from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
-from eventroute_worker.sinks import Sinks
+from eventroute_worker.sinks import LocalSinks
 from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
@@ -107,11 +109,10 @@ class Backlog:
         models = Models.load()
         runner = Runner(
             work=self.work,
-            holds=self.upkeep,
-            routes=Table(path),
+            finder=Finder(Table(path), self.upkeep),
             claude=_Claude(),
             history=History(self.redis, self.work),
-            sinks=Sinks(self.work),
+            sinks=LocalSinks(self.work),
             troubles=Troubles(),
             turns=Turns(self.work, Throttle(ClientCaller(self.redis)), groups=[eventroute.GROUP]),
             models=models,
@@ -162,7 +163,7 @@ def intake(number: int, path: RoutePath = eventroute.ROUTE) -> Sequence[Candidat
     headers = [(name, value) for name, _, value in (line.partition(b": ") for line in head.split(b"\r\n")[1:])]
     hook = _hook(path)
     request = Request(method="POST", url=None, headers=headers, body=body)
-    judged = judge(hook, request, time.time())
+    judged = judge(hook, request, time.time(), Budget())
     assert isinstance(judged, Genuine)
     return judged.kept
 

@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -21,6 +22,7 @@ from eventroute.ids import DeliveryId
 from eventroute.outcome import Receipt
 from eventroute.route_table import RECEIVER, ReceiverRoute
 from eventroute.schemes import KeyPair, Request, Scheme, generate_secret, sign
+from eventroute.schemes.derived import comes_first, needs_verify_token
 from eventroute.secret import Secret
 from support.fuzz import Edit, Swap, bounded, edited, edits, swapped, swaps
 from support.providers import ROWS, SECRET_ROWS, SIGNING_ROWS, URL, sample_document
@@ -47,6 +49,15 @@ STATUS: Final = {
     Receipt.UNKNOWN_ROUTE: {404},
 }
 """All that may become of a request while Redis is there and has room: `unavailable` is not among it."""
+TOKEN: Final = "a-token-that-only-the-provider-shows"
+SET_UP: Final = {
+    "hub.mode": "subscribe",
+    "hub.verify_token": TOKEN,
+    "hub.challenge": "1158201444",
+    "challenge": "a-b-c",
+    "validationToken": "a-b-c",
+    "crc_token": "a-b-c",
+}
 MANY: Final = 1000  # keys
 NAMES: Final = ("x", "content-type", "content-encoding", "traceparent", "x-github-event", "ce-type")
 
@@ -58,6 +69,8 @@ def _route(name: str) -> ReceiverRoute:
         more["secrets"] = (Secret(pair.configured),)
     else:
         more |= {"secrets": (), "secret_names": ()}
+    if needs_verify_token(scheme):
+        more["verify_token"] = Secret(TOKEN.encode())
     public_url = URL if "url" in scheme.signed else None
     return receiver_route(name, name=name, public_url=public_url, max_body_bytes=65_536, **more)
 
@@ -164,6 +177,27 @@ async def test_any_head_has_an_answer(
     request.method = method
     outcome, kept = await _send(receiver, name, request, query=query)
     assert method == "POST" or (kept == 0 and outcome in {Receipt.UNSUPPORTED, Receipt.HANDSHAKE})
+
+
+@bounded(250)
+@given(
+    name=st.sampled_from(sorted(row.name for row in ROWS if any(map(comes_first, row.handshake)))),
+    method=st.sampled_from(["GET", "GET", "GET", "POST", "OPTIONS", "HEAD"]),
+    changed=st.sampled_from(["", *SET_UP]),
+    changes=edits(fragments=(b"<b>", b"\r\n", b"\xff", b"\x00", b"%00", b"&challenge=", b"x" * 2000), most=2),
+)
+async def test_any_set_up_request_is_answered_without_a_page_and_only_if_it_shows_the_routes_own_token(
+    receiver: Receiving, name: str, method: str, changed: str, changes: list[Edit]
+) -> None:
+    shown = {field: edited(value.encode(), changes if field == changed else ()) for field, value in SET_UP.items()}
+    headers = [JSON, (b"x-okta-verification-challenge", edited(b"a-b-c", changes))]
+    query = "&".join(f"{field}={quote(value)}" for field, value in shown.items())
+    answer = await receiver.client.request(method, f"/hooks/team-a/{name}?{query}", headers=headers)
+    assert answer.status_code in {200, 202, 204, 401, 405, 422}
+    assert await receiver.queued() == []
+    assert b"<" not in answer.content
+    if answer.is_success and needs_verify_token(KNOWN[name]):
+        assert shown["hub.verify_token"] == TOKEN.encode()
 
 
 @bounded(250)

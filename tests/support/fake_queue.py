@@ -14,7 +14,7 @@ from eventroute.queue import Amount, Group, Lease, Renewed, Retention, Taken, Tr
 from eventroute.runtime.stats import Tally
 from eventroute.throttle import Size
 from eventroute_worker import worker as worker_module
-from eventroute_worker.attempt import Attempt, End
+from eventroute_worker.attempt import Attempt, End, Handler
 from eventroute_worker.worker import QueueWorker
 from support.queue import GROUP
 from support.runs import PATH
@@ -35,6 +35,8 @@ class FakeQueue:
         self.done: list[tuple[float, str, Any]] = []
         self.waiting: list[Lease] = []
         """What the next looks bring, as far as a worker wants it."""
+        self.sendings: list[int] = []
+        """How many answers to send each look has asked for."""
         self.looks: list[Taken | Exception] = []
         """What the next looks bring instead, whatever a worker wants."""
         self.refusals: list[Exception] = []
@@ -59,9 +61,18 @@ class FakeQueue:
         return [said for _, name, said in self.done if name == what]
 
     async def lease(
-        self, group: Group, *, worker: str, lease_ms: int, wanted: int, busy: int, crowded: Iterable[RoutePath] = ()
+        self,
+        group: Group,
+        *,
+        worker: str,
+        lease_ms: int,
+        wanted: int,
+        sendings: int,
+        busy: int,
+        crowded: Iterable[RoutePath] = (),
     ) -> Taken:
         assert worker
+        self.sendings.append(sendings)
         self._note("look", (group.number, lease_ms, wanted, busy, list(crowded)))
         await asyncio.sleep(0)  # as a call that is sent: who asks without an end is found out
         self.meanwhile()
@@ -72,7 +83,9 @@ class FakeQueue:
             if isinstance(said, Exception):
                 raise said
             return said
-        own = [each for each in self.waiting if each.group == group and each.path not in crowded][: max(wanted, 0)]
+        fit = [each for each in self.waiting if each.group == group and each.path not in crowded]
+        own = [each for each in fit if not each.sink][: max(wanted, 0)]
+        own += [each for each in fit if each.sink][: max(sendings, 0)]
         self.waiting = [each for each in self.waiting if each not in own]
         return Taken(NOW_MS, None, drain=False, leases=own)
 
@@ -171,7 +184,7 @@ class Scene:
         self.queue, self.handler, self.tally = FakeQueue(), Handled(), Tally()
         self.let_wait(takes or {})
         self.bells = {group: FakeBell() for group in groups}
-        self._options = {"slots": 5, "grace_s": 0, **options}
+        self._options = {"slots": 5, "sendings": 0, "grace_s": 0, **options}
 
     def let_wait(self, takes: Mapping[str, float]) -> None:
         """Let deliveries wait for the worker's next look, each of which takes so many seconds."""
@@ -184,14 +197,14 @@ class Scene:
         return round(asyncio.get_running_loop().time(), 3)
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[QueueWorker]:
+    async def working(self, handler: Handler | None = None) -> AsyncIterator[QueueWorker]:
         """Let the worker work; leaving the block waits until it has stopped."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(worker_module, "time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
             worker = QueueWorker(
                 Redis(),
                 cast("Work", self.queue),
-                self.handler,
+                handler or self.handler,
                 tally=self.tally,
                 waiting_at=cast("dict[Group, Redis]", self.bells),
                 signals=False,

@@ -13,6 +13,7 @@ import yaml
 from eventroute.compile import Verdict, compile_routes
 from eventroute.crd.manifest import parse_manifests
 from eventroute.event_names import EventNames
+from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
 from eventroute.route_table import ReceiverRoute
 from eventroute.secret import Secret
@@ -36,6 +37,9 @@ def outcome(case: Path) -> dict[str, Any]:
         complete=not (case / "incomplete").exists(),
         policy=Policy.parse(policy.read_text()) if (policy := case / "policy.yaml").exists() else None,
         events=EventNames.load(),
+        outbound=OutboundRules.model_validate_json(rules.read_text())
+        if (rules := case / "outbound.json").exists()
+        else None,
         today=dt.date.fromisoformat(today.read_text().strip()) if (today := case / "today").exists() else None,
     )
     return {

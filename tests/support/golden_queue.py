@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from eventroute.delivery import encode_delivery
-from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath
+from eventroute.ids import Claim, ClaimId, DeliveryId, RoutePath, sending_path
 from eventroute.outcome import DeadReason
 from eventroute.queue import Amount, Candidate, Lease, LeaseLost, Ledger, Limit, Retention, Taken, Trouble, scripts
 from eventroute.route_table import INSTALLATION, RateLimit
@@ -835,6 +835,60 @@ async def _(queue: StillQueue) -> Any:
 async def _(queue: StillQueue) -> Any:
     lease = await overtaken(queue)
     return await lost(queue.work.add_to_stream(lease, "s", "team-a/results", {"text": "late"}, max_entries=9))
+
+
+# --- hand_over ---
+
+
+async def answered(queue: StillQueue) -> Lease:
+    """Begin an attempt that has its answer."""
+    lease = await begun(queue)
+    await queue.work.save(lease, b'{"text":"All is well."}')
+    return lease
+
+
+@_of("hand_over", "to two sinks")
+async def _(queue: StillQueue) -> Any:
+    lease = await answered(queue)
+    return await queue.work.hand_over(lease, ["own", "team"])
+
+
+@_of("hand_over", "twice, before it was sent")
+async def _(queue: StillQueue) -> Any:
+    lease = await answered(queue)
+    await queue.work.hand_over(lease, ["own"])
+    return await queue.work.hand_over(lease, ["own"])
+
+
+@_of("hand_over", "anew, as what was sent is a dead letter")
+async def _(queue: StillQueue) -> Any:
+    lease = await answered(queue)
+    await queue.work.hand_over(lease, ["own"])
+    sending = (await look(queue, 0, sendings=1)).leases[0]
+    await settle(queue, sending, "dead")
+    return await queue.work.hand_over(lease, ["own"])
+
+
+@_of("hand_over", "anew, as it was sent")
+async def _(queue: StillQueue) -> Any:
+    lease = await answered(queue)
+    await queue.work.hand_over(lease, ["own"])
+    sending = (await look(queue, 0, sendings=1)).leases[0]
+    await settle(queue, sending, "sent")
+    return await queue.work.hand_over(lease, ["own"])
+
+
+@_of("hand_over", "to a sink that is held")
+async def _(queue: StillQueue) -> Any:
+    lease = await answered(queue)
+    await queue.upkeep.hold(GROUP, sending_path(lease.path, "own"), "suspended")
+    return await queue.work.hand_over(lease, ["own"])
+
+
+@_of("hand_over", "a lost lease")
+async def _(queue: StillQueue) -> Any:
+    lease = await overtaken(queue)
+    return await lost(queue.work.hand_over(lease, ["own"]))
 
 
 # --- renew ---

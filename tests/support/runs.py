@@ -21,11 +21,12 @@ from eventroute.secret import Secret
 from eventroute.throttle import Throttle
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION
+from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Asks, Runner
-from eventroute_worker.sinks import Sinks
+from eventroute_worker.sinks import LocalSinks
 from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
@@ -169,11 +170,10 @@ def build_runner(  # noqa: PLR0913 - collaborators, all by name
         retention=retention,
         gate=gate,
         work=work,
-        holds=Upkeep(redis, call),
-        routes=routes or FakeRoutes(worker_route()),
+        finder=Finder(routes or FakeRoutes(worker_route()), Upkeep(redis, call)),
         claude=claude or FakeClaude(),
         history=History(redis, work),
-        sinks=Sinks(work),
+        sinks=LocalSinks(work),
         troubles=troubles or Troubles(),
         turns=Turns(work, Throttle(call), groups=[Group(0)]),
         models=models,

@@ -121,6 +121,7 @@ def _reconciler(
         status_interval_s=settings.status_interval_s,
         models=Models.load(settings.models_path),
         policy=settings.policy,
+        outbound=settings.outbound,
         announce=announcer.announce,
         upkeep=Upkeep(shared, ClientCaller(shared)),
         groups=[Group(number) for number in range(settings.groups)],

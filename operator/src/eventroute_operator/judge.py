@@ -10,6 +10,7 @@ from eventroute.compile import ConfigMaps, Secrets, Verdict, compile_routes
 from eventroute.crd.objects import ConfigMapObject, SecretObject
 from eventroute.crd.validate import Mistake
 from eventroute.models import Models
+from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
 from eventroute.route_table import ReceiverRoute, WorkerRoute
 from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
@@ -37,12 +38,14 @@ def judge(
     *,
     models: Models | None = None,
     policy: Policy | None = None,
+    outbound: OutboundRules | None = None,
 ) -> Judged:
     """Compile a route.
 
     find    what a reference leads to; None = there is no such object
     models  what is known of each model; None = the built-in data
     policy  what the platform's owner allows; None = anything
+    outbound  what sinks may connect to, as `compile_routes` takes it
     """
     if isinstance(route.spec, tuple):
         return Judged(route, route.spec, None, None, {})
@@ -50,7 +53,9 @@ def judge(
     objects = [found.object for found in held.values()]
     secrets: Secrets = {each.key: each.data for each in objects if isinstance(each, SecretObject)}
     texts: ConfigMaps = {each.key: each.data for each in objects if isinstance(each, ConfigMapObject)}
-    compiled = compile_routes([route.spec], secrets=secrets, config_maps=texts, models=models, policy=policy)
+    compiled = compile_routes(
+        [route.spec], secrets=secrets, config_maps=texts, models=models, policy=policy, outbound=outbound
+    )
     verdict = compiled.verdicts[0]
     return Judged(
         route,

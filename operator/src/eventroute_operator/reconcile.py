@@ -21,6 +21,7 @@ from eventroute.crd.status import ConditionType, StatusReason
 from eventroute.errors import EventRouteError
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.models import Models
+from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
 from eventroute.queue import Group, Upkeep
 from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
@@ -82,6 +83,7 @@ class Reconciler:
         groups: Sequence[Group] = (Group(0),),
         models: Models | None = None,
         policy: Policy | None = None,
+        outbound: OutboundRules | None = None,
         announce: Callable[[Announcement], None] = lambda _: None,
     ) -> None:
         """Take the collaborators; `run` does the work once `synced` is set."""
@@ -102,6 +104,7 @@ class Reconciler:
         self._status_interval_s = status_interval_s
         self._models = models
         self._policy = policy
+        self._outbound = outbound
         self._announce = announce
         self._judged: dict[ObjectKey, Judged] = {}
         self._told: dict[ObjectKey, _Told] = {}
@@ -183,7 +186,9 @@ class Reconciler:
         if old and old.route.uid != route.uid:
             self._forget(key)
         try:
-            new = self._judged[key] = judge(route, self._cluster.find, models=self._models, policy=self._policy)
+            new = self._judged[key] = judge(
+                route, self._cluster.find, models=self._models, policy=self._policy, outbound=self._outbound
+            )
         except Exception as error:  # noqa: BLE001 - a fault of ours, for which the other routes must not suffer
             _log.error("route_not_judged", route=route_path(*key), error=type(error).__name__)
             return False

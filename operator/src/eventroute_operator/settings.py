@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, Json, SecretStr
 
+from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
 from eventroute.runtime.settings import Settings
 
@@ -47,6 +48,8 @@ class OperatorSettings(Settings):
     """Only Secrets with these labels are seen, `label=value` with commas between them; empty = all."""
     policy: Json[Policy] = Policy()
     """What routes may ask of Claude, as JSON (`eventroute.policy`); empty = anything."""
+    outbound: Json[OutboundRules] = OutboundRules()
+    """What sinks and tools may connect to, as the workers have it."""
     models_path: Path | None = None
     """What an installation knows of models, over what is built in: a file of the form of `eventroute/models.json`."""
     hooks_url: str | None = Field(default=None, pattern="^https?://")

@@ -59,7 +59,7 @@ async def test_the_renewing_survives_an_error_that_nobody_foresaw(
 
     monkeypatch.setattr(Work, "renew", failing)
     handler = Stuck()
-    async with running(redis, handler, slots=1, lease_s=0.3):
+    async with running(redis, handler, slots=1, sendings=0, lease_s=0.3):
         await handler.started.wait()
         await until(lambda: not errors)
         await run_out(redis, name)

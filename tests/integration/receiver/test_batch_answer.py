@@ -89,3 +89,11 @@ async def test_one_item_that_is_no_object_refuses_the_whole_batch(served: Receiv
     answer = await served.post(batch(item(1), stranger))
     assert (answer.status_code, answer.json()["status"]) == (422, "unparsable")
     assert await served.queued() == []
+
+
+async def test_a_batch_whose_filters_take_their_time_is_judged_like_any_other(receiver: Receiving) -> None:
+    expression = "payload.steps.all(step, step < 1000) && payload.eventId != 3"
+    await receiver.serve(receiver_route("hubspot", public_url=URL, filter=expression))
+    answer = await receiver.post(batch(*(item(number, steps=list(range(100))) for number in range(100))))
+    assert [entry["status"] for entry in answer.json()["deliveries"]] == ["queued"] * 99
+    assert len(await receiver.queued()) == 99

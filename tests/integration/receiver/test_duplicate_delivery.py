@@ -6,6 +6,7 @@ import time
 import pytest
 from redis.asyncio import Redis
 
+from eventroute.expression import Budget
 from eventroute.ids import ClaimId, DeliveryId
 from eventroute.queue import Admitted, Candidate, Limits, New
 from eventroute.schemes import SCHEMES, Event, Mark, Request
@@ -195,7 +196,7 @@ async def test_empty_bodies_are_events_of_their_own(receiver: Receiving) -> None
 async def test_each_claim_of_a_delivery_lives_as_long_as_it_says(receiver: Receiving) -> None:
     route = receiver_route()
     await receiver.serve(route)
-    (candidate,), *_ = Intake(prepare(route), opened(), received_ms=1, key_index=0).choose(
+    (candidate,), *_ = Intake(prepare(route), opened(), Budget(), received_ms=1, key_index=0).choose(
         [Event("a", "1", b"{}", (Mark("id", b"1", 1000), Mark("digest", b"2", 50)))]
     )
     assert isinstance(candidate, Candidate)

@@ -21,10 +21,11 @@ from eventroute.runtime.stats import Tally
 from eventroute.throttle import Throttle
 from eventroute.throttle.scripts import NAMES as THROTTLE_NAMES
 from eventroute_worker import redis_spans
+from eventroute_worker.finding import Finder
 from eventroute_worker.history import History
 from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
-from eventroute_worker.sinks import Sinks
+from eventroute_worker.sinks import LocalSinks
 from eventroute_worker.spending import Spending
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
@@ -61,13 +62,13 @@ async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
     redis_spans.instrument(told)
     work = Work(ClientCaller(told), looking=ClientCaller(quiet))
     models = Models.load()
+    routes = FakeRoutes(worker_route(entity="payload.number", history=HISTORY))
     runner = Runner(
         work=work,
-        holds=Upkeep(quiet, ClientCaller(quiet)),
-        routes=FakeRoutes(worker_route(entity="payload.number", history=HISTORY)),
+        finder=Finder(routes, Upkeep(quiet, ClientCaller(quiet))),
         claude=FakeClaude(),
         history=History(told, work),
-        sinks=Sinks(work),
+        sinks=LocalSinks(work),
         troubles=Troubles(),
         turns=Turns(work, Throttle(ClientCaller(told)), groups=[GROUP]),
         models=models,

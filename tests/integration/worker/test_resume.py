@@ -12,7 +12,7 @@ from eventroute.outcome import RunOutcome
 from eventroute.queue import Begun, LeaseLost, Work
 from eventroute_worker.attempt import Attempt, Settled
 from eventroute_worker.history import History
-from eventroute_worker.sinks import Sinks
+from eventroute_worker.sinks import LocalSinks
 from support.queue import GROUP, admit, lease, lease_again, settle
 from support.runs import HISTORY, STREAM, FakeClaude, FakeRoutes, build_runner, results, sample_delivery, worker_route
 
@@ -23,9 +23,9 @@ STEPS = [
     (History, "recall", 1),
     (Work, "asking", 1),
     (Work, "save", 1),
-    (Sinks, "send", 1),
+    (LocalSinks, "send", 1),
     (Work, "add_to_stream", 2),
-    (Sinks, "send", 2),
+    (LocalSinks, "send", 2),
     (History, "remember", 1),
 ]
 """Every step of a run that touches Redis, and which of its calls is cut short."""

@@ -67,7 +67,7 @@ def _dead(end: End) -> tuple[str, str]:
     return end.reason, end.detail
 
 
-def _settled(end: End) -> tuple[RunOutcome, str]:
+def _settled(end: End) -> tuple[str, str]:
     assert isinstance(end, Settled)
     return end.outcome, end.detail
 

@@ -6,14 +6,14 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
-from eventroute.ids import RouteUid
+from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, LeftOut, RunOutcome
 from eventroute.route_table import PromptRule
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import RouteStats, Tally, read_stats
 from eventroute_worker.answer import GivenUp, Passing
 from eventroute_worker.attempt import Attempt, End, Handler, Later
-from support.queue import admit, admit_job, lease_again, run_out
+from support.queue import GROUP, admit, admit_job, lease_again, run_out
 from support.runs import FakeClaude, FakeRoutes, build_runner, prompt_rule, sample_delivery, worker_route
 from support.worker import DONE, Recorder, running, until_empty
 
@@ -106,3 +106,17 @@ async def test_whether_there_is_a_prompt_is_told_by_type(
     [stats] = await read_stats(redis, [ROUTE])
     assert stats.effect is not None
     assert (stats.effect.generation, stats.effect.asked, stats.effect.left) == (4, int(not left), left)
+
+
+async def test_each_event_that_was_collected_to_a_run_without_a_prompt_is_told(redis: Redis) -> None:
+    await admit(redis, sample_delivery())
+    key = GROUP.delivery(DeliveryId("d-1"))
+    await redis.hset(key, "body", b"\x1e".join([await redis.hget(key, "body")] * 3))
+    tally = Tally()
+    runner = build_runner(redis, routes=FakeRoutes(worker_route(prompts=(prompt_rule(events=("push",)),))), tally=tally)
+    async with running(redis, runner, tally=tally):
+        await until_empty(redis)
+    await tally.flush(redis)
+    [stats] = await read_stats(redis, [ROUTE])
+    assert stats.effect is not None
+    assert stats.effect.left == {LeftOut.NO_PROMPT: {"pull_request.opened": 3}}

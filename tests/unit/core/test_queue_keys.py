@@ -56,6 +56,7 @@ def _made_by_group() -> set[str]:
         group.collected(DeliveryId("*")),
         group.newest(RoutePath("*"), "*"),
         group.holding(RoutePath("*")),
+        group.sendings,
         group.dead(RoutePath("*")),
         group.finished("*", RoutePath("*")),
         group.parked("*"),

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from eventroute.expression import Budget
 from eventroute.hops import Markers
 from eventroute.ids import Claim, DeliveryId, claim_id
 from eventroute.outcome import DeadReason, Unavailable
@@ -31,7 +32,7 @@ URL: Final = "https://hooks.example.com/hooks/team-a/triage"
 
 
 def judged(request: Request, provider: str = "github", **route: Any) -> Genuine:
-    found = judge(prepare(receiver_route(provider, generation=3, **route)), request, NOW)
+    found = judge(prepare(receiver_route(provider, generation=3, **route)), request, NOW, Budget())
     assert isinstance(found, Genuine)
     return found
 
@@ -87,15 +88,15 @@ def test_a_long_name_of_the_providers_is_cut() -> None:
 
 
 def test_what_is_not_signed_is_rejected() -> None:
-    found = judge(prepare(receiver_route()), opened(secret="another"), NOW)
+    found = judge(prepare(receiver_route()), opened(secret="another"), NOW, Budget())
     assert isinstance(found, Rejected)
 
 
 def test_a_signature_is_judged_by_the_time_of_its_receipt() -> None:
     request = signed("slack", {"type": "event_callback", "event_id": "e", "event": {"type": "message"}}, now=NOW)
     hook = prepare(receiver_route("slack"))
-    assert isinstance(judge(hook, request, NOW + 299), Genuine)
-    assert isinstance(judge(hook, request, NOW + 600), Rejected)
+    assert isinstance(judge(hook, request, NOW + 299, Budget()), Genuine)
+    assert isinstance(judge(hook, request, NOW + 600, Budget()), Rejected)
 
 
 def test_a_handshake_queues_nothing() -> None:
@@ -474,6 +475,6 @@ def test_a_header_that_stands_twice_hides_no_other() -> None:
     request = Request(
         method="POST", url=None, headers=[*request.headers, (b"via", b"a"), (b"via", b"b")], body=request.body
     )
-    found = judge(prepare(receiver_route()), request, NOW)
+    found = judge(prepare(receiver_route()), request, NOW, Budget())
     assert isinstance(found, Genuine)
     assert told(found.kept[0])["event"] == "pull_request.opened"

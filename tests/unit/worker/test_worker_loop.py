@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import pytest
 
-from eventroute.ids import RoutePath, RouteUid, route_path
+from eventroute.ids import RoutePath, RouteUid, route_path, sending_path
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Amount, Group, LeaseLost, Retention, Taken, Trouble
+from eventroute.queue import Amount, Group, Lease, LeaseLost, Retention, Taken, Trouble
 from eventroute.runtime.metrics import REGISTRY
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.throttle import Size
-from eventroute_worker.attempt import DEFAULT_RETENTION, End, Later, Parked, Settled, Throttled, dead
+from eventroute_worker.attempt import DEFAULT_RETENTION, Attempt, End, Later, Parked, Settled, Throttled, dead
 from eventroute_worker.worker import LEASE_S
 from support.fake_queue import NOW_MS, Scene, lease_of
 from support.runs import PATH
@@ -646,3 +646,61 @@ async def test_a_signal_stops_it() -> None:
             await asyncio.sleep(0.5)
         assert scene.queue.times("put_back") == [1]
         assert scene.queue.times("look") == [0]
+
+
+# --- answers to send ---
+
+
+def sending_of(name: str) -> Lease:
+    return lease_of(f"{name}:own", sending_path(PATH, "own"))
+
+
+@plays
+async def test_answers_are_sent_beside_deliveries_in_slots_of_their_own() -> None:
+    scene = Scene(slots=1, sendings=2, takes=dict.fromkeys(("d-1", "d-2"), 10))
+    scene.queue.waiting += [sending_of(name) for name in ("e-1", "e-2", "e-3")]
+    scene.handler.takes |= {"e-1:own": 3, "e-2:own": 5, "e-3:own": 1}
+    async with scene.working():
+        await asyncio.sleep(12)
+    assert [(at, name) for at, name, _ in scene.handler.begun] == [
+        *((0, "d-1"), (0, "e-1:own"), (0, "e-2:own"), (3, "e-3:own"), (10, "d-2")),
+    ]
+
+
+@plays
+async def test_a_worker_whose_slots_are_full_sends_at_once_what_it_has_to_send_itself() -> None:
+    scene = Scene(slots=1, sendings=1, takes={"d-1": 3})
+
+    async def handle(attempt: Attempt) -> End:
+        if not attempt.lease.sink:
+            await asyncio.sleep(0.4)
+            scene.queue.waiting.append(sending_of("d-1"))
+            attempt.has_more()
+        return await scene.handler(attempt)
+
+    async with scene.working(handle):
+        await asyncio.sleep(4)
+    assert [(at, name) for at, name, _ in scene.handler.begun] == [(0.4, "d-1"), (0.4, "d-1:own")]
+
+
+@plays
+async def test_a_worker_whose_slots_are_full_looks_once_a_second_for_what_others_have_to_send() -> None:
+    scene = Scene(slots=1, sendings=1, takes={"d-1": 3})
+    async with scene.working():
+        await asyncio.sleep(1.5)
+        scene.queue.waiting.append(sending_of("e-1"))
+        await asyncio.sleep(2)
+    assert [(at, name) for at, name, _ in scene.handler.begun] == [(0, "d-1"), (2, "e-1:own")]
+    assert scene.queue.times("look")[:3] == [0, 1, 2]
+    assert [said[2] for said in scene.queue.said("look")[:3]] == [1, 0, 0], "no delivery is taken without a slot"
+
+
+@plays
+async def test_answers_under_way_are_not_counted_among_deliveries_in_hand() -> None:
+    scene = Scene(slots=1, sendings=5, takes={"d-1": 9, "d-2": 9})
+    scene.queue.waiting += [sending_of(f"e-{number}") for number in range(5)]
+    scene.handler.takes |= {f"e-{number}:own": 9 for number in range(5)}
+    scene.handler.frees = {"d-1": 1}
+    async with scene.working():
+        await asyncio.sleep(2)
+    assert [(at, name) for at, name, _ in scene.handler.begun if name.startswith("d-")] == [(0, "d-1"), (1, "d-2")]

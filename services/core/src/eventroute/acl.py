@@ -124,6 +124,7 @@ _SCRIPTS: Final = _Grant("+eval +evalsha", _all(_ALL.prefix))
 _FIGURES: Final = (
     _Grant("+hkeys", (f"%R~{_ALL.causes}",)),
     _Grant("+zcard", (f"%R~{_PARKED}",)),
+    _Grant("+zrange", (f"%R~{_ALL.sendings}",)),
     _Grant("+zrange +zcard", (f"%R~{_ALL.turns}", f"%R~{_WAITS}", f"%R~{_WAITING}")),
     _Grant("+hgetall", (f"%R~{throttle.state('*')}",)),
     _Grant("+zcount", (f"%R~{throttle.places('*')}",)),
@@ -172,7 +173,7 @@ _WORKER: Final = (
     _Grant("+zcount", (f"%R~{_READY}",)),
     _Grant(
         "+zadd +zrem +zcard +zscore +zrange +zrangebyscore +zcount",
-        _all(_ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects),
+        _all(_ALL.rotation, _ALL.sendings, _ALL.later, _ALL.running, _ALL.suspects),
     ),
     _Grant("+zadd +zrem +zcard +zscore +zrange +zrangebyscore", _all(_ALL.turns, _WAITS, _WAITING)),
     _Grant("+hgetall +hget +hset +hdel +pexpire", _all(throttle.state("*"), throttle.calls("*"))),
@@ -192,7 +193,7 @@ _WORKER: Final = (
     _Grant("+hget +hmget +hset +hsetnx +hdel +hincrby +pexpire", _all(_BUDGET)),
     _Grant("+hget +hexists +hset +hdel +hscan", _all(_ALL.reserved)),
     _Grant("+sadd +smembers +srem", _all(_ALL.budgets)),
-    _Grant("+sscan +smembers", (f"%R~{_ALL.routes}",)),
+    _Grant("+sscan +smembers +sadd", _all(_ALL.routes)),
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
     _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),
     _Grant("+xadd", (f"%W~{_STREAM}",)),
@@ -216,7 +217,10 @@ _OPERATOR: Final = (
 # For whoever takes the answers of `stream` sinks: all of them, and nothing else.
 _READER: Final = (_Grant("+xlen +xrange +xrevrange +xread", (f"%R~{_STREAM}",)),)
 
-_SETS: Final = (_READY, _BEHIND, _DEAD, *_FINISHED, _PARKED, _ALL.rotation, _ALL.later, _ALL.running, _ALL.suspects)
+_SETS: Final = (
+    *(_READY, _BEHIND, _DEAD, *_FINISHED, _PARKED),
+    *(_ALL.rotation, _ALL.sendings, _ALL.later, _ALL.running, _ALL.suspects),
+)
 
 # For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `glance`, `load`, `stop` and
 # `start`.
@@ -231,7 +235,7 @@ _DESK: Final = (
         "+zcard +zcount +zscore +zrange +zrevrangebyscore",
         tuple(f"%R~{name}" for name in _SETS),
     ),
-    _Grant("+zadd", (f"%W~{_READY}", f"%W~{_ALL.rotation}")),
+    _Grant("+zadd", (f"%W~{_READY}", f"%W~{_ALL.rotation}", f"%W~{_ALL.sendings}")),
     _Grant("+zadd +zrem +zrange +zcard", _all(_LANE)),
     _Grant("+zadd +zrem", (f"%W~{_BEHIND}",)),
     _Grant("+hget +hdel +hexists", _all(_HOLDING)),

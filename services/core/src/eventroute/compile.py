@@ -25,12 +25,14 @@ from eventroute.expression import VARIABLES, ExpressionRefused, compile_expressi
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
 from eventroute.models import CacheRule, Model, Models, Told, tell, tell_nearest
+from eventroute.outbound import Blocked, OutboundRules, Rule, read_url
 from eventroute.policy import Policy
 from eventroute.route_table import (
     INSTALLATION,
     BudgetRule,
     DebounceRule,
     HistoryRule,
+    HttpSink,
     LogSink,
     ModelCall,
     PromptRule,
@@ -136,6 +138,7 @@ class Reason(StrEnum):
     BUDGET_TOO_SMALL = "BudgetTooSmall"
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
+    SINK_OUT_OF_REACH = "SinkOutOfReach"
 
     INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"
     MODEL_REFUSES = "ModelRefuses"
@@ -190,7 +193,7 @@ class Compiled(NamedTuple):
     verdicts: tuple[Verdict, ...]
 
 
-def compile_routes(
+def compile_routes(  # noqa: PLR0913 - what is at hand, all by name
     routes: Sequence[crd.EventRoute],
     *,
     secrets: Secrets,
@@ -200,6 +203,7 @@ def compile_routes(
     today: dt.date | None = None,
     policy: Policy | None = None,
     events: EventNames | None = None,
+    outbound: OutboundRules | None = None,
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
@@ -212,6 +216,7 @@ def compile_routes(
     today        by which retired models are told, UTC; None = they are not, and no day takes a route out of service
     policy       what the platform's owner allows; None = anything
     events       which ones providers are known to send, so that others are warned of; None = any
+    outbound     what sinks may connect to; None = not known here, and what may be refused is only warned of
     """
     at_hand = _AtHand(
         _Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),
@@ -220,6 +225,7 @@ def compile_routes(
         today,
         policy or Policy(),
         events or EventNames(),
+        outbound,
     )
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
@@ -294,6 +300,7 @@ class _AtHand:
     today: dt.date | None
     policy: Policy
     events: EventNames
+    outbound: OutboundRules | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +345,8 @@ class _Gathered:
     users: tuple[_Found[str | None], ...]
     asked: tuple[_Asked, ...]
     """The same."""
+    sink_secrets: tuple[tuple[_Found[Secret], ...], ...]
+    """Those of each sink."""
     at_hand: _AtHand
 
     @property
@@ -390,6 +399,13 @@ def _gather(route: crd.EventRoute, at_hand: _AtHand, taken: Collection[RoutePath
         systems=tuple(text(f"{field}.system", own.system, own.system_from) for field, own in prompts.items()),
         users=tuple(text(f"{field}.user", own.user, own.user_from) for field, own in prompts.items()),
         asked=tuple(_ask(spec.model, own.model, f"{field}.model", at_hand.models) for field, own in prompts.items()),
+        sink_secrets=tuple(
+            tuple(
+                secret(f"spec.sinks[{index}].http.secretRefs[{number}]", ref)
+                for number, ref in enumerate(sink.http.secret_refs if sink.http else ())
+            )
+            for index, sink in enumerate(spec.sinks)
+        ),
         at_hand=at_hand,
     )
 
@@ -578,12 +594,14 @@ def _secrets_are_usable(gathered: _Gathered) -> Iterator[Problem]:
         message = f"{scheme.name} needs a secret to verify with"
         yield gathered.problem(Reason.SECRET_REF_MISSING, "spec.secretRefs", message)
     for found in gathered.secrets:
-        yield from gathered.absent(found)
-        if isinstance(found.value, Secret):
-            problem = lint_key(scheme, found.value.reveal())
-            if problem:
-                severity = Severity.WARNING if problem.is_for_trials else Severity.ERROR
-                yield gathered.problem(Reason(problem.reason.value), found.field, problem.message, severity=severity)
+        yield from _lint_secret(gathered, scheme, found)
+
+
+def _lint_secret(gathered: _Gathered, scheme: Scheme, found: _Found[Secret]) -> Iterator[Problem]:
+    yield from gathered.absent(found)
+    if isinstance(found.value, Secret) and (problem := lint_key(scheme, found.value.reveal())):
+        severity = Severity.WARNING if problem.is_for_trials else Severity.ERROR
+        yield gathered.problem(Reason(problem.reason.value), found.field, problem.message, severity=severity)
 
 
 def _verify_token_is_usable(gathered: _Gathered) -> Iterator[Problem]:
@@ -619,6 +637,25 @@ def _api_key_is_usable(gathered: _Gathered) -> Iterator[Problem]:
         elif key != key.strip():
             message = "the API key begins or ends with white space, often the newline of `echo`"
             yield gathered.problem(Reason.SECRET_HAS_WHITESPACE, found.field, message)
+
+
+def _sinks_sign_with_secrets(gathered: _Gathered) -> Iterator[Problem]:
+    for found in (each for secrets in gathered.sink_secrets for each in secrets):
+        yield from _lint_secret(gathered, SCHEMES["standard-webhooks"], found)
+
+
+def _sinks_may_be_reached(gathered: _Gathered) -> Iterator[Problem]:
+    known = gathered.at_hand.outbound
+    rules = gathered.at_hand.policy.of(gathered.route.metadata.namespace).narrow(known or OutboundRules(mode="dev"))
+    for index, sink in enumerate(gathered.spec.sinks):
+        if sink.http is None:
+            continue
+        try:
+            read_url(sink.http.url, rules)
+        except Blocked as blocked:
+            severity = Severity.WARNING if known is None and blocked.rule is not Rule.HOST else Severity.ERROR
+            field = f"spec.sinks[{index}].http.url"
+            yield gathered.problem(Reason.SINK_OUT_OF_REACH, field, str(blocked), severity=severity)
 
 
 def _expressions_compile(gathered: _Gathered) -> Iterator[Problem]:
@@ -834,6 +871,8 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _secrets_are_usable,
     _verify_token_is_usable,
     _api_key_is_usable,
+    _sinks_sign_with_secrets,
+    _sinks_may_be_reached,
     _expressions_compile,
     _system_texts_exist,
     _templates_compile,
@@ -935,7 +974,7 @@ def _worker_route(gathered: _Gathered) -> WorkerRoute:
             answer_s=_seconds(spec.retention.answer),
             record_s=_seconds(spec.retention.record),
         ),
-        sinks=tuple(map(_sink, spec.sinks)),
+        sinks=tuple(map(_sink, spec.sinks, gathered.sink_secrets)),
         max_running=spec.concurrency.max or 0,
         holds_lanes=spec.concurrency.on_dead == "hold",
         api_key=_value(gathered.api_key) if gathered.api_key else None,
@@ -993,11 +1032,20 @@ def _seconds(duration: str | None) -> int | None:
 
 def sink_name(sink: crd.Sink) -> str:
     """Name a sink: as the manifest does, or by kind and target."""
-    return sink.name or (f"stream-{sink.stream.name}" if sink.stream else "log")
+    if sink.name:
+        return sink.name
+    return f"stream-{sink.stream.name}" if sink.stream else "http" if sink.http else "log"
 
 
-def _sink(sink: crd.Sink) -> Sink:
+def _sink(sink: crd.Sink, secrets: Sequence[_Found[Secret]]) -> Sink:
     name = sink_name(sink)
     if sink.stream:
         return StreamSink(name=name, stream=sink.stream.name, max_entries=sink.stream.max_entries)
+    if sink.http:
+        return HttpSink(
+            name=name,
+            url=sink.http.url,
+            secrets=tuple(map(_value, secrets)),
+            timeout_s=float(seconds(sink.http.timeout)),
+        )
     return LogSink(name=name)

@@ -49,6 +49,7 @@ MAX_VALUES: Final = 10_000
 MAX_CHARACTERS: Final = 262_144
 MAX_DEPTH: Final = 64
 MAX_COST_US: Final = 250_000
+"""Of one evaluation, estimated at its worst; no thread of the process does anything else meanwhile."""
 MAX_BATCH_COST_US: Final = 1_000_000
 """Of all evaluations for the events of one request."""
 MAX_TEXT_LENGTH: Final = 1024
@@ -119,10 +120,13 @@ class Budget:
     def __init__(self, us: float = MAX_BATCH_COST_US) -> None:
         """Take microseconds, by the estimate that each evaluation is judged by."""
         self._left_us = us
+        self.is_short = False
+        """Whether something has cost more than was left."""
 
     def pays(self, cost_us: float) -> bool:
         """Take a share, or nothing when it is more than is left."""
         if cost_us > self._left_us:
+            self.is_short = True
             return False
         self._left_us -= cost_us
         return True

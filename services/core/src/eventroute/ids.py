@@ -15,7 +15,8 @@ RouteUid = NewType("RouteUid", str)
 """A route's identity over its life: the Kubernetes uid; deleting and re-creating a route makes a new one."""
 
 RoutePath = NewType("RoutePath", str)
-"""`<namespace>/<name>`, the tail of the URL that a provider calls."""
+"""`<namespace>/<name>`, the tail of the URL that a provider calls; of what is to be sent to a sink, `/` and its name
+follow."""
 
 DeliveryId = NewType("DeliveryId", str)
 """One admission of one event, `d-` and 28 hex digits: 12 of the time in Unix ms, by which ids sort, and 16 random."""
@@ -41,6 +42,17 @@ _random: Final = random.Random()  # no secrets, only unlike each other; the syst
 def route_path(namespace: str, name: str) -> RoutePath:
     """Join a namespace and a name, neither of which can hold a slash."""
     return RoutePath(f"{namespace}/{name}")
+
+
+def sending_path(route: RoutePath, sink: str) -> RoutePath:
+    """Say where what is to be sent to a sink of a route is queued."""
+    return RoutePath(f"{route}/{sink}")
+
+
+def parse_path(path: RoutePath) -> tuple[RoutePath, str]:
+    """Tell the route, and the sink that something is to be sent to; empty for what is no sending."""
+    namespace, name, *sink = path.split("/", 2)
+    return route_path(namespace, name), sink[0] if sink else ""
 
 
 def claim_id(route: RouteUid, kind: str, value: bytes) -> ClaimId:

@@ -104,6 +104,10 @@ class RunOutcome(StrEnum):
     DEAD = "dead"
 
 
+SENT: Final = "sent"
+"""How an answer that was to be sent to a sink ends, unless it becomes a dead letter: the sink has it."""
+
+
 class DeadReason(StrEnum):
     """Why a delivery became a dead letter."""
 

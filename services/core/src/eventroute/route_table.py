@@ -186,7 +186,19 @@ class StreamSink(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
     max_entries: int
 
 
-Sink = LogSink | StreamSink
+class HttpSink(msgspec.Struct, frozen=True, kw_only=True, tag="http"):
+    """The answer POSTed to a service of the team's own, signed as Standard Webhooks are."""
+
+    name: str
+    url: str
+    secrets: tuple[Secret, ...]
+    """By each of which it is signed, the current one first; empty = by none."""
+    timeout_s: float
+
+
+LocalSink = LogSink | StreamSink
+RemoteSink = HttpSink
+Sink = LocalSink | RemoteSink
 
 
 class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):

@@ -67,10 +67,13 @@ class Chosen(NamedTuple):
     reason: str
 
 
-def judge(hook: Hook, request: Request, now: float, *, ring: Ring = no_ring) -> Genuine | Rejected | KeyName:
+def judge(
+    hook: Hook, request: Request, now: float, budget: Budget, *, ring: Ring = no_ring
+) -> Genuine | Rejected | KeyName:
     """Verify a request, read it, and ask the route's filter of each event.
 
     now      Unix time in seconds
+    budget   for the route's expressions; what it is too short for is not wanted, or kept as a dead letter
     ring     the providers' keys that have been fetched
     returns  what is to be done, or the key without which nobody can tell; nothing has been counted or written yet, so
              that a thread may judge what is large
@@ -84,7 +87,7 @@ def judge(hook: Hook, request: Request, now: float, *, ring: Ring = no_ring) -> 
     key_index, received_ms = verdict.key_index, int(now * 1000)
     if isinstance(found, Handshake) or (isinstance(found, Events) and hook.route.suspend == "drop"):
         return Genuine(key_index, received_ms, found)
-    intake = Intake(hook, request, received_ms=received_ms, key_index=key_index)
+    intake = Intake(hook, request, budget, received_ms=received_ms, key_index=key_index)
     if isinstance(found, Unparsable):
         return Genuine(key_index, received_ms, found, [intake.unreadable(found.reason)])
     return Genuine(key_index, received_ms, found, *intake.choose(found.items))
@@ -108,13 +111,13 @@ def _headers(hook: Hook, request: Request) -> dict[str, str]:
 class Intake:
     """One verified request on its way into the queue."""
 
-    def __init__(self, hook: Hook, request: Request, *, received_ms: int, key_index: int) -> None:
+    def __init__(self, hook: Hook, request: Request, budget: Budget, *, received_ms: int, key_index: int) -> None:
         """Take the request as verified."""
         self._hook = hook
         self._request = request
         self._received_ms = received_ms
         self._key_index = key_index
-        self._budget = Budget()
+        self._budget = budget
         self._is_marked = may_have(request.body)
         self._headers = _headers(hook, request)
         self._kept_headers = self._headers

@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 from opentelemetry.trace import Span, Tracer
 
+from eventroute.expression import Budget
 from eventroute.ids import RoutePath
 from eventroute.outcome import LeftOut, OwnAction, Receipt, Unavailable
 from eventroute.queue import Again, Candidate, Fate, Joined, Limited, New, Repeat
@@ -34,6 +35,8 @@ PREFIX: Final = b"/hooks/"
 
 _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
+_QUICK_US: Final = 5000
+"""What a request's expressions may cost; beyond that they, too, are evaluated in a thread. Arbitrary."""
 
 _ACCEPTED: Final = frozenset({Receipt.QUEUED, Receipt.REDELIVERED, Receipt.DEBOUNCED})
 _UNWANTED: Final = frozenset({Receipt.FILTERED, Receipt.OWN_ACTION, Receipt.SUSPENDED})
@@ -135,14 +138,13 @@ class Webhooks:
             self._room.held -= len(request.body)
 
     async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
-        now, ring = time.time(), self._keyring.find
-        if len(request.body) > _LARGE_BYTES:
-            judged = await asyncio.to_thread(judge, hook, request, now, ring=ring)
-        else:
-            judged = judge(hook, request, now, ring=ring)
+        now, ring, quick = time.time(), self._keyring.find, Budget(_QUICK_US)
+        judged = None if len(request.body) > _LARGE_BYTES else judge(hook, request, now, quick, ring=ring)
+        if judged is None or quick.is_short:
+            judged = await asyncio.to_thread(judge, hook, request, now, Budget(), ring=ring)
         if isinstance(judged, KeyName):
             await self._keyring.want(hook.route.scheme, judged)
-            judged = await asyncio.to_thread(judge, hook, request, now, ring=ring)
+            judged = await asyncio.to_thread(judge, hook, request, now, Budget(), ring=ring)
         if isinstance(judged, KeyName):
             return answer.unavailable(Unavailable.KEY)
         if isinstance(judged, Rejected):

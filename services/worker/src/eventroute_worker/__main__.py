@@ -31,16 +31,20 @@ from eventroute.sealed import SealKey
 from eventroute.secret import Secret
 from eventroute.throttle import Throttle
 from eventroute_worker import redis_spans
+from eventroute_worker.attempt import Attempt, End, Handler
 from eventroute_worker.claude import Claude
+from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.keeper import Keeper
 from eventroute_worker.model_watch import ModelWatch
+from eventroute_worker.outbound import Outbound
 from eventroute_worker.pricing import Prices
 from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
+from eventroute_worker.sending import Sender
 from eventroute_worker.settings import WorkerSettings
-from eventroute_worker.sinks import Sinks
+from eventroute_worker.sinks import LocalSinks, RemoteSinks
 from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.turns import Turns
@@ -58,6 +62,7 @@ class _Outside(NamedTuple):
     redis: Redis
     waiting_at: Mapping[Group, Redis]
     claude: Claude
+    way: Outbound
     models: Models
 
     @property
@@ -118,10 +123,11 @@ async def _reaching(settings: WorkerSettings) -> AsyncIterator[_Outside]:
             prices=Prices(models),
             key_file=settings.file("anthropic_api_key"),
         ) as claude,
+        Outbound(settings.outbound) as way,
     ):
         groups = [Group(number) for number in range(settings.groups)]
         waiting_at = {group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups}
-        yield _Outside(link, redis, waiting_at, claude, models)
+        yield _Outside(link, redis, waiting_at, claude, way, models)
 
 
 def _build_check(settings: WorkerSettings, outside: _Outside) -> RedisCheck:
@@ -172,9 +178,10 @@ def _build_worker(settings: WorkerSettings, outside: _Outside, shared: _Shared) 
     return QueueWorker(
         outside.redis,
         shared.work,
-        _build_runner(settings, outside, shared),
+        _build_handler(settings, outside, shared),
         tally=shared.tally,
         slots=settings.concurrent_calls,
+        sendings=settings.concurrent_sends,
         serve_turn=shared.turns.serve,
         begun=settings.max_jobs,
         grace_s=settings.grace_s,
@@ -183,14 +190,25 @@ def _build_worker(settings: WorkerSettings, outside: _Outside, shared: _Shared) 
     )
 
 
-def _build_runner(settings: WorkerSettings, outside: _Outside, shared: _Shared) -> Runner:
+def _build_handler(settings: WorkerSettings, outside: _Outside, shared: _Shared) -> Handler:
+    """Make what runs deliveries, and sends what they were answered."""
+    finder = Finder(shared.routes, shared.upkeep)
+    runner = _build_runner(settings, outside, shared, finder)
+    sender = Sender(work=shared.work, finder=finder, sinks=RemoteSinks(outside.way), gate=shared.gate)
+
+    async def handle(attempt: Attempt) -> End:
+        return await (sender if attempt.lease.sink else runner)(attempt)
+
+    return handle
+
+
+def _build_runner(settings: WorkerSettings, outside: _Outside, shared: _Shared, finder: Finder) -> Runner:
     return Runner(
         work=shared.work,
-        holds=shared.upkeep,
-        routes=shared.routes,
+        finder=finder,
         claude=outside.claude,
         history=shared.history,
-        sinks=Sinks(shared.work),
+        sinks=LocalSinks(shared.work),
         troubles=shared.troubles,
         turns=shared.turns,
         models=outside.models,

@@ -6,7 +6,7 @@ Neither side knows the other: the queue never looks into a delivery, the pipelin
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
@@ -73,6 +73,8 @@ class Attempt:
     free_slot: Callable[[], None] = _nobody_waits
     """To be called once Claude has answered, or need not: the next delivery may be leased."""
     newer: Newer = field(default_factory=Newer)
+    has_more: Callable[[], None] = _nobody_waits
+    """To be called when its answer has been handed over to sinks: there is something to send."""
 
     @property
     def delivery(self) -> DeliveryId:
@@ -84,7 +86,7 @@ class Attempt:
 class Settled:
     """The delivery has ended: it leaves the queue, and its record begins to age."""
 
-    outcome: RunOutcome
+    outcome: RunOutcome | Literal["sent"]
     reason: str = ""
     """A `DeadReason` exactly when `outcome` is dead; else what the answer says of its outcome."""
     detail: str = ""
@@ -133,6 +135,16 @@ class Throttled:
 
 
 End = Settled | Later | Parked | Throttled
+
+
+class Ended(Exception):
+    """The run is over, or paused, with this end."""
+
+    def __init__(self, end: End) -> None:
+        """Take the end."""
+        super().__init__()
+        self.end = end
+
 
 Handler = Callable[[Attempt], Awaitable[End]]
 """What is done with a delivery. Raises `LeaseLost` when another worker has it, `RedisAway` and `RedisForbids`; whatever

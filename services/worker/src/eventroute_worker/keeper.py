@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from eventroute.ids import RoutePath
+from eventroute.ids import RoutePath, parse_path
 from eventroute.prompt import Plan
 from eventroute.queue import Group, HoldReason, Limit, Trouble, Upkeep, group_of
 from eventroute.queue.upkeep import Held, Standing
@@ -165,7 +165,9 @@ class Keeper:
 
     async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
         """Let go of held routes that can be served by now, and are not suspended."""
-        served = [path for path in held if (plan := self._routes.get(path)) and not plan.route.is_suspended]
+        served = [
+            path for path in held if (plan := self._routes.get(parse_path(path)[0])) and not plan.route.is_suspended
+        ]
         if await self._upkeep.release(group, served):
             _log.info("routes_released", routes=served)
 
@@ -239,9 +241,10 @@ class Keeper:
 
     async def _keep_held(self, group: Group, path: RoutePath, why: Held) -> None:
         """Say anew why a route is held when that has changed, and bury what a deleted one has left."""
-        if self._routes.version is None or self._routes.get(path) is not None:
+        route, _ = parse_path(path)
+        if self._routes.version is None or self._routes.get(route) is not None:
             return
-        is_there = self._routes.is_broken(path) and self._routes.deleted_since(path) is None
+        is_there = self._routes.is_broken(route) and self._routes.deleted_since(route) is None
         reason = HoldReason.WITHHELD if is_there else HoldReason.DELETED
         if why.reason != reason:
             await self._upkeep.hold(group, path, reason)

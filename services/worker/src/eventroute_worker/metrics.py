@@ -37,6 +37,7 @@ RUNS: Final = _counter(
     "outcome",
     "reason",
 )
+SENDINGS: Final = _counter("sendings", "Attempts to send an answer to a sink, by how they ended", "end")
 LEASES_LOST: Final = _counter("leases_lost", "Deliveries that another worker took while this one ran them")
 ENDS_REFUSED: Final = _counter("ends_refused", "Tries to record how a delivery ended that Redis refused")
 OUTBOUND_BLOCKED: Final = _counter(

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, NamedTuple, NoReturn, Protocol
+from typing import Final, NamedTuple, NoReturn, Protocol
 
 import msgspec
 import structlog
@@ -25,13 +25,12 @@ from eventroute.delivery import Delivery, decode_delivery
 from eventroute.errors import Refused
 from eventroute.expression import Text
 from eventroute.hops import markers
-from eventroute.ids import RoutePath
 from eventroute.match import Match
 from eventroute.models import Models
 from eventroute.outcome import DeadReason, LeftOut, RunOutcome
 from eventroute.prompt import Event, HistoryEntry, Plan, Prompt
-from eventroute.queue import Begun, Group, HoldReason, Retention, Trouble, Work
-from eventroute.route_table import ModelCall, RetentionRule, Sink
+from eventroute.queue import Begun, Retention, Trouble, Work
+from eventroute.route_table import LocalSink, ModelCall, RetentionRule
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.secret import Secret
@@ -55,6 +54,7 @@ from eventroute_worker.attempt import (
     DEFAULT_RETENTION,
     Attempt,
     End,
+    Ended,
     Later,
     Parked,
     Settled,
@@ -63,11 +63,13 @@ from eventroute_worker.attempt import (
     dead,
 )
 from eventroute_worker.backoff import pause_s
+from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
 from eventroute_worker.next_call import NextCall, next_call
 from eventroute_worker.patience import patiently
-from eventroute_worker.sinks import Result, SinkFailed, Sinks
+from eventroute_worker.record import about
+from eventroute_worker.sinks import LocalSinks, Result, SinkFailed, split
 from eventroute_worker.spending import Bill, NoRoom, Spending
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import NoPlace, Turns
@@ -78,41 +80,9 @@ _RESUMPTIONS: Final = 8
 _LARGE_BYTES: Final = 65_536
 """Of a run's events: what is written from them may take longer than 5 ms."""
 
-_COLD_S: Final = 1.0  # until the table may have been read
-_ENTITY_CHARS: Final = 200  # of an entity, for people to look up
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _log = structlog.get_logger()
-
-
-class Routes(Protocol):
-    """The worker's copy of the route table."""
-
-    version: int | None
-
-    def get(self, path: RoutePath) -> Plan | None:
-        """Find a route."""
-        ...
-
-    def is_broken(self, path: RoutePath) -> bool:
-        """Tell whether a route exists that cannot be served, or existed until lately."""
-        ...
-
-    def deleted_since(self, path: RoutePath) -> int | None:
-        """Tell when a route was deleted whose name is still held, Unix milliseconds."""
-        ...
-
-    async def refresh(self) -> None:
-        """Read the table again if it has changed."""
-        ...
-
-
-class Holds(Protocol):
-    """Who holds routes."""
-
-    async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
-        """Let a route take no more turns."""
-        ...
 
 
 class Asks(Protocol):
@@ -125,15 +95,6 @@ class Asks(Protocol):
     async def ask(self, call: ModelCall, prompt: Prompt, *, api_key: Secret | None) -> Reply:
         """Ask once."""
         ...
-
-
-class Ended(Exception):
-    """The run is over, or paused, with this end."""
-
-    def __init__(self, end: End) -> None:
-        """Take the end."""
-        super().__init__()
-        self.end = end
 
 
 class _Work(NamedTuple):
@@ -163,11 +124,10 @@ class Runner:
         self,
         *,
         work: Work,
-        holds: Holds,
-        routes: Routes,
+        finder: Finder,
         claude: Asks,
         history: History,
-        sinks: Sinks,
+        sinks: LocalSinks,
         troubles: Troubles,
         turns: Turns,
         models: Models,
@@ -184,8 +144,7 @@ class Runner:
         gate       knows of stops, the time of which counts against no deadline; None = there are none
         """
         self._queue = work
-        self._holds = holds
-        self._routes = routes
+        self._finder = finder
         self._claude = claude
         self._history = history
         self._sinks = sinks
@@ -228,7 +187,7 @@ class Runner:
         path = attempt.lease.path
         structlog.contextvars.bind_contextvars(route=path)  # of this attempt's task, up to its last line
         span.set_attribute(tracing.ROUTE, path)
-        plan = await self._find_route(attempt)
+        plan = await self._finder.find(attempt.lease)
         begun = await self._queue.begin(attempt.lease, traceparent=tracing.traceparent(span))
         begun = begun._replace(released_ms=max(begun.released_ms, self._gate.started_ms))
         started = time.monotonic()
@@ -241,7 +200,7 @@ class Runner:
             {tracing.PROVIDER: delivery.provider, tracing.EVENT: delivery.event, tracing.HOPS: delivery.hops}
         )
         if plan.route.generation < delivery.generation:
-            plan = await self._find_route(attempt, anew=True)
+            plan = await self._finder.find(attempt.lease, anew=True)
         event = _read_event(delivery, plan)
         entity = plan.entity.text(event.variables) if plan.entity else Text(None)
         work = _Work(attempt, begun, delivery, plan, event, entity, started, _saved(begun))
@@ -262,26 +221,6 @@ class Runner:
             retention=self._kept(plan.route.retention),
         )
         return _with(end, work, answer)
-
-    async def _find_route(self, attempt: Attempt, *, anew: bool = False) -> Plan:
-        """Find the route; where it cannot be served or is suspended, its deliveries wait until that has changed."""
-        lease = attempt.lease
-        plan = None if anew else self._routes.get(lease.path)
-        if plan is None:
-            await self._routes.refresh()
-            plan = self._routes.get(lease.path)
-        if plan is not None and not plan.route.is_suspended:
-            return plan
-        if self._routes.version is None:
-            raise Ended(Later(delay_s=_COLD_S, counts=False))
-        await self._holds.hold(lease.group, lease.path, self._why_held(lease.path, plan))
-        raise Ended(Later(delay_s=0, counts=False))
-
-    def _why_held(self, path: RoutePath, plan: Plan | None) -> HoldReason:
-        if plan is not None:
-            return HoldReason.SUSPENDED
-        is_there = self._routes.is_broken(path) and self._routes.deleted_since(path) is None
-        return HoldReason.WITHHELD if is_there else HoldReason.DELETED
 
     async def _answer(self, work: _Work) -> Answer:
         """Get an answer that is final; each is saved before anything is done with it."""
@@ -306,7 +245,8 @@ class Runner:
         route = work.plan.route
         if match.position is None and work.paid is None:
             cause = LeftOut.WHEN if match.unmet or match.errors else LeftOut.NO_PROMPT
-            self._tally.add_left(route.uid, cause, (work.delivery.event,), generation=route.generation)
+            events = (*work.delivery.earlier, work.delivery)
+            self._tally.add_left(route.uid, cause, (each.event for each in events), generation=route.generation)
             self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
         self._tally.add_asked(route.uid, generation=route.generation)
         return match.position
@@ -421,20 +361,21 @@ class Runner:
 
     async def _send(self, work: _Work, answer: Answer, span: Span) -> None:
         """Give the answer to each sink that does not have it yet; one that fails does not keep it from the others."""
+        missing = [sink for sink in work.plan.route.sinks if sink.name not in work.begun.sinks_done]
+        local, remote = split(missing)
+        if remote:
+            await self._queue.hand_over(work.attempt.lease, [sink.name for sink in remote])
+            work.attempt.has_more()
         hops = work.delivery.hops + 1
         marker = markers(work.plan.route.marker_key).write(hops)
         result = Result(work.delivery, answer, tracing.trace_id(span), work.attempt.lease, hops=hops, marker=marker)
-        failures = [said for sink in self._missing(work) if (said := await self._failure(sink, result))]
+        failures = [said for sink in local if (said := await self._failure(sink, result))]
         if failures:
             # A dead letter that runs again with its answer has the whole deadline once more.
             since_ms = max(work.begun.saved_ms or work.begun.now_ms, work.begun.since_ms)
             self._wait(work, "; ".join(failures), since_ms=since_ms, reason=DeadReason.SINK)
 
-    @staticmethod
-    def _missing(work: _Work) -> Sequence[Sink]:
-        return [sink for sink in work.plan.route.sinks if sink.name not in work.begun.sinks_done]
-
-    async def _failure(self, sink: Sink, result: Result) -> str:
+    async def _failure(self, sink: LocalSink, result: Result) -> str:
         try:
             await self._sinks.send(sink, result)
         except SinkFailed as failure:
@@ -498,39 +439,13 @@ def _read_event(delivery: Delivery, plan: Plan) -> Event:
         return Event(delivery)
     except Refused as error:
         end = dead(DeadReason.DECODE, str(error))
-        raise Ended(replace(end, fields=_about(delivery), route=plan.route.uid)) from error
+        raise Ended(replace(end, fields=about(delivery), route=plan.route.uid)) from error
 
 
 def _with(end: Settled, work: _Work, answer: Answer | None = None) -> Settled:
     """Say what the run was about, for as long as its record outlives the delivery."""
-    fields = _about(work.delivery, work.entity, answer or work.paid)
+    fields = about(work.delivery, work.entity, answer or work.paid)
     return replace(end, fields=fields, route=work.plan.route.uid)
-
-
-def _about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None = None) -> dict[str, str | bytes | int]:
-    about: dict[str, Any] = {
-        "provider": delivery.provider,
-        "event": delivery.event,
-        "provider_id": delivery.provider_id,
-        "events": len(delivery.earlier) + 1 if delivery.earlier else 0,
-        "hops": delivery.hops,
-        "entity": (entity.value or "")[:_ENTITY_CHARS],
-        "entity_error": entity.error or "",
-    }
-    if answer is not None:
-        about |= {
-            "model": answer.model,
-            "instead_of": answer.instead_of,
-            "because": answer.because or "",
-            "cost_usd": "" if answer.cost_usd is None else str(answer.cost_usd),
-            "input_tokens": answer.usage.prompt,
-            "output_tokens": answer.usage.output,
-            "thinking_tokens": answer.usage.thinking,
-            "cache_read_tokens": answer.usage.cache_read,
-            "cache_write_tokens": answer.usage.cache_write + answer.usage.cache_write_1h,
-            "missing_fields": list(answer.missing_fields),
-        }
-    return {"about": msgspec.json.encode({name: value for name, value in about.items() if value})}
 
 
 def _superseded(by: str) -> Settled:

@@ -27,6 +27,8 @@ class WorkerSettings(Settings):
     """Deliveries in hand at the same time, those included whose answers are on their way to sinks."""
     concurrent_calls: int = Field(default=5, ge=1, le=1000)
     """Deliveries that wait for Claude at the same time: no more are taken than can be asked at once."""
+    concurrent_sends: int = Field(default=20, ge=1, le=1000)
+    """Answers under way to sinks at the same time, beside what waits for Claude."""
     most_calls: int = Field(default=100, ge=1, le=10_000)
     """Calls under way at the same time with one key and pool of models, by all workers; how many fewer is learned."""
     groups: int = Field(default=1, ge=1, le=1024)

@@ -62,6 +62,7 @@ class QueueWorker(Worker):
         *,
         tally: Tally,
         slots: int,
+        sendings: int = 20,
         serve_turn: Callable[[Group, int], Awaitable[None]] = _nobody_waits,
         begun: int | None = None,
         grace_s: float,
@@ -76,6 +77,7 @@ class QueueWorker(Worker):
         work     the calls to the queue
         tally    counts the ends
         slots    how many deliveries may wait for their handler to free their slot
+        sendings  how many answers may be under way to sinks, beside them
         serve_turn  makes ready what waits in a group and whose turn it is, no more than so many
         begun    how many may be under way in all, those included, at least twice as many; None = just that
         grace_s  how long running attempts may take to finish after `stop`; the rest goes back into the queue
@@ -90,7 +92,7 @@ class QueueWorker(Worker):
         """When the loop last went round, on the monotonic clock: older than a few seconds, it hangs."""
         self._work = work
         self._tally = tally
-        self._slots = Slots(slots)
+        self._slots, self._sendings = Slots(slots), Slots(sendings)
         self._serve_turn = serve_turn
         self._grace_s = grace_s
         self._lease_s = lease_s
@@ -149,46 +151,64 @@ class QueueWorker(Worker):
         """Fill the free slots, then wait until it is worth looking again."""
         self._changed.clear()
         self._rung.clear()
-        # Ends are recorded outside the slots, but not without bound: a slow Redis gets no more deliveries from us.
-        in_hand = max(self.max_jobs, 2 * self._slots.count)
-        free = min(self._slots.free, in_hand - len(self.tasks))
-        if self._runs_alone() or free <= 0 or not self._gate.is_open:
+        free, sendings = self._free(), self._sendings.free
+        if self._runs_alone() or (free <= 0 and sendings <= 0) or not self._gate.is_open:
             for bell in bells:
                 bell.hush()
             await _wait(self._changed, _LOOK_S)
             return
+        if free <= 0:  # what rings is mostly not for us; what this worker has to send, it knows
+            for bell in bells:
+                bell.hush()
+            await _wait(self._changed, _LOOK_S)
+            free, sendings = max(self._free(), 0), self._sendings.free
         if self._leases and time.monotonic() - self._renewed > self._lease_s / 2:
             await self._renew()  # Redis was away: before a look finds that our own leases have run out
-        wait_s = await self._take(free)
-        if wait_s and not self._stopping.is_set():
+        wait_s = await self._take(free, sendings)
+        if wait_s and free and not self._stopping.is_set():
             await self._idle(bells, wait_s)
 
-    async def _take(self, free: int) -> float:
-        """Lease deliveries for the free slots; returns how long it is of no use to look again, in seconds."""
+    def _free(self) -> int:
+        """Count the deliveries that may be taken.
+
+        Ends are recorded outside the slots, but not without bound: a slow Redis gets no more deliveries from us.
+        """
+        sent = self._sendings.count - self._sendings.free
+        in_hand = max(self.max_jobs, 2 * self._slots.count)
+        return min(self._slots.free, in_hand - len(self.tasks) + sent)
+
+    async def _take(self, free: int, sendings: int) -> float:
+        """Lease deliveries for the free slots, and answers to send.
+
+        returns  how long it is of no use to look again, in seconds
+        """
         wait_s, has_more, self._drains = _LOOK_S, False, False
         self._groups.append(self._groups.pop(0))  # whoever is asked first gets the free slots
         for group in self._groups:
-            crowded, room = self._slots.shares(time.monotonic())
-            wanted = min(free, room)
+            now = time.monotonic()
+            shares, of_sinks = self._slots.shares(now), self._sendings.shares(now)
+            wanted, to_send = min(free, shares.most), min(sendings, of_sinks.most)
             taken = await self._work.lease(
                 group,
                 worker=self.id,
                 lease_ms=int(self._lease_s * 1000),
                 wanted=wanted,
+                sendings=to_send,
                 busy=len(self.tasks),
-                crowded=crowded,
+                crowded=[*shares.crowded, *of_sinks.crowded],
             )
             self._drains = self._drains or taken.drain
             for lease in taken.leases:
                 metrics.PICKUP.observe(max(taken.now_ms - lease.ready_ms, 0) / 1000)
                 await self._start(lease)
-            if taken.has_turn and not self._stopping.is_set():
+            if taken.has_turn and free and not self._stopping.is_set():
                 await self._serve_turn(group, free)
                 has_more = True
-            free -= len(taken.leases)
-            if free <= 0 or self._runs_alone():
+            sent = sum(bool(lease.sink) for lease in taken.leases)
+            free, sendings = free - len(taken.leases) + sent, sendings - sent
+            if (free <= 0 and sendings <= 0) or self._runs_alone():
                 return 0
-            has_more = has_more or len(taken.leases) == wanted
+            has_more = has_more or len(taken.leases) - sent == wanted > 0 or sent == to_send > 0
             if taken.next_ms is not None:
                 wait_s = min(wait_s, (taken.next_ms - taken.now_ms) / 1000)
         return 0 if has_more else max(wait_s, 0.001)
@@ -201,7 +221,8 @@ class QueueWorker(Worker):
             else:
                 bell.listen()
         # That something has ended changes what can be taken only where somebody waits for just that.
-        is_crowded = bool(self._slots.shares(time.monotonic()).crowded)
+        now = time.monotonic()
+        is_crowded = bool(self._slots.shares(now).crowded or self._sendings.shares(now).crowded)
         await _wait(self._changed if self._drains or is_crowded else self._rung, wait_s)
 
     def _ring(self) -> None:
@@ -236,7 +257,7 @@ class QueueWorker(Worker):
                 await self._work.put_back(lease, pause_ms=_STALE_MS if is_stale else 0, counts=False)
             return
         self._leases[name] = lease
-        self._slots.take(name, lease.path, time.monotonic())
+        (self._sendings if lease.sink else self._slots).take(name, lease.path, time.monotonic())
         self.tasks[name] = self.job_tasks[name] = task = self.loop.create_task(self._run(lease))
         metrics.IN_FLIGHT.inc()
         task.add_done_callback(lambda _: self._ended(name))
@@ -249,6 +270,7 @@ class QueueWorker(Worker):
 
     def _free_slot(self, name: str) -> None:
         self._slots.give_back(name)
+        self._sendings.give_back(name)
         self._changed.set()
 
     async def _run(self, lease: Lease) -> None:
@@ -256,7 +278,7 @@ class QueueWorker(Worker):
         name = lease.delivery
         newer = self._newer[name, lease.fence] = Newer()
         try:
-            attempt = Attempt(lease, lambda: self._free_slot(name), newer)
+            attempt = Attempt(lease, lambda: self._free_slot(name), newer, self._changed.set)
             end = await self.functions[_FUNCTION].coroutine(self.ctx, attempt)
         except asyncio.CancelledError:
             end = Later(delay_s=0, counts=False)
@@ -332,8 +354,9 @@ class QueueWorker(Worker):
             retention=end.retention,
             fields=end.fields,
         )
-        metrics.RUNS.labels(end.outcome, end.reason).inc()
-        if end.route:
+        if not lease.sink:
+            metrics.RUNS.labels(end.outcome, end.reason).inc()
+        if end.route and isinstance(end.outcome, RunOutcome):
             self._tally.add_run(end.route, end.outcome, lease.delivery, trace_id=end.trace_id)
         if end.outcome is RunOutcome.DEAD:
             _log.warning("dead_letter", delivery=lease.delivery, reason=end.reason, detail=end.detail)

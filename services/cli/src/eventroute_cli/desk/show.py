@@ -85,6 +85,7 @@ def found_as_json(found: Found) -> dict[str, Any]:
         **as_json(found.line),
         "trace_id": found.trace_id,
         "sinks_done": list(found.sinks_done),
+        "sendings": [as_json(line) for line in found.sendings],
         "cuts": found.cuts,
         "ahead": found.ahead,
         "headers": dict(delivery.headers) if delivery else None,
@@ -120,6 +121,7 @@ def print_found(found: Found, console: Console) -> None:
         "waits for": found.ahead or "",
         "holds up": str(line.holds or ""),
         "sinks done": ", ".join(found.sinks_done),
+        "on the way": "; ".join(f"{line.id}: {_state(line)}" for line in found.sendings),
         "trace": found.trace_id,
     }
     if found.answer:

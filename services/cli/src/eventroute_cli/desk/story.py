@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from eventroute.ids import RoutePath
+from eventroute.ids import RoutePath, parse_path
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
 from eventroute.queue import Found, Held, HoldReason, Line, Situation, Standing, State, Stop
 
@@ -86,6 +86,7 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     if line.events:
         yield f"It stands for {line.events} events of its entity, of which that is the last."
     yield from _standing(found, situation, now_ms)
+    yield from map(_sending, found.sendings)
     hold = situation.hold(line.route)
     if hold and not line.has_ended and line.state is not State.READY:
         yield _hold(line, hold)
@@ -124,6 +125,19 @@ def _standing(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
             yield from _dead(found)
 
 
+def _sending(line: Line) -> str:
+    """Say how far its answer is on the way to a sink."""
+    _, sink = parse_path(line.route)
+    more = f" (`eventroute explain {line.id}`)"
+    match line.state:
+        case State.LATER:
+            return f"Sink {sink} is tried again at {clock(line.due_ms)}{_because(line.last_error)}{more}."
+        case State.DEAD:
+            return f"Sink {sink} does not have the answer: {line.detail}{more}."
+        case _:
+            return f"The answer is on its way to sink {sink}{more}."
+
+
 def _later(found: Found) -> str:
     line = found.line
     if found.collects:
@@ -142,9 +156,11 @@ def _receipt(line: Line, now_ms: int) -> str:
     ago = span(now_ms - line.received_ms)
     answers = "an answer of ours stands" if line.hops == 1 else f"{line.hops} answers of ours stand"
     hops = f" Behind it {answers}." if line.hops else ""
+    route, sink = parse_path(line.route)
+    name = f"{line.id} is an answer on its way to sink {sink}, to" if sink else f"Delivery {line.id} is"
     return (
-        f"Delivery {line.id} is {what}{sender}{theirs}{whom}, "
-        f"which route {line.route} received at {clock(line.received_ms)}, {ago} ago.{hops}"
+        f"{name} {what}{sender}{theirs}{whom}, "
+        f"which route {route} received at {clock(line.received_ms)}, {ago} ago.{hops}"
     )
 
 
@@ -167,6 +183,8 @@ def _ready(line: Line, situation: Situation, now_ms: int) -> Iterator[str]:
 
 def _running(found: Found) -> str:
     attempt = f"A worker is at it, attempt {max(found.line.attempts, 1)}:"
+    if sink := parse_path(found.line.route)[1]:
+        return f"{attempt} it sends the answer to sink {sink}."
     if found.answer:
         done = f", {', '.join(found.sinks_done)} done" if found.sinks_done else ""
         return f"{attempt} the answer is there and goes to the sinks{done}."

@@ -248,6 +248,13 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "DuplicateSink": ReasonPage(
         "False", _ACCEPTED, "Two sinks have the same name, by which an answer is sent once.", "Give one another name."
     ),
+    "SinkOutOfReach": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "The platform does not let answers go to the URL that a sink names.",
+        "Mend the URL as the message says, or ask the platform's owner for it (the chart's `outbound`, and "
+        "`operator.policy.allowedHosts`).",
+    ),
     "PriceUnknown": ReasonPage(
         "False",
         _EITHER,

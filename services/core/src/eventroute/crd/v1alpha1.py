@@ -573,10 +573,34 @@ class StreamSink(Strict):
     )
 
 
+class HttpSink(Strict):
+    """The answer POSTed to a service of your own, as a Standard Webhooks message."""
+
+    url: str = Field(
+        max_length=2048,
+        pattern=r"^https?://[^\s]+$",
+        description=(
+            "Where the service listens. `https`, but for what `eventroute dev` reaches on this machine. Redirects are "
+            "not followed. Required."
+        ),
+    )
+    secret_refs: tuple[SecretKeyRef, ...] = Field(
+        default=(),
+        max_length=4,
+        description=(
+            "Secrets that messages are signed with, `whsec_` and base64: one signature each, so that the service may "
+            "change from one to the next. Default: messages are not signed."
+        ),
+    )
+    timeout: Annotated[Duration, Between("1s", "60s")] = Field(
+        default="10s", description="How long the service may take to answer, 1s to 60s. Default: 10s."
+    )
+
+
 class Sink(Strict):
     """Where answers go: exactly one kind per entry."""
 
-    rules = (exactly_one("log", "stream"),)
+    rules = (exactly_one("http", "log", "stream"),)
 
     name: str | None = Field(
         default=None,
@@ -587,6 +611,7 @@ class Sink(Strict):
             "kind, and for a stream `stream-` and the stream's name."
         ),
     )
+    http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 
@@ -594,7 +619,8 @@ class Sink(Strict):
 def _sink_name(sink: str) -> str:
     """Name a sink in CEL, as `eventroute.compile.sink_name` does."""
     stream = f"has({sink}.stream.name) ? {sink}.stream.name : '{StreamSink.model_fields['name'].default}'"
-    return f"(has({sink}.name) ? {sink}.name : has({sink}.stream) ? 'stream-' + ({stream}) : 'log')"
+    by_kind = f"has({sink}.stream) ? 'stream-' + ({stream}) : has({sink}.http) ? 'http' : 'log'"
+    return f"(has({sink}.name) ? {sink}.name : {by_kind})"
 
 
 class EventRouteSpec(Strict):

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from eventroute.delivery import Delivery, decode_delivery
-from eventroute.ids import DeliveryId, RoutePath
+from eventroute.ids import DeliveryId, RoutePath, parse_path
 from eventroute.match import accepts
 from eventroute.outcome import RunOutcome
 from eventroute.queue import scripts
@@ -207,6 +207,8 @@ class Found(NamedTuple):
     ahead_is_dead: bool = False
     collects: int = 0
     """How many events it has collected, while it waits for more."""
+    sendings: Sequence[Line] = ()
+    """What of its answer is on the way to sinks, or could not be sent; none of these is among those that have it."""
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
@@ -350,12 +352,25 @@ class Desk:
                     is_suspect = await client.zscore(group.suspects, delivery) is not None
                     place = await self._place_in_lane(group, delivery, fields)
                     found = _found(delivery, group, fields, place, is_suspect=is_suspect)
+                    found = await self._with_sendings(group, found)
                     if b"collects" not in fields:
                         return found
                     return found._replace(collects=1 + await client.llen(group.collected(delivery)))
         except (RedisError, OSError) as error:
             raise told(error) from error
         return None
+
+    async def _with_sendings(self, group: Group, found: Found) -> Found:
+        names = [DeliveryId(f"{found.line.id}:{sink}") for sink in found.sinks_done]
+        seen = await self._calls[group](scripts.GLANCE, group.prefix, names)
+        lines = [
+            _line(name, State.READY, dict(zip(_GLANCED, fields, strict=False)))
+            for name, fields in zip(names, seen, strict=False)
+            if fields[0] is not None
+        ]
+        going = {parse_path(line.route)[1] for line in lines if line.state is not State.SETTLED}
+        done = [sink for sink in found.sinks_done if sink not in going]
+        return found._replace(sinks_done=done, sendings=[line for line in lines if line.state is not State.SETTLED])
 
     async def _place_in_lane(self, group: Group, delivery: DeliveryId, fields: Mapping[bytes, bytes]) -> "_PlaceInLane":
         client, path = self._clients[group], RoutePath(fields[b"path"].decode())
@@ -436,9 +451,8 @@ class Desk:
         return [source for source, size in zip(sources, sizes, strict=True) if size]
 
     async def _paths(self, group: Group, wanted: Wanted) -> Sequence[RoutePath]:
-        if "/" in wanted.route:
-            path = RoutePath(wanted.route)
-            return [path] if group_of(path, len(self._clients)) == group else []
+        if "/" in wanted.route and group_of(RoutePath(wanted.route), len(self._clients)) != group:
+            return []
         return [path for path in await self._upkeep[group].routes(group) if wanted.has_route(path)]
 
     async def _search(self, source: _Source, wanted: Wanted, limit: int | None, turn: asyncio.Semaphore) -> Listing:

@@ -45,6 +45,11 @@ class Group:
         return f"{self.prefix}rotation"
 
     @property
+    def sendings(self) -> str:
+        """ZSET, path → turn: sinks, as `<route>/<sink>`, that are not held and have answers to be sent."""
+        return f"{self.prefix}sendings"
+
+    @property
     def later(self) -> str:
         """ZSET, delivery id → when it is due, Unix ms: deliveries that wait for a time."""
         return f"{self.prefix}later"

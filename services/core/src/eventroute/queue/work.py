@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from eventroute.errors import GaveUp
-from eventroute.ids import DeliveryId, RoutePath
+from eventroute.ids import DeliveryId, RoutePath, parse_path
 from eventroute.queue import scripts
 from eventroute.queue.keys import Group
 from eventroute.runtime.scripts import Argument, Caller
@@ -36,6 +36,16 @@ class Lease(NamedTuple):
     """It may be what killed its last worker: nothing else is to run beside it."""
     granted: str = ""
     """Bucket of the throttle at which it was granted a place; empty for none."""
+
+    @property
+    def route(self) -> RoutePath:
+        """Whose it is."""
+        return parse_path(self.path)[0]
+
+    @property
+    def sink(self) -> str:
+        """To which of the route's sinks its answer is to be sent; empty where there is none yet."""
+        return parse_path(self.path)[1]
 
 
 class Renewed(NamedTuple):
@@ -194,15 +204,24 @@ class Work:
         self._look = looking or call
 
     async def lease(
-        self, group: Group, *, worker: str, lease_ms: int, wanted: int, busy: int, crowded: Iterable[RoutePath] = ()
+        self,
+        group: Group,
+        *,
+        worker: str,
+        lease_ms: int,
+        wanted: int,
+        sendings: int = 0,
+        busy: int,
+        crowded: Iterable[RoutePath] = (),
     ) -> Taken:
         """Lease deliveries.
 
         wanted   how many, at most
-        busy     how many the worker runs
+        sendings  how many of those that are answered and to be sent to a sink
+        busy     how many of both the worker runs
         crowded  routes that are to get no more of the worker's slots
         """
-        args: list[Argument] = [worker, lease_ms, wanted, busy, *crowded]
+        args: list[Argument] = [worker, lease_ms, wanted, sendings, busy, *crowded]
         now, following, word, *found = await self._look(scripts.LEASE, group.prefix, args)
         leases = [
             Lease(
@@ -256,6 +275,10 @@ class Work:
     ) -> None:
         """Add an answer to a stream `<namespace>/<name>` and mark the sink, unless it is marked."""
         await self._fenced(scripts.STREAM, lease, sink_field(sink), stream, max_entries, *_flat(entry))
+
+    async def hand_over(self, lease: Lease, sinks: Iterable[str]) -> None:
+        """Let the answer be sent to these sinks, to each on its own account, and mark them."""
+        await self._fenced(scripts.HAND_OVER, lease, lease.path, *sinks)
 
     async def settle(
         self,

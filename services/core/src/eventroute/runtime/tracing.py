@@ -28,6 +28,7 @@ DESTINATION: Final = "eventroute"
 RECEIPT_SPAN: Final = "POST /hooks/{namespace}/{name}"
 SEND_SPAN: Final = f"send {DESTINATION}"
 PROCESS_SPAN: Final = f"process {DESTINATION}"
+SEND_ANSWER_SPAN: Final = "sink"  # until it is known of which kind
 
 HTTP_METHOD: Final = "http.request.method"
 HTTP_ROUTE: Final = "http.route"

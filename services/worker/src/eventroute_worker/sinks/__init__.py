@@ -1,34 +1,61 @@
-"""Where answers go: one module per kind, dispatched here over the tagged union of the route table."""
+"""Where answers go: one module per kind, dispatched here over the tagged union of the route table.
 
+*Local* kinds write to this process or to the queue's own Redis: they are done within the run, and are there when Redis
+is. All others may be away for as long as they like: to each the answer is sent as something of its own, with attempts,
+pauses, a deadline and an end (`eventroute_worker.sending`), so that one that is down delays only itself.
+
+A new kind is a module here with a writer, its entry of the table (`eventroute.route_table`), its model in the manifest
+(`eventroute.crd.v1alpha1`), and a line in the union and in `RemoteSinks`.
+"""
+
+from collections.abc import Iterable
 from typing import assert_never
 
 from opentelemetry.trace import SpanKind, StatusCode
 
 from eventroute.queue import Work
-from eventroute.route_table import LogSink, Sink, StreamSink
+from eventroute.route_table import HttpSink, LocalSink, LogSink, RemoteSink, Sink, StreamSink
 from eventroute.runtime import tracing
+from eventroute_worker.sinks.http import Asks, HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
-from eventroute_worker.sinks.model import Result, SinkFailed
+from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
 from eventroute_worker.sinks.stream import StreamSinkWriter
 
-__all__ = ["Result", "SinkFailed", "Sinks"]
+__all__ = ["LocalSinks", "RemoteSinks", "Result", "SinkFailed", "SinkRefused", "kind_of", "split"]
 
 
-class Sinks:
-    """Sends answers to sinks of every kind."""
+def split(sinks: Iterable[Sink]) -> tuple[list[LocalSink], list[RemoteSink]]:
+    """Tell what is written to within a run from what is not."""
+    local: list[LocalSink] = []
+    remote: list[RemoteSink] = []
+    for sink in sinks:
+        if isinstance(sink, LocalSink):
+            local.append(sink)
+        else:
+            remote.append(sink)
+    return local, remote
+
+
+def kind_of(sink: Sink) -> str:
+    """Name the kind of a sink."""
+    return str(type(sink).__struct_config__.tag)
+
+
+class LocalSinks:
+    """Writes answers to local sinks."""
 
     def __init__(self, work: Work) -> None:
         """Take what the kinds need."""
         self._log = LogSinkWriter(work)
         self._stream = StreamSinkWriter(work)
 
-    async def send(self, sink: Sink, result: Result) -> None:
-        """Send an answer to a sink of the route and mark it done; raises `SinkFailed`."""
-        kind = type(sink).__struct_config__.tag
+    async def send(self, sink: LocalSink, result: Result) -> None:
+        """Write an answer to a sink of the route and mark it done; raises `SinkFailed`."""
+        kind = kind_of(sink)
         with tracing.tracer().start_as_current_span(
             f"sink {kind}",
             kind=SpanKind.CLIENT,
-            attributes={tracing.SINK_KIND: str(kind), tracing.SINK_NAME: sink.name},
+            attributes={tracing.SINK_KIND: kind, tracing.SINK_NAME: sink.name},
             record_exception=False,  # its message may hold what the sink was sent
             set_status_on_exception=False,
         ) as span:
@@ -39,11 +66,27 @@ class Sinks:
                 span.set_status(StatusCode.ERROR)
                 raise
 
-    async def _dispatch(self, sink: Sink, result: Result) -> None:
+    async def _dispatch(self, sink: LocalSink, result: Result) -> None:
         match sink:
             case LogSink():
                 await self._log.send(sink.name, result)
             case StreamSink():
                 await self._stream.send(sink, result)
+            case _:
+                assert_never(sink)
+
+
+class RemoteSinks:
+    """Sends answers to sinks of every other kind."""
+
+    def __init__(self, way: Asks) -> None:
+        """Take the way out."""
+        self._http = HttpSinkWriter(way)
+
+    async def send(self, sink: RemoteSink, result: Result) -> None:
+        """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will."""
+        match sink:
+            case HttpSink():
+                await self._http.send(sink, result)
             case _:
                 assert_never(sink)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from eventroute.delivery import Delivery
-from eventroute.errors import RetryLater
+from eventroute.errors import GaveUp, RetryLater
 from eventroute.queue import Lease
 from eventroute_worker.answer import Answer
 
@@ -28,3 +28,12 @@ class Result(NamedTuple):
 
 class SinkFailed(RetryLater):
     """A sink did not take the answer; a later attempt may succeed."""
+
+    def __init__(self, detail: str, *, after_s: float | None = None) -> None:
+        """Take what happened, for people, and the least wait that the sink asked for."""
+        super().__init__(detail)
+        self.after_s = after_s
+
+
+class SinkRefused(GaveUp):
+    """A sink will not take this answer, however often it is sent."""

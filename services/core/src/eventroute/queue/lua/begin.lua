@@ -12,7 +12,7 @@ if not holds(id, ARGV[2]) then
 end
 local fields = redis.call('HGETALL', key)
 local attempts = redis.call('HINCRBY', key, 'attempts', 1)
-redis.call('HSET', key, 'stage', 'begun')
+redis.call('HSET', key, 'stage', is_sending(ARGV[4]) and 'asking' or 'begun') -- a crash is hardly an answer's doing
 if ARGV[3] ~= '' then
   redis.call('HSET', key, 'last_traceparent', ARGV[3])
 end

@@ -5,7 +5,7 @@
 -- returns  1 when it was not held for this reason before
 
 local before = redis.call('HGET', HELD, ARGV[1])
-redis.call('ZREM', ROTATION, ARGV[1])
+redis.call('ZREM', rotation_of(ARGV[1]), ARGV[1])
 if before and cjson.decode(before).reason == ARGV[2] then
   return 0
 end

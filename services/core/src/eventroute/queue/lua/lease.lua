@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
--- Leases ready deliveries to a worker, the routes taking turns; before that, what is due later becomes ready, and what
+-- Leases ready deliveries to a worker, the routes taking turns, and answers that are to be sent, the sinks taking turns;
+-- before that, what is due later becomes ready, and what
 -- was leased by a worker that has not been heard of is ready again.
 --
 -- A delivery whose attempt was cut short before it asked Claude, or for the second time, may be what killed its worker.
 -- Such suspects are leased alone, to one worker at a time that runs nothing else: a worker that runs something hears
 -- "drain" and takes nothing more until it is idle.
 --
--- ARGV     1 worker id  2 lease in ms  3 how many, at most  4 how many the worker runs
---          5.. paths of routes that have enough of the worker's slots already
+-- ARGV     1 worker id  2 lease in ms  3 how many deliveries, at most  4 how many answers to send  5 how much the worker runs
+--          6.. paths of routes that have enough of the worker's slots already
 -- returns  {now in ms, when something else is due in ms or nil, "" or "drain" or "turn" (a bucket of the throttle is due),
 --          {id, path, fence, when it was ready in ms, "1" when it runs alone, traceparent of its receipt, bucket of the
 --          throttle at which it was granted a place, empty for none}, ...}
@@ -16,7 +17,8 @@ local SEEN = 16 -- suspects that are looked at, should the first ones' routes ha
 local PROMOTED = 200 -- of what is due later or over its lease, per call: some 2 ms of Redis' time. Arbitrary
 local GATHERED = 4 * 1024 * 1024 -- bytes of collected events, per call and beyond that one delivery's: some 11 ms
 
-local worker, lease_ms, wanted, busy = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local worker, lease_ms, busy = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
+local wanted = {[ROTATION] = tonumber(ARGV[3]), [SENDINGS] = tonumber(ARGV[4])}
 
 -- A delivery collects no more: its events become its body, one after the other; it is due since then. Returns its size.
 local function gather(path, id, whom, due)
@@ -94,7 +96,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', RUNNING, '-inf', now, 'LIMIT', 0
 end
 
 local crowded = {}
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   crowded[ARGV[i]] = true
 end
 
@@ -123,7 +125,7 @@ local function next_suspect()
 end
 
 local suspect, suspected = next_suspect()
-if suspect and wanted > 0 then
+if suspect and wanted[rotation_of(suspected)] > 0 then
   local holder = redis.call('GET', SOLO)
   if not holder or holder == worker then
     redis.call('SET', SOLO, worker, 'PX', lease_ms)
@@ -133,36 +135,39 @@ if suspect and wanted > 0 then
     else
       answer[3] = 'drain'
     end
-    wanted = 0
+    wanted = {[ROTATION] = 0, [SENDINGS] = 0}
   end
 end
 
-local function next_turn()
-  for _, path in ipairs(redis.call('ZRANGE', ROTATION, 0, #ARGV - 4)) do
+local function next_turn(rotation)
+  for _, path in ipairs(redis.call('ZRANGE', rotation, 0, #ARGV - 5)) do
     if not crowded[path] then
       return path
     end
   end
 end
 
-while wanted > 0 do
-  local path = next_turn()
-  if not path then
-    redis.call('DEL', WAKE) -- whoever makes something ready pushes a new token
-    break
+local is_empty = true
+for _, rotation in ipairs({ROTATION, SENDINGS}) do
+  local path = next_turn(rotation)
+  while path and wanted[rotation] > 0 do
+    local left = room(path)
+    local first = left > 0 and redis.call('ZPOPMIN', ready(path)) or {}
+    if left <= 1 or redis.call('ZCARD', ready(path)) == 0 then
+      redis.call('ZREM', rotation, path)
+    else
+      queue_up(rotation, path, 'XX')
+    end
+    if first[1] then
+      lease(first[1], path, false)
+      wanted[rotation] = wanted[rotation] - 1
+    end
+    path = next_turn(rotation)
   end
-  local left = room(path)
-  local first = left > 0 and redis.call('ZPOPMIN', ready(path)) or {}
-  if left <= 1 or redis.call('ZCARD', ready(path)) == 0 then
-    redis.call('ZREM', ROTATION, path)
-  else
-    local last = redis.call('ZRANGE', ROTATION, -1, -1, 'WITHSCORES')
-    redis.call('ZADD', ROTATION, tonumber(last[2]) + 1, path)
-  end
-  if first[1] then
-    lease(first[1], path, false)
-    wanted = wanted - 1
-  end
+  is_empty = is_empty and not path
+end
+if is_empty and wanted[ROTATION] > 0 then
+  redis.call('DEL', WAKE) -- whoever makes something ready pushes a new token
 end
 
 local later = redis.call('ZRANGE', LATER, 0, 0, 'WITHSCORES')[2]

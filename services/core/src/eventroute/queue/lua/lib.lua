@@ -9,7 +9,7 @@ local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
 local LIMITS, STRICT, TURNS = P .. 'limits', P .. 'strict', P .. 'turns'
-local OUTDONE = P .. 'outdone'
+local OUTDONE, SENDINGS = P .. 'outdone', P .. 'sendings'
 local STOP = P .. 'stop' -- of the first group, for all
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
@@ -44,6 +44,10 @@ local function wake(count)
   end
 end
 
+-- What is to be sent to one sink has a path of its own, `<namespace>/<route>/<sink>`, and a turn beside its like.
+local function is_sending(path) return string.find(path, '/.+/') ~= nil end
+local function rotation_of(path) return is_sending(path) and SENDINGS or ROTATION end
+
 -- Gives a route the last turn of a rotation, which it keeps unless it is to go to the end.
 local function queue_up(rotation, path, flag)
   local last = redis.call('ZRANGE', rotation, -1, -1, 'WITHSCORES')
@@ -61,14 +65,14 @@ local function join(path)
   if redis.call('HEXISTS', HELD, path) == 1 or room(path) <= 0 then
     return false
   end
-  queue_up(ROTATION, path, 'NX')
+  queue_up(rotation_of(path), path, 'NX')
   return true
 end
 
 -- What kept a route from taking turns may be over.
 local function come_back(path)
   local waiting = redis.call('ZCARD', ready(path))
-  if waiting > 0 and not redis.call('ZSCORE', ROTATION, path) and join(path) then
+  if waiting > 0 and not redis.call('ZSCORE', rotation_of(path), path) and join(path) then
     wake(waiting)
   end
 end

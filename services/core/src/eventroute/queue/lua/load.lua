@@ -22,6 +22,9 @@ for _, bucket in ipairs(redis.call('ZRANGE', TURNS, 0, -1)) do
   end
   throttled = throttled + of[bucket][1]
 end
+for _, path in ipairs(redis.call('ZRANGE', SENDINGS, 0, -1)) do
+  count = count + redis.call('ZCARD', ready(path))
+end
 for _, path in ipairs(redis.call('ZRANGE', ROTATION, 0, -1)) do
   local own = ready_of(path)
   count = count + own

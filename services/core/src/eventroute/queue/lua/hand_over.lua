@@ -1,0 +1,45 @@
+#!lua flags=allow-oom
+-- Hands an answer over to sinks: to each, as something to be sent that has attempts and an end of its own.
+--
+-- It is a delivery of the path `<route>/<sink>`, with the same body and the answer, in the same lane. One that is there
+-- still is to be sent still; one that has ended is sent again, as somebody has asked for that.
+--
+-- ARGV     1 delivery id  2 fence  3 the route's path  4.. names of sinks
+-- returns  1, or 0 when the lease is lost
+
+local id, key, path = ARGV[1], delivery(ARGV[1]), ARGV[3]
+if not holds(id, ARGV[2]) then
+  return 0
+end
+
+local function forget_ended(own, own_id)
+  if redis.call('HGET', delivery(own_id), 'state') == 'dead' then
+    drop_dead(own, own_id)
+  end
+  for _, kind in ipairs({'bodies', 'answers', 'records'}) do
+    redis.call('ZREM', finished(kind, own), own_id)
+  end
+  redis.call('UNLINK', delivery(own_id))
+end
+
+local of = redis.call('HMGET', key, 'body', 'answer', 'at', 'seq', 'order', 'trace', 'lane')
+for i = 4, #ARGV do
+  local own, own_id = path .. '/' .. ARGV[i], id .. ':' .. ARGV[i]
+  local state = redis.call('HMGET', delivery(own_id), 'path', 'state', 'fence')
+  if not state[1] or state[2] == 'dead' or state[2] == 'settled' then
+    forget_ended(own, own_id)
+    redis.call('HSET', delivery(own_id), 'path', own, 'body', of[1], 'answer', of[2], 'at', of[3], 'seq', of[5] or of[4],
+      'since', now, 'due', now, unpack(of[6] and {'trace', of[6]} or {}))
+    if state[3] then
+      redis.call('HSET', delivery(own_id), 'fence', state[3]) -- whoever had it must not end it again
+    end
+    if of[7] and of[7] ~= '' then
+      redis.call('HSET', delivery(own_id), 'lane', of[7])
+    end
+    charge(own, 1, #of[1])
+    redis.call('SADD', P .. 'routes', own)
+    make_ready(own, own_id, of[5] or of[4])
+  end
+  redis.call('HSET', key, 'sink:' .. ARGV[i], '1') -- last: whoever comes again does what is left
+end
+return 1

@@ -1,0 +1,153 @@
+"""Sending: what happens to an answer that was handed over to a sink, from the moment a worker takes it up to its end.
+
+    route → begin → the sink, once → sent, or a pause, or a dead letter
+
+Each attempt is a span of the receipt's trace. A sink that does not take the answer is waited for until the route's
+deadline, counted from when it was handed over; a crash in between sends it again, with the same idempotency key.
+"""
+
+import time
+from typing import Final
+
+import msgspec
+import structlog
+from opentelemetry.trace import Span, SpanKind, StatusCode
+
+from eventroute.delivery import Delivery, decode_delivery
+from eventroute.hops import markers
+from eventroute.ids import DeliveryId
+from eventroute.outcome import SENT, DeadReason, RunOutcome
+from eventroute.prompt import Plan
+from eventroute.queue import Begun, Lease, Retention, Work
+from eventroute.route_table import RemoteSink
+from eventroute.runtime import tracing
+from eventroute_worker import metrics
+from eventroute_worker.answer import Answer, decode_answer
+from eventroute_worker.attempt import Attempt, End, Ended, Later, Settled, dead
+from eventroute_worker.backoff import pause_s
+from eventroute_worker.finding import Finder
+from eventroute_worker.gate import Gate
+from eventroute_worker.record import about
+from eventroute_worker.sinks import RemoteSinks, Result, SinkFailed, SinkRefused, kind_of, split
+
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NOTHING_KEPT: Final = Retention(0, 0, 0)
+"""Of what was sent: its delivery's own record tells of it."""
+
+_log = structlog.get_logger()
+
+
+class Sender:
+    """Handles one attempt at a time; any number of them concurrently."""
+
+    def __init__(self, *, work: Work, finder: Finder, sinks: RemoteSinks, gate: Gate | None = None) -> None:
+        """Take the collaborators; the gate as `Runner` takes it."""
+        self._queue = work
+        self._finder = finder
+        self._sinks = sinks
+        self._gate = gate or Gate(is_open=True)
+
+    async def __call__(self, attempt: Attempt) -> End:
+        """Make one attempt under a span of its own, a child of the receipt's."""
+        lease = attempt.lease
+        with tracing.tracer().start_as_current_span(
+            tracing.SEND_ANSWER_SPAN,
+            context=tracing.remote_context(lease.traceparent),
+            kind=SpanKind.CLIENT,
+            attributes={
+                tracing.ROUTE: lease.route,
+                tracing.SINK_NAME: lease.sink,
+                tracing.MESSAGING_MESSAGE_ID: lease.delivery,
+            },
+            record_exception=False,  # its message may hold what the sink was sent
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                end: End = await self._send(attempt, span)
+            except Ended as ended:
+                end = ended.end
+            except Exception as error:
+                span.set_attribute(tracing.ERROR_TYPE, type(error).__name__)
+                span.set_status(StatusCode.ERROR)
+                raise
+            _describe(span, end)
+            _log.info("sending_ended", delivery=lease.delivery, route=lease.route, **_named(end))
+        tracing.stay_under(span)  # the queue writes the end in this task
+        return end
+
+    async def _send(self, attempt: Attempt, span: Span) -> Settled:
+        lease = attempt.lease
+        plan = await self._finder.find(lease)
+        begun = await self._queue.begin(lease, traceparent=tracing.traceparent(span))
+        started = time.monotonic()
+        span.set_attribute(tracing.ATTEMPT, begun.attempts)
+        if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
+            span.add_link(previous)
+        delivery, answer = _read(lease, begun)
+        sink = _find_sink(plan, lease.sink, delivery, answer)
+        span.update_name(f"sink {kind_of(sink)}")
+        span.set_attribute(tracing.SINK_KIND, kind_of(sink))
+        hops = delivery.hops + 1
+        marker = markers(plan.route.marker_key).write(hops)
+        result = Result(delivery, answer, tracing.trace_id(span), lease, hops=hops, marker=marker)
+        try:
+            await self._sinks.send(sink, result)
+        except SinkRefused as refused:
+            raise Ended(_dead(plan, delivery, answer, f"sink {sink.name}: {refused}")) from refused
+        except SinkFailed as failure:
+            age_s = (begun.now_ms - max(begun.since_ms, self._gate.started_ms)) / 1000 + time.monotonic() - started
+            pause = pause_s(begun.waits + 1, after_s=failure.after_s)
+            if age_s + pause > plan.route.retry.deadline_s:
+                detail = f"sink {sink.name}: the deadline comes before the next attempt: {failure}"
+                raise Ended(_dead(plan, delivery, answer, detail)) from failure
+            raise Ended(Later(delay_s=pause, counts=False, detail=str(failure))) from failure
+        return Settled(outcome=SENT, retention=_NOTHING_KEPT)
+
+
+def _read(lease: Lease, begun: Begun) -> tuple[Delivery, Answer]:
+    """Read what is to be sent, under the name of the delivery that it answers."""
+    if begun.body is None or begun.answer is None:
+        raise Ended(dead(DeadReason.DECODE, "the answer is missing"))
+    answered = DeliveryId(lease.delivery.removesuffix(f":{lease.sink}"))
+    try:
+        delivery = decode_delivery(begun.body, id=answered, route=lease.route, received_ms=begun.accepted_ms)
+        return delivery, decode_answer(begun.answer)
+    except _UNREADABLE as error:
+        raise Ended(dead(DeadReason.DECODE, f"the answer is unreadable: {type(error).__name__}")) from error
+
+
+def _find_sink(plan: Plan, name: str, delivery: Delivery, answer: Answer) -> RemoteSink:
+    _, remote = split(plan.route.sinks)
+    found = next((sink for sink in remote if sink.name == name), None)
+    if found is None:
+        raise Ended(_dead(plan, delivery, answer, f"sink {name}: the route has no such sink any more"))
+    return found
+
+
+def _dead(plan: Plan, delivery: Delivery, answer: Answer, detail: str) -> Settled:
+    return Settled(
+        outcome=RunOutcome.DEAD,
+        reason=DeadReason.SINK,
+        detail=detail,
+        fields=about(delivery, answer=answer),
+        route=plan.route.uid,
+    )
+
+
+def _named(end: End) -> dict[str, str]:
+    match end:
+        case Later():
+            return {"end": "later", "delay_s": f"{end.delay_s:.3f}", "detail": end.detail}
+        case Settled():
+            return {"end": end.outcome, "detail": end.detail}
+        case _:
+            raise TypeError(f"no sending ends so: {end}")
+
+
+def _describe(span: Span, end: End) -> None:
+    named = _named(end)
+    metrics.SENDINGS.labels(named["end"]).inc()
+    span.set_attribute(tracing.OUTCOME, named["end"])
+    if detail := named["detail"]:
+        span.set_attribute(tracing.DETAIL, detail)
+        span.set_status(StatusCode.ERROR)

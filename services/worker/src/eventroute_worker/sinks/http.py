@@ -1,0 +1,123 @@
+"""The `http` sink: the answer POSTed to a service of the team's own, as a Standard Webhooks message.
+
+`Idempotency-Key` and `webhook-id` are the same however often an answer is sent; the signature and its time are new with
+each attempt. Of the response only the status and `Retry-After` count.
+Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from eventroute.outbound import Blocked
+from eventroute.route_table import HttpSink
+from eventroute.schemes import SCHEMES, sign
+from eventroute.schemes import Request as Signed
+from eventroute.secret import Secret
+from eventroute_worker.outbound import Answer, Bounds, NoAnswer, Request
+from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
+
+TYPE: Final = "eventroute.answer"
+"""Of every message; what happened at the provider stands in its `data.event`."""
+
+_SCHEME: Final = SCHEMES["standard-webhooks"]
+_SIGNED: Final = b"webhook-signature"
+_PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_SERVER_ERROR: Final = 500
+_LOOKED_AT: Final = 1024  # bytes of the answer's body, which says nothing to us
+_LONGEST_WAIT_S: Final = 3600  # that a service may ask for; arbitrary
+
+
+class Asks(Protocol):
+    """The way out."""
+
+    async def send(self, request: Request, bounds: Bounds = ...) -> Answer:
+        """Ask once; raises `Blocked` or `NoAnswer`."""
+        ...
+
+
+class HttpSinkWriter:
+    """Sends answers to services."""
+
+    def __init__(self, way: Asks, *, clock: Callable[[], float] = time.time) -> None:
+        """Take the way out."""
+        self._way = way
+        self._clock = clock
+
+    async def send(self, sink: HttpSink, result: Result) -> None:
+        """Send the answer once; raises `SinkFailed` or `SinkRefused`."""
+        body = msgspec.json.encode(build_message(sink.name, result))
+        headers = {
+            "content-type": "application/json",
+            "user-agent": "EventRoute",
+            "idempotency-key": result.idempotency_key(sink.name),
+            **signed(body, id=result.idempotency_key(sink.name), secrets=sink.secrets, now=self._clock()),
+        }
+        request = Request("POST", sink.url, headers, body)
+        try:
+            answer = await self._way.send(request, Bounds(deadline_s=sink.timeout_s, max_bytes=_LOOKED_AT))
+        except NoAnswer as error:
+            raise SinkFailed(str(error)) from error
+        except Blocked as error:
+            raise SinkRefused(str(error)) from error
+        _judge(answer)
+
+
+def build_message(sink: str, result: Result) -> dict[str, Any]:
+    """Write what a service is told; the answer of a prompt with a schema is data as well."""
+    delivery, answer = result.delivery, result.answer
+    answered = datetime.fromtimestamp(answer.answered_ms / 1000, tz=UTC)
+    return {
+        "type": TYPE,
+        "timestamp": answered.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "data": {
+            "delivery": delivery.id,
+            "idempotency_key": result.idempotency_key(sink),
+            "route": delivery.route,
+            "provider": delivery.provider,
+            "event": delivery.event,
+            "provider_id": delivery.provider_id,
+            "received_ms": delivery.received_ms,
+            "outcome": answer.outcome,
+            "model": answer.model,
+            "text": answer.text,
+            "value": answer.value,
+            "usage": answer.usage,
+            "cost_usd": None if answer.cost_usd is None else str(answer.cost_usd),
+            "hops": result.hops,
+            "marker": result.marker,
+            "trace_id": result.trace_id,
+        },
+    }
+
+
+def signed(body: bytes, *, id: str, secrets: Sequence[Secret], now: float) -> dict[str, str]:  # noqa: A002
+    """Write a message's id and time, and a signature by each of the secrets."""
+    told = {"webhook-id": id, "webhook-timestamp": str(int(now))}
+    signatures: list[str] = []
+    for secret in secrets:
+        unsigned = Signed(method="POST", url=None, headers=[(b"content-type", b"application/json")], body=body)
+        found = sign(_SCHEME, unsigned, secret=secret.reveal(), now=now, delivery=id)
+        signatures.append(dict(found.headers)[_SIGNED].decode())
+    return {**told, "webhook-signature": " ".join(signatures)} if signatures else told
+
+
+def _judge(answer: Answer) -> None:
+    status = answer.status
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return
+    if status in _PASSING or status >= _SERVER_ERROR:
+        raise SinkFailed(f"HTTP {status}", after_s=_after_s(answer.headers.get("retry-after", "")))
+    if status == HTTPStatus.GONE:
+        raise SinkRefused("HTTP 410: the service wants no more messages at this URL; remove the sink, or mend its URL")
+    if answer.is_redirect:
+        raise SinkRefused(f"HTTP {status}: redirects are not followed; name the URL that answers")
+    raise SinkRefused(f"HTTP {status}: the service does not take the message")
+
+
+def _after_s(told: str) -> float | None:
+    return min(float(told), _LONGEST_WAIT_S) if told.isdigit() else None
