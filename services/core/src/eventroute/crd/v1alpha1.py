@@ -36,6 +36,7 @@ _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 OBJECT_NAME: Final = rf"^{_LABEL}(\.{_LABEL})*$"
 HTTP_URL: Final = r"^https?://[!-~]+$"
+SLACK_ID: Final = r"^[CDGUW][A-Z0-9]+$"
 USD: Final = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
 
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
@@ -607,16 +608,16 @@ class SlackSink(Strict):
 
     url_ref: SecretKeyRef | None = Field(
         default=None,
-        description="Secret with the URL of an incoming webhook, `https://hooks.slack.com/services/…`. Or `tokenRef`.",
+        description="Secret with the URL of an incoming webhook, `https://hooks.slack.com/services/…`. Default: `tokenRef`.",
     )
     token_ref: SecretKeyRef | None = Field(
         default=None,
-        description="Secret with the token of an app, `xoxb-…`, that has the scope `chat:write`. Or `urlRef`.",
+        description="Secret with the token of an app, `xoxb-…`, that has the scope `chat:write`. Default: `urlRef`.",
     )
     channel: str | None = Field(
         default=None,
         max_length=32,
-        pattern=r"^[CDGUW][A-Z0-9]+$",
+        pattern=SLACK_ID,
         description=(
             "Id of the channel that the app posts to, or of a member. Default: where the event is from, in the thread "
             "of its message; with provider slack only."
