@@ -104,7 +104,7 @@ def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: 
             "spec.sinks[0].slack",
             "channel needs tokenRef; an incoming webhook has its own one",
         ),
-        ({"sinks": [{"slack": {"channel": "#general"}}]}, "spec.sinks[0].slack.channel", "must be an id, as Slack shows"),
+        ({"sinks": [{"slack": {"channel": "#general"}}]}, "spec.sinks[0].slack.channel", "must be an id, as Slack"),
         ({"sinks": [{"log": None}]}, "spec.sinks[0].log", "must not be null"),
         ({"filter": None}, "spec.filter", "must not be null; leave the field out"),
         ({"model": {"apiKeyRef": None}}, "spec.model.apiKeyRef", "must not be null"),

@@ -36,6 +36,14 @@ def compiled() -> Compiled:
             secrets.setdefault(key, {})[token.key] = Secret(b"a-verify-token-of-ours")
         if own := route.spec.model.api_key_ref:
             secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
+        for sink in route.spec.sinks:
+            for signing in sink.http.secret_refs if sink.http else ():
+                key = ObjectKey(route.metadata.namespace, signing.name)
+                secrets.setdefault(key, {})[signing.key] = Secret(
+                    generate_secret(SCHEMES["standard-webhooks"]).configured
+                )
+            if sink.slack and (app := sink.slack.token_ref):
+                secrets.setdefault(ObjectKey(route.metadata.namespace, app.name), {})[app.key] = Secret(b"xoxb-sample")
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
     return compile_routes(routes, secrets=secrets, config_maps=config_maps)
 
@@ -51,7 +59,7 @@ COMPILED = compiled()
 
 
 def test_every_sample_route_is_served() -> None:
-    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 34
+    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 36
 
 
 @pytest.mark.parametrize(

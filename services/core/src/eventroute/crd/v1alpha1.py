@@ -608,7 +608,7 @@ class SlackSink(Strict):
 
     url_ref: SecretKeyRef | None = Field(
         default=None,
-        description="Secret with the URL of an incoming webhook, `https://hooks.slack.com/services/…`. Default: `tokenRef`.",
+        description="Secret with an incoming webhook's URL, `https://hooks.slack.com/services/…`. Default: `tokenRef`.",
     )
     token_ref: SecretKeyRef | None = Field(
         default=None,
