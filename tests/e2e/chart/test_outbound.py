@@ -162,10 +162,12 @@ def test_ones_own_peers_take_the_place_of_public_addresses() -> None:
     assert [rule["to"] for rule in egress if any("ipBlock" in peer for peer in rule.get("to", []))] == [own]
 
 
-def test_only_workers_are_told_of_these_rules() -> None:
-    told = [
-        item["metadata"]["name"]
+def test_who_connects_and_who_judges_urls_are_told_the_same_rules() -> None:
+    told = {
+        item["metadata"]["name"]: entry["value"]
         for item in of_kind(RENDERED["everything"], "Deployment")
-        if any("OUTBOUND" in name for name in environment(item["spec"]["template"]["spec"]["containers"][0]))
-    ]
-    assert told == ["er-worker"]
+        for name, entry in environment(item["spec"]["template"]["spec"]["containers"][0]).items()
+        if "OUTBOUND" in name
+    }
+    assert sorted(told) == ["er-operator", "er-worker"]
+    assert told["er-operator"] == told["er-worker"]
