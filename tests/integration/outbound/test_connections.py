@@ -49,7 +49,7 @@ async def test_a_connection_is_not_kept_for_another_address(new_outbound: NewOut
     async def resolve(_: str) -> list[str]:
         return list(leads_to)
 
-    async with odd_server(answer(), host="") as server:
+    async with odd_server(answer(), host="0.0.0.0") as server:
         outbound = await new_outbound(server.port, resolve=resolve)
         for address, connections in (("127.0.0.1", 1), ("127.0.0.2", 2), ("127.0.0.1", 2)):
             leads_to[:] = [address]
@@ -117,13 +117,18 @@ async def test_through_a_proxy_the_name_goes_and_its_certificate_is_checked_here
     async def never(_: str) -> list[str]:
         raise AssertionError("the proxy looks names up")
 
-    async with odd_server(answer(), certified=authority.certify(name)) as server, _tunnel(server.port) as proxy:
+    async with (
+        odd_server(answer(b"ok", "Set-Cookie: a=b"), certified=authority.certify(name)) as server,
+        _tunnel(server.port) as proxy,
+    ):
         outbound = await new_outbound(
             443, 8443, resolve=never, proxy=f"http://127.0.0.1:{proxy.port}", allowedHosts=["*.example.com"]
         )
         assert (await outbound.send(Request("GET", f"https://{name}:8443/x"))).status == 200
         assert proxy.asked == [f"CONNECT {name}:8443 HTTP/1.1"]
         assert [(asked.line, asked.server_name) for asked in server.asked] == [("GET /x HTTP/1.1", name)]
+        await outbound.send(Request("GET", f"https://{name}:8443/x"))
+        assert "cookie" not in server.asked[-1].headers
         with pytest.raises(NoAnswer, match="Hostname mismatch"):
             await outbound.send(Request("GET", "https://other.example.com/"))
         for url, rule in {
@@ -135,7 +140,7 @@ async def test_through_a_proxy_the_name_goes_and_its_certificate_is_checked_here
             with pytest.raises(Blocked) as caught:
                 await outbound.send(Request("GET", url))
             assert caught.value.rule is rule
-        assert len(server.asked) == 1
+        assert len(server.asked) == 2
 
 
 async def test_a_proxy_that_refuses_is_told(new_outbound: NewOutbound) -> None:

@@ -168,7 +168,7 @@ def _split(url: str, shown: str) -> tuple[str, str, str, str]:
         )
     if not _PATH.fullmatch(path) or not _PATH.fullmatch(query):
         raise Blocked(shown, Rule.SPELLING, "percent-encode what is not a letter, digit or sign of URLs after the host")
-    return scheme.lower(), authority, path, query
+    return scheme.lower(), authority, path, "" if query == "?" else query  # no query and an empty one are sent alike
 
 
 def _host_and_port(authority: str, shown: str) -> tuple[str, int | None]:
