@@ -117,5 +117,3 @@ async def test_what_of_large_answers_is_on_its_way_is_told_of_each_sink(redis: R
     found = await Desk({GROUP: redis}).show(DeliveryId("d-1"))
     assert found is not None
     assert (found.sinks_done, len(found.sendings)) == ([], 7)
-
-
