@@ -60,6 +60,7 @@ from eventroute_worker.attempt import (
     Settled,
     Superseded,
     Throttled,
+    check_attempts,
     dead,
 )
 from eventroute_worker.backoff import pause_s
@@ -73,9 +74,6 @@ from eventroute_worker.sinks import LocalSinks, Result, SinkFailed, split
 from eventroute_worker.spending import Bill, NoRoom, Spending
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import NoPlace, Turns
-
-_RESUMPTIONS: Final = 8
-"""Attempts beyond the route's own, once there is an answer that only needs to be delivered. Arbitrary."""
 
 _LARGE_BYTES: Final = 65_536
 """Of a run's events: what is written from them may take longer than 5 ms."""
@@ -194,7 +192,7 @@ class Runner:
         span.set_attribute(tracing.ATTEMPT, begun.attempts)
         if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
             span.add_link(previous)
-        _check_attempts(begun, plan)  # before the payload, which may be why attempts are cut short, is looked at
+        check_attempts(begun, plan)  # before the payload, which may be why attempts are cut short, is looked at
         delivery = _read_delivery(attempt, begun)
         span.set_attributes(
             {tracing.PROVIDER: delivery.provider, tracing.EVENT: delivery.event, tracing.HOPS: delivery.hops}
@@ -434,13 +432,6 @@ def _read_delivery(attempt: Attempt, begun: Begun) -> Delivery:
         return decode_delivery(begun.body, id=attempt.delivery, route=attempt.lease.path, received_ms=begun.accepted_ms)
     except _UNREADABLE as error:
         raise Ended(dead(DeadReason.DECODE, f"the delivery is unreadable: {type(error).__name__}")) from error
-
-
-def _check_attempts(begun: Begun, plan: Plan) -> None:
-    allowed = plan.route.retry.attempts + (_RESUMPTIONS if begun.answer else 0)
-    if begun.attempts > allowed:
-        end = dead(DeadReason.ATTEMPTS, f"{begun.attempts - 1} attempts were cut short")
-        raise Ended(replace(end, route=plan.route.uid))
 
 
 def _saved(begun: Begun) -> Answer | None:

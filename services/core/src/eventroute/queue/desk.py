@@ -361,13 +361,8 @@ class Desk:
         return None
 
     async def _with_sendings(self, group: Group, found: Found) -> Found:
-        names = [DeliveryId(f"{found.line.id}:{sink}") for sink in found.sinks_done]
-        seen = await self._calls[group](scripts.GLANCE, group.prefix, names)
-        lines = [
-            _line(name, State.READY, dict(zip(_GLANCED, fields, strict=False)))
-            for name, fields in zip(names, seen, strict=False)
-            if fields[0] is not None
-        ]
+        names = [f"{found.line.id}:{sink}".encode() for sink in found.sinks_done]
+        lines = await self._glance(group, State.READY, names)
         going = {parse_path(line.route)[1] for line in lines if line.state is not State.SETTLED}
         done = [sink for sink in found.sinks_done if sink not in going]
         return found._replace(sinks_done=done, sendings=[line for line in lines if line.state is not State.SETTLED])
@@ -462,7 +457,7 @@ class Desk:
         async with turn:
             async for page in self._pages(source, wanted):
                 looked_at += len(page)
-                lines += [line for line in await self._glance(source, page) if wanted.has(line)]
+                lines += [line for line in await self._glance(source.group, source.state, page) if wanted.has(line)]
                 # Only what is sorted by time may be left before its end; ready and held ones are, by their acceptance.
                 in_order = {State.READY, State.HELD, State.THROTTLED, State.BEHIND}
                 is_sorted = source.by_end or source.state in in_order
@@ -479,12 +474,12 @@ class Desk:
             yield page
             start += len(page)
 
-    async def _glance(self, source: _Source, names: Sequence[bytes]) -> Sequence[Line]:
+    async def _glance(self, group: Group, state: State, names: Sequence[bytes]) -> Sequence[Line]:
         seen: list[Any] = []
         while len(seen) < len(names):
-            seen += await self._calls[source.group](scripts.GLANCE, source.group.prefix, [*names[len(seen) :]])
+            seen += await self._calls[group](scripts.GLANCE, group.prefix, [*names[len(seen) :]])
         return [
-            _line(DeliveryId(name.decode()), source.state, dict(zip(_GLANCED, fields, strict=False)))
+            _line(DeliveryId(name.decode()), state, dict(zip(_GLANCED, fields, strict=False)))
             for name, fields in zip(names, seen, strict=True)
             if fields[0] is not None
         ]

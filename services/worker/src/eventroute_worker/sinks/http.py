@@ -18,6 +18,7 @@ from eventroute.route_table import HttpSink
 from eventroute.schemes import SCHEMES, sign
 from eventroute.schemes import Request as Signed
 from eventroute.secret import Secret
+from eventroute_worker.backoff import read_retry_after
 from eventroute_worker.outbound import Answer, Bounds, NoAnswer, Request
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
 
@@ -120,4 +121,5 @@ def _judge(answer: Answer) -> None:
 
 
 def _after_s(told: str) -> float | None:
-    return min(float(told), _LONGEST_WAIT_S) if told.isdigit() else None
+    asked_s = read_retry_after(told)
+    return None if asked_s is None else min(asked_s, _LONGEST_WAIT_S)

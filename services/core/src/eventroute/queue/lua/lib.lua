@@ -168,11 +168,17 @@ local function let_go(path, id)
   end
 end
 
+-- What waits to be sent takes of its route's share, too: a route whose sinks are down is to leave room for others.
 local function charge(path, count, bytes)
   redis.call('HINCRBY', USAGE, 'depth', count)
   redis.call('HINCRBY', USAGE, 'bytes', bytes)
   redis.call('HINCRBY', route(path), 'depth', count)
   redis.call('HINCRBY', route(path), 'bytes', bytes)
+  if is_sending(path) then
+    local whose = route(string.match(path, '^[^/]+/[^/]+'))
+    redis.call('HINCRBY', whose, 'sendings', count)
+    redis.call('HINCRBY', whose, 'sending_bytes', bytes)
+  end
 end
 
 -- A newer event stands for it: it waits for nothing any more, and a worker ends it.
