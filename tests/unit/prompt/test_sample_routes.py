@@ -34,6 +34,10 @@ def compiled() -> Compiled:
         if token := route.spec.verify_token_ref:
             key = ObjectKey(route.metadata.namespace, token.name)
             secrets.setdefault(key, {})[token.key] = Secret(b"a-verify-token-of-ours")
+        for sink in route.spec.sinks:
+            for ref in sink.http.secret_refs if sink.http else ():
+                signing = Secret(generate_secret(SCHEMES["standard-webhooks"]).configured)
+                secrets.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = signing
         if own := route.spec.model.api_key_ref:
             secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
@@ -51,7 +55,7 @@ COMPILED = compiled()
 
 
 def test_every_sample_route_is_served() -> None:
-    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 34
+    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 35
 
 
 @pytest.mark.parametrize(

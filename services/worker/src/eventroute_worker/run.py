@@ -23,14 +23,14 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from eventroute.delivery import Delivery, decode_delivery
 from eventroute.errors import Refused
-from eventroute.expression import Text
+from eventroute.expression import EvaluationError, Text
 from eventroute.hops import markers
 from eventroute.match import Match
 from eventroute.models import Models
 from eventroute.outcome import DeadReason, LeftOut, RunOutcome
 from eventroute.prompt import Event, HistoryEntry, Plan, Prompt
 from eventroute.queue import Begun, Retention, Trouble, Work
-from eventroute.route_table import LocalSink, ModelCall, RetentionRule
+from eventroute.route_table import LocalSink, ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.secret import Secret
@@ -359,7 +359,7 @@ class Runner:
 
     async def _send(self, work: _Work, answer: Answer, span: Span) -> None:
         """Give the answer to each sink that does not have it yet; one that fails does not keep it from the others."""
-        missing = [sink for sink in work.plan.route.sinks if sink.name not in work.begun.sinks_done]
+        missing = [sink for sink in self._wanting(work, answer) if sink.name not in work.begun.sinks_done]
         local, remote = split(missing)
         if remote:
             await self._queue.hand_over(work.attempt.lease, [sink.name for sink in remote])
@@ -372,6 +372,19 @@ class Runner:
             # A dead letter that runs again with its answer has the whole deadline once more.
             since_ms = max(work.begun.saved_ms or work.begun.now_ms, work.begun.since_ms)
             self._wait(work, "; ".join(failures), since_ms=since_ms, reason=DeadReason.SINK)
+
+    def _wanting(self, work: _Work, answer: Answer) -> Sequence[Sink]:
+        """Choose the sinks that are to have this answer; what a condition cannot judge is a dead letter."""
+        said = {"text": answer.text, "outcome": answer.outcome.value, "model": answer.model, "value": answer.value}
+        variables = {**work.event.variables, "answer": said, "entity": work.entity.value or ""}
+        left_out: set[str] = set()
+        for name, condition in work.plan.conditions.items():
+            holds, error = condition.test(variables)
+            if error and error is not EvaluationError.MISSING_FIELD:
+                self._end(work._replace(paid=answer), dead(DeadReason.SINK, f"sink {name}: when: {error}"))
+            if not holds:
+                left_out.add(name)
+        return [sink for sink in work.plan.route.sinks if sink.name not in left_out]
 
     async def _failure(self, sink: LocalSink, result: Result) -> str:
         try:
