@@ -22,7 +22,7 @@ def build_probes(admission: Admission, table: RouteTable[Hook], *, is_draining: 
         return table.version is not None
 
     def may_go(path: RoutePath) -> bool:
-        """Tell whether a held route, or one of its sinks, is so only until a worker looks, of which there may be none."""
+        """Tell whether a held route, or sink of one, is so only until a worker looks, of which there may be none."""
         hook = table.get(parse_path(path)[0])
         return hook is not None and hook.route.suspend is None
 
