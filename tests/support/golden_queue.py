@@ -847,6 +847,11 @@ async def answered(queue: StillQueue) -> Lease:
     return lease
 
 
+async def unmark(queue: StillQueue, lease: Lease) -> None:
+    """Let every sink be told again, as a replay does."""
+    await queue.redis.hdel(GROUP.delivery(lease.delivery), "sink:own")
+
+
 @_of("hand_over", "to two sinks")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
@@ -866,6 +871,7 @@ async def _(queue: StillQueue) -> Any:
     await queue.work.hand_over(lease, ["own"])
     sending = (await look(queue, 0, sendings=1)).leases[0]
     await settle(queue, sending, "dead")
+    await unmark(queue, lease)
     return await queue.work.hand_over(lease, ["own"])
 
 
@@ -875,6 +881,35 @@ async def _(queue: StillQueue) -> Any:
     await queue.work.hand_over(lease, ["own"])
     sending = (await look(queue, 0, sendings=1)).leases[0]
     await settle(queue, sending, "sent")
+    await unmark(queue, lease)
+    return await queue.work.hand_over(lease, ["own"])
+
+
+@_of("hand_over", "twice, as its reply was lost, and it was sent meanwhile")
+async def _(queue: StillQueue) -> Any:
+    lease = await answered(queue)
+    await queue.work.hand_over(lease, ["own"])
+    sending = (await look(queue, 0, sendings=1)).leases[0]
+    await settle(queue, sending, "sent")
+    return await queue.work.hand_over(lease, ["own"])
+
+
+@_of("hand_over", "another answer, as the former one waits")
+async def _(queue: StillQueue) -> Any:
+    lease = await answered(queue)
+    await queue.work.hand_over(lease, ["own"])
+    await unmark(queue, lease)
+    await queue.work.save(lease, b'{"text":"All is well by now."}')
+    return await queue.work.hand_over(lease, ["own"])
+
+
+@_of("hand_over", "another answer, as the former one is being sent")
+async def _(queue: StillQueue) -> Any:
+    lease = await answered(queue)
+    await queue.work.hand_over(lease, ["own"])
+    await look(queue, 0, sendings=1)
+    await unmark(queue, lease)
+    await queue.work.save(lease, b'{"text":"All is well by now."}')
     return await queue.work.hand_over(lease, ["own"])
 
 

@@ -51,10 +51,10 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 @contextlib.asynccontextmanager
-async def name_server(answers: Mapping[str, Sequence[Sequence[str]]]) -> AsyncIterator[NameServer]:
-    """Run one while the block runs."""
+async def name_server(answers: Mapping[str, Sequence[Sequence[str]]], *, port: int = 0) -> AsyncIterator[NameServer]:
+    """Run one while the block runs; port 0 = any."""
     loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(lambda: NameServer(answers), local_addr=("127.0.0.1", 0))
+    transport, server = await loop.create_datagram_endpoint(lambda: NameServer(answers), local_addr=("127.0.0.1", port))
     try:
         yield server
     finally:

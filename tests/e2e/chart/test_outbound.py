@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventroute.outbound import Blocked, OutboundRules, check_address, read_endpoint
+from eventroute.outbound import Blocked, OutboundRules, check_address, public_blocks, read_endpoint
 from eventroute.outbound.address import METADATA, kind_of
 from eventroute.policy import Policy
 from support.chart import CHART, INSTALLATIONS, Object, environment, named, of_kind, render
@@ -34,6 +34,7 @@ ADDRESSES: Final = st.one_of(
     st.ip_addresses(v=6, network="2000::/3"),
     st.ip_addresses(v=6, network="64:ff9b::/96"),
     st.sampled_from([each[0] for each in METADATA]),
+    st.sampled_from([edge for _, exceptions in public_blocks() for each in exceptions for edge in (each[0], each[-1])]),
     st.sampled_from(
         [
             *map(ip_address, ("8.8.8.8", "8.8.9.1", "10.2.0.1", "10.3.0.1", "100.64.0.1", "100.80.0.1", "192.168.7.1")),
@@ -73,7 +74,7 @@ def by_the_policy(objects: list[Object], address: Address, port: int) -> bool:
 
 
 @pytest.mark.parametrize("case", CASES)
-@settings(max_examples=300)
+@settings(max_examples=1500)
 @given(address=ADDRESSES, port=PORTS)
 def test_the_workers_rules_and_its_policy_allow_the_same(case: str, address: Address, port: int) -> None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
@@ -162,10 +163,12 @@ def test_ones_own_peers_take_the_place_of_public_addresses() -> None:
     assert [rule["to"] for rule in egress if any("ipBlock" in peer for peer in rule.get("to", []))] == [own]
 
 
-def test_only_workers_are_told_of_these_rules() -> None:
-    told = [
-        item["metadata"]["name"]
+def test_who_connects_and_who_judges_urls_are_told_the_same_rules() -> None:
+    told = {
+        item["metadata"]["name"]: entry["value"]
         for item in of_kind(RENDERED["everything"], "Deployment")
-        if any("OUTBOUND" in name for name in environment(item["spec"]["template"]["spec"]["containers"][0]))
-    ]
-    assert told == ["er-worker"]
+        for name, entry in environment(item["spec"]["template"]["spec"]["containers"][0]).items()
+        if "OUTBOUND" in name
+    }
+    assert sorted(told) == ["er-operator", "er-worker"]
+    assert told["er-operator"] == told["er-worker"]

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import email.utils
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -178,6 +180,61 @@ async def test_what_may_pass_is_waited_for_as_long_as_the_service_says(
             f"HTTP {status}".encode(),
             b"1",
         ]
+
+
+@pytest.mark.parametrize(
+    ("said", "least_s", "most_s"),
+    [
+        ("\xb2", 0, 1),
+        ("-1", 0, 1),
+        ("nan", 0, 1),
+        ("Mon, 01 Jan 99999 00:00:00 GMT", 0, 1),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 1),
+        ("inf", 3600, 3601),
+        ("9" * 400, 3600, 3601),
+        ("soon", 0, 1),
+    ],
+)
+async def test_whatever_a_service_says_of_when_to_come_back_is_read(
+    redis: Redis, service: Service, said: str, least_s: int, most_s: int
+) -> None:
+    service.says = lambda _: (503, {"Retry-After": said})
+    routes = FakeRoutes(route_to(service, retry=RetryRule(attempts=3, deadline_s=86_400)))
+    await expect_wait(redis, routes, least_s, most_s)
+
+
+async def test_a_date_at_which_to_come_back_is_waited_for(redis: Redis, service: Service) -> None:
+    said = email.utils.format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
+    service.says = lambda _: (429, {"Retry-After": said})
+    await expect_wait(redis, FakeRoutes(route_to(service)), 590, 601)
+
+
+async def expect_wait(redis: Redis, routes: FakeRoutes, least_s: float, most_s: float) -> None:
+    """Expect the answer to one delivery to be tried again so much later, to the second."""
+    async with working(redis, routes):
+        await admit(redis, sample_delivery("d-1"))
+
+        async def has_been_tried() -> bool:
+            return bool(await redis.hexists(GROUP.delivery(DeliveryId("d-1:own")), "last_error"))
+
+        await until(has_been_tried)
+        assert await dead_of(redis) == []
+        due_ms = int(await redis.hget(GROUP.delivery(DeliveryId("d-1:own")), "due") or 0)
+        seconds, _ = await redis.time()
+        assert least_s - 1 < due_ms / 1000 - seconds <= most_s + 1
+
+
+async def test_an_answer_that_kills_its_workers_ends(redis: Redis, service: Service) -> None:
+    service.hangs = True
+    routes = FakeRoutes(route_to(service))
+    async with working(redis, routes):
+        await admit(redis, sample_delivery("d-1"))
+        await until(lambda: bool(service.messages))
+        await redis.hset(GROUP.delivery(DeliveryId("d-1:own")), "attempts", 11)
+        await lose_worker(redis, "d-1:own")
+    async with working(redis, routes):
+        await until_empty(redis)
+    assert [letter[2:] for letter in await dead_of(redis)] == [(DeadReason.ATTEMPTS, "11 attempts were cut short")]
 
 
 async def test_a_deadline_ends_the_waiting(redis: Redis, service: Service) -> None:

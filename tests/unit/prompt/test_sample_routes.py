@@ -34,16 +34,14 @@ def compiled() -> Compiled:
         if token := route.spec.verify_token_ref:
             key = ObjectKey(route.metadata.namespace, token.name)
             secrets.setdefault(key, {})[token.key] = Secret(b"a-verify-token-of-ours")
-        if own := route.spec.model.api_key_ref:
-            secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
         for sink in route.spec.sinks:
-            for signing in sink.http.secret_refs if sink.http else ():
-                key = ObjectKey(route.metadata.namespace, signing.name)
-                secrets.setdefault(key, {})[signing.key] = Secret(
-                    generate_secret(SCHEMES["standard-webhooks"]).configured
-                )
+            for ref in sink.http.secret_refs if sink.http else ():
+                signing = Secret(generate_secret(SCHEMES["standard-webhooks"]).configured)
+                secrets.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = signing
             if sink.slack and (app := sink.slack.token_ref):
                 secrets.setdefault(ObjectKey(route.metadata.namespace, app.name), {})[app.key] = Secret(b"xoxb-sample")
+        if own := route.spec.model.api_key_ref:
+            secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
     return compile_routes(routes, secrets=secrets, config_maps=config_maps)
 

@@ -668,6 +668,16 @@ async def test_answers_are_sent_beside_deliveries_in_slots_of_their_own() -> Non
 
 
 @plays
+async def test_the_next_answer_is_sent_as_soon_as_one_has_been_sent() -> None:
+    scene = Scene(slots=2, sendings=1)
+    scene.queue.waiting += [sending_of(name) for name in ("e-1", "e-2", "e-3")]
+    scene.handler.takes |= dict.fromkeys(("e-1:own", "e-2:own", "e-3:own"), 0.25)
+    async with scene.working():
+        await asyncio.sleep(2)
+    assert [(at, name) for at, name, _ in scene.handler.begun] == [(0, "e-1:own"), (0.25, "e-2:own"), (0.5, "e-3:own")]
+
+
+@plays
 async def test_a_worker_whose_slots_are_full_sends_at_once_what_it_has_to_send_itself() -> None:
     scene = Scene(slots=1, sendings=1, takes={"d-1": 3})
 

@@ -21,7 +21,7 @@ from eventroute.crd.duration import seconds
 from eventroute.crd.objects import ObjectKey
 from eventroute.errors import Refused
 from eventroute.event_names import EventNames
-from eventroute.expression import VARIABLES, ExpressionRefused, compile_expression
+from eventroute.expression import OF_ANSWERS, VARIABLES, ExpressionRefused, compile_expression
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.match import covers
 from eventroute.models import CacheRule, Model, Models, Told, tell, tell_nearest
@@ -86,7 +86,7 @@ _ROOM_FOR_THINKING: Final = 4096
 _SIGNING_KINDS: Final = frozenset({"hmac", "ed25519", "ecdsa-p256"})
 _SLACK_TOKEN: Final = (re.compile(rb"xox[!-~]+"), "a token that posts, `xoxb-…`: see OAuth & Permissions of the app")
 _SLACK_URL: Final = (
-    re.compile(rb"https://hooks\.slack(-gov)?\.com/services/[!-~]+|http://(localhost|127\.0\.0\.1):[!-~]+"),
+    re.compile(rb"https://hooks\.slack(-gov)?\.com/services/[!-~]+|http://(localhost|127\.0\.0\.1):[0-9]+/[!-~]*"),
     "the URL of an incoming webhook, `https://hooks.slack.com/services/…`: see Incoming Webhooks of the app",
 )
 """What a Secret has to hold, and what it is called; on this machine stands in for Slack what a developer runs there."""
@@ -711,11 +711,12 @@ def _expressions_compile(gathered: _Gathered) -> Iterator[Problem]:
     spec = gathered.spec
     expressions = {"spec.filter": spec.filter, "spec.entity": spec.entity}
     expressions |= {f"spec.prompts[{index}].when": prompt.when for index, prompt in enumerate(spec.prompts)}
-    for field, source in expressions.items():
+    of_sinks = {f"spec.sinks[{index}].when": sink.when for index, sink in enumerate(spec.sinks)}
+    for field, source in (expressions | of_sinks).items():
         if source is None:
             continue
         try:
-            compile_expression(source, VARIABLES)
+            compile_expression(source, OF_ANSWERS if field in of_sinks else VARIABLES)
         except ExpressionRefused as refused:
             reason = Reason.UNKNOWN_VARIABLE if refused.unknown_variable else Reason.INVALID_EXPRESSION
             yield gathered.problem(reason, field, f"{refused} (column {refused.column})", line=refused.line)
@@ -984,6 +985,7 @@ def _named_headers(gathered: _Gathered) -> tuple[str, ...] | None:
     spec = gathered.spec
     expressions = (spec.filter, spec.entity, *(prompt.when for prompt in spec.prompts))
     uses = [compile_expression(each).headers for each in expressions if each]
+    uses += [compile_expression(sink.when, OF_ANSWERS).headers for sink in spec.sinks if sink.when]
     uses += [compile_template(text).headers for text in map(_value, gathered.users) if text]
     named: set[str] = set()
     for use in uses:
@@ -1091,10 +1093,11 @@ def sink_name(sink: crd.Sink) -> str:
 def _sink(sink: crd.Sink, secrets: Sequence[_Found[Secret]]) -> Sink:
     name = sink_name(sink)
     if sink.stream:
-        return StreamSink(name=name, stream=sink.stream.name, max_entries=sink.stream.max_entries)
+        return StreamSink(name=name, when=sink.when, stream=sink.stream.name, max_entries=sink.stream.max_entries)
     if sink.http:
         return HttpSink(
             name=name,
+            when=sink.when,
             url=sink.http.url,
             secrets=tuple(map(_value, secrets)),
             timeout_s=float(seconds(sink.http.timeout)),
@@ -1104,5 +1107,5 @@ def _sink(sink: crd.Sink, secrets: Sequence[_Found[Secret]]) -> Sink:
         by: SlackWebhook | SlackApp = SlackWebhook(url=_value(found))
         if sink.slack.token_ref:
             by = SlackApp(token=_value(found), channel=sink.slack.channel)
-        return SlackSink(name=name, by=by)
-    return LogSink(name=name)
+        return SlackSink(name=name, when=sink.when, by=by)
+    return LogSink(name=name, when=sink.when)

@@ -33,6 +33,9 @@ from eventroute.suggest import nearest
 VARIABLES: Final = frozenset({"payload", "event", "headers", "route"})
 """payload: the event as JSON; event: its type; headers: by name in any case; route: `namespace` and `name`."""
 
+OF_ANSWERS: Final = VARIABLES | {"answer", "entity"}
+"""Once there is an answer, too: its `text`, `outcome`, `model` and, with a schema, `value`; whom the event is about."""
+
 MAX_LENGTH: Final = 1024
 MAX_TOKENS: Final = 400
 MAX_NESTING: Final = 16

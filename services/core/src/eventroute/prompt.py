@@ -17,7 +17,7 @@ import msgspec
 from eventroute.answer_schema import AnswerSchema
 from eventroute.delivery import Delivery
 from eventroute.errors import Refused
-from eventroute.expression import Expression, compile_expression
+from eventroute.expression import OF_ANSWERS, Expression, compile_expression
 from eventroute.fence import Fence, build_fence, clean, cut, is_event_name
 from eventroute.hops import unmarked
 from eventroute.match import Match, Rule, first_match
@@ -83,6 +83,8 @@ class Plan:
     """One per prompt; None where the event speaks for itself."""
     schemas: tuple[AnswerSchema | None, ...]
     """One per prompt; None where the answer is text."""
+    conditions: Mapping[str, Expression]
+    """Of the sinks that do not get every answer, by their names."""
 
     def match(self, event: "Event") -> Match:
         """Find the first prompt that applies."""
@@ -185,6 +187,7 @@ def prepare(route: WorkerRoute) -> Plan:
         rules=tuple(_rule(prompt) for prompt in route.prompts),
         users=tuple(compile_template(prompt.user) if prompt.user else None for prompt in route.prompts),
         schemas=tuple(AnswerSchema(rule.output_schema) if rule.output_schema else None for rule in route.prompts),
+        conditions={sink.name: compile_expression(sink.when, OF_ANSWERS) for sink in route.sinks if sink.when},
     )
 
 

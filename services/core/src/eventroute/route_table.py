@@ -171,25 +171,27 @@ def whose(scope: str) -> str:
     return f"route {scope}" if "/" in scope else f"namespace {scope}"
 
 
-class LogSink(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
+class _Sink(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    """Identity of its mark, and of its answers; unique in a route."""
+    when: str | None = None
+    """CEL over the event and its answer: it gets those for which this holds; None = all."""
+
+
+class LogSink(_Sink, frozen=True, kw_only=True, tag="log"):
     """The answer as one log line of the worker."""
 
-    name: str
-    """Identity of its mark, and of its answers; unique in a route, as every sink's."""
 
-
-class StreamSink(msgspec.Struct, frozen=True, kw_only=True, tag="stream"):
+class StreamSink(_Sink, frozen=True, kw_only=True, tag="stream"):
     """The answer as an entry of a capped Redis stream."""
 
-    name: str
     stream: str
     max_entries: int
 
 
-class HttpSink(msgspec.Struct, frozen=True, kw_only=True, tag="http"):
+class HttpSink(_Sink, frozen=True, kw_only=True, tag="http"):
     """The answer POSTed to a service of the team's own, signed as Standard Webhooks are."""
 
-    name: str
     url: str
     secrets: tuple[Secret, ...]
     """By each of which it is signed, the current one first; empty = by none."""
@@ -214,10 +216,9 @@ class SlackApp(msgspec.Struct, frozen=True, kw_only=True, tag="app"):
     """None = where the event is from, in its thread."""
 
 
-class SlackSink(msgspec.Struct, frozen=True, kw_only=True, tag="slack"):
+class SlackSink(_Sink, frozen=True, kw_only=True, tag="slack"):
     """The answer as a message in Slack."""
 
-    name: str
     by: SlackWebhook | SlackApp
 
 

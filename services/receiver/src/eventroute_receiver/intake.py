@@ -32,6 +32,8 @@ _PROVIDER_ID_CHARS: Final = 200
 
 MAX_HEADERS_BYTES: Final = 8192
 """Of names and values: each event of a batch is kept with them."""
+MAX_BATCH_HEADERS_BYTES: Final = 1 << 20
+"""Of all events of a request together; each is kept with what fits into its share."""
 MAX_UNREADABLE_BYTES: Final = 65_536
 """Of a body that nobody can read, to see what it was; quoted it may be four times as long."""
 
@@ -108,6 +110,16 @@ def _headers(hook: Hook, request: Request) -> dict[str, str]:
     return found
 
 
+def _fitting(headers: dict[str, str], most: int) -> dict[str, str]:
+    """Choose those that fit, in their order."""
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        if (size := len(name) + len(value)) <= most:
+            most -= size
+            found[name] = value
+    return found
+
+
 class Intake:
     """One verified request on its way into the queue."""
 
@@ -130,6 +142,8 @@ class Intake:
 
         An event that lacks a field which the filter names is not wanted; no other error says so.
         """
+        if len(events) * MAX_HEADERS_BYTES > MAX_BATCH_HEADERS_BYTES:
+            self._kept_headers = _fitting(self._kept_headers, MAX_BATCH_HEADERS_BYTES // len(events))
         of_others = fresh = [event for event in events if not event.is_own]
         if self._is_marked:
             fresh = [event for event in of_others if self._hops(event) < self._hook.route.max_hops]

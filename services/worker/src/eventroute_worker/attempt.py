@@ -5,18 +5,22 @@ Neither side knows the other: the queue never looks into a delivery, the pipelin
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeVar
 
 from eventroute.ids import DeliveryId, RouteUid
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Amount, Lease, Retention, Trouble
+from eventroute.prompt import Plan
+from eventroute.queue import Amount, Begun, Lease, Retention, Trouble
 from eventroute.throttle import Size
 
 _T = TypeVar("_T")
 
 DEFAULT_RETENTION: Final = Retention(body=3_600_000, answer=86_400_000, record=7 * 86_400_000)
 """An hour, a day, a week: a body is for replays, an answer for questions of the same day, a record for figures."""
+
+_RESUMPTIONS: Final = 8
+"""Attempts beyond the route's own, once there is an answer that only needs to be delivered. Arbitrary."""
 
 
 def _nobody_waits() -> None:
@@ -154,3 +158,11 @@ else it raises is a dead letter `internal`."""
 def dead(reason: DeadReason, detail: str) -> Settled:
     """End as a dead letter."""
     return Settled(outcome=RunOutcome.DEAD, reason=reason, detail=detail)
+
+
+def check_attempts(begun: Begun, plan: Plan) -> None:
+    """End what has been cut short too often, as it may be what kills its workers; raises `Ended`."""
+    allowed = plan.route.retry.attempts + (_RESUMPTIONS if begun.answer else 0)
+    if begun.attempts > allowed:
+        end = dead(DeadReason.ATTEMPTS, f"{begun.attempts - 1} attempts were cut short")
+        raise Ended(replace(end, route=plan.route.uid))

@@ -4,7 +4,10 @@ Full jitter spreads the deliveries that failed together; the wait that the API n
 not all come back in the same moment either.
 """
 
+import contextlib
+import email.utils
 import random
+import time
 from typing import Final
 
 BASE_S: Final = 1.0
@@ -19,3 +22,14 @@ def pause_s(attempt: int, *, after_s: float | None = None) -> float:
     """
     ceiling = min(CAP_S, BASE_S * 2 ** min(attempt - 1, 32))
     return max(after_s or 0.0, 0.0) + random.uniform(0, ceiling)
+
+
+def read_retry_after(said: str) -> float | None:
+    """Read a `Retry-After`, seconds or a date, as seconds from now; None for what is neither."""
+    with contextlib.suppress(ValueError):
+        return after_s if (after_s := float(said)) >= 0 else None  # neither for what is not a number
+    try:
+        moment = email.utils.parsedate_tz(said)
+        return max(email.utils.mktime_tz(moment) - time.time(), 0.0) if moment else None
+    except (ValueError, OverflowError):  # no such day
+        return None

@@ -7,14 +7,13 @@ SDK 2.12.
 """
 
 import contextlib
-import email.utils
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from eventroute.outcome import DeadReason
 from eventroute_worker.answer import GivenUp, Passing, Standing
+from eventroute_worker.backoff import read_retry_after
 
 _PASSING: Final = frozenset({408, 409, 429, 499})
 _SERVER_ERROR: Final = 500
@@ -85,10 +84,7 @@ def _of_the_key(refusal: Refusal) -> DeadReason | None:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    seconds_or_date = headers.get("retry-after")
-    for text, unit_s in ((headers.get("retry-after-ms"), 0.001), (seconds_or_date, 1.0)):
-        with contextlib.suppress(ValueError):
-            if (after_s := float(text or "") * unit_s) >= 0:  # false for what is not a number
-                return after_s
-    moment = email.utils.parsedate_tz(seconds_or_date or "")
-    return max(email.utils.mktime_tz(moment) - time.time(), 0.0) if moment else None
+    with contextlib.suppress(ValueError):
+        if (after_s := float(headers.get("retry-after-ms") or "") * 0.001) >= 0:  # false for what is not a number
+            return after_s
+    return read_retry_after(headers.get("retry-after") or "")

@@ -23,14 +23,14 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from eventroute.delivery import Delivery, decode_delivery
 from eventroute.errors import Refused
-from eventroute.expression import Text
+from eventroute.expression import EvaluationError, Text
 from eventroute.hops import markers
 from eventroute.match import Match
 from eventroute.models import Models
 from eventroute.outcome import DeadReason, LeftOut, RunOutcome
 from eventroute.prompt import Event, HistoryEntry, Plan, Prompt
 from eventroute.queue import Begun, Retention, Trouble, Work
-from eventroute.route_table import LocalSink, ModelCall, RetentionRule
+from eventroute.route_table import LocalSink, ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.secret import Secret
@@ -60,6 +60,7 @@ from eventroute_worker.attempt import (
     Settled,
     Superseded,
     Throttled,
+    check_attempts,
     dead,
 )
 from eventroute_worker.backoff import pause_s
@@ -73,9 +74,6 @@ from eventroute_worker.sinks import LocalSinks, Result, SinkFailed, split
 from eventroute_worker.spending import Bill, NoRoom, Spending
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import NoPlace, Turns
-
-_RESUMPTIONS: Final = 8
-"""Attempts beyond the route's own, once there is an answer that only needs to be delivered. Arbitrary."""
 
 _LARGE_BYTES: Final = 65_536
 """Of a run's events: what is written from them may take longer than 5 ms."""
@@ -194,7 +192,7 @@ class Runner:
         span.set_attribute(tracing.ATTEMPT, begun.attempts)
         if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
             span.add_link(previous)
-        _check_attempts(begun, plan)  # before the payload, which may be why attempts are cut short, is looked at
+        check_attempts(begun, plan)  # before the payload, which may be why attempts are cut short, is looked at
         delivery = _read_delivery(attempt, begun)
         span.set_attributes(
             {tracing.PROVIDER: delivery.provider, tracing.EVENT: delivery.event, tracing.HOPS: delivery.hops}
@@ -361,7 +359,7 @@ class Runner:
 
     async def _send(self, work: _Work, answer: Answer, span: Span) -> None:
         """Give the answer to each sink that does not have it yet; one that fails does not keep it from the others."""
-        missing = [sink for sink in work.plan.route.sinks if sink.name not in work.begun.sinks_done]
+        missing = [sink for sink in self._wanting(work, answer) if sink.name not in work.begun.sinks_done]
         local, remote = split(missing)
         if remote:
             await self._queue.hand_over(work.attempt.lease, [sink.name for sink in remote])
@@ -374,6 +372,19 @@ class Runner:
             # A dead letter that runs again with its answer has the whole deadline once more.
             since_ms = max(work.begun.saved_ms or work.begun.now_ms, work.begun.since_ms)
             self._wait(work, "; ".join(failures), since_ms=since_ms, reason=DeadReason.SINK)
+
+    def _wanting(self, work: _Work, answer: Answer) -> Sequence[Sink]:
+        """Choose the sinks that are to have this answer; what a condition cannot judge is a dead letter."""
+        said = {"text": answer.text, "outcome": answer.outcome.value, "model": answer.model, "value": answer.value}
+        variables = {**work.event.variables, "answer": said, "entity": work.entity.value or ""}
+        left_out: set[str] = set()
+        for name, condition in work.plan.conditions.items():
+            holds, error = condition.test(variables)
+            if error and error is not EvaluationError.MISSING_FIELD:
+                self._end(work._replace(paid=answer), dead(DeadReason.SINK, f"sink {name}: when: {error}"))
+            if not holds:
+                left_out.add(name)
+        return [sink for sink in work.plan.route.sinks if sink.name not in left_out]
 
     async def _failure(self, sink: LocalSink, result: Result) -> str:
         try:
@@ -421,13 +432,6 @@ def _read_delivery(attempt: Attempt, begun: Begun) -> Delivery:
         return decode_delivery(begun.body, id=attempt.delivery, route=attempt.lease.path, received_ms=begun.accepted_ms)
     except _UNREADABLE as error:
         raise Ended(dead(DeadReason.DECODE, f"the delivery is unreadable: {type(error).__name__}")) from error
-
-
-def _check_attempts(begun: Begun, plan: Plan) -> None:
-    allowed = plan.route.retry.attempts + (_RESUMPTIONS if begun.answer else 0)
-    if begun.attempts > allowed:
-        end = dead(DeadReason.ATTEMPTS, f"{begun.attempts - 1} attempts were cut short")
-        raise Ended(replace(end, route=plan.route.uid))
 
 
 def _saved(begun: Begun) -> Answer | None:

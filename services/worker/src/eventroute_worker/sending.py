@@ -23,7 +23,7 @@ from eventroute.route_table import RemoteSink
 from eventroute.runtime import tracing
 from eventroute_worker import metrics
 from eventroute_worker.answer import Answer, decode_answer
-from eventroute_worker.attempt import Attempt, End, Ended, Later, Settled, dead
+from eventroute_worker.attempt import Attempt, End, Ended, Later, Settled, check_attempts, dead
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
@@ -83,6 +83,7 @@ class Sender:
         span.set_attribute(tracing.ATTEMPT, begun.attempts)
         if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
             span.add_link(previous)
+        check_attempts(begun, plan)
         delivery, answer = _read(lease, begun)
         sink = _find_sink(plan, lease.sink, delivery, answer)
         span.update_name(f"sink {kind_of(sink)}")

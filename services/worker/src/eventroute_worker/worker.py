@@ -223,7 +223,9 @@ class QueueWorker(Worker):
         # That something has ended changes what can be taken only where somebody waits for just that.
         now = time.monotonic()
         is_crowded = bool(self._slots.shares(now).crowded or self._sendings.shares(now).crowded)
-        await _wait(self._changed if self._drains or is_crowded else self._rung, wait_s)
+        sends_all_it_may = self._sendings.count > 0 >= self._sendings.free
+        waits_for_end = self._drains or is_crowded or sends_all_it_may
+        await _wait(self._changed if waits_for_end else self._rung, wait_s)
 
     def _ring(self) -> None:
         self._rung.set()

@@ -639,6 +639,14 @@ class Sink(Strict):
             "kind, and for a stream `stream-` and the stream's name."
         ),
     )
+    when: Cel | None = Field(
+        default=None,
+        description=(
+            "CEL; the sink gets the answers for which it is true. Beside `payload`, `event`, `headers` and `route` "
+            "there are `entity`, and `answer` with its `text`, `outcome`, `model` and, with a schema, `value`. Where a "
+            "field is missing it does not hold; any other error makes a dead letter `sink`. Default: all."
+        ),
+    )
     http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
     slack: SlackSink | None = Field(default=None, description="As a message in Slack.")

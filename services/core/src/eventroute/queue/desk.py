@@ -36,6 +36,7 @@ _PAGE: Final = 250  # ids per look at a set, and deliveries per glance; arbitrar
 _AT_ONCE: Final = 8  # sets that are looked at side by side, each over a connection; arbitrary
 _COUNTED: Final = 1_000  # sets per pipeline that counts; arbitrary
 _SINK: Final = "sink:"
+_DROPPED: Final = b"0"  # of a sink that was not told, and is not to be
 _NAME_CHARS: Final = 100  # of who stopped or started
 _REASON_CHARS: Final = 200
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -361,13 +362,8 @@ class Desk:
         return None
 
     async def _with_sendings(self, group: Group, found: Found) -> Found:
-        names = [DeliveryId(f"{found.line.id}:{sink}") for sink in found.sinks_done]
-        seen = await self._calls[group](scripts.GLANCE, group.prefix, names)
-        lines = [
-            _line(name, State.READY, dict(zip(_GLANCED, fields, strict=False)))
-            for name, fields in zip(names, seen, strict=False)
-            if fields[0] is not None
-        ]
+        names = [f"{found.line.id}:{sink}".encode() for sink in found.sinks_done]
+        lines = await self._glance(group, State.READY, names)
         going = {parse_path(line.route)[1] for line in lines if line.state is not State.SETTLED}
         done = [sink for sink in found.sinks_done if sink not in going]
         return found._replace(sinks_done=done, sendings=[line for line in lines if line.state is not State.SETTLED])
@@ -462,7 +458,7 @@ class Desk:
         async with turn:
             async for page in self._pages(source, wanted):
                 looked_at += len(page)
-                lines += [line for line in await self._glance(source, page) if wanted.has(line)]
+                lines += [line for line in await self._glance(source.group, source.state, page) if wanted.has(line)]
                 # Only what is sorted by time may be left before its end; ready and held ones are, by their acceptance.
                 in_order = {State.READY, State.HELD, State.THROTTLED, State.BEHIND}
                 is_sorted = source.by_end or source.state in in_order
@@ -479,12 +475,12 @@ class Desk:
             yield page
             start += len(page)
 
-    async def _glance(self, source: _Source, names: Sequence[bytes]) -> Sequence[Line]:
+    async def _glance(self, group: Group, state: State, names: Sequence[bytes]) -> Sequence[Line]:
         seen: list[Any] = []
         while len(seen) < len(names):
-            seen += await self._calls[source.group](scripts.GLANCE, source.group.prefix, [*names[len(seen) :]])
+            seen += await self._calls[group](scripts.GLANCE, group.prefix, [*names[len(seen) :]])
         return [
-            _line(DeliveryId(name.decode()), source.state, dict(zip(_GLANCED, fields, strict=False)))
+            _line(DeliveryId(name.decode()), state, dict(zip(_GLANCED, fields, strict=False)))
             for name, fields in zip(names, seen, strict=True)
             if fields[0] is not None
         ]
@@ -612,7 +608,9 @@ def _found(
         delivery=delivery,
         is_unreadable=is_unreadable,
         answer=answer,
-        sinks_done=sorted(key.removeprefix(_SINK) for key in fields if key.startswith(_SINK)),
+        sinks_done=sorted(
+            key.removeprefix(_SINK) for key, value in fields.items() if key.startswith(_SINK) and value != _DROPPED
+        ),
         stage=fields.get("stage", b"").decode(),
         cuts=_number({"cuts": fields.get("cuts", b"").decode()}, "cuts"),
         trace_id=f"{context.trace_id:032x}" if context else "",

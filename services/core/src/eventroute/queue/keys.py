@@ -159,7 +159,10 @@ class Group:
         return f"{self.prefix}c:{claim}"
 
     def route(self, path: RoutePath) -> str:
-        """HASH: a route's `depth`, `bytes`, token bucket, retention, bytes of its dead letters. Kept."""
+        """HASH: a route's `depth`, `bytes`, token bucket, retention, bytes of its dead letters. Kept.
+
+        `sendings` and `sending_bytes` are what of its answers is to be sent to sinks.
+        """
         return f"{self.prefix}route:{path}"
 
     def ready(self, path: RoutePath) -> str:

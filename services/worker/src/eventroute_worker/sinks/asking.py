@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from eventroute.outbound import Blocked
+from eventroute_worker.backoff import read_retry_after
 from eventroute_worker.outbound import Answer, Bounds, NoAnswer, Request
 from eventroute_worker.sinks.model import SinkFailed, SinkRefused
 
@@ -42,5 +43,5 @@ def is_passing(answer: Answer) -> bool:
 
 def after_s(answer: Answer) -> float | None:
     """Read the least wait that a service asks for."""
-    told = answer.headers.get("retry-after", "")
-    return min(float(told), _LONGEST_WAIT_S) if told.isascii() and told.isdigit() else None
+    asked_s = read_retry_after(answer.headers.get("retry-after", ""))
+    return None if asked_s is None else min(asked_s, _LONGEST_WAIT_S)

@@ -13,7 +13,7 @@
 --          first one was a dead letter and runs again, or "j" and the id of the delivery that has collected it}
 --          {"full", "queue" or "route"} or {"limited", ms to wait}; then nothing was written
 --
--- A route may hold as much as is left free: a single flood takes half of the queue, two take a third each, and a route
+-- A route may hold, with what of its answers is to be sent, as much as is left free: a single flood takes half of the queue, two take a third each, and a route
 -- with nothing queued finds room whoever floods.
 
 -- Claims are most of what Redis holds: an id of the usual form stands in them as its 14 bytes, not as text.
@@ -133,15 +133,15 @@ if #fresh == 0 then
   return reply
 end
 
-local own = redis.call('HMGET', route(path), 'depth', 'bytes', 'tokens', 'filled', 'dead_bytes')
+local own = redis.call('HMGET', route(path), 'depth', 'bytes', 'tokens', 'filled', 'dead_bytes', 'sendings', 'sending_bytes')
 local all = redis.call('HMGET', USAGE, 'depth', 'bytes', 'seq')
 local depth, size = tonumber(all[1]) or 0, tonumber(all[2]) or 0
 local own_depth, own_size = tonumber(own[1]) or 0, tonumber(own[2]) or 0
 if work > 0 and depth + work > max_depth or max_bytes > 0 and bytes > 0 and size + bytes > max_bytes then
   return {'full', 'queue'}
 end
-if work > 0 and own_depth + work > max_depth - depth
-    or max_bytes > 0 and bytes > 0 and own_size + bytes > max_bytes - size then
+if work > 0 and own_depth + (tonumber(own[6]) or 0) + work > max_depth - depth
+    or max_bytes > 0 and bytes > 0 and own_size + (tonumber(own[7]) or 0) + bytes > max_bytes - size then
   return {'full', 'route'}
 end
 if letters > 0 and (tonumber(own[5]) or 0) + letters > DEAD_BYTES then

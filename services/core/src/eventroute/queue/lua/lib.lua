@@ -168,11 +168,17 @@ local function let_go(path, id)
   end
 end
 
+-- What waits to be sent takes of its route's share, too: a route whose sinks are down is to leave room for others.
 local function charge(path, count, bytes)
   redis.call('HINCRBY', USAGE, 'depth', count)
   redis.call('HINCRBY', USAGE, 'bytes', bytes)
   redis.call('HINCRBY', route(path), 'depth', count)
   redis.call('HINCRBY', route(path), 'bytes', bytes)
+  if is_sending(path) then
+    local whose = route(string.match(path, '^[^/]+/[^/]+'))
+    redis.call('HINCRBY', whose, 'sendings', count)
+    redis.call('HINCRBY', whose, 'sending_bytes', bytes)
+  end
 end
 
 -- A newer event stands for it: it waits for nothing any more, and a worker ends it.
@@ -241,8 +247,17 @@ local function interrupt(path, id)
   make_ready(path, id, of[2])
 end
 
+-- An answer that was to be sent is dropped: its delivery no longer says that the sink has it.
+local function unmark(path, id)
+  local whose, sink = string.match(id, '^(.-):(.+)$')
+  if whose and is_sending(path) and redis.call('HEXISTS', delivery(whose), 'sink:' .. sink) == 1 then
+    redis.call('HSET', delivery(whose), 'sink:' .. sink, '0')
+  end
+end
+
 local function drop_dead(path, id)
   let_go(path, id)
+  unmark(path, id)
   redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', delivery(id), 'body'))
   redis.call('ZREM', dead(path), id)
   redis.call('UNLINK', delivery(id))

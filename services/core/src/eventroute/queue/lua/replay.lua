@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Runs deliveries again that have ended; their deadline counts from now.
 --
--- ARGV     1 "resume": go on from what is saved; "whole": ask again, and tell every sink; "sinks": tell every sink again
+-- ARGV     1 "resume": go on from what is saved; "whole": ask again, and tell every sink; "sinks": tell every sink again;
+--          an answer that could not be sent is sent again by each of them
 --          2.. delivery ids
 -- returns  per id "ok", or why not: "unknown", "queued" (has not ended), "no_body" or "no_answer" (not kept any more)
 
@@ -34,7 +35,7 @@ for i = 2, #ARGV do
         end
       end
     end
-    if mode == 'whole' then
+    if mode == 'whole' and not is_sending(path) then
       gone[#gone + 1] = 'answer'
       gone[#gone + 1] = 'answered'
       gone[#gone + 1] = 'saved'
