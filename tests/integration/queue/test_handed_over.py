@@ -109,6 +109,32 @@ async def test_what_waits_to_be_sent_takes_its_routes_share_of_the_queue(redis: 
     assert (own[b"sendings"], own[b"sending_bytes"]) == (b"0", b"0")
 
 
+async def test_a_sink_whose_answer_was_discarded_is_not_said_to_have_it_nor_told_again_unasked(redis: Redis) -> None:
+    await admit_job(redis, "d-1")
+    await settle(redis, await hand_over(redis, "d-1", sinks=["own", "team"]))
+    await settle(redis, await take(redis), "dead", "sink")
+    await send(redis)
+    desk = Desk({GROUP: redis})
+    assert await desk.discard([SENDING]) == {SENDING: "ok"}
+    found = await desk.show(DeliveryId("d-1"))
+    assert found is not None
+    assert (found.sinks_done, found.sendings) == (["team"], [])
+    await replay(redis, "d-1", "resume")
+    begun = await work_on(redis).begin(await lease(redis), traceparent="")
+    assert begun.sinks_done == {"own", "team"}
+
+
+async def test_a_sink_is_told_of_a_delivery_that_is_not_known_any_more(redis: Redis) -> None:
+    await admit_job(redis, "d-1")
+    await settle(redis, await hand_over(redis, "d-1"), kept=KEPT._replace(body=0, answer=0, record=0))
+    assert await state(redis, DeliveryId("d-1")) == "gone"
+    await settle(redis, await take(redis), "dead", "sink")
+    assert await replay(redis, SENDING, "sinks") == "ok"
+    await settle(redis, await take(redis), "dead", "sink")
+    assert await Desk({GROUP: redis}).discard([SENDING]) == {SENDING: "ok"}
+    assert await redis.keys(GROUP.delivery(DeliveryId("*"))) == []
+
+
 async def test_what_of_large_answers_is_on_its_way_is_told_of_each_sink(redis: Redis) -> None:
     sinks = [f"s{number}" for number in range(7)]
     await admit_job(redis, "d-1")

@@ -6,9 +6,10 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from eventroute.ids import sending_path
 from eventroute.queue import Desk, Trouble
 from support.probes import probing
-from support.queue import GROUP, admit_job, lease, upkeep_of, work_on
+from support.queue import GROUP, admit_job, lease, settle, upkeep_of, work_on
 from support.receiver_process import OnTheWire
 from support.receiving import Receiving, opened
 from support.sample_routes import receiver_route
@@ -163,3 +164,17 @@ async def test_a_probe_is_answered_within_the_second_that_a_kubelet_waits(wire: 
             started = time.monotonic()
             assert (await client.get(path)).status_code == 200
             assert time.monotonic() - started < 1
+
+
+async def test_answers_to_a_sink_that_a_worker_would_let_go_ask_for_one(receiver: Receiving, redis: Redis) -> None:
+    route = receiver_route()
+    await receiver.serve(receiver_route(suspend="hold"))
+    await admit_job(redis, "d-1")
+    parent = await lease(redis)
+    await work_on(redis).save(parent, b"{}")
+    await work_on(redis).hand_over(parent, ["own"])
+    await settle(redis, parent)
+    await upkeep_of(redis).hold(GROUP, sending_path(route.path, "own"), "suspended")
+    assert await load(receiver) == {"load": 0, "throttled": 0, "deferred": 0, "held": 1}
+    await receiver.serve(receiver_route(generation=2))
+    assert await load(receiver) == {"load": 1, "throttled": 0, "deferred": 0, "held": 0}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from eventroute.ids import DeliveryId, RoutePath
+from eventroute.ids import DeliveryId, RoutePath, sending_path
 from eventroute.outcome import WHAT_TO_DO, DeadReason
 from eventroute.queue import Found, Group, Held, KeptAnswer, Line, Situation, Standing, State, Stop, Trouble
 from eventroute_cli.desk.story import advice, discarded, held_up, span, tell
@@ -56,6 +56,11 @@ STORIES: dict[str, tuple[Found, Situation, tuple[str, ...]]] = {
     "its route is withheld": (
         found(),
         held("withheld"),
+        ("waits for its route", "kubectl describe er triage -n team-a"),
+    ),
+    "the route of an answer that is to be sent is withheld": (
+        found(id=DeliveryId("d-1:own"), route=sending_path(PATH, "own")),
+        Situation({sending_path(PATH, "own"): Held("withheld", "", NOW)}, []),
         ("waits for its route", "kubectl describe er triage -n team-a"),
     ),
     "its route is deleted": (found(), held("deleted"), ("was deleted", "create it again within ten minutes")),

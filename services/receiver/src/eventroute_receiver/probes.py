@@ -5,7 +5,7 @@ from collections.abc import Callable
 from litestar import Litestar, Response, get
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
-from eventroute.ids import RoutePath
+from eventroute.ids import RoutePath, parse_path
 from eventroute.runtime import metrics
 from eventroute.runtime.tables import RouteTable
 from eventroute_receiver.admit import Admission, NotNow
@@ -22,8 +22,8 @@ def build_probes(admission: Admission, table: RouteTable[Hook], *, is_draining: 
         return table.version is not None
 
     def may_go(path: RoutePath) -> bool:
-        """Tell whether a held route is so only until a worker looks, of which there may be none."""
-        hook = table.get(path)
+        """Tell whether a held route, or sink of one, is so only until a worker looks, of which there may be none."""
+        hook = table.get(parse_path(path)[0])
         return hook is not None and hook.route.suspend is None
 
     @get("/livez", sync_to_thread=False)

@@ -306,7 +306,7 @@ def _dead(found: Found) -> Iterator[str]:
 
 
 def _hold(line: Line, hold: Held) -> str:
-    namespace, _, name = line.route.partition("/")
+    namespace, _, name = parse_path(line.route)[0].partition("/")
     what, todo = _HOLDS.get(hold.reason, (f"is held ({hold.reason})", "see the workers' logs"))
     more = f" ({hold.detail})" if hold.detail else ""
     return (

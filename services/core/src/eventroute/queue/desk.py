@@ -36,6 +36,7 @@ _PAGE: Final = 250  # ids per look at a set, and deliveries per glance; arbitrar
 _AT_ONCE: Final = 8  # sets that are looked at side by side, each over a connection; arbitrary
 _COUNTED: Final = 1_000  # sets per pipeline that counts; arbitrary
 _SINK: Final = "sink:"
+_DROPPED: Final = b"0"  # of a sink that was not told, and is not to be
 _NAME_CHARS: Final = 100  # of who stopped or started
 _REASON_CHARS: Final = 200
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -607,7 +608,9 @@ def _found(
         delivery=delivery,
         is_unreadable=is_unreadable,
         answer=answer,
-        sinks_done=sorted(key.removeprefix(_SINK) for key in fields if key.startswith(_SINK)),
+        sinks_done=sorted(
+            key.removeprefix(_SINK) for key, value in fields.items() if key.startswith(_SINK) and value != _DROPPED
+        ),
         stage=fields.get("stage", b"").decode(),
         cuts=_number({"cuts": fields.get("cuts", b"").decode()}, "cuts"),
         trace_id=f"{context.trace_id:032x}" if context else "",

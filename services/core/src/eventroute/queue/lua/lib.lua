@@ -247,8 +247,17 @@ local function interrupt(path, id)
   make_ready(path, id, of[2])
 end
 
+-- An answer that was to be sent is dropped: its delivery no longer says that the sink has it.
+local function unmark(path, id)
+  local whose, sink = string.match(id, '^(.-):(.+)$')
+  if whose and is_sending(path) and redis.call('HEXISTS', delivery(whose), 'sink:' .. sink) == 1 then
+    redis.call('HSET', delivery(whose), 'sink:' .. sink, '0')
+  end
+end
+
 local function drop_dead(path, id)
   let_go(path, id)
+  unmark(path, id)
   redis.call('HINCRBY', route(path), 'dead_bytes', -redis.call('HSTRLEN', delivery(id), 'body'))
   redis.call('ZREM', dead(path), id)
   redis.call('UNLINK', delivery(id))
