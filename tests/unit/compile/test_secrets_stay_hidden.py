@@ -17,3 +17,15 @@ def test_a_secret_does_not_print(provider: str, value: str) -> None:
     secrets = {ObjectKey("team-a", "hook"): {"secret": Secret(value.encode())}}
     compiled = compile_routes([route], secrets=secrets, config_maps={})
     assert CANARY[:8] not in repr(compiled)
+
+
+@pytest.mark.parametrize(
+    "value", [CANARY, f"https://x:{CANARY}@hooks.slack.com/", f"http://localhost:1@{CANARY}/{CANARY}"]
+)
+@pytest.mark.parametrize("by", ["urlRef", "tokenRef"])
+def test_what_speaks_to_slack_does_not_print(by: str, value: str) -> None:
+    route = event_route(provider="slack", sinks=[{"slack": {by: {"name": "hook", "key": "secret"}}}])
+    secrets = {ObjectKey("team-a", "hook"): {"secret": Secret(value.encode())}}
+    compiled = compile_routes([route], secrets=secrets, config_maps={})
+    assert compiled.verdicts[0].problems
+    assert CANARY[:8] not in repr(compiled)

@@ -88,6 +88,9 @@ SINKS: dict[str, dict[str, Any]] = {
     "stream by its default name": {"stream": {"name": "results"}},
     "another stream": {"stream": {"name": "others"}},
     "stream called log": {"name": "log", "stream": {}},
+    "slack": {"slack": {"urlRef": {"name": "hook", "key": "secret"}}},
+    "slack by an app": {"slack": {"tokenRef": {"name": "hook", "key": "secret"}, "channel": "C024BE91L"}},
+    "stream called slack": {"name": "slack", "stream": {}},
     "stream of its own name": {"name": "own", "stream": {}},
 }
 
@@ -113,7 +116,7 @@ def test_the_second_of_two_sinks_with_one_name_is_named() -> None:
 
 def test_rules_stand_with_their_models() -> None:
     assert {model.__name__ for model in Strict.__subclasses__() if model.rules} >= {
-        *("EventRouteSpec", "Prompt", "History", "Sink"),
+        *("EventRouteSpec", "Prompt", "History", "Sink", "SlackSink"),
     }
 
 

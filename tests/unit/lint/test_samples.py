@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from eventroute.compile import Severity
+from eventroute.compile import Severity, references
 from eventroute.crd.manifest import load_manifests
+from eventroute.crd.v1alpha1 import SecretKeyRef
 from eventroute_cli.findings import examine
 
 SAMPLES = Path(__file__).parents[3] / "k8s" / "samples"
@@ -34,16 +35,15 @@ def test_a_sample_says_what_it_shows_and_holds_no_secret(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_sample_says_how_to_make_each_secret_that_it_names(file: Path) -> None:
     (found,) = load_manifests([file]).routes
-    spec = found.route.spec
     comments = " ".join(line.strip("# \\") for line in file.read_text().splitlines() if line.startswith("#"))
-    for ref in (*spec.secret_refs, *filter(None, [spec.verify_token_ref, spec.model.api_key_ref])):
+    for ref in (each for each in references(found.route.spec) if isinstance(each, SecretKeyRef)):
         command = f"kubectl -n {found.route.metadata.namespace} create secret generic {ref.name} "
         assert f"--from-literal={ref.key}=" in comments.partition(command)[2]
 
 
 def test_all_samples_have_paths_of_their_own() -> None:
     verdicts = examine([SAMPLES], with_secrets=False).compiled.verdicts
-    assert len({verdict.path for verdict in verdicts}) == len(FILES) == 35
+    assert len({verdict.path for verdict in verdicts}) == len(FILES) == 36
 
 
 def test_the_demo_runs_the_samples_themselves() -> None:

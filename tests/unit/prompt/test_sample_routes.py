@@ -38,6 +38,8 @@ def compiled() -> Compiled:
             for ref in sink.http.secret_refs if sink.http else ():
                 signing = Secret(generate_secret(SCHEMES["standard-webhooks"]).configured)
                 secrets.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = signing
+            if sink.slack and (app := sink.slack.token_ref):
+                secrets.setdefault(ObjectKey(route.metadata.namespace, app.name), {})[app.key] = Secret(b"xoxb-sample")
         if own := route.spec.model.api_key_ref:
             secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
@@ -55,7 +57,7 @@ COMPILED = compiled()
 
 
 def test_every_sample_route_is_served() -> None:
-    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 35
+    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 36
 
 
 @pytest.mark.parametrize(

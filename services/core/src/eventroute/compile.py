@@ -29,6 +29,7 @@ from eventroute.outbound import Blocked, OutboundRules, Rule, read_url
 from eventroute.policy import Policy
 from eventroute.route_table import (
     INSTALLATION,
+    SLACK,
     BudgetRule,
     DebounceRule,
     HistoryRule,
@@ -42,6 +43,9 @@ from eventroute.route_table import (
     RetentionRule,
     RetryRule,
     Sink,
+    SlackApp,
+    SlackSink,
+    SlackWebhook,
     StreamSink,
     WorkerRoute,
     whose,
@@ -80,6 +84,12 @@ _BYTES_PER_TOKEN: Final = 4  # of English, about
 _ROOM_FOR_THINKING: Final = 4096
 """Tokens that a short answer and the thinking before it rarely exceed at low effort. Arbitrary."""
 _SIGNING_KINDS: Final = frozenset({"hmac", "ed25519", "ecdsa-p256"})
+_SLACK_TOKEN: Final = (re.compile(rb"xox[!-~]+"), "a token that posts, `xoxb-…`: see OAuth & Permissions of the app")
+_SLACK_URL: Final = (
+    re.compile(rb"https://hooks\.slack(-gov)?\.com/services/[!-~]+|http://(localhost|127\.0\.0\.1):[0-9]+/[!-~]*"),
+    "the URL of an incoming webhook, `https://hooks.slack.com/services/…`: see Incoming Webhooks of the app",
+)
+"""What a Secret has to hold, and what it is called; on this machine stands in for Slack what a developer runs there."""
 _STRENGTHS: Final = (Strength.OPEN, Strength.AUTHENTICATED, Strength.VERIFIED)
 
 
@@ -138,6 +148,7 @@ class Reason(StrEnum):
     BUDGET_TOO_SMALL = "BudgetTooSmall"
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
+    CHANNEL_MISSING = "ChannelMissing"
     SINK_OUT_OF_REACH = "SinkOutOfReach"
 
     INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"
@@ -400,14 +411,21 @@ def _gather(route: crd.EventRoute, at_hand: _AtHand, taken: Collection[RoutePath
         users=tuple(text(f"{field}.user", own.user, own.user_from) for field, own in prompts.items()),
         asked=tuple(_ask(spec.model, own.model, f"{field}.model", at_hand.models) for field, own in prompts.items()),
         sink_secrets=tuple(
-            tuple(
-                secret(f"spec.sinks[{index}].http.secretRefs[{number}]", ref)
-                for number, ref in enumerate(sink.http.secret_refs if sink.http else ())
-            )
+            tuple(secret(f"spec.sinks[{index}].{field}", ref) for field, ref in _sink_refs(sink))
             for index, sink in enumerate(spec.sinks)
         ),
         at_hand=at_hand,
     )
+
+
+def _sink_refs(sink: crd.Sink) -> Iterator[tuple[str, crd.SecretKeyRef]]:
+    """List what a sink reads of Secrets."""
+    for number, ref in enumerate(sink.http.secret_refs if sink.http else ()):
+        yield f"http.secretRefs[{number}]", ref
+    if sink.slack and sink.slack.url_ref:
+        yield "slack.urlRef", sink.slack.url_ref
+    if sink.slack and sink.slack.token_ref:
+        yield "slack.tokenRef", sink.slack.token_ref
 
 
 def _ask(routes: crd.Model, own: crd.PromptModel, field: str, models: Models) -> _Asked:
@@ -626,36 +644,67 @@ def _verify_token_is_usable(gathered: _Gathered) -> Iterator[Problem]:
 
 
 def _api_key_is_usable(gathered: _Gathered) -> Iterator[Problem]:
-    found = gathered.api_key
-    if found is None:
-        return
+    if gathered.api_key:
+        yield from _lint_text(gathered, gathered.api_key, "the API key")
+
+
+def _lint_text(gathered: _Gathered, found: _Found[Secret], what: str) -> Iterator[Problem]:
     yield from gathered.absent(found)
     if isinstance(found.value, Secret):
-        key = found.value.reveal()
-        if not key.strip():
-            yield gathered.problem(Reason.SECRET_EMPTY, found.field, "the API key is empty")
-        elif key != key.strip():
-            message = "the API key begins or ends with white space, often the newline of `echo`"
+        text = found.value.reveal()
+        if not text.strip():
+            yield gathered.problem(Reason.SECRET_EMPTY, found.field, f"{what} is empty")
+        elif text != text.strip():
+            message = f"{what} begins or ends with white space, often the newline of `echo`"
             yield gathered.problem(Reason.SECRET_HAS_WHITESPACE, found.field, message)
 
 
 def _sinks_sign_with_secrets(gathered: _Gathered) -> Iterator[Problem]:
-    for found in (each for secrets in gathered.sink_secrets for each in secrets):
-        yield from _lint_secret(gathered, SCHEMES["standard-webhooks"], found)
+    for sink, secrets in zip(gathered.spec.sinks, gathered.sink_secrets, strict=True):
+        for found in secrets if sink.http else ():
+            yield from _lint_secret(gathered, SCHEMES["standard-webhooks"], found)
+
+
+def _slack_knows_who_posts(gathered: _Gathered) -> Iterator[Problem]:
+    for sink, secrets in zip(gathered.spec.sinks, gathered.sink_secrets, strict=True):
+        for found in secrets if sink.slack else ():
+            is_url = found.field.endswith("urlRef")
+            problems = list(_lint_text(gathered, found, "the webhook's URL" if is_url else "the token"))
+            yield from problems
+            if isinstance(found.value, Secret) and not problems:
+                form, meant = _SLACK_URL if is_url else _SLACK_TOKEN
+                if not form.fullmatch(found.value.reveal()):
+                    yield gathered.problem(Reason.SECRET_WRONG_TYPE, found.field, f"this is not {meant}")
+
+
+def _slack_channels_are_known(gathered: _Gathered) -> Iterator[Problem]:
+    provider = gathered.spec.provider
+    for index, sink in enumerate(gathered.spec.sinks):
+        if sink.slack and sink.slack.token_ref and not sink.slack.channel and provider != "slack":
+            message = f"events of {provider} come from no channel of Slack; set channel to the id of one"
+            yield gathered.problem(Reason.CHANNEL_MISSING, f"spec.sinks[{index}].slack.channel", message)
 
 
 def _sinks_may_be_reached(gathered: _Gathered) -> Iterator[Problem]:
     known = gathered.at_hand.outbound
     rules = gathered.at_hand.policy.of(gathered.route.metadata.namespace).narrow(known or OutboundRules(mode="dev"))
-    for index, sink in enumerate(gathered.spec.sinks):
-        if sink.http is None:
-            continue
+    for field, url in _sink_urls(gathered):
         try:
-            read_url(sink.http.url, rules)
+            read_url(url, rules)
         except Blocked as blocked:
             severity = Severity.WARNING if known is None and blocked.rule is not Rule.HOST else Severity.ERROR
-            field = f"spec.sinks[{index}].http.url"
             yield gathered.problem(Reason.SINK_OUT_OF_REACH, field, str(blocked), severity=severity)
+
+
+def _sink_urls(gathered: _Gathered) -> Iterator[tuple[str, str]]:
+    for index, (sink, secrets) in enumerate(zip(gathered.spec.sinks, gathered.sink_secrets, strict=True)):
+        if sink.http:
+            yield f"spec.sinks[{index}].http.url", sink.http.url
+        for found in secrets if sink.slack else ():
+            if found.field.endswith("tokenRef"):
+                yield found.field, SLACK
+            elif isinstance(found.value, Secret) and _SLACK_URL[0].fullmatch(found.value.reveal()):
+                yield found.field, found.value.reveal().decode()
 
 
 def _expressions_compile(gathered: _Gathered) -> Iterator[Problem]:
@@ -873,6 +922,8 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _verify_token_is_usable,
     _api_key_is_usable,
     _sinks_sign_with_secrets,
+    _slack_knows_who_posts,
+    _slack_channels_are_known,
     _sinks_may_be_reached,
     _expressions_compile,
     _system_texts_exist,
@@ -1036,7 +1087,7 @@ def sink_name(sink: crd.Sink) -> str:
     """Name a sink: as the manifest does, or by kind and target."""
     if sink.name:
         return sink.name
-    return f"stream-{sink.stream.name}" if sink.stream else "http" if sink.http else "log"
+    return f"stream-{sink.stream.name}" if sink.stream else "http" if sink.http else "slack" if sink.slack else "log"
 
 
 def _sink(sink: crd.Sink, secrets: Sequence[_Found[Secret]]) -> Sink:
@@ -1051,4 +1102,10 @@ def _sink(sink: crd.Sink, secrets: Sequence[_Found[Secret]]) -> Sink:
             secrets=tuple(map(_value, secrets)),
             timeout_s=float(seconds(sink.http.timeout)),
         )
+    if sink.slack:
+        (found,) = secrets
+        by: SlackWebhook | SlackApp = SlackWebhook(url=_value(found))
+        if sink.slack.token_ref:
+            by = SlackApp(token=_value(found), channel=sink.slack.channel)
+        return SlackSink(name=name, when=sink.when, by=by)
     return LogSink(name=name, when=sink.when)

@@ -198,8 +198,32 @@ class HttpSink(_Sink, frozen=True, kw_only=True, tag="http"):
     timeout_s: float
 
 
+SLACK: Final = "https://slack.com"
+"""Where Slack's Web API is."""
+
+
+class SlackWebhook(msgspec.Struct, frozen=True, kw_only=True, tag="webhook"):
+    """An incoming webhook, which posts to the channel that it was made for."""
+
+    url: Secret
+
+
+class SlackApp(msgspec.Struct, frozen=True, kw_only=True, tag="app"):
+    """An app in a workspace, by its token."""
+
+    token: Secret
+    channel: str | None
+    """None = where the event is from, in its thread."""
+
+
+class SlackSink(_Sink, frozen=True, kw_only=True, tag="slack"):
+    """The answer as a message in Slack."""
+
+    by: SlackWebhook | SlackApp
+
+
 LocalSink = LogSink | StreamSink
-RemoteSink = HttpSink
+RemoteSink = HttpSink | SlackSink
 Sink = LocalSink | RemoteSink
 
 

@@ -60,7 +60,8 @@ SPEC: dict[str, Any] = {
     "retry": {"attempts": 20, "deadline": "168h"},
     "sinks": [
         {"name": "n" * 63, "log": {}},
-        *({"name": f"{n}" * 63, "stream": {"name": "s" * 63, "maxEntries": 1_000_000}} for n in range(7)),
+        *({"name": f"{n}" * 63, "stream": {"name": "s" * 63, "maxEntries": 1_000_000}} for n in range(6)),
+        {"name": "t" * 63, "slack": {"tokenRef": REF, "channel": "C" * 32}},
     ],
     "redact": {"headers": ["h" * 128] * 16, "payload": ["p" * 256] * 32},
     "retention": {"payload": "720h", "answer": "720h", "record": "8760h"},

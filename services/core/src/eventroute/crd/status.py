@@ -248,6 +248,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "DuplicateSink": ReasonPage(
         "False", _ACCEPTED, "Two sinks have the same name, by which an answer is sent once.", "Give one another name."
     ),
+    "ChannelMissing": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "A `slack` sink answers where it was asked, and events of this provider come from no channel of Slack.",
+        "Set `channel` to the id of one.",
+    ),
     "SinkOutOfReach": ReasonPage(
         "False",
         _ACCEPTED,
@@ -308,7 +314,7 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "False", _SECRETS, "The value is not encoded as the scheme's keys are.", "Store it as the provider shows it."
     ),
     "SecretWrongType": ReasonPage(
-        "False", _SECRETS, "The value is a credential of another kind.", "Store the webhook's secret, not an API key."
+        "False", _SECRETS, "The value is a credential of another kind.", "Store what the message names."
     ),
     "SecretTooShort": ReasonPage(
         "False", _SECRETS, "The value can be guessed.", "Make a longer secret, at random, on both sides."

@@ -36,6 +36,7 @@ _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 OBJECT_NAME: Final = rf"^{_LABEL}(\.{_LABEL})*$"
 HTTP_URL: Final = r"^https?://[!-~]+$"
+SLACK_ID: Final = r"^[CDGUW][A-Z0-9]+$"
 USD: Final = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
 
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
@@ -597,10 +598,37 @@ class HttpSink(Strict):
     )
 
 
+class SlackSink(Strict):
+    """The answer as a message in Slack, as plain text."""
+
+    rules = (
+        exactly_one("urlRef", "tokenRef"),
+        Rule("!has(self.channel) || has(self.tokenRef)", "channel needs tokenRef; an incoming webhook has its own one"),
+    )
+
+    url_ref: SecretKeyRef | None = Field(
+        default=None,
+        description="Secret with an incoming webhook's URL, `https://hooks.slack.com/services/…`. Default: `tokenRef`.",
+    )
+    token_ref: SecretKeyRef | None = Field(
+        default=None,
+        description="Secret with the token of an app, `xoxb-…`, that has the scope `chat:write`. Default: `urlRef`.",
+    )
+    channel: str | None = Field(
+        default=None,
+        max_length=32,
+        pattern=SLACK_ID,
+        description=(
+            "Id of the channel that the app posts to, or of a member. Default: where the event is from, in the thread "
+            "of its message; with provider slack only."
+        ),
+    )
+
+
 class Sink(Strict):
     """Where answers go: exactly one kind per entry."""
 
-    rules = (exactly_one("http", "log", "stream"),)
+    rules = (exactly_one("http", "log", "slack", "stream"),)
 
     name: str | None = Field(
         default=None,
@@ -621,13 +649,15 @@ class Sink(Strict):
     )
     http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
+    slack: SlackSink | None = Field(default=None, description="As a message in Slack.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 
 
 def _sink_name(sink: str) -> str:
     """Name a sink in CEL, as `eventroute.compile.sink_name` does."""
     stream = f"has({sink}.stream.name) ? {sink}.stream.name : '{StreamSink.model_fields['name'].default}'"
-    by_kind = f"has({sink}.stream) ? 'stream-' + ({stream}) : has({sink}.http) ? 'http' : 'log'"
+    of_one_name = f"has({sink}.http) ? 'http' : has({sink}.slack) ? 'slack' : 'log'"
+    by_kind = f"has({sink}.stream) ? 'stream-' + ({stream}) : {of_one_name}"
     return f"(has({sink}.name) ? {sink}.name : {by_kind})"
 
 

@@ -91,22 +91,25 @@ def _by_secret(plan: "_Plan", request: Request, keys: Sequence[Key]) -> int | Re
     sent = plan.signatures(request)
     if sent is None:
         return Refusal.BODY_UNPARSEABLE if plan.in_body else Refusal.MISSING_HEADER
-    candidates = [found for each in sent if (found := plan.candidates(each)) is not None]
-    if len(candidates) < len(sent):
-        return Refusal.MALFORMED_SIGNATURE
+    candidates: list[list[bytes]] = []
+    for each in sent:
+        found = plan.candidates(each)
+        if found is None:
+            return Refusal.MALFORMED_SIGNATURE
+        candidates.append(found)
     messages = plan.messages(request)
     if isinstance(messages, Refusal):
         return messages
     if plan.signs_tokens and any(CHALLENGE.fullmatch(message) for message in messages):
         return Refusal.MISMATCH
-    matched = [index for index, key in enumerate(keys) if _fits_all(plan, key, messages, candidates)]
-    return matched[0] if matched else Refusal.MISMATCH
-
-
-def _fits_all(plan: "_Plan", key: Key, messages: tuple[bytes, ...], candidates: Sequence[list[bytes]]) -> bool:
-    """Whether a key fits what each item shows, all of them looked at."""
-    fits = [plan.matches(key, messages, each) for each in candidates]
-    return all(fits)
+    matched: int | None = None
+    for index, key in enumerate(keys):
+        fits = True
+        for shown in candidates:  # all of them are looked at
+            fits = plan.matches(key, messages, shown) and fits
+        if fits and matched is None:
+            matched = index
+    return Refusal.MISMATCH if matched is None else matched
 
 
 # --- the plan: a row's columns as functions, made once per row --------------------------------------------------------

@@ -14,11 +14,13 @@ from typing import assert_never
 from opentelemetry.trace import SpanKind, StatusCode
 
 from eventroute.queue import Work
-from eventroute.route_table import HttpSink, LocalSink, LogSink, RemoteSink, Sink, StreamSink
+from eventroute.route_table import SLACK, HttpSink, LocalSink, LogSink, RemoteSink, Sink, SlackSink, StreamSink
 from eventroute.runtime import tracing
-from eventroute_worker.sinks.http import Asks, HttpSinkWriter
+from eventroute_worker.sinks.asking import Asks
+from eventroute_worker.sinks.http import HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.slack import SlackSinkWriter
 from eventroute_worker.sinks.stream import StreamSinkWriter
 
 __all__ = ["LocalSinks", "RemoteSinks", "Result", "SinkFailed", "SinkRefused", "kind_of", "split"]
@@ -79,14 +81,17 @@ class LocalSinks:
 class RemoteSinks:
     """Sends answers to sinks of every other kind."""
 
-    def __init__(self, way: Asks) -> None:
-        """Take the way out."""
+    def __init__(self, way: Asks, *, slack: str = SLACK) -> None:
+        """Take the way out, and where Slack's Web API is."""
         self._http = HttpSinkWriter(way)
+        self._slack = SlackSinkWriter(way, base_url=slack)
 
     async def send(self, sink: RemoteSink, result: Result) -> None:
         """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will."""
         match sink:
             case HttpSink():
                 await self._http.send(sink, result)
+            case SlackSink():
+                await self._slack.send(sink, result)
             case _:
                 assert_never(sink)

@@ -9,17 +9,16 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
-from eventroute.outbound import Blocked
 from eventroute.route_table import HttpSink
 from eventroute.schemes import SCHEMES, sign
 from eventroute.schemes import Request as Signed
 from eventroute.secret import Secret
-from eventroute_worker.backoff import read_retry_after
-from eventroute_worker.outbound import Answer, Bounds, NoAnswer, Request
+from eventroute_worker.outbound import Answer, Bounds, Request
+from eventroute_worker.sinks.asking import Asks, after_s, ask, is_passing, is_success
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
 
 TYPE: Final = "eventroute.answer"
@@ -27,18 +26,7 @@ TYPE: Final = "eventroute.answer"
 
 _SCHEME: Final = SCHEMES["standard-webhooks"]
 _SIGNED: Final = b"webhook-signature"
-_PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-_SERVER_ERROR: Final = 500
 _LOOKED_AT: Final = 1024  # bytes of the answer's body, which says nothing to us
-_LONGEST_WAIT_S: Final = 3600  # that a service may ask for; arbitrary
-
-
-class Asks(Protocol):
-    """The way out."""
-
-    async def send(self, request: Request, bounds: Bounds = ...) -> Answer:
-        """Ask once; raises `Blocked` or `NoAnswer`."""
-        ...
 
 
 class HttpSinkWriter:
@@ -59,13 +47,7 @@ class HttpSinkWriter:
             **signed(body, id=result.idempotency_key(sink.name), secrets=sink.secrets, now=self._clock()),
         }
         request = Request("POST", sink.url, headers, body)
-        try:
-            answer = await self._way.send(request, Bounds(deadline_s=sink.timeout_s, max_bytes=_LOOKED_AT))
-        except NoAnswer as error:
-            raise SinkFailed(str(error)) from error
-        except Blocked as error:
-            raise SinkRefused(str(error)) from error
-        _judge(answer)
+        _judge(await ask(self._way, request, Bounds(deadline_s=sink.timeout_s, max_bytes=_LOOKED_AT)))
 
 
 def build_message(sink: str, result: Result) -> dict[str, Any]:
@@ -109,17 +91,12 @@ def signed(body: bytes, *, id: str, secrets: Sequence[Secret], now: float) -> di
 
 def _judge(answer: Answer) -> None:
     status = answer.status
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+    if is_success(answer):
         return
-    if status in _PASSING or status >= _SERVER_ERROR:
-        raise SinkFailed(f"HTTP {status}", after_s=_after_s(answer.headers.get("retry-after", "")))
+    if is_passing(answer):
+        raise SinkFailed(f"HTTP {status}", after_s=after_s(answer))
     if status == HTTPStatus.GONE:
         raise SinkRefused("HTTP 410: the service wants no more messages at this URL; remove the sink, or mend its URL")
     if answer.is_redirect:
         raise SinkRefused(f"HTTP {status}: redirects are not followed; name the URL that answers")
     raise SinkRefused(f"HTTP {status}: the service does not take the message")
-
-
-def _after_s(told: str) -> float | None:
-    asked_s = read_retry_after(told)
-    return None if asked_s is None else min(asked_s, _LONGEST_WAIT_S)

@@ -1,0 +1,119 @@
+"""Slack, as far as messages are posted: its Web API and its incoming webhooks, checking what Slack checks.
+
+Arguments and errors: https://docs.slack.dev/reference/methods/chat.postMessage and
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import web
+
+TOKEN: Final = "xoxb-of-a-test"
+WEBHOOK: Final = "/services/T0/B0/of-a-test"
+CHANNELS: Final = frozenset({"C024BE91L", "C0LAN2Q65", "D0G9QF9C6"})
+
+_OF_BOTH: Final[dict[str, type]] = {
+    "text": str,
+    "attachments": list,
+    "blocks": list,
+    "mrkdwn": bool,
+    "parse": str,
+    "link_names": bool,
+    "unfurl_links": bool,
+    "unfurl_media": bool,
+}
+_OF_API: Final[dict[str, type]] = {
+    **_OF_BOTH,
+    "channel": str,
+    "thread_ts": str,
+    "reply_broadcast": bool,
+    "metadata": dict,
+}
+
+
+@dataclass
+class Slack:
+    """Takes messages, unless it is told to answer otherwise."""
+
+    url: str = ""
+    posted: list[dict[str, Any]] = field(default_factory=list)
+    asked: int = 0
+    says: tuple[int, str, dict[str, str]] | None = None
+    """Status, body and headers of every answer from now on."""
+    hangs: bool = False
+
+    @property
+    def webhook(self) -> str:
+        """URL of the incoming webhook that there is."""
+        return f"{self.url}{WEBHOOK}"
+
+    async def api(self, request: web.Request) -> web.Response:
+        """Answer `chat.postMessage`."""
+        if told := await self._told():
+            return told
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            error = "invalid_auth" if "Authorization" in request.headers else "not_authed"
+            return web.json_response({"ok": False, "error": error})
+        message = await request.json() if request.content_type == "application/json" else {}
+        if error := _mistake(message, _OF_API):
+            return web.json_response({"ok": False, "error": error})
+        if message.get("channel") not in CHANNELS:
+            return web.json_response({"ok": False, "error": "channel_not_found"})
+        self.posted.append(message)
+        return web.json_response(
+            {"ok": True, "channel": message["channel"], "ts": "1503435956.000247", "message": message}
+        )
+
+    async def hook(self, request: web.Request) -> web.Response:
+        """Answer a webhook."""
+        if told := await self._told():
+            return told
+        if request.path != WEBHOOK:
+            return web.Response(status=404, text="no_service")
+        message = await request.json() if request.content_type == "application/json" else {}
+        if error := _mistake(message, _OF_BOTH):
+            return web.Response(status=400, text="no_text" if error == "no_text" else "invalid_payload")
+        self.posted.append(message)
+        return web.Response(text="ok")
+
+    async def _told(self) -> web.Response | None:
+        self.asked += 1
+        while self.hangs:
+            await asyncio.sleep(0.01)
+        if self.says is None:
+            return None
+        status, body, headers = self.says
+        return web.Response(status=status, text=body, headers=headers)
+
+
+def _mistake(message: dict[str, Any], arguments: dict[str, type]) -> str:
+    if not message.get("text"):
+        return "no_text"
+    if any(type(value) is not arguments.get(name) for name, value in message.items()):
+        return "invalid_arguments"
+    if "metadata" in message and set(message["metadata"]) != {"event_type", "event_payload"}:
+        return "invalid_metadata_format"
+    return "msg_too_long" if len(message["text"]) > 40_000 else ""
+
+
+@contextlib.asynccontextmanager
+async def serving_slack() -> AsyncIterator[Slack]:
+    """Run it on a port of its own."""
+    slack = Slack()
+    app = web.Application(client_max_size=4 * 1024 * 1024)
+    app.router.add_post("/api/chat.postMessage", slack.api)
+    app.router.add_post("/services/{rest:.*}", slack.hook)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    slack.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield slack
+    finally:
+        slack.hangs = False
+        await runner.cleanup()
