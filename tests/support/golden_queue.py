@@ -839,11 +839,13 @@ async def _(queue: StillQueue) -> Any:
 
 # --- hand_over ---
 
+ANSWER: Final = b'{"text":"All is well."}'
+
 
 async def answered(queue: StillQueue) -> Lease:
     """Begin an attempt that has its answer."""
     lease = await begun(queue)
-    await queue.work.save(lease, b'{"text":"All is well."}')
+    await queue.work.save(lease, ANSWER)
     return lease
 
 
@@ -855,75 +857,73 @@ async def unmark(queue: StillQueue, lease: Lease) -> None:
 @_of("hand_over", "to two sinks")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
-    return await queue.work.hand_over(lease, ["own", "team"])
+    return await queue.work.hand_over(lease, ANSWER, ["own", "team"])
 
 
 @_of("hand_over", "twice, before it was sent")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
-    await queue.work.hand_over(lease, ["own"])
-    return await queue.work.hand_over(lease, ["own"])
+    await queue.work.hand_over(lease, ANSWER, ["own"])
+    return await queue.work.hand_over(lease, ANSWER, ["own"])
 
 
 @_of("hand_over", "anew, as what was sent is a dead letter")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
-    await queue.work.hand_over(lease, ["own"])
+    await queue.work.hand_over(lease, ANSWER, ["own"])
     sending = (await look(queue, 0, sendings=1)).leases[0]
     await settle(queue, sending, "dead")
     await unmark(queue, lease)
-    return await queue.work.hand_over(lease, ["own"])
+    return await queue.work.hand_over(lease, ANSWER, ["own"])
 
 
 @_of("hand_over", "anew, as it was sent")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
-    await queue.work.hand_over(lease, ["own"])
+    await queue.work.hand_over(lease, ANSWER, ["own"])
     sending = (await look(queue, 0, sendings=1)).leases[0]
     await settle(queue, sending, "sent")
     await unmark(queue, lease)
-    return await queue.work.hand_over(lease, ["own"])
+    return await queue.work.hand_over(lease, ANSWER, ["own"])
 
 
 @_of("hand_over", "twice, as its reply was lost, and it was sent meanwhile")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
-    await queue.work.hand_over(lease, ["own"])
+    await queue.work.hand_over(lease, ANSWER, ["own"])
     sending = (await look(queue, 0, sendings=1)).leases[0]
     await settle(queue, sending, "sent")
-    return await queue.work.hand_over(lease, ["own"])
+    return await queue.work.hand_over(lease, ANSWER, ["own"])
 
 
 @_of("hand_over", "another answer, as the former one waits")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
-    await queue.work.hand_over(lease, ["own"])
+    await queue.work.hand_over(lease, ANSWER, ["own"])
     await unmark(queue, lease)
-    await queue.work.save(lease, b'{"text":"All is well by now."}')
-    return await queue.work.hand_over(lease, ["own"])
+    return await queue.work.hand_over(lease, b'{"text":"All is well by now."}', ["own"])
 
 
 @_of("hand_over", "another answer, as the former one is being sent")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
-    await queue.work.hand_over(lease, ["own"])
+    await queue.work.hand_over(lease, ANSWER, ["own"])
     await look(queue, 0, sendings=1)
     await unmark(queue, lease)
-    await queue.work.save(lease, b'{"text":"All is well by now."}')
-    return await queue.work.hand_over(lease, ["own"])
+    return await queue.work.hand_over(lease, b'{"text":"All is well by now."}', ["own"])
 
 
 @_of("hand_over", "to a sink that is held")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
     await queue.upkeep.hold(GROUP, sending_path(lease.path, "own"), "suspended")
-    return await queue.work.hand_over(lease, ["own"])
+    return await queue.work.hand_over(lease, ANSWER, ["own"])
 
 
 @_of("hand_over", "a lost lease")
 async def _(queue: StillQueue) -> Any:
     lease = await overtaken(queue)
-    return await lost(queue.work.hand_over(lease, ["own"]))
+    return await lost(queue.work.hand_over(lease, ANSWER, ["own"]))
 
 
 # --- renew ---

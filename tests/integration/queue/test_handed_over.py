@@ -29,7 +29,7 @@ async def hand_over(redis: Redis, name: str, *, sinks: Sequence[str] = ("own",),
     taken = await lease(redis)
     assert taken.delivery == name
     await work_on(redis).save(taken, answer)
-    await work_on(redis).hand_over(taken, sinks)
+    await work_on(redis).hand_over(taken, answer, sinks)
     return taken
 
 
@@ -49,7 +49,7 @@ async def test_a_call_whose_reply_was_lost_sends_nothing_twice(redis: Redis) -> 
     await admit_job(redis, "d-1")
     parent = await hand_over(redis, "d-1")
     await send(redis)
-    await work_on(redis).hand_over(parent, ["own"])
+    await work_on(redis).hand_over(parent, FIRST, ["own"])
     assert await state(redis, SENDING) == "gone"
 
 

@@ -171,8 +171,7 @@ async def test_answers_to_a_sink_that_a_worker_would_let_go_ask_for_one(receiver
     await receiver.serve(receiver_route(suspend="hold"))
     await admit_job(redis, "d-1")
     parent = await lease(redis)
-    await work_on(redis).save(parent, b"{}")
-    await work_on(redis).hand_over(parent, ["own"])
+    await work_on(redis).hand_over(parent, b"{}", ["own"])
     await settle(redis, parent)
     await upkeep_of(redis).hold(GROUP, sending_path(route.path, "own"), "suspended")
     assert await load(receiver) == {"load": 0, "throttled": 0, "deferred": 0, "held": 1}

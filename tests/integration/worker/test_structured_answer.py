@@ -7,8 +7,10 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from eventroute.ids import DeliveryId
 from eventroute.models import Models
 from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.route_table import HttpSink, Sink
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
@@ -21,6 +23,7 @@ from eventroute_worker.pricing import Prices
 from support.queue import admit, fields, lease, lease_again
 from support.routes import model_call
 from support.runs import (
+    STREAM,
     FakeClaude,
     FakeRoutes,
     answer,
@@ -52,8 +55,9 @@ async def claude(simulator: Served) -> AsyncIterator[Claude]:
         yield client
 
 
-def _routes(schema: Any = SCHEMA, **model: Any) -> FakeRoutes:
-    return FakeRoutes(worker_route(prompts=(prompt_rule(model=model_call(**model), output_schema=schema),)))
+def _routes(schema: Any = SCHEMA, *, sinks: tuple[Sink, ...] = (STREAM,), **model: Any) -> FakeRoutes:
+    prompt = prompt_rule(model=model_call(**model), output_schema=schema)
+    return FakeRoutes(worker_route(prompts=(prompt,), sinks=sinks))
 
 
 async def _run(redis: Redis, claude: Any, routes: FakeRoutes) -> Settled:
@@ -177,6 +181,16 @@ async def test_a_dead_letter_whose_answer_fits_by_now_is_not_paid_for_again(redi
     end = await runner(Attempt(await lease_again(redis, name)))
     assert isinstance(end, Settled)
     assert (end.outcome, len(claude.asked)) == (RunOutcome.SUCCEEDED, 2)
+
+
+async def test_a_sink_is_sent_an_answer_as_the_schema_of_now_reads_it(redis: Redis) -> None:
+    sinks = (HttpSink(name="own", url="https://answers.example.com/", secrets=(), timeout_s=5),)
+    claude, name = FakeClaude(answer('{"summary": "It burns."}'), answer("{}")), await admit(redis, sample_delivery())
+    await build_runner(redis, claude=claude, routes=_routes(sinks=sinks))(Attempt(await lease(redis)))
+    routes = _routes({**SCHEMA, "required": []}, sinks=sinks)
+    await build_runner(redis, claude=claude, routes=routes)(Attempt(await lease_again(redis, name)))
+    sent = decode_answer((await fields(redis, DeliveryId(f"{name}:own")))["answer"].encode())
+    assert (sent.value, sent.violation) == ({}, "")
 
 
 async def test_a_dead_letter_that_no_schema_asks_anything_of_by_now_is_not_paid_for_again(redis: Redis) -> None:

@@ -362,7 +362,8 @@ class Runner:
         missing = [sink for sink in self._wanting(work, answer) if sink.name not in work.begun.sinks_done]
         local, remote = split(missing)
         if remote:
-            await self._queue.hand_over(work.attempt.lease, [sink.name for sink in remote])
+            told = encode_answer(answer)  # as the schema of now reads it, which may not be as it was saved
+            await self._queue.hand_over(work.attempt.lease, told, [sink.name for sink in remote])
             work.attempt.has_more()
         hops = work.delivery.hops + 1
         marker = markers(work.plan.route.marker_key).write(hops)

@@ -276,9 +276,9 @@ class Work:
         """Add an answer to a stream `<namespace>/<name>` and mark the sink, unless it is marked."""
         await self._fenced(scripts.STREAM, lease, sink_field(sink), stream, max_entries, *_flat(entry))
 
-    async def hand_over(self, lease: Lease, sinks: Iterable[str]) -> None:
+    async def hand_over(self, lease: Lease, answer: bytes, sinks: Iterable[str]) -> None:
         """Let the answer be sent to these sinks, to each on its own account, and mark them."""
-        await self._fenced(scripts.HAND_OVER, lease, lease.path, *sinks)
+        await self._fenced(scripts.HAND_OVER, lease, lease.path, answer, *sinks)
 
     async def settle(
         self,

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- Hands an answer over to sinks: to each, as something to be sent that has attempts and an end of its own.
 --
--- It is a delivery of the path `<route>/<sink>`, with the same body and the answer, in the same lane. A sink that is marked
+-- It is a delivery of the path `<route>/<sink>`, with the same body, in the same lane. A sink that is marked
 -- has been handed it. Where it is not and there is such a delivery, somebody has asked for another run: one that has ended
 -- is sent again, and one that has not gets the answer of now.
 --
--- ARGV     1 delivery id  2 fence  3 the route's path  4.. names of sinks
+-- ARGV     1 delivery id  2 fence  3 the route's path  4 the answer  5.. names of sinks
 -- returns  1, or 0 when the lease is lost
 
-local id, key, path = ARGV[1], delivery(ARGV[1]), ARGV[3]
+local id, key, path, answer = ARGV[1], delivery(ARGV[1]), ARGV[3], ARGV[4]
 if not holds(id, ARGV[2]) then
   return 0
 end
@@ -24,7 +24,7 @@ local function forget_ended(own, own_id)
 end
 
 -- A worker that sends the former answer has lost its lease by that.
-local function replace(own, own_id, answer, seq)
+local function replace(own, own_id, seq)
   if redis.call('HGET', delivery(own_id), 'answer') == answer then
     return
   end
@@ -38,30 +38,30 @@ local function replace(own, own_id, answer, seq)
   end
 end
 
-local of = redis.call('HMGET', key, 'body', 'answer', 'at', 'seq', 'order', 'trace', 'lane')
+local of = redis.call('HMGET', key, 'body', 'at', 'seq', 'order', 'trace', 'lane')
 
 local function hand_over(own, own_id)
-  local seq = of[5] or of[4]
+  local seq = of[4] or of[3]
   local state = redis.call('HMGET', delivery(own_id), 'path', 'state', 'fence')
   if state[1] and state[2] ~= 'dead' and state[2] ~= 'settled' then
-    replace(own, own_id, of[2], seq)
+    replace(own, own_id, seq)
     return
   end
   forget_ended(own, own_id)
-  redis.call('HSET', delivery(own_id), 'path', own, 'body', of[1], 'answer', of[2], 'at', of[3], 'seq', seq,
-    'since', now, 'due', now, unpack(of[6] and {'trace', of[6]} or {}))
+  redis.call('HSET', delivery(own_id), 'path', own, 'body', of[1], 'answer', answer, 'at', of[2], 'seq', seq,
+    'since', now, 'due', now, unpack(of[5] and {'trace', of[5]} or {}))
   if state[3] then
     redis.call('HSET', delivery(own_id), 'fence', state[3]) -- whoever had it must not end it again
   end
-  if of[7] and of[7] ~= '' then
-    redis.call('HSET', delivery(own_id), 'lane', of[7])
+  if of[6] and of[6] ~= '' then
+    redis.call('HSET', delivery(own_id), 'lane', of[6])
   end
   charge(own, 1, #of[1])
   redis.call('SADD', P .. 'routes', own)
   make_ready(own, own_id, seq)
 end
 
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   local mark = 'sink:' .. ARGV[i]
   if redis.call('HEXISTS', key, mark) == 0 then
     hand_over(path .. '/' .. ARGV[i], id .. ':' .. ARGV[i])
