@@ -70,6 +70,7 @@ async def test_a_newer_answer_takes_the_place_of_one_that_is_not_sent_yet(redis:
     await replay(redis, "d-1", "whole")
     await settle(redis, await hand_over(redis, "d-1", answer=SECOND))
     if old:
+        assert await redis.zscore(GROUP.running, SENDING) is None
         with pytest.raises(LeaseLost):
             await settle(redis, old, "sent")
     assert await send(redis) == SECOND
