@@ -64,10 +64,10 @@ URLS = st.one_of(
 @example("http://a.localhost:{port}//b.localhost/%2e%2e/../?x=http://b.localhost/")
 @example("http://b.localhost:{port}@a.localhost:{port}/")
 def test_what_happens_is_what_was_judged(url: str) -> None:
-    asyncio.run(send(url))
+    asyncio.run(assert_sent_as_judged(url))
 
 
-async def send(form: str) -> None:
+async def assert_sent_as_judged(form: str) -> None:
     asked_for: list[str] = []
 
     async def resolve(name: str) -> Sequence[str]:
