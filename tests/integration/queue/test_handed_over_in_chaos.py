@@ -1,4 +1,4 @@
-"""Whatever happens to answers on their way to sinks, in whatever order: the accounts are right, and nothing is stuck."""
+"""Whatever happens to answers on their way to sinks, in any order: the accounts are right, and nothing is stuck."""
 
 import contextlib
 import random
