@@ -276,19 +276,6 @@ async def test_a_service_that_hangs_keeps_no_slot_from_deliveries(redis: Redis, 
     assert Counter(service.answered(200)) == Counter(NAMES)
 
 
-async def test_no_answer_waits_for_another_ones_connection_in_the_time_that_the_service_has(
-    redis: Redis, service: Service
-) -> None:
-    service.hangs = True
-    async with working(redis, FakeRoutes(route_to(service)), slots=len(NAMES), sendings=len(NAMES)):
-        for name in NAMES:
-            await admit(redis, sample_delivery(name))
-        await until(lambda: len(service.messages) == len(NAMES))
-        service.hangs = False
-        await until_empty(redis)
-    assert Counter(service.answered(200)) == Counter(NAMES)
-
-
 async def test_what_a_route_sends_no_more_is_a_dead_letter(redis: Redis, service: Service) -> None:
     service.says = down
     routes = FakeRoutes(route_to(service))

@@ -34,7 +34,8 @@ from eventroute_worker.resolve import Resolve, SystemResolver
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
-_ANY_NUMBER: Final = 0  # of connections: whoever asks has slots, and to wait here would take of the other side's time
+_CONNECTIONS: Final = 100  # of all targets together; arbitrary
+_CONNECTIONS_EACH: Final = 16  # so that one that hangs leaves room for others; arbitrary
 _KEEP_S: Final = 15.0  # servers keep idle connections for longer, mostly for a minute
 _UNREAD_MS: Final = 30_000  # what nobody reads keeps a closed connection's socket no longer; arbitrary
 _MOST_ADDRESSES: Final = 4  # that are tried, of those that a name has; arbitrary
@@ -251,8 +252,8 @@ class Outbound:
                 resolver=resolver,
                 use_dns_cache=False,
                 ssl=self._ssl,
-                limit=_ANY_NUMBER,
-                limit_per_host=_ANY_NUMBER,
+                limit=_CONNECTIONS,
+                limit_per_host=_CONNECTIONS_EACH,
                 keepalive_timeout=_KEEP_S,
                 socket_factory=_new_socket,
             ),
