@@ -55,7 +55,7 @@ def route_to(service: Service, **changes: Any) -> WorkerRoute:
 async def working(redis: Redis, routes: FakeRoutes, **options: Any) -> AsyncIterator[None]:
     """Run deliveries and send answers, in one worker."""
     runner = build_runner(redis, claude=FakeClaude(), routes=routes)
-    async with Outbound(OutboundRules(mode="dev")) as way:
+    async with Outbound(OutboundRules(mode="dev"), at_once=20) as way:
         finder = Finder(routes, upkeep_of(redis))
         sender = Sender(work=work_on(redis), finder=finder, sinks=RemoteSinks(way))
 
@@ -200,16 +200,16 @@ async def test_whatever_a_service_says_of_when_to_come_back_is_read(
 ) -> None:
     service.says = lambda _: (503, {"Retry-After": said})
     routes = FakeRoutes(route_to(service, retry=RetryRule(attempts=3, deadline_s=86_400)))
-    await expect_wait(redis, routes, least_s, most_s)
+    await assert_wait(redis, routes, least_s, most_s)
 
 
 async def test_a_date_at_which_to_come_back_is_waited_for(redis: Redis, service: Service) -> None:
     said = email.utils.format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     service.says = lambda _: (429, {"Retry-After": said})
-    await expect_wait(redis, FakeRoutes(route_to(service)), 590, 601)
+    await assert_wait(redis, FakeRoutes(route_to(service)), 590, 601)
 
 
-async def expect_wait(redis: Redis, routes: FakeRoutes, least_s: float, most_s: float) -> None:
+async def assert_wait(redis: Redis, routes: FakeRoutes, least_s: float, most_s: float) -> None:
     """Expect the answer to one delivery to be tried again so much later, to the second."""
     async with working(redis, routes):
         await admit(redis, sample_delivery("d-1"))
@@ -259,6 +259,19 @@ async def test_a_worker_that_is_killed_while_it_sends_has_lost_nothing(redis: Re
         await until_empty(redis)
     assert [message.headers["webhook-id"] for message in service.messages] == ["d-1:own"] * 2
     assert len(await results(redis)) == 1
+
+
+async def test_as_many_answers_as_there_are_slots_are_under_way_to_one_service(redis: Redis, service: Service) -> None:
+    service.hangs = True
+    async with working(redis, FakeRoutes(route_to(service)), sendings=20):
+        for name in NAMES:
+            await admit(redis, sample_delivery(name))
+        await until(lambda: len(service.messages) == len(NAMES))
+        service.hangs = False
+        await until_empty(redis)
+    assert Counter(service.answered(200)) == Counter(NAMES), (
+        "none waited for a connection until it had to be sent again"
+    )
 
 
 async def test_a_service_that_hangs_keeps_no_slot_from_deliveries(redis: Redis, service: Service) -> None:

@@ -123,7 +123,7 @@ async def _reaching(settings: WorkerSettings) -> AsyncIterator[_Outside]:
             prices=Prices(models),
             key_file=settings.file("anthropic_api_key"),
         ) as claude,
-        Outbound(settings.outbound) as way,
+        Outbound(settings.outbound, at_once=settings.concurrent_sends) as way,
     ):
         groups = [Group(number) for number in range(settings.groups)]
         waiting_at = {group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups}

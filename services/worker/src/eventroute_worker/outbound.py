@@ -128,14 +128,21 @@ class Outbound:
     """Asks the outside, as the rules allow."""
 
     def __init__(
-        self, rules: OutboundRules, *, resolve: Resolve | None = None, trusted: ssl.SSLContext | None = None
+        self,
+        rules: OutboundRules,
+        *,
+        at_once: int = _CONNECTIONS_EACH,
+        resolve: Resolve | None = None,
+        trusted: ssl.SSLContext | None = None,
     ) -> None:
         """Take the rules.
 
+        at_once  how many connections there may be to one place; who needs one more waits, within its deadline
         resolve  how names are looked up; None = by the system
         trusted  who may sign certificates; None = whom the system trusts
         """
         self._rules = rules
+        self._at_once = at_once
         self._system = SystemResolver()
         self._resolve = resolve or self._system
         self._ssl = trusted or ssl.create_default_context()
@@ -252,8 +259,8 @@ class Outbound:
                 resolver=resolver,
                 use_dns_cache=False,
                 ssl=self._ssl,
-                limit=_CONNECTIONS,
-                limit_per_host=_CONNECTIONS_EACH,
+                limit=max(_CONNECTIONS, self._at_once),
+                limit_per_host=self._at_once,
                 keepalive_timeout=_KEEP_S,
                 socket_factory=_new_socket,
             ),
