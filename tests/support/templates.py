@@ -18,7 +18,7 @@ class Text(NamedTuple):
 
 
 def render(source: str, payload: Any, **variables: Any) -> Text:
-    """Compile and render a template; `variables` replaces others than the payload."""
+    """Compile and render a template, however long it takes; `variables` replaces others than the payload."""
     scope = {
         "payload": payload,
         "event": "issues.opened",
@@ -29,4 +29,4 @@ def render(source: str, payload: Any, **variables: Any) -> Text:
         "received_at": "2026-03-01T12:00:00Z",
         **variables,
     }
-    return Text(*compile_template(source).render(scope, FENCE))
+    return Text(*compile_template(source).render(scope, FENCE, clock=lambda: 0.0))

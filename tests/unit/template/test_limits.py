@@ -1,6 +1,5 @@
 """No template and no payload may hold up a worker: every rendering ends soon, in a text or a failure."""
 
-import time
 from typing import Any
 
 import pytest
@@ -37,11 +36,11 @@ BIG = "x" * 3_000_000
         ),
     ],
 )
-def test_what_costs_too_much_fails_soon(source: str, payload: Any, message: str) -> None:
-    start = time.perf_counter()
+def test_what_costs_too_much_fails_by_its_cost_not_by_the_clock(
+    source: str, payload: Any, message: str
+) -> None:
     with pytest.raises(RenderFailed, match=message):
         render(source, payload)
-    assert time.perf_counter() - start < 1
 
 
 def test_a_long_value_is_cut_with_a_mark() -> None:
