@@ -36,9 +36,7 @@ BIG = "x" * 3_000_000
         ),
     ],
 )
-def test_what_costs_too_much_fails_by_its_cost_not_by_the_clock(
-    source: str, payload: Any, message: str
-) -> None:
+def test_what_costs_too_much_fails_by_its_cost_not_by_the_clock(source: str, payload: Any, message: str) -> None:
     with pytest.raises(RenderFailed, match=message):
         render(source, payload)
 
