@@ -28,7 +28,7 @@ def api(api_server: ApiServer) -> ApiServer:
 def test_all_samples_are_taken(api: ApiServer) -> None:
     done = api.kubectl(*APPLY, str(SAMPLES)).splitlines()
     routes = [line for line in done if line.startswith("eventroute.eventroute.dev/")]
-    assert len(routes) == len(GOOD) == 20
+    assert len(routes) == len(GOOD) > 30
 
 
 @pytest.mark.parametrize("file", REFUSED, ids=lambda file: file.stem)
