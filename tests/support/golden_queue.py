@@ -854,6 +854,15 @@ async def unmark(queue: StillQueue, lease: Lease) -> None:
     await queue.redis.hdel(GROUP.delivery(lease.delivery), "sink:own")
 
 
+async def handed_over(queue: StillQueue, *, outcome: str) -> Lease:
+    """Begin an attempt whose answer was handed over and sent, with this outcome."""
+    lease = await answered(queue)
+    await queue.work.hand_over(lease, ANSWER, ["own"])
+    sending = (await look(queue, 0, sendings=1)).leases[0]
+    await settle(queue, sending, outcome)
+    return lease
+
+
 @_of("hand_over", "to two sinks")
 async def _(queue: StillQueue) -> Any:
     lease = await answered(queue)
@@ -869,30 +878,21 @@ async def _(queue: StillQueue) -> Any:
 
 @_of("hand_over", "anew, as what was sent is a dead letter")
 async def _(queue: StillQueue) -> Any:
-    lease = await answered(queue)
-    await queue.work.hand_over(lease, ANSWER, ["own"])
-    sending = (await look(queue, 0, sendings=1)).leases[0]
-    await settle(queue, sending, "dead")
+    lease = await handed_over(queue, outcome="dead")
     await unmark(queue, lease)
     return await queue.work.hand_over(lease, ANSWER, ["own"])
 
 
 @_of("hand_over", "anew, as it was sent")
 async def _(queue: StillQueue) -> Any:
-    lease = await answered(queue)
-    await queue.work.hand_over(lease, ANSWER, ["own"])
-    sending = (await look(queue, 0, sendings=1)).leases[0]
-    await settle(queue, sending, "sent")
+    lease = await handed_over(queue, outcome="sent")
     await unmark(queue, lease)
     return await queue.work.hand_over(lease, ANSWER, ["own"])
 
 
 @_of("hand_over", "twice, as its reply was lost, and it was sent meanwhile")
 async def _(queue: StillQueue) -> Any:
-    lease = await answered(queue)
-    await queue.work.hand_over(lease, ANSWER, ["own"])
-    sending = (await look(queue, 0, sendings=1)).leases[0]
-    await settle(queue, sending, "sent")
+    lease = await handed_over(queue, outcome="sent")
     return await queue.work.hand_over(lease, ANSWER, ["own"])
 
 

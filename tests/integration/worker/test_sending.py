@@ -90,6 +90,15 @@ async def lose_worker(redis: Redis, name: str) -> None:
     assert [lease.delivery for lease in taken.leases] == [name]
 
 
+async def cut_short(redis: Redis, routes: FakeRoutes, service: Service, *, attempts: int = 1) -> None:
+    """Let a worker be killed while it sends an answer, the last one of so many attempts."""
+    async with working(redis, routes):
+        await admit(redis, sample_delivery("d-1"))
+        await until(lambda: bool(service.messages))
+        await redis.hset(GROUP.delivery(DeliveryId("d-1:own")), "attempts", attempts)
+        await lose_worker(redis, "d-1:own")
+
+
 @pytest.fixture
 def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     found, provider = InMemorySpanExporter(), TracerProvider()
@@ -227,11 +236,7 @@ async def assert_wait(redis: Redis, routes: FakeRoutes, least_s: float, most_s: 
 async def test_an_answer_that_kills_its_workers_ends(redis: Redis, service: Service) -> None:
     service.hangs = True
     routes = FakeRoutes(route_to(service))
-    async with working(redis, routes):
-        await admit(redis, sample_delivery("d-1"))
-        await until(lambda: bool(service.messages))
-        await redis.hset(GROUP.delivery(DeliveryId("d-1:own")), "attempts", 11)
-        await lose_worker(redis, "d-1:own")
+    await cut_short(redis, routes, service, attempts=11)
     async with working(redis, routes):
         await until_empty(redis)
     assert [letter[2:] for letter in await dead_of(redis)] == [(DeadReason.ATTEMPTS, "11 attempts were cut short")]
@@ -250,10 +255,7 @@ async def test_a_deadline_ends_the_waiting(redis: Redis, service: Service) -> No
 async def test_a_worker_that_is_killed_while_it_sends_has_lost_nothing(redis: Redis, service: Service) -> None:
     service.hangs = True
     routes = FakeRoutes(route_to(service))
-    async with working(redis, routes):
-        await admit(redis, sample_delivery("d-1"))
-        await until(lambda: bool(service.messages))
-        await lose_worker(redis, "d-1:own")
+    await cut_short(redis, routes, service)
     service.hangs = False
     async with working(redis, routes):
         await until_empty(redis)

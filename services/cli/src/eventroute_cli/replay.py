@@ -1,6 +1,5 @@
 """`eventroute replay`: recorded webhooks, signed again with a secret of yours and sent again."""
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from eventroute.schemes import Request, Scheme, needs_public_url, preflight, sig
 from eventroute_cli.capture import believing
 from eventroute_cli.credentials import SecretFileOption, SecretOption, find_secret
 from eventroute_cli.fixtures import Recorded, Unreadable, read_fixtures
-from eventroute_cli.send import OutputOption, Sent, as_json, deliver, find_scheme, print_sent, signing_secret
+from eventroute_cli.send import OutputOption, Sent, deliver, find_scheme, report, signing_secret
 
 _HOP_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 """Belong to the connection that the request came over."""
@@ -47,23 +46,20 @@ def replay(
     """
     given = find_secret(secret, secret_file)
     recorded = [entry for file in _expand(files) for entry in _readable(file)]
-    sent: list[Sent] = []
-    with httpx.Client(timeout=30.0) as client:
-        for entry in recorded:
-            scheme = find_scheme(provider or entry.provider)
-            if _sets_up(scheme, entry):
-                told = f"{entry.id}: sets the webhook up, left out; see eventroute send {scheme.name} --set-up"
-                typer.echo(told, err=True)
-                continue
-            key = signing_secret(scheme, given)
-            request = resign(entry, scheme, secret=key, url=public_url or url, now=time.time(), fresh=fresh)
-            sent.append(deliver(client, request, url, provider=scheme.name, event=entry.id))
-            if output == "text":
-                print_sent(sent[-1])
-    if output == "json":
-        typer.echo(json.dumps([as_json(item) for item in sent], indent=2))
-    if not all(item.as_expected for item in sent):
-        raise typer.Exit(1)
+
+    def delivered() -> Iterator[Sent]:
+        with httpx.Client(timeout=30.0) as client:
+            for entry in recorded:
+                scheme = find_scheme(provider or entry.provider)
+                if _sets_up(scheme, entry):
+                    told = f"{entry.id}: sets the webhook up, left out; see eventroute send {scheme.name} --set-up"
+                    typer.echo(told, err=True)
+                    continue
+                key = signing_secret(scheme, given)
+                request = resign(entry, scheme, secret=key, url=public_url or url, now=time.time(), fresh=fresh)
+                yield deliver(client, request, url, provider=scheme.name, event=entry.id)
+
+    report(delivered(), output)
 
 
 def resign(entry: Recorded, scheme: Scheme, *, secret: bytes, url: str, now: float, fresh: bool = False) -> Request:

@@ -148,8 +148,14 @@ def send(
         for one in signed:
             typer.echo(format_request(one.request, target), nl=False)
         return
+    delivered = _deliver_all(signed, target, copies=2 if duplicate else 1, wait_s=wait, forged=forge)
+    report(delivered, output)
+
+
+def report(delivered: Iterable[Sent], output: str) -> None:
+    """Print what is sent, as text one by one, as JSON all of it; exit with 1 unless all of it was answered as expected."""
     sent: list[Sent] = []
-    for each in _deliver_all(signed, target, copies=2 if duplicate else 1, wait_s=wait, forged=forge):
+    for each in delivered:
         sent.append(each)
         if output == "text":
             print_sent(each)

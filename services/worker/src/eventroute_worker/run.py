@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, NoReturn, Protocol
 
 import msgspec
 import structlog
-from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace import Span, SpanKind
 
 from eventroute.delivery import Delivery, decode_delivery
 from eventroute.errors import Refused
@@ -59,10 +59,10 @@ from eventroute_worker.attempt import (
     Parked,
     Settled,
     Superseded,
-    Throttled,
     check_attempts,
     dead,
 )
+from eventroute_worker.attempt_span import begin, under_span
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
@@ -73,7 +73,7 @@ from eventroute_worker.record import about
 from eventroute_worker.sinks import LocalSinks, Result, SinkFailed, split
 from eventroute_worker.spending import Bill, NoRoom, Spending
 from eventroute_worker.troubles import Troubles
-from eventroute_worker.turns import NoPlace, Turns
+from eventroute_worker.turns import Turns
 
 _LARGE_BYTES: Final = 65_536
 """Of a run's events: what is written from them may take longer than 5 ms."""
@@ -155,43 +155,28 @@ class Runner:
         self._gate = gate or Gate(is_open=True)
 
     async def __call__(self, attempt: Attempt) -> End:
-        """Run one attempt under its own span, a child of the receipt's."""
-        with tracing.tracer().start_as_current_span(
-            tracing.PROCESS_SPAN,
-            context=tracing.remote_context(attempt.lease.traceparent),
+        """Run one attempt under its own span."""
+        return await under_span(
+            attempt,
+            self._with_place,
+            name=tracing.PROCESS_SPAN,
             kind=SpanKind.CONSUMER,
-            attributes={**tracing.messaging("process"), tracing.MESSAGING_MESSAGE_ID: attempt.delivery},
-            record_exception=False,  # its message may hold a part of the payload
-            set_status_on_exception=False,
-        ) as span:
-            end: End
-            try:
-                async with self._turns.attempt(attempt.lease):
-                    end = await self._run(attempt, span)
-            except (Ended, NoPlace) as ended:
-                end = ended.end
-            except Exception as error:
-                span.set_attribute(tracing.ERROR_TYPE, type(error).__name__)
-                span.set_status(StatusCode.ERROR)
-                raise
-            if isinstance(end, Settled):
-                end = replace(end, trace_id=tracing.trace_id(span))
-            _describe(span, end)
-            _log.info("attempt_ended", delivery=attempt.delivery, **_named(end))
-        tracing.stay_under(span)  # the queue writes the end in this task
-        return end
+            attributes=tracing.messaging("process"),
+            counter=metrics.ATTEMPTS,
+        )
+
+    async def _with_place(self, attempt: Attempt, span: Span) -> Settled:
+        async with self._turns.attempt(attempt.lease):
+            return await self._run(attempt, span)
 
     async def _run(self, attempt: Attempt, span: Span) -> Settled:
         path = attempt.lease.path
         structlog.contextvars.bind_contextvars(route=path)  # of this attempt's task, up to its last line
         span.set_attribute(tracing.ROUTE, path)
         plan = await self._finder.find(attempt.lease)
-        begun = await self._queue.begin(attempt.lease, traceparent=tracing.traceparent(span))
+        begun = await begin(self._queue, attempt, span)
         begun = begun._replace(released_ms=max(begun.released_ms, self._gate.started_ms))
         started = time.monotonic()
-        span.set_attribute(tracing.ATTEMPT, begun.attempts)
-        if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
-            span.add_link(previous)
         check_attempts(begun, plan)  # before the payload, which may be why attempts are cut short, is looked at
         delivery = _read_delivery(attempt, begun)
         span.set_attributes(
@@ -482,27 +467,3 @@ def _stopped(answer: Answer) -> str:
             return f"the answer holds no text (stop reason {answer.stop_reason})"
         case _:
             return f"stop reason {answer.stop_reason}"
-
-
-def _named(end: End) -> dict[str, str]:
-    match end:
-        case Later():
-            return {"end": "later", "delay_s": f"{end.delay_s:.3f}", "detail": end.detail}
-        case Parked():
-            return {"end": "parked", "reason": end.trouble.reason, "detail": end.trouble.detail}
-        case Throttled():
-            return {"end": "throttled", "detail": end.detail}
-        case Settled():
-            return {"end": end.outcome, "reason": end.reason, "detail": end.detail}
-
-
-def _describe(span: Span, end: End) -> None:
-    named = _named(end)
-    metrics.ATTEMPTS.labels(named["end"]).inc()
-    span.set_attribute(tracing.OUTCOME, named["end"])
-    if detail := named["detail"]:
-        span.set_attribute(tracing.DETAIL, detail)
-    if reason := named.get("reason"):
-        span.set_attribute(tracing.REASON, reason)
-        if not isinstance(end, Settled) or end.outcome is RunOutcome.DEAD:
-            span.set_status(StatusCode.ERROR)

@@ -24,6 +24,7 @@ from eventroute.runtime import tracing
 from eventroute_worker import metrics
 from eventroute_worker.answer import Answer, decode_answer
 from eventroute_worker.attempt import Attempt, End, Ended, Later, Settled, check_attempts, dead
+from eventroute_worker.attempt_span import begin, under_span
 from eventroute_worker.backoff import pause_s
 from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
@@ -33,8 +34,6 @@ from eventroute_worker.sinks import RemoteSinks, Result, SinkFailed, SinkRefused
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING_KEPT: Final = Retention(0, 0, 0)
 """Of what was sent: its delivery's own record tells of it."""
-
-_log = structlog.get_logger()
 
 
 class Sender:
@@ -48,41 +47,23 @@ class Sender:
         self._gate = gate or Gate(is_open=True)
 
     async def __call__(self, attempt: Attempt) -> End:
-        """Make one attempt under a span of its own, a child of the receipt's."""
-        lease = attempt.lease
-        with tracing.tracer().start_as_current_span(
-            tracing.SEND_ANSWER_SPAN,
-            context=tracing.remote_context(lease.traceparent),
+        """Make one attempt under a span of its own."""
+        return await under_span(
+            attempt,
+            self._send,
+            name=tracing.SEND_ANSWER_SPAN,
             kind=SpanKind.CLIENT,
-            attributes={
-                tracing.ROUTE: lease.route,
-                tracing.SINK_NAME: lease.sink,
-                tracing.MESSAGING_MESSAGE_ID: lease.delivery,
-            },
-            record_exception=False,  # its message may hold what the sink was sent
-            set_status_on_exception=False,
-        ) as span:
-            try:
-                end: End = await self._send(attempt, span)
-            except Ended as ended:
-                end = ended.end
-            except Exception as error:
-                span.set_attribute(tracing.ERROR_TYPE, type(error).__name__)
-                span.set_status(StatusCode.ERROR)
-                raise
-            _describe(span, end)
-            _log.info("sending_ended", delivery=lease.delivery, route=lease.route, **_named(end))
-        tracing.stay_under(span)  # the queue writes the end in this task
-        return end
+            attributes={tracing.SINK_NAME: attempt.lease.sink},
+            counter=metrics.SENDINGS,
+        )
 
     async def _send(self, attempt: Attempt, span: Span) -> Settled:
         lease = attempt.lease
+        structlog.contextvars.bind_contextvars(route=lease.route)  # of this attempt's task, up to its last line
+        span.set_attribute(tracing.ROUTE, lease.route)
         plan = await self._finder.find(lease)
-        begun = await self._queue.begin(lease, traceparent=tracing.traceparent(span))
+        begun = await begin(self._queue, attempt, span)
         started = time.monotonic()
-        span.set_attribute(tracing.ATTEMPT, begun.attempts)
-        if (previous := tracing.parse_traceparent(begun.last_traceparent)) is not None:
-            span.add_link(previous)
         check_attempts(begun, plan)
         delivery, answer = _read(lease, begun)
         sink = _find_sink(plan, lease.sink, delivery, answer)
@@ -96,6 +77,7 @@ class Sender:
         except SinkRefused as refused:
             raise Ended(_dead(plan, delivery, answer, f"sink {sink.name}: {refused}")) from refused
         except SinkFailed as failure:
+            span.set_status(StatusCode.ERROR)
             age_s = (begun.now_ms - max(begun.since_ms, self._gate.started_ms)) / 1000 + time.monotonic() - started
             pause = pause_s(begun.waits + 1, after_s=failure.after_s)
             if age_s + pause > plan.route.retry.deadline_s:
@@ -133,22 +115,3 @@ def _dead(plan: Plan, delivery: Delivery, answer: Answer, detail: str) -> Settle
         fields=about(delivery, answer=answer),
         route=plan.route.uid,
     )
-
-
-def _named(end: End) -> dict[str, str]:
-    match end:
-        case Later():
-            return {"end": "later", "delay_s": f"{end.delay_s:.3f}", "detail": end.detail}
-        case Settled():
-            return {"end": end.outcome, "detail": end.detail}
-        case _:
-            raise TypeError(f"no sending ends so: {end}")
-
-
-def _describe(span: Span, end: End) -> None:
-    named = _named(end)
-    metrics.SENDINGS.labels(named["end"]).inc()
-    span.set_attribute(tracing.OUTCOME, named["end"])
-    if detail := named["detail"]:
-        span.set_attribute(tracing.DETAIL, detail)
-        span.set_status(StatusCode.ERROR)

@@ -24,7 +24,7 @@ class WorkerSettings(Settings):
     anthropic_base_url: str | None = Field(default=None, pattern="^https?://")
     """Where Claude is asked; absent = the public API."""
     max_jobs: int = Field(default=20, ge=1, le=1000)
-    """Deliveries in hand at the same time, those included whose answers are on their way to sinks."""
+    """Deliveries in hand at the same time, those included whose answers are written to local sinks."""
     concurrent_calls: int = Field(default=5, ge=1, le=1000)
     """Deliveries that wait for Claude at the same time: no more are taken than can be asked at once."""
     concurrent_sends: int = Field(default=20, ge=1, le=1000)

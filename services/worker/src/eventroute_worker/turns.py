@@ -18,7 +18,7 @@ from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.throttle import End, Size, Spent, Throttle
 from eventroute_worker import metrics
 from eventroute_worker.answer import NOT_TOLD, Answer, Failed, GivenUp, Passing, Reply, Standing
-from eventroute_worker.attempt import Throttled
+from eventroute_worker.attempt import Ended, Throttled
 
 _MARGIN_S: Final = 15.0  # a call is over so long after its time-out, whatever held it up on its way. Arbitrary
 _AT_ONCE: Final = 50  # places asked for in one call: a millisecond of Redis' time. Arbitrary
@@ -27,13 +27,8 @@ _CONGESTED: Final = {429: End.LIMITED, 529: End.OVERLOADED}
 _log = structlog.get_logger()
 
 
-class NoPlace(Exception):
+class NoPlace(Ended):
     """The delivery has to wait for its turn."""
-
-    def __init__(self, end: Throttled) -> None:
-        """Take how the attempt ends."""
-        super().__init__()
-        self.end = end
 
 
 class Place:

@@ -213,6 +213,15 @@ _AWS_SNS: Final = Scheme(
     ),
 )
 
+# As WebSub sets subscriptions up: the token shows who asks, and the challenge is sent back.
+_HUB: Final = HandshakeRule(
+    method="GET",
+    when=(
+        Match(source="query:hub.mode", equals="subscribe"),
+        Match(source="query:hub.verify_token", verify_token=True),
+    ),
+)
+
 _ADYEN_ITEM: Final = "body:notificationItems.[].NotificationRequestItem"  # always exactly one
 
 _GENERIC: Final = Scheme(
@@ -631,16 +640,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         retry_window_s=7 * _DAY,
         dedup_ttl_s=8 * _DAY,
         max_body_bytes=3 * _MIB,  # the same page
-        handshake=(
-            HandshakeRule(
-                method="GET",
-                when=(
-                    Match(source="query:hub.mode", equals="subscribe"),
-                    Match(source="query:hub.verify_token", verify_token=True),
-                ),
-                echo="query:hub.challenge",
-            ),
-        ),
+        handshake=(replace(_HUB, echo="query:hub.challenge"),),
     ),
     Scheme(
         name="microsoft-graph",
@@ -671,16 +671,7 @@ _ROWS: Final[Sequence[Scheme]] = (
         event=("body:object_type", "body:aspect_type"),
         actor=("body:owner_id",),
         id=("body:object_id", "body:object_type", "body:aspect_type", "body:event_time", "body:subscription_id"),
-        handshake=(
-            HandshakeRule(
-                method="GET",
-                when=(
-                    Match(source="query:hub.mode", equals="subscribe"),
-                    Match(source="query:hub.verify_token", verify_token=True),
-                ),
-                echo="hub.challenge=query:hub.challenge",
-            ),
-        ),
+        handshake=(replace(_HUB, echo="hub.challenge=query:hub.challenge"),),
     ),
     Scheme(
         name="okta",
