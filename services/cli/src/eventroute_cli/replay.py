@@ -1,6 +1,7 @@
 """`eventroute replay`: recorded webhooks, signed again with a secret of yours and sent again."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated

@@ -153,7 +153,7 @@ def send(
 
 
 def report(delivered: Iterable[Sent], output: str) -> None:
-    """Print what is sent, as text one by one, as JSON all of it; exit with 1 unless all of it was answered as expected."""
+    """Print what is sent, as text one by one, as JSON all of it; exit with 1 unless each answer is as expected."""
     sent: list[Sent] = []
     for each in delivered:
         sent.append(each)
