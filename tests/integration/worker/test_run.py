@@ -11,13 +11,12 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute.delivery import Delivery
-from eventroute.fence import Fence
 from eventroute.ids import DeliveryId, RouteUid, route_path
 from eventroute.outcome import DeadReason, RunOutcome
 from eventroute.queue import Trouble
 from eventroute.route_table import LogSink, ModelCall, RetryRule, StreamSink
 from eventroute.secret import Secret
-from eventroute.template import Rendered, Template
+from eventroute.template import Frame, Rendered, Template
 from eventroute_worker.answer import Failed, GivenUp, Passing, Standing, Usage, decode_answer, encode_answer
 from eventroute_worker.attempt import Attempt, End, Later, Parked, Settled
 from support.queue import GROUP, admit, fields, lease, lease_again, state
@@ -442,9 +441,9 @@ class _Watched(Template):
 
     threads: ClassVar[list[int]] = []
 
-    def render(self, variables: Mapping[str, Any], fence: Fence, **options: Any) -> Rendered:
+    def render(self, variables: Mapping[str, Any], frame: Frame, **options: Any) -> Rendered:
         self.threads.append(threading.get_ident())
-        return super().render(variables, fence, **options)
+        return super().render(variables, frame, **options)
 
 
 @pytest.mark.parametrize(("size", "is_beside"), [(100, False), (100_000, True)])

@@ -59,7 +59,7 @@ def test_a_joined_list_is_cut() -> None:
 def test_a_long_text_is_cut_with_a_mark_and_no_fence_is_left_open() -> None:
     rendered = render("{% for i in (1..300) %}{{ payload }}\n{% endfor %}", "a sentence " * 200)
     assert len(rendered.text.encode()) < MAX_OUTPUT_BYTES + 200
-    assert rendered.text.endswith(f"[… the rest was cut: the prompt reached {MAX_OUTPUT_BYTES} bytes]")
+    assert rendered.text.endswith(f"[… the rest was cut: the text reached {MAX_OUTPUT_BYTES} bytes]")
     assert rendered.text.count("<data-") == rendered.text.count("</data-")
 
 

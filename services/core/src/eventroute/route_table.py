@@ -189,7 +189,12 @@ class StreamSink(_Sink, frozen=True, kw_only=True, tag="stream"):
     max_entries: int
 
 
-class HttpSink(_Sink, frozen=True, kw_only=True, tag="http"):
+class _Told(_Sink, frozen=True, kw_only=True):
+    message: str | None = None
+    """Template of what is told in place of the answer's text; None = that text."""
+
+
+class HttpSink(_Told, frozen=True, kw_only=True, tag="http"):
     """The answer POSTed to a service of the team's own, signed as Standard Webhooks are."""
 
     url: str
@@ -216,7 +221,7 @@ class SlackApp(msgspec.Struct, frozen=True, kw_only=True, tag="app"):
     """None = where the event is from, in its thread."""
 
 
-class SlackSink(_Sink, frozen=True, kw_only=True, tag="slack"):
+class SlackSink(_Told, frozen=True, kw_only=True, tag="slack"):
     """The answer as a message in Slack."""
 
     by: SlackWebhook | SlackApp

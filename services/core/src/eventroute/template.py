@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple, Protocol, TextIO
 
 import liquid
 import msgspec
@@ -36,7 +36,7 @@ from liquid.token import Token
 from liquid.undefined import UNDEFINED, Undefined
 
 from eventroute.errors import Refused
-from eventroute.fence import Fence, clean, cut
+from eventroute.fence import clean, cut
 from eventroute.suggest import nearest
 
 VARIABLES: Final = frozenset({"payload", "event", "headers", "route", "provider", "entity", "received_at", "events"})
@@ -44,6 +44,9 @@ VARIABLES: Final = frozenset({"payload", "event", "headers", "route", "provider"
 provider: its name; entity: whom the event is about, or empty; received_at: ISO 8601 in UTC; events: all that the
 run is about, oldest first, each with `event` and `payload`: several where the route debounces, the last one being the
 `event` and `payload` beside it."""
+
+MESSAGE_VARIABLES: Final = VARIABLES | {"answer"}
+"""Once there is an answer, too: its `text`, `outcome`, `reason`, `model` and, with a schema, `value`."""
 
 MAX_LENGTH: Final = 32_768
 MAX_OUTPUT_BYTES: Final = 262_144
@@ -103,6 +106,18 @@ class RenderFailed(Refused):
     """A template could not be rendered for this event, and a retry would not change that."""
 
 
+class Frame(Protocol):
+    """How values stand in a text: in a prompt between tags, in a message so that its reader takes them as they are."""
+
+    def value(self, text: str, *, is_alone: bool) -> str:
+        """Write one value into a sentence; `is_alone` is false where it is one of several in a row."""
+        ...
+
+    def block(self, text: str) -> str:
+        """Write the JSON of an object or list."""
+        ...
+
+
 class Rendered(NamedTuple):
     """A text, and the fields that it wanted but the event lacks."""
 
@@ -120,17 +135,17 @@ class Template:
     """The headers that it names, in lower case; None when it may look at any."""
 
     def render(
-        self, variables: Mapping[str, Any], fence: Fence, *, clock: Callable[[], float] = time.thread_time
+        self, variables: Mapping[str, Any], frame: Frame, *, clock: Callable[[], float] = time.thread_time
     ) -> Rendered:
         """Fill in an event.
 
-        variables  every name of `VARIABLES`, JSON values
-        fence      around each JSON block, a tag that the event's texts do not hold
+        variables  every name that it was compiled for, JSON values
+        frame      how values stand in the text: in a prompt a fence, of a tag that the event's texts do not hold
         clock      seconds that this thread has worked
         raises     RenderFailed, nothing else
         """
         buffer = LimitedStringIO(MAX_OUTPUT_BYTES)
-        context = _Context(self._bound, globals={**variables, _FENCE: fence})
+        context = _Context(self._bound, globals={**variables, _FRAME: frame})
         context.measure(clock)
         try:
             self._bound.render_with_context(context, buffer)
@@ -143,8 +158,11 @@ class Template:
         return Rendered(buffer.getvalue(), tuple(context.missing))
 
 
-def compile_template(source: str) -> Template:
-    """Parse a template and check every variable, filter and tag in it; raises `TemplateRefused`."""
+def compile_template(source: str, known: frozenset[str] = VARIABLES) -> Template:
+    """Parse a template and check every variable, filter and tag in it; raises `TemplateRefused`.
+
+    known  the variables that there will be
+    """
     if len(source) > MAX_LENGTH:
         raise TemplateRefused(f"the template has {len(source)} characters; at most {MAX_LENGTH} are allowed")
     try:
@@ -156,9 +174,9 @@ def compile_template(source: str) -> Template:
     except RecursionError as error:
         raise TemplateRefused("the template is nested too deeply") from error
     for name, variables in analysis.globals.items():
-        if name not in VARIABLES:
+        if name not in known:
             line, column = _place(source, variables[0].span.index)
-            message = f'unknown variable "{name}"{nearest(name, VARIABLES)}'
+            message = f'unknown variable "{name}"{nearest(name, known)}'
             raise TemplateRefused(message, line=line, column=column, unknown_variable=True)
     for name, spans in analysis.filters.items():
         if name not in _ENVIRONMENT.filters:
@@ -207,13 +225,13 @@ def _place(source: str, index: int) -> tuple[int, int]:
 def _mark_cut(buffer: LimitedStringIO) -> LimitedStringIO:
     """End a text that reached the limit; every write is whole, so no fence is left open."""
     ended = LimitedStringIO(2 * MAX_OUTPUT_BYTES)
-    ended.write(buffer.getvalue() + f"\n[… the rest was cut: the prompt reached {MAX_OUTPUT_BYTES} bytes]")
+    ended.write(buffer.getvalue() + f"\n[… the rest was cut: the text reached {MAX_OUTPUT_BYTES} bytes]")
     return ended
 
 
 # --- rendering --------------------------------------------------------------------------------------------------------
 
-_FENCE: Final = "\0fence"
+_FRAME: Final = "\0frame"
 """No template can name it."""
 _ABSENT: Final = object()
 _PIECE: Final = 64
@@ -294,14 +312,14 @@ class _Context(RenderContext):
         self.spend(length)
 
     def shown(self, value: object) -> str:
-        """Write a value as it stands in the prompt."""
-        fence: Fence = self.globals[_FENCE]  # type: ignore[assignment]  # globals hold objects
+        """Write a value as it stands in the text."""
+        frame: Frame = self.globals[_FRAME]  # type: ignore[assignment]  # globals hold objects
         if isinstance(value, dict | list):
             self.spend(MAX_VALUE_LENGTH // _PIECE)
             value = _json(value)
         text = to_liquid_string(value, autoescape=False)
         self.spend(len(text) // _PIECE)
-        return fence.block(text) if isinstance(value, _Json) else fence.value(text, is_alone=not self.loops)
+        return frame.block(text) if isinstance(value, _Json) else frame.value(text, is_alone=not self.loops)
 
 
 def _readable(text: str) -> str:

@@ -142,6 +142,17 @@ class GivenUp:
     told: Told = NOT_TOLD
 
 
+def as_variable(answer: Answer) -> dict[str, Any]:
+    """Write an answer as expressions and templates see it, as `answer`."""
+    return {
+        "text": answer.text,
+        "outcome": answer.outcome.value,
+        "reason": answer.reason,
+        "model": answer.model,
+        "value": answer.value,
+    }
+
+
 Reply = Answer | Passing | Failed | Standing | GivenUp
 
 

@@ -46,6 +46,7 @@ from eventroute_worker.answer import (
     Silence,
     Standing,
     added,
+    as_variable,
     decode_answer,
     encode_answer,
     read_by,
@@ -361,8 +362,7 @@ class Runner:
 
     def _wanting(self, work: _Work, answer: Answer) -> Sequence[Sink]:
         """Choose the sinks that are to have this answer; what a condition cannot judge is a dead letter."""
-        said = {"text": answer.text, "outcome": answer.outcome.value, "model": answer.model, "value": answer.value}
-        variables = {**work.event.variables, "answer": said, "entity": work.entity.value or ""}
+        variables = {**work.event.variables, "answer": as_variable(answer), "entity": work.entity.value or ""}
         left_out: set[str] = set()
         for name, condition in work.plan.conditions.items():
             holds, error = condition.test(variables)

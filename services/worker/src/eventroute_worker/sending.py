@@ -7,7 +7,9 @@ deadline, counted from when it was handed over; a crash in between sends it agai
 """
 
 import time
-from typing import Final
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -17,12 +19,12 @@ from eventroute.delivery import Delivery, decode_delivery
 from eventroute.hops import markers
 from eventroute.ids import DeliveryId
 from eventroute.outcome import SENT, DeadReason, RunOutcome
-from eventroute.prompt import Plan
+from eventroute.prompt import Event, Plan
 from eventroute.queue import Begun, Lease, Retention, Work
 from eventroute.route_table import RemoteSink
 from eventroute.runtime import tracing
 from eventroute_worker import metrics
-from eventroute_worker.answer import Answer, decode_answer
+from eventroute_worker.answer import Answer, as_variable, decode_answer
 from eventroute_worker.attempt import Attempt, End, Ended, Later, Settled, check_attempts, dead
 from eventroute_worker.attempt_span import begin, under_span
 from eventroute_worker.backoff import pause_s
@@ -71,7 +73,15 @@ class Sender:
         span.set_attribute(tracing.SINK_KIND, kind_of(sink))
         hops = delivery.hops + 1
         marker = markers(plan.route.marker_key).write(hops)
-        result = Result(delivery, answer, tracing.trace_id(span), lease, hops=hops, marker=marker)
+        result = Result(
+            delivery,
+            answer,
+            tracing.trace_id(span),
+            lease,
+            hops=hops,
+            marker=marker,
+            variables=cache(partial(_variables, plan, delivery, answer)),
+        )
         try:
             await self._sinks.send(sink, result)
         except SinkRefused as refused:
@@ -105,6 +115,12 @@ def _find_sink(plan: Plan, name: str, delivery: Delivery, answer: Answer) -> Rem
     if found is None:
         raise Ended(_dead(plan, delivery, answer, f"sink {name}: the route has no such sink any more"))
     return found
+
+
+def _variables(plan: Plan, delivery: Delivery, answer: Answer) -> Mapping[str, Any]:
+    event = Event(delivery)
+    entity = plan.entity.text(event.variables).value if plan.entity else None
+    return {**event.template_variables(entity), "answer": as_variable(answer)}
 
 
 def _dead(plan: Plan, delivery: Delivery, answer: Answer, detail: str) -> Settled:

@@ -27,7 +27,7 @@ DEFAULT_SYSTEM: Final = (
 )
 
 MAX_SYSTEM_LENGTH: Final = 32_768
-MAX_USER_LENGTH: Final = 32_768
+MAX_TEMPLATE_LENGTH: Final = 32_768
 
 _KEEP: Final = 50
 _INJECT: Final = 10
@@ -50,7 +50,7 @@ ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.
 SystemText = Annotated[str, StringConstraints(max_length=MAX_SYSTEM_LENGTH)]
 LabelText = Annotated[str, StringConstraints(max_length=63)]
 AnnotationText = Annotated[str, StringConstraints(max_length=262_144)]
-UserText = Annotated[str, StringConstraints(max_length=MAX_USER_LENGTH)]
+UserText = Annotated[str, StringConstraints(max_length=MAX_TEMPLATE_LENGTH)]
 
 
 class Strict(BaseModel):
@@ -625,10 +625,23 @@ class SlackSink(Strict):
     )
 
 
+SINK_KINDS: Final = ("http", "log", "slack", "stream")
+"""As their fields are called."""
+
+_AS_IT_IS: Final = ("log", "stream")
+"""Those that are no messages."""
+
+
 class Sink(Strict):
     """Where answers go: exactly one kind per entry."""
 
-    rules = (exactly_one("http", "log", "slack", "stream"),)
+    rules = (
+        exactly_one(*SINK_KINDS),
+        Rule(
+            " || ".join(("!has(self.message)", *(f"has(self.{kind})" for kind in SINK_KINDS if kind not in _AS_IT_IS))),
+            f"message is not for {' and '.join(_AS_IT_IS)}, which have the answer as it is",
+        ),
+    )
 
     name: str | None = Field(
         default=None,
@@ -647,6 +660,16 @@ class Sink(Strict):
             "field is missing it does not hold; any other error makes a dead letter `sink`. Default: all."
         ),
     )
+    message: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_TEMPLATE_LENGTH,
+        description=(
+            "Liquid; what is told in place of the answer's text. Its variables are those of `prompts[].user`, and "
+            "`answer` with its `text`, `outcome`, `reason`, `model` and, with a schema, `value`. What they hold is "
+            "escaped for whoever reads it there. Default: the answer's text."
+        ),
+    )
     http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
     slack: SlackSink | None = Field(default=None, description="As a message in Slack.")
@@ -656,7 +679,8 @@ class Sink(Strict):
 def _sink_name(sink: str) -> str:
     """Name a sink in CEL, as `eventroute.compile.sink_name` does."""
     stream = f"has({sink}.stream.name) ? {sink}.stream.name : '{StreamSink.model_fields['name'].default}'"
-    of_one_name = f"has({sink}.http) ? 'http' : has({sink}.slack) ? 'slack' : 'log'"
+    others = [kind for kind in SINK_KINDS if kind not in ("log", "stream")]
+    of_one_name = "".join(f"has({sink}.{kind}) ? '{kind}' : " for kind in others) + "'log'"
     by_kind = f"has({sink}.stream) ? 'stream-' + ({stream}) : {of_one_name}"
     return f"(has({sink}.name) ? {sink}.name : {by_kind})"
 

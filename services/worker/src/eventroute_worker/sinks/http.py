@@ -19,7 +19,7 @@ from eventroute.schemes import Request as Signed
 from eventroute.secret import Secret
 from eventroute_worker.outbound import Answer, Bounds, Request
 from eventroute_worker.sinks.asking import Asks, after_s, ask, is_passing, is_success
-from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.model import AsItIs, Result, SinkFailed, SinkRefused
 
 TYPE: Final = "eventroute.answer"
 """Of every message; what happened at the provider stands in its `data.event`."""
@@ -39,7 +39,8 @@ class HttpSinkWriter:
 
     async def send(self, sink: HttpSink, result: Result) -> None:
         """Send the answer once; raises `SinkFailed` or `SinkRefused`."""
-        body = msgspec.json.encode(build_message(sink.name, result))
+        text = await result.write(sink.message, AsItIs()) if sink.message else result.answer.text
+        body = msgspec.json.encode(build_message(sink.name, result, text=text))
         headers = {
             "content-type": "application/json",
             "user-agent": "EventRoute",
@@ -50,7 +51,7 @@ class HttpSinkWriter:
         _judge(await ask(self._way, request, Bounds(deadline_s=sink.timeout_s, max_bytes=_LOOKED_AT)))
 
 
-def build_message(sink: str, result: Result) -> dict[str, Any]:
+def build_message(sink: str, result: Result, *, text: str) -> dict[str, Any]:
     """Write what a service is told; the answer of a prompt with a schema is data as well."""
     delivery, answer = result.delivery, result.answer
     answered = datetime.fromtimestamp(answer.answered_ms / 1000, tz=UTC)
@@ -67,7 +68,7 @@ def build_message(sink: str, result: Result) -> dict[str, Any]:
             "received_ms": delivery.received_ms,
             "outcome": answer.outcome,
             "model": answer.model,
-            "text": answer.text,
+            "text": text,
             "value": answer.value,
             "usage": answer.usage,
             "cost_usd": None if answer.cost_usd is None else str(answer.cost_usd),

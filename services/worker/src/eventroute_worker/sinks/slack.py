@@ -1,7 +1,8 @@
 """The `slack` sink: the answer as a message, by an incoming webhook, or by an app that answers where it was asked.
 
 What Claude says may be a stranger's words. So it is plain text: `&`, `<` and `>` are escaped, which mentions and links
-consist of, and Slack is told to look for no markup and to show nothing of what is linked.
+consist of, and Slack is told to look for no markup and to show nothing of what is linked. A template of the route's may
+have markup; the values in it are escaped alike.
 
 Slack has no idempotency key: a message whose receipt got lost is posted again. Those of an app tell in their metadata
 which answer they are.
@@ -124,6 +125,20 @@ class _Place(NamedTuple):
     thread: str = ""
 
 
+class _Escaped:
+    """The frame of a template with markup: a value may look bold, but mentions nobody and links nothing."""
+
+    def value(self, text: str, *, is_alone: bool) -> str:
+        del is_alone
+        return _escaped(text)
+
+    def block(self, text: str) -> str:
+        return _escaped(text)
+
+
+_ESCAPED: Final = _Escaped()
+
+
 class SlackSinkWriter:
     """Posts answers."""
 
@@ -134,7 +149,8 @@ class SlackSinkWriter:
 
     async def send(self, sink: SlackSink, result: Result) -> None:
         """Post the answer once; raises `SinkFailed` or `SinkRefused`."""
-        message = build_message(result)
+        text = await result.write(sink.message, _ESCAPED) if sink.message else build_text(result.answer)
+        message = build_message(_shortened(text), marker=result.marker, markup=sink.message is not None)
         match sink.by:
             case SlackWebhook(url=url):
                 _judge_webhook(await self._ask(url.reveal().decode(), _HEADERS, message))
@@ -154,19 +170,30 @@ class SlackSinkWriter:
             raise
 
 
-def build_message(result: Result) -> dict[str, Any]:
-    """Write a message, with the marker against loops in small print."""
-    message = {"text": build_text(result.answer), **_PLAIN}
-    if result.marker:
-        small = {"type": "context", "elements": [{"type": "plain_text", "text": result.marker}]}
-        message["attachments"] = [{"fallback": result.marker, "blocks": [small]}]
+def build_message(text: str, *, marker: str = "", markup: bool = False) -> dict[str, Any]:
+    """Write a message, with the marker against loops in small print.
+
+    markup  the text has markup of the route's owner
+    """
+    message = {"text": text, **_PLAIN, "mrkdwn": markup}
+    if marker:
+        small = {"type": "context", "elements": [{"type": "plain_text", "text": marker}]}
+        message["attachments"] = [{"fallback": marker, "blocks": [small]}]
     return message
 
 
 def build_text(answer: Answer) -> str:
-    """Write what is said as Slack shows it and takes no part of it for its own syntax, cut where it is too long."""
+    """Write what is said as Slack shows it and takes no part of it for its own syntax."""
     said = answer.text.strip() or f"No answer ({', '.join(filter(None, (answer.outcome, answer.reason)))})."
-    text = said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _escaped(said)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _shortened(text: str) -> str:
+    """Cut what is too long, visibly."""
     return text if len(text) <= MAX_TEXT else f"{_CUT_ENTITY.sub('', text[: MAX_TEXT - 1])}…"
 
 
