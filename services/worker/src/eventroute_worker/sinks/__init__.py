@@ -4,7 +4,7 @@
 is. All others may be away for as long as they like: to each the answer is sent as something of its own, with attempts,
 pauses, a deadline and an end (`eventroute_worker.sending`), so that one that is down delays only itself.
 
-A new kind is a module here with a writer and a line in `RemoteSinks`; its entry of the table (`eventroute.route_table`),
+A new kind is a module here with a writer and a line in `RemoteSinks`; its entry in `eventroute.route_table`,
 its model in the manifest (`eventroute.crd.v1alpha1`), and how one becomes the other (`eventroute.compile.sinks`).
 """
 
