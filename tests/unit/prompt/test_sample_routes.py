@@ -57,7 +57,8 @@ COMPILED = compiled()
 
 
 def test_every_sample_route_is_served() -> None:
-    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 36
+    assert {verdict.path: verdict.problems for verdict in COMPILED.verdicts if verdict.problems} == {}
+    assert len(COMPILED.worker) > 30
 
 
 @pytest.mark.parametrize(

@@ -195,9 +195,9 @@ def _templates_compile(gathered: Gathered) -> Iterator[Problem]:
         yield from gathered.absent(found)
         if isinstance(found.value, str):
             yield from _lint_template(gathered, found.field, found.value, PROMPT_VARIABLES)
-    for index, sink in enumerate(gathered.spec.sinks):
-        if sink.message is not None:
-            yield from _lint_template(gathered, f"spec.sinks[{index}].message", sink.message, MESSAGE_VARIABLES)
+    for sink in judged_sinks(gathered):
+        for field, source in sink.templates():
+            yield from _lint_template(gathered, field, source, MESSAGE_VARIABLES)
 
 
 def _lint_template(gathered: Gathered, field: str, source: str, variables: frozenset[str]) -> Iterator[Problem]:

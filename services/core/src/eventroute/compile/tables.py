@@ -63,7 +63,8 @@ def _named_headers(gathered: Gathered) -> tuple[str, ...] | None:
     uses = [compile_expression(each).headers for each in expressions if each]
     uses += [compile_expression(sink.when, OF_ANSWERS).headers for sink in spec.sinks if sink.when]
     uses += [compile_template(text).headers for text in map(value_of, gathered.users) if text]
-    uses += [compile_template(sink.message, MESSAGE_VARIABLES).headers for sink in spec.sinks if sink.message]
+    messages = [source for sink in judged_sinks(gathered) for _, source in sink.templates()]
+    uses += [compile_template(source, MESSAGE_VARIABLES).headers for source in messages]
     named: set[str] = set()
     for use in uses:
         if use is None:

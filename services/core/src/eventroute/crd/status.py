@@ -254,6 +254,9 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "A `slack` sink answers where it was asked, and events of this provider come from no channel of Slack.",
         "Set `channel` to the id of one.",
     ),
+    "EntityMissing": ReasonPage(
+        "False", _ACCEPTED, "A `slack` sink keeps a message for each entity, and the route names none.", "Set `entity`."
+    ),
     "SinkOutOfReach": ReasonPage(
         "False",
         _ACCEPTED,

@@ -44,6 +44,14 @@ class JudgedSink:
         """List what it connects to, each with the field that says so."""
         return self._kind.urls(self._judged)
 
+    def templates(self) -> Iterator[tuple[str, str]]:
+        """List what is filled in for each answer, with the field that says so."""
+        judged = self._judged
+        if judged.sink.message is not None:
+            yield f"{judged.field.rpartition('.')[0]}.message", judged.sink.message
+        for field, source in self._kind.templates(judged.own):
+            yield f"{judged.field}.{field}", source
+
     def entry(self) -> Sink:
         """Write its table entry, when nothing is wrong with it."""
         return self._kind.entry(self._judged)

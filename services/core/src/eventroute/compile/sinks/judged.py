@@ -36,6 +36,10 @@ def _nothing(_: Judged[Any]) -> Iterator[Any]:
     yield from ()
 
 
+def _no_templates(_: Any) -> Iterator[tuple[str, str]]:
+    yield from ()
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[Model]):
     """What is particular to a kind of sink when a route is compiled."""
@@ -46,5 +50,7 @@ class Kind(Generic[Model]):
     """Finds what is wrong, its Secrets included; its URLs are judged by whoever knows the outbound rules."""
     urls: Callable[[Judged[Model]], Iterator[tuple[str, str]]] = _nothing
     """Lists what it connects to, each with the field that says so."""
+    templates: Callable[[Model], Iterator[tuple[str, str]]] = _no_templates
+    """Lists its own templates beside `message`, each with the field within the kind that it stands in."""
     default_name: Callable[[Model], str] | None = None
     """Names a sink that the manifest gives no name; None = as its kind is called."""
