@@ -824,6 +824,13 @@ async def _(queue: StillQueue) -> Any:
     return await queue.work.place(lease, "of-ann")
 
 
+@_of("place", "somewhere else than before")
+async def _(queue: StillQueue) -> Any:
+    lease = await begun(queue)
+    await queue.work.place(lease, "of-ann", b"here", ttl_s=600)
+    return await queue.work.place(lease, "of-ann", b"elsewhere", ttl_s=900)
+
+
 @_of("place", "a lost lease")
 async def _(queue: StillQueue) -> Any:
     lease = await overtaken(queue)
