@@ -11,6 +11,7 @@ from aiohttp import web
 
 from eventroute.crd.v1alpha1 import EventRoute, HttpSink, LogSink, SecretKeyRef, Sink
 from eventroute.errors import GaveUp
+from eventroute.outcome import Receipt
 from eventroute.schemes import SCHEMES, KeyPair, Request, Verified, parse_key, verify
 from eventroute_cli.demo.pressure import Act
 from eventroute_cli.demo.scenario import Row, Sender
@@ -71,13 +72,13 @@ async def _serving(service: _Service) -> AsyncIterator[str]:
 def _with_service(route: EventRoute, url: str) -> EventRoute:
     if route.spec.provider != "github":
         return route
-    sinks = (Sink(log=LogSink()), Sink(http=HttpSink(url=url, secret_refs=(SECRET,))))
+    sinks = (Sink(log=LogSink()), Sink(http=HttpSink(url=url, secretRefs=(SECRET,))))
     return route.model_copy(update={"spec": route.spec.model_copy(update={"sinks": sinks})})
 
 
 async def _away(sender: Sender, service: _Service, signing: KeyPair) -> Act:
     route = sender.by_provider["github"]
-    row = Row("pull request", route)
+    row = Row("pull request", route, Receipt.QUEUED)
     started = time.monotonic()
     await sender.deliver(row, sender.signed(route, "pull_request.opened"))
     answered_s = time.monotonic() - started
@@ -87,13 +88,12 @@ async def _away(sender: Sender, service: _Service, signing: KeyPair) -> Act:
     back = time.monotonic()
     await _until(lambda: bool(service.taken), "told the service")
     sent_s = time.monotonic() - back
-    if not isinstance(
-        verify(_SCHEME, service.taken[0], [parse_key(_SCHEME, signing.configured)], time.time()), Verified
-    ):
+    key = parse_key(_SCHEME, signing.configured)
+    if not isinstance(verify(_SCHEME, service.taken[0], [key], time.time()), Verified):
         raise GaveUp("the message to the service is not signed as it should be")
     said = (
-        f"in the log after {answered_s:.1f} s; at the service, which was away, {sent_s:.1f} s after it came back, signed "
-        f"({service.refused} attempts before)"
+        f"in the log after {answered_s:.1f} s; at the service, which was away, {sent_s:.1f} s after it came back, "
+        f"signed ({service.refused} attempts before)"
     )
     return Act("An answer to the log and to a service", said, [row])
 
