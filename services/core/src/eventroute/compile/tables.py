@@ -21,7 +21,7 @@ from eventroute.route_table import (
     WorkerRoute,
 )
 from eventroute.schemes import needs_secret, needs_verify_token
-from eventroute.template import MESSAGE_VARIABLES, compile_template
+from eventroute.template import compile_template
 
 
 def receiver_route(gathered: Gathered) -> ReceiverRoute:
@@ -63,7 +63,8 @@ def _named_headers(gathered: Gathered) -> tuple[str, ...] | None:
     uses = [compile_expression(each).headers for each in expressions if each]
     uses += [compile_expression(sink.when, OF_ANSWERS).headers for sink in spec.sinks if sink.when]
     uses += [compile_template(text).headers for text in map(value_of, gathered.users) if text]
-    uses += [compile_template(sink.message, MESSAGE_VARIABLES).headers for sink in spec.sinks if sink.message]
+    for sink in judged_sinks(gathered):
+        uses += [compile_template(template.source, template.variables).headers for template in sink.templates()]
     named: set[str] = set()
     for use in uses:
         if use is None:

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
     CHANNEL_MISSING = "ChannelMissing"
+    TARGET_MISSING = "TargetMissing"
     SINK_OUT_OF_REACH = "SinkOutOfReach"
 
     INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from eventroute.compile.gathered import Gathered
+from eventroute.compile.sinks.github import GITHUB
 from eventroute.compile.sinks.http import HTTP
-from eventroute.compile.sinks.judged import Judged, Kind
+from eventroute.compile.sinks.judged import Judged, Kind, Written
 from eventroute.compile.sinks.log import LOG
 from eventroute.compile.sinks.slack import SLACK
 from eventroute.compile.sinks.stream import STREAM
 from eventroute.compile.verdict import Problem
 from eventroute.crd import v1alpha1 as crd
 from eventroute.route_table import Sink
+from eventroute.template import MESSAGE_VARIABLES
 
-KINDS: Final[Mapping[str, Kind[Any]]] = {"http": HTTP, "log": LOG, "slack": SLACK, "stream": STREAM}
+KINDS: Final[Mapping[str, Kind[Any]]] = {"github": GITHUB, "http": HTTP, "log": LOG, "slack": SLACK, "stream": STREAM}
 
 
 class JudgedSink:
@@ -43,6 +45,14 @@ class JudgedSink:
     def urls(self) -> Iterator[tuple[str, str]]:
         """List what it connects to, each with the field that says so."""
         return self._kind.urls(self._judged)
+
+    def templates(self) -> Iterator[Written]:
+        """List the templates that it is written with."""
+        sink = self._judged.sink
+        if sink.message is not None:
+            field = f"{self._judged.field.rpartition('.')[0]}.message"
+            yield Written(field, sink.message, MESSAGE_VARIABLES)
+        yield from self._kind.templates(self._judged)
 
     def entry(self) -> Sink:
         """Write its table entry, when nothing is wrong with it."""

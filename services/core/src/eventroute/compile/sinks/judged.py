@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from eventroute.compile.gathered import Found, Gathered
 from eventroute.compile.verdict import Problem, Reason, Severity
@@ -32,6 +32,15 @@ class Judged(Generic[Model]):
         return self.gathered.problem(reason, f"{self.field}.{field}", message, severity=severity)
 
 
+class Written(NamedTuple):
+    """A template that a sink is written with."""
+
+    field: str
+    source: str
+    variables: frozenset[str]
+    """What it may name."""
+
+
 def _nothing(_: Judged[Any]) -> Iterator[Any]:
     yield from ()
 
@@ -46,5 +55,7 @@ class Kind(Generic[Model]):
     """Finds what is wrong, its Secrets included; its URLs are judged by whoever knows the outbound rules."""
     urls: Callable[[Judged[Model]], Iterator[tuple[str, str]]] = _nothing
     """Lists what it connects to, each with the field that says so."""
+    templates: Callable[[Judged[Model]], Iterator[Written]] = _nothing
+    """Lists those of its own, beside `message`."""
     default_name: Callable[[Model], str] | None = None
     """Names a sink that the manifest gives no name; None = as its kind is called."""
