@@ -17,6 +17,7 @@ from eventroute.schemes import SCHEMES, Events, Request, generate_secret, read
 from eventroute.secret import Secret
 from eventroute_cli.samples import build_request, load_sample
 from support.fetched_keys import ACCOUNT, AUDIENCE, TOPIC, from_aws, from_google, message, push
+from support.github import TOKEN, app_pem
 
 SAMPLES = Path(__file__).parents[3] / "k8s" / "samples"
 NOW = 1_790_000_000.0
@@ -40,6 +41,11 @@ def compiled() -> Compiled:
                 secrets.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = signing
             if sink.slack and (app := sink.slack.token_ref):
                 secrets.setdefault(ObjectKey(route.metadata.namespace, app.name), {})[app.key] = Secret(b"xoxb-sample")
+            if github := sink.github:
+                ref = github.app.private_key_ref if github.app else github.token_ref
+                assert ref is not None
+                value = Secret(app_pem() if github.app else TOKEN.encode())
+                secrets.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = value
         if own := route.spec.model.api_key_ref:
             secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
@@ -57,7 +63,7 @@ COMPILED = compiled()
 
 
 def test_every_sample_route_is_served() -> None:
-    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 36
+    assert [verdict.problems for verdict in COMPILED.verdicts] == [()] * 39
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,8 @@ async def _check(client: Client, place: Place, run: dict[str, Any]) -> None:
         raise SinkRefused(
             "the event is about no commit, which alone have check runs; have `when` choose those that are"
         )
-    if found := await _find_check(client, place, run):
+    found = await _find_check(client, place, run)
+    if found is not None:
         judge(await client.ask("PATCH", f"/check-runs/{found}", run))
     else:
         judge(await client.ask("POST", "/check-runs", {**run, "head_sha": place.sha}))

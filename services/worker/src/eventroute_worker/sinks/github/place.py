@@ -1,4 +1,4 @@
-"""Where at GitHub an event is from, read of its verified payload: of what GitHub itself writes there, and nobody else."""
+"""Where at GitHub an event is from, read of its verified payload: of what GitHub itself writes there, nobody else."""
 
 import re
 from typing import Final, NamedTuple
