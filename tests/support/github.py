@@ -166,10 +166,9 @@ class Github:
         return self._rest(request, path.removeprefix(f"/repos/{self.repository}"), bearer, body)
 
     def _rest(self, request: web.Request, path: str, bearer: str, body: dict[str, Any]) -> web.Response:
-        for operation, pattern in _PATHS:
-            if found := re.fullmatch(pattern, path):
-                break
-        else:
+        matches = ((operation, re.fullmatch(pattern, path)) for operation, pattern in _PATHS)
+        operation, found = next(((name, match) for name, match in matches if match), ("", None))
+        if found is None:
             return _error(404)
         if operation == "installation":
             return web.json_response({"id": INSTALLATION}) if self._is_app(bearer) else _error(401)
@@ -246,8 +245,8 @@ class Github:
         except (InvalidSignature, ValueError, msgspec.DecodeError):
             return False
         now = datetime.now(UTC).timestamp()
-        lives_s = told["exp"] - told["iat"]
-        return head["alg"] == "RS256" and told["iss"] == str(APP) and told["iat"] <= now < told["exp"] and lives_s <= 600
+        is_now = told["iat"] <= now < told["exp"] <= told["iat"] + 600
+        return bool(is_now) and (head["alg"], told["iss"]) == ("RS256", str(APP))
 
     def _graphql(self, bearer: str, body: dict[str, Any]) -> web.Response:
         del bearer
@@ -278,10 +277,8 @@ class Github:
         there = [comment for comment in self.comments if comment.place == place]
         end = len(there) if variables["before"] is None else int(variables["before"])
         start = max(end - 100, 0)
-        key = (lambda id: id) if "databaseId" in query else str
-        nodes = [
-            {"id": c.node_id, "key": key(c.id), "viewerDidAuthor": c.author == OURS} for c in there[start:end]
-        ]
+        key: Callable[[int], int | str] = int if "databaseId" in query else str
+        nodes = [{"id": c.node_id, "key": key(c.id), "viewerDidAuthor": c.author == OURS} for c in there[start:end]]
         page = {"hasPreviousPage": start > 0, "startCursor": str(start)}
         subject = {"id": f"S {place}", "comments": {"pageInfo": page, "nodes": nodes}}
         return web.json_response({"data": {"repository": {"subject": subject}}})

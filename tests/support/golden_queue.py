@@ -810,6 +810,33 @@ async def _(queue: StillQueue) -> Any:
     return await lost(queue.work.remember(lease, "route/x", b"entry", seq=7, keep=3, ttl_s=600))
 
 
+@_of("place", "nowhere yet")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.place(await begun(queue), "of-ann")
+
+
+@_of("place", "where it was told of last")
+async def _(queue: StillQueue) -> Any:
+    lease = await begun(queue)
+    await queue.work.place(lease, "of-ann", b"here", ttl_s=600)
+    await queue.work.place(lease, "of-bob", b"there", ttl_s=600)
+    await queue.work.place(lease, "of-ann", b"elsewhere", ttl_s=900)
+    return await queue.work.place(lease, "of-ann")
+
+
+@_of("place", "somewhere else than before")
+async def _(queue: StillQueue) -> Any:
+    lease = await begun(queue)
+    await queue.work.place(lease, "of-ann", b"here", ttl_s=600)
+    return await queue.work.place(lease, "of-ann", b"elsewhere", ttl_s=900)
+
+
+@_of("place", "a lost lease")
+async def _(queue: StillQueue) -> Any:
+    lease = await overtaken(queue)
+    return await lost(queue.work.place(lease, "of-ann", b"here", ttl_s=600))
+
+
 @_of("stream", "an answer")
 async def _(queue: StillQueue) -> Any:
     lease = await begun(queue)

@@ -33,6 +33,13 @@ _OF_API: Final[dict[str, type]] = {
     "reply_broadcast": bool,
     "metadata": dict,
 }
+_OF_UPDATE: Final[dict[str, type]] = {
+    **{name: kind for name, kind in _OF_BOTH.items() if name not in {"mrkdwn", "unfurl_links", "unfurl_media"}},
+    "channel": str,
+    "ts": str,
+    "metadata": dict,
+}
+_LONGEST: Final = {"header": 150, "section": 3000, "context": 3000}
 
 
 @dataclass
@@ -41,6 +48,8 @@ class Slack:
 
     url: str = ""
     posted: list[dict[str, Any]] = field(default_factory=list)
+    shown: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """What an app has posted, by channel and timestamp, as it is now."""
     asked: int = 0
     says: tuple[int, str, dict[str, str]] | None = None
     """Status, body and headers of every answer from now on."""
@@ -64,9 +73,24 @@ class Slack:
         if message.get("channel") not in CHANNELS:
             return web.json_response({"ok": False, "error": "channel_not_found"})
         self.posted.append(message)
-        return web.json_response(
-            {"ok": True, "channel": message["channel"], "ts": "1503435956.000247", "message": message}
-        )
+        ts = f"1503435956.{len(self.posted):06}"
+        self.shown[message["channel"], ts] = message
+        return web.json_response({"ok": True, "channel": message["channel"], "ts": ts, "message": message})
+
+    async def update(self, request: web.Request) -> web.Response:
+        """Answer `chat.update`."""
+        if told := await self._told():
+            return told
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return web.json_response({"ok": False, "error": "invalid_auth"})
+        message = await request.json()
+        if error := _mistake(message, _OF_UPDATE):
+            return web.json_response({"ok": False, "error": error})
+        place = message.pop("channel"), message.pop("ts")
+        if place not in self.shown:
+            return web.json_response({"ok": False, "error": "message_not_found"})
+        self.shown[place] |= message
+        return web.json_response({"ok": True, "channel": place[0], "ts": place[1], "text": message["text"]})
 
     async def hook(self, request: web.Request) -> web.Response:
         """Answer a webhook."""
@@ -97,7 +121,16 @@ def _mistake(message: dict[str, Any], arguments: dict[str, type]) -> str:
         return "invalid_arguments"
     if "metadata" in message and set(message["metadata"]) != {"event_type", "event_payload"}:
         return "invalid_metadata_format"
+    if any(_is_wrong(block) for block in message.get("blocks", ())):
+        return "invalid_blocks"
     return "msg_too_long" if len(message["text"]) > 40_000 else ""
+
+
+def _is_wrong(block: dict[str, Any]) -> bool:
+    texts = [block.get("text"), *block.get("elements", ()), *block.get("fields", ())]
+    lengths = [len(text["text"]) for text in texts if isinstance(text, dict) and "text" in text]
+    most = _LONGEST.get(block["type"], 0)
+    return most == 0 or not all(0 < length <= most for length in lengths)
 
 
 @contextlib.asynccontextmanager
@@ -106,6 +139,7 @@ async def serving_slack() -> AsyncIterator[Slack]:
     slack = Slack()
     app = web.Application(client_max_size=4 * 1024 * 1024)
     app.router.add_post("/api/chat.postMessage", slack.api)
+    app.router.add_post("/api/chat.update", slack.update)
     app.router.add_post("/services/{rest:.*}", slack.hook)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()

@@ -27,8 +27,8 @@ OUTCOMES = {
     "Shopify orders/create": "dead render",
     "its template mended, replayed": "succeeded",
 }
-BURSTS = 30 + 8 + 5
-"""Contacts, alerts and orders of the second act."""
+BURSTS = 30 + 8 + 5 + 1
+"""Contacts, alerts and orders of the second act, and the pull request of the third."""
 SPANS = ("POST /hooks/{namespace}/{name}", "send eventroute", "process eventroute", "chat ", "sink log", "sink stream")
 
 
@@ -70,6 +70,15 @@ def test_one_customers_payments_remember_each_other(shown: Shown) -> None:
     output = " ".join(shown[0].output.split())
     for text in ("no earlier event", "1 earlier event", "2 earlier events"):
         assert re.search(rf"`invoice.payment_failed` from stripe, .{{0,20}}{text}", output), text
+
+
+def test_an_answer_waits_for_a_service_that_is_away_and_for_it_alone(shown: Shown) -> None:
+    output = " ".join(shown[0].output.split())
+    form = r"in the log after ([\d.]+) s; at the service, [\w, .]+ s after it came back, signed \((\d+) attempts"
+    found = re.search(form, output)
+    assert found, output
+    assert float(found[1]) < 5, "the log does not wait for the service"
+    assert int(found[2]) >= 1
 
 
 def test_a_burst_takes_no_more_than_its_rate_limit_allows_and_is_all_answered(shown: Shown) -> None:

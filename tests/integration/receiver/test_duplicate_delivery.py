@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from eventroute.expression import Budget
 from eventroute.ids import ClaimId, DeliveryId
-from eventroute.queue import Admitted, Candidate, Limits, New
-from eventroute.schemes import SCHEMES, Event, Mark, Request
+from eventroute.queue import Admitted, Limits, New
+from eventroute.schemes import SCHEMES, Event, Events, Mark, Request
 from eventroute_receiver.admit import Admission
 from eventroute_receiver.intake import Intake
 from eventroute_receiver.routes import prepare
@@ -196,10 +196,9 @@ async def test_empty_bodies_are_events_of_their_own(receiver: Receiving) -> None
 async def test_each_claim_of_a_delivery_lives_as_long_as_it_says(receiver: Receiving) -> None:
     route = receiver_route()
     await receiver.serve(route)
-    (candidate,), *_ = Intake(prepare(route), opened(), Budget(), received_ms=1, key_index=0).choose(
-        [Event("a", "1", b"{}", (Mark("id", b"1", 1000), Mark("digest", b"2", 50)))]
-    )
-    assert isinstance(candidate, Candidate)
+    event = Event("a", "1", b"{}", (Mark("id", b"1", 1000), Mark("digest", b"2", 50)))
+    intake = Intake(prepare(route), opened(), Budget(), received_ms=1, key_index=0)
+    (candidate,) = intake.choose(Events((event,))).kept
     admission = Admission(receiver.receiver.link, limits=Limits(10, 0))
     assert await admission.admit(route, [candidate], traceparent="") == Admitted([New(candidate.delivery.id)])
     long, short = [await receiver.redis.ttl(GROUP.claim(claim.id)) for claim in candidate.claims]

@@ -188,7 +188,7 @@ async def test_a_route_of_another_provider_writes_where_its_owner_says(github: G
     await send(sink(github, target=target), result_of(provider="sentry", payload={"ticket": ISSUE}))
     assert [told(body) for body in github.at()] == ["All is well."]
     for ticket in ("1284/labels", "0", "", "-1", "1284\n9", "١٢"):
-        with pytest.raises(SinkRefused, match="^number: what it says of this event is not the number of an issue"):
+        with pytest.raises(SinkRefused, match=r"^number: what it says of this event is not the number of an issue"):
             await send(sink(github, target=target), result_of(provider="sentry", payload={"ticket": ticket}))
 
 
@@ -279,7 +279,7 @@ async def test_a_comment_that_is_deleted_while_it_is_looked_for_is_written_anew(
 
 async def test_two_sendings_at_once_write_one_comment(github: Github) -> None:
     async with Outbound(OutboundRules(mode="dev")) as way:
-        sinks = RemoteSinks(way)
+        sinks = GithubSinkWriter(way)
         await asyncio.gather(*(sinks.send(sink(github), result_of(f"{n}", name=f"d-{n}")) for n in range(5)))
     assert len(github.at()) == 1
 
@@ -432,7 +432,7 @@ async def test_a_token_that_ends_in_between_is_renewed_once(github: Github, agai
 
 async def test_a_token_that_is_never_known_is_not_renewed_for_ever(github: Github) -> None:
     github.says = lambda asked: (401, "{}", {}) if asked == "POST /graphql" else None
-    with pytest.raises(SinkRefused, match="^HTTP 401: GitHub does not know the token"):
+    with pytest.raises(SinkRefused, match=r"^HTTP 401: GitHub does not know the token"):
         await send(sink(github, by=app()), result_of())
     assert len(github.tokens) == 2
 
@@ -451,7 +451,7 @@ async def test_an_app_that_github_does_not_know_is_refused(github: Github, chang
 
 async def test_an_app_that_is_not_installed_there_is_refused(github: Github) -> None:
     payload = {**PULL, "repository": {"id": 2, "full_name": "northwind/other"}}
-    with pytest.raises(SinkRefused, match="^HTTP 404: the App is not installed on northwind/other; install it there"):
+    with pytest.raises(SinkRefused, match=r"^HTTP 404: the App is not installed on northwind/other; install"):
         await send(sink(github, by=app()), result_of(payload=payload))
 
 
@@ -517,8 +517,7 @@ async def test_a_limit_ends_when_github_says(github: Github, ends_in_s: int) -> 
         (saying(403, {"message": "Resource not accessible"}), "HTTP 403: it may not do this, or the conversation"),
         (
             saying(403, {}, x_accepted_github_permissions="issues=write; pull_requests=write"),
-            "HTTP 403: it may not do this, or the conversation is locked; GitHub wants one of these permissions: "
-            "issues=write; pull_requests=write",
+            "HTTP 403: it may not do this, or the conversation is locked; GitHub wants one of these permissions: i",
         ),
         (saying(403, {}, x_github_sso="required; url=https://x"), "HTTP 403: authorize the token for the organization"),
         (saying(404, {}), "HTTP 404: there is nothing of this name that it sees"),
@@ -578,7 +577,7 @@ async def test_one_that_hangs_is_waited_for(github: Github) -> None:
     github.hangs = True
     async with Hasty(OutboundRules(mode="dev")) as way:
         with pytest.raises(SinkFailed, match=r"no answer within 0\.1 s"):
-            await RemoteSinks(way).send(sink(github), result_of())
+            await GithubSinkWriter(way).send(sink(github), result_of())
 
 
 @pytest.mark.real
@@ -589,7 +588,8 @@ async def test_what_github_refuses_is_a_dead_letter_that_is_written_when_it_is_r
     routes = FakeRoutes(worker_route(sinks=(sink(github),), marker_key=Secret(b"k" * 32)))
     runner = build_runner(redis, claude=FakeClaude(), routes=routes)
     async with Outbound(OutboundRules(mode="dev")) as way:
-        sender = Sender(work=work_on(redis), finder=Finder(routes, upkeep_of(redis)), sinks=RemoteSinks(way))
+        finder, sinks = Finder(routes, upkeep_of(redis)), RemoteSinks(way, work_on(redis))
+        sender = Sender(work=work_on(redis), finder=finder, sinks=sinks)
         async with running(redis, lambda attempt: (sender if attempt.lease.sink else runner)(attempt)):
             await admit(redis, sample_delivery("d-1", payload=msgspec.json.encode(PULL)))
             await until_empty(redis)

@@ -57,7 +57,7 @@ async def working(redis: Redis, routes: FakeRoutes, **options: Any) -> AsyncIter
     runner = build_runner(redis, claude=FakeClaude(), routes=routes)
     async with Outbound(OutboundRules(mode="dev"), at_once=20) as way:
         finder = Finder(routes, upkeep_of(redis))
-        sender = Sender(work=work_on(redis), finder=finder, sinks=RemoteSinks(way))
+        sender = Sender(work=work_on(redis), finder=finder, sinks=RemoteSinks(way, work_on(redis)))
 
         async def handle(attempt: Attempt) -> End:
             return await (sender if attempt.lease.sink else runner)(attempt)

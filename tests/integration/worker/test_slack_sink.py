@@ -1,7 +1,7 @@
 """An answer becomes a message in Slack, where it was asked, that notifies nobody and says what becomes of it."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 from eventroute.ids import DeliveryId, sending_path
 from eventroute.outbound import OutboundRules
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.queue import Desk, Lease, State, Wanted
+from eventroute.queue import Desk, Lease, State, Wanted, Work
 from eventroute.route_table import SlackApp, SlackSink, SlackWebhook
+from eventroute.runtime.scripts import Argument, Script
 from eventroute.secret import Secret
 from eventroute_worker.finding import Finder
 from eventroute_worker.outbound import Answer, Bounds, Outbound, Request
@@ -51,9 +52,13 @@ def result_of(text: str = "All is well.", *, payload: Any = None, marker: str = 
     return Result(sample_delivery(**of_slack), answer(text, **changes), "", lease, marker=marker)
 
 
+async def no_queue(script: Script, key: str, args: Sequence[Argument]) -> Any:
+    raise AssertionError("this sink has nothing to remember")
+
+
 async def send(slack: Slack, sink: SlackSink, result: Result) -> None:
     async with Outbound(OutboundRules(mode="dev")) as way:
-        await RemoteSinks(way, slack=slack.url).send(sink, result)
+        await RemoteSinks(way, Work(no_queue), slack=slack.url).send(sink, result)
 
 
 async def test_an_app_posts_plain_text_that_says_which_answer_it_is(slack: Slack) -> None:
@@ -256,7 +261,7 @@ async def test_without_a_receipt_it_says_that_the_message_may_be_there(slack: Sl
 
     async with Hasty(OutboundRules(mode="dev")) as way:
         with pytest.raises(SinkFailed, match="the message may be there already") as failed:
-            await RemoteSinks(way, slack=slack.url).send(hook(slack), result_of())
+            await RemoteSinks(way, Work(no_queue), slack=slack.url).send(hook(slack), result_of())
     assert WEBHOOK not in str(failed.value)
 
 
@@ -269,7 +274,7 @@ async def test_what_slack_refuses_is_a_dead_letter_that_is_posted_when_it_is_rep
     payload = msgspec.json.encode({"event": MENTION})
     runner = build_runner(redis, claude=FakeClaude(), routes=routes)
     async with Outbound(OutboundRules(mode="dev")) as way:
-        finder, sinks = Finder(routes, upkeep_of(redis)), RemoteSinks(way, slack=slack.url)
+        finder, sinks = Finder(routes, upkeep_of(redis)), RemoteSinks(way, work_on(redis), slack=slack.url)
         sender = Sender(work=work_on(redis), finder=finder, sinks=sinks)
         async with running(redis, lambda attempt: (sender if attempt.lease.sink else runner)(attempt)):
             await admit(redis, sample_delivery("d-1", provider="slack", event="app_mention", payload=payload))

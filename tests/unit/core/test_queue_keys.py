@@ -64,6 +64,7 @@ def _made_by_group() -> set[str]:
         group.waiting_routes("*"),
         group.waiting("*", RoutePath("*")),
         group.history("*"),
+        group.place(RoutePath("*"), "*"),
         group.stream("*", "*"),
     }
     assert all(key.startswith("er:{g0}:") for key in keys)

@@ -43,7 +43,7 @@ def test_a_sample_says_how_to_make_each_secret_that_it_names(file: Path) -> None
 
 def test_all_samples_have_paths_of_their_own() -> None:
     verdicts = examine([SAMPLES], with_secrets=False).compiled.verdicts
-    assert len({verdict.path for verdict in verdicts}) == len(FILES) == 36
+    assert len({verdict.path for verdict in verdicts}) == len(FILES) > 30
 
 
 def test_the_demo_runs_the_samples_themselves() -> None:

@@ -87,7 +87,7 @@ def test_what_nobody_sees_is_taken_out() -> None:
     assert harmless("a\u200b\u202eb\x00c\U000e0041") == "abc"
 
 
-@pytest.mark.parametrize("parts", [("<", "img src=x>"), ("!", "[x](https://e.example)"), ("&", "#64;ada"), ("@", "ada")])
+@pytest.mark.parametrize("parts", [("<", "img src=x>"), ("!", "[x](//e.example)"), ("&", "#64;ada"), ("@", "ada")])
 def test_two_values_beside_each_other_make_nothing_together(parts: tuple[str, str]) -> None:
     written = "".join(FRAME.value(part, is_alone=True) for part in parts)
     assert "".join(parts) not in written
@@ -103,6 +103,9 @@ def test_values_have_no_code_of_their_own() -> None:
     assert "@ada" not in FRAME.block('{"who":"@ada"}')
 
 
-@pytest.mark.parametrize("piece", ["@", "<a", "![", "&#", "```\n", "``", "duplicate   ", "> ", "/a-", "https://a@", "a@a."])
+PIECES = ("@", "<a", "![", "&#", "```\n", "``", "duplicate   ", "> ", "/a-", "https://a@", "a@a.")
+
+
+@pytest.mark.parametrize("piece", PIECES)
 def test_its_cost_grows_with_the_text_alone(piece: str) -> None:
     assert is_linear(lambda length: harmless(piece * (length // len(piece))), length=100_000)

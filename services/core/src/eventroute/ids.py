@@ -3,7 +3,7 @@
 Provider ids are hashed, never used as they came: they may hold ':' or '*' or a newline, or be 10 KiB long.
 """
 
-import base64
+import binascii
 import hashlib
 import random
 import time
@@ -62,7 +62,7 @@ def claim_id(route: RouteUid, kind: str, value: bytes) -> ClaimId:
     value  as the provider sent it, of any length and content
     """
     digest = hashlib.blake2b(f"{route}\0{kind}\0".encode() + value, digest_size=_DIGEST_BYTES)
-    return ClaimId(base64.urlsafe_b64encode(digest.digest()).decode())
+    return ClaimId(binascii.b2a_base64(digest.digest(), newline=False).decode())
 
 
 def new_delivery_id() -> DeliveryId:

@@ -225,6 +225,10 @@ class SlackSink(_Told, frozen=True, kw_only=True, tag="slack"):
     """The answer as a message in Slack."""
 
     by: SlackWebhook | SlackApp
+    update: bool = False
+    """One message per entity, changed by each answer."""
+    blocks: tuple[dict[str, Any], ...] = ()
+    """Block Kit; each text may be a template."""
 
 
 class GithubToken(msgspec.Struct, frozen=True, kw_only=True, tag="token"):

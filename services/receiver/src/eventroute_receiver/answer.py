@@ -1,7 +1,6 @@
 """What the sender hears: one constructor per row of the receiver's contract."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -13,6 +12,7 @@ from eventroute.schemes import Handshake, Rejected, Reply
 RETRY_AFTER_S: Final = 5
 """What a sender is asked to wait after 503: long enough for Redis to restart. Arbitrary."""
 
+_NO_CONTENT: Final = 204
 _JSON: Final = (b"content-type", b"application/json")
 _CLOSE: Final = (b"connection", b"close")
 
@@ -28,7 +28,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     def wire_headers(self) -> list[tuple[bytes, bytes]]:
         """All headers, with the body's length but for 204, which has none (RFC 9110, 8.6)."""
-        if self.status == HTTPStatus.NO_CONTENT:
+        if self.status == _NO_CONTENT:
             return list(self.headers)
         return [*self.headers, (b"content-length", b"%d" % len(self.body))]
 

@@ -1,7 +1,7 @@
 """Judging a request: is it genuine, what is in it, and what of that is to be queued, as delivery records."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -59,16 +59,6 @@ class Genuine(msgspec.Struct, frozen=True):
     """Why one was left out or could not be judged: the filter's trouble with it; empty when it had none."""
 
 
-class Chosen(NamedTuple):
-    """What of a request's events is kept, and what becomes of the others; as in `Genuine`."""
-
-    kept: Sequence[Candidate]
-    filtered: Sequence[str]
-    own: int
-    spent: int
-    reason: str
-
-
 def judge(
     hook: Hook, request: Request, now: float, budget: Budget, *, ring: Ring = no_ring
 ) -> Genuine | Rejected | KeyName:
@@ -92,7 +82,7 @@ def judge(
     intake = Intake(hook, request, budget, received_ms=received_ms, key_index=key_index)
     if isinstance(found, Unparsable):
         return Genuine(key_index, received_ms, found, [intake.unreadable(found.reason)])
-    return Genuine(key_index, received_ms, found, *intake.choose(found.items))
+    return intake.choose(found)
 
 
 def _headers(hook: Hook, request: Request) -> dict[str, str]:
@@ -137,21 +127,24 @@ class Intake:
             gone = dict.fromkeys((name.decode() for name in hook.redacted_headers), REDACTED)
             self._kept_headers = self._headers | {name: mark for name, mark in gone.items() if name in self._headers}
 
-    def choose(self, events: Sequence[Event]) -> Chosen:
+    def choose(self, found: Events) -> Genuine:
         """Leave out what we have caused ourselves, and what has made all its hops, then ask the route's filter.
 
         An event that lacks a field which the filter names is not wanted; no other error says so.
         """
+        events: Sequence[Event] = found.items
         if len(events) * MAX_HEADERS_BYTES > MAX_BATCH_HEADERS_BYTES:
             self._kept_headers = _fitting(self._kept_headers, MAX_BATCH_HEADERS_BYTES // len(events))
-        of_others = fresh = [event for event in events if not event.is_own]
+        of_others = [event for event in events if not event.is_own] if self._hook.own_actors else events
+        fresh = of_others
         if self._is_marked:
             fresh = [event for event in of_others if self._hops(event) < self._hook.route.max_hops]
         own, spent = len(events) - len(of_others), len(of_others) - len(fresh)
         wanted = self._hook.filter
         if wanted is None:
-            return Chosen([self._candidate(event) for event in fresh], (), own, spent, "")
-        kept: list[Candidate] = []
+            kept = [self._candidate(event) for event in fresh]
+            return Genuine(self._key_index, self._received_ms, found, kept, (), own, spent)
+        kept = []
         filtered: list[str] = []
         reason = ""
         for event in fresh:
@@ -163,7 +156,7 @@ class Intake:
                 kept.append(self._candidate(event, dead=(DeadReason.FILTER, f"filter: {error}")))
             else:
                 filtered.append(event.type)
-        return Chosen(kept, filtered, own, spent, reason)
+        return Genuine(self._key_index, self._received_ms, found, kept, filtered, own, spent, reason)
 
     def unreadable(self, why: str) -> Candidate:
         """Keep a request whose body is not what the provider documents, as a dead letter, its beginning at least."""

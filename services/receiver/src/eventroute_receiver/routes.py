@@ -18,7 +18,9 @@ from eventroute.schemes import (
     Request,
     Scheme,
     accepts,
+    comes_early,
     credential_paths,
+    is_worded,
     parse_key,
     sensitive_headers,
     telling_headers,
@@ -37,6 +39,12 @@ class Hook:
     keys: tuple[Key, ...]
     verify_token: bytes
     """What a set-up request must show; empty = none is answered that would have to."""
+    sets_up_early: bool
+    """Whether the provider asks something of the webhook before it proves who it is."""
+    has_words: bool
+    """Whether the provider wants to read anything in particular in the answer to what was accepted."""
+    looks_into_events: bool
+    """Whether expressions need the events' values, which are not decoded otherwise."""
     filter: Expression | None
     entity: Expression | None
     """Names whom an event is about; None where admission need not know."""
@@ -52,11 +60,6 @@ class Hook:
     """Lower-case names of headers whose values are not kept."""
     redacted_payload: Steps | None
     """None = the payload is kept as it came."""
-
-    @property
-    def looks_into_events(self) -> bool:
-        """Whether expressions need the events' values, which are not decoded otherwise."""
-        return self.filter is not None or self.entity is not None
 
     def signed_url(self, query: bytes) -> str | None:
         """Build the URL as the provider signs it: the configured one, never what the request says of itself."""
@@ -96,6 +99,9 @@ def prepare(route: ReceiverRoute) -> Hook:
         route=route,
         keys=parsed,
         verify_token=route.verify_token.reveal() if route.verify_token else b"",
+        sets_up_early=comes_early(route.scheme),
+        has_words=is_worded(route.scheme),
+        looks_into_events=route.filter is not None or route.entity is not None,
         filter=compile_expression(route.filter) if route.filter else None,
         entity=compile_expression(route.entity) if route.entity else None,
         own_actors=frozenset(name.encode() for name in route.own_actors),

@@ -9,7 +9,7 @@ one step. Exactly one `Answer` comes out, whatever happens.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 from opentelemetry.trace import Span, Tracer
@@ -37,6 +37,8 @@ _LARGE_BYTES: Final = 262_144
 """A body above it takes milliseconds to hash and to parse, in which nobody else would be served. Arbitrary."""
 _QUICK_US: Final = 5000
 """What a request's expressions may cost; beyond that they, too, are evaluated in a thread. Arbitrary."""
+
+_NO_EXPRESSIONS: Final = Budget(0)
 
 _ACCEPTED: Final = frozenset({Receipt.QUEUED, Receipt.REDELIVERED, Receipt.DEBOUNCED})
 _UNWANTED: Final = frozenset({Receipt.FILTERED, Receipt.OWN_ACTION, Receipt.SUSPENDED})
@@ -115,13 +117,8 @@ class Webhooks:
             body=b"",
             query=query.decode("latin-1"),
         )
-        found = preflight(hook.route.scheme, request, hook.keys, token=hook.verify_token)
-        if found is not None:
-            return answer.set_up(found)
-        if request.method != "POST":
-            return answer.method_not_allowed()
-        if refused := hook.unsupported(request):
-            return answer.unsupported_media_type(refused)
+        if early := _before_body(hook, request):
+            return early
         try:
             request.body = await read_body(
                 receive,
@@ -133,34 +130,45 @@ class Webhooks:
         except (TooLargeError, TimeoutError, DisconnectedError, NoRoomError) as error:
             return _UNREAD[type(error)]
         try:
-            return await self._judge(hook, request, span)
+            now = time.time()
+            judged = self._judge_at_once(hook, request, now) or await self._judge_patiently(hook, request, now)
+            if isinstance(judged, Unavailable):
+                return answer.unavailable(judged)
+            if isinstance(judged, Rejected):
+                return answer.unauthenticated(judged.reason)
+            result = self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
         finally:
             self._room.held -= len(request.body)
-
-    async def _judge(self, hook: Hook, request: Request, span: Span) -> Answer:
-        now, ring, quick = time.time(), self._keyring.find, Budget(_QUICK_US)
-        judged = None if len(request.body) > _LARGE_BYTES else judge(hook, request, now, quick, ring=ring)
-        if judged is None or quick.is_short:
-            judged = await asyncio.to_thread(judge, hook, request, now, Budget(), ring=ring)
-        if isinstance(judged, KeyName):
-            await self._keyring.want(hook.route.scheme, judged)
-            judged = await asyncio.to_thread(judge, hook, request, now, Budget(), ring=ring)
-        if isinstance(judged, KeyName):
-            return answer.unavailable(Unavailable.KEY)
-        if isinstance(judged, Rejected):
-            return answer.unauthenticated(judged.reason)
-        if isinstance(judged.found, Handshake) and judged.found.visit and not await self._confirm(hook, judged.found):
-            return answer.unavailable(Unavailable.CONFIRMATION)
-        result = self._without_queue(hook.route, judged, span) or await self._admit(hook.route, judged, span)
-        if result.outcome in _SETTLED and (reply := choose_reply(hook.route.scheme, request)):
+        if hook.has_words and result.outcome in _SETTLED and (reply := choose_reply(hook.route.scheme, request)):
             return answer.worded(result, reply)
         return result
 
-    async def _confirm(self, hook: Hook, handshake: Handshake) -> bool:
-        is_confirmed = await self._keyring.visit(hook.route.scheme, handshake.visit)
-        if is_confirmed:
+    def _judge_at_once(self, hook: Hook, request: Request, now: float) -> Genuine | Rejected | None:
+        """Judge what takes no time to speak of, as nearly every request; None = it takes some."""
+        if len(request.body) > _LARGE_BYTES:
+            return None
+        quick = Budget(_QUICK_US) if hook.looks_into_events else _NO_EXPRESSIONS
+        judged = judge(hook, request, now, quick, ring=self._keyring.find)
+        if quick.is_short or isinstance(judged, KeyName):
+            return None
+        return None if isinstance(judged, Genuine) and _visit(judged) else judged
+
+    async def _judge_patiently(
+        self, hook: Hook, request: Request, now: float
+    ) -> Genuine | Rejected | Literal[Unavailable.KEY, Unavailable.CONFIRMATION]:
+        """Judge in a thread, once the provider's key is there, and go where the provider wants to be confirmed."""
+        scheme, ring = hook.route.scheme, self._keyring.find
+        judged = await asyncio.to_thread(judge, hook, request, now, Budget(), ring=ring)
+        if isinstance(judged, KeyName):
+            await self._keyring.want(scheme, judged)
+            judged = await asyncio.to_thread(judge, hook, request, now, Budget(), ring=ring)
+        if isinstance(judged, KeyName):
+            return Unavailable.KEY
+        if isinstance(judged, Genuine) and (url := _visit(judged)):
+            if not await self._keyring.visit(scheme, url):
+                return Unavailable.CONFIRMATION
             _log.info("subscription_confirmed", route=hook.route.path)
-        return is_confirmed
+        return judged
 
     def _without_queue(self, route: ReceiverRoute, judged: Genuine, span: Span) -> Answer | None:
         """Answer what is genuine and nothing to be queued; None when something is."""
@@ -239,6 +247,24 @@ class Webhooks:
         metrics.SECRET_MATCHES.counts[route.path, str(index)] += 1
         if index < len(route.secret_names):  # there is none where a provider has no secret
             self._tally.add_match(route.uid, route.secret_names[index], time_ms=time_ms)
+
+
+def _before_body(hook: Hook, request: Request) -> Answer | None:
+    """Answer what needs no body; None = it is to be read."""
+    if hook.sets_up_early:
+        found = preflight(hook.route.scheme, request, hook.keys, token=hook.verify_token)
+        if found is not None:
+            return answer.set_up(found)
+    if request.method != "POST":
+        return answer.method_not_allowed()
+    if refused := hook.unsupported(request):
+        return answer.unsupported_media_type(refused)
+    return None
+
+
+def _visit(judged: Genuine) -> str:
+    """Tell where the provider wants to be confirmed that the webhook is ours; empty = nowhere."""
+    return judged.found.visit if isinstance(judged.found, Handshake) else ""
 
 
 _OUTCOMES: Final[dict[type[Fate], Receipt]] = {

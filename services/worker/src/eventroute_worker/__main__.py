@@ -194,7 +194,7 @@ def _build_handler(settings: WorkerSettings, outside: _Outside, shared: _Shared)
     """Make what runs deliveries, and sends what they were answered."""
     finder = Finder(shared.routes, shared.upkeep)
     runner = _build_runner(settings, outside, shared, finder)
-    sender = Sender(work=shared.work, finder=finder, sinks=RemoteSinks(outside.way), gate=shared.gate)
+    sender = Sender(work=shared.work, finder=finder, sinks=RemoteSinks(outside.way, shared.work), gate=shared.gate)
 
     async def handle(attempt: Attempt) -> End:
         return await (sender if attempt.lease.sink else runner)(attempt)

@@ -19,11 +19,12 @@ from eventroute.errors import GaveUp
 from eventroute.ids import RoutePath, route_path
 from eventroute.queue import Desk, Group
 from eventroute.runtime.redis import connect
-from eventroute.schemes import KeyPair
+from eventroute.schemes import SCHEMES, KeyPair, generate_secret
 from eventroute.secret import Secret
 from eventroute_cli.demo.pressure import Act, press
 from eventroute_cli.demo.scenario import REPLAYED, Row, Sender, new_secrets, play, with_mistake
 from eventroute_cli.demo.show import build_live, build_table, total_cost
+from eventroute_cli.demo.sinks import SECRET, reach
 from eventroute_cli.local.stack import Stack
 from eventroute_cli.local.trace_view import build_tree
 
@@ -44,12 +45,12 @@ def perform(console: Console, stack: Stack, *, is_real: bool, serve: bool, start
     raises   `GaveUp` when a program fails, or an event does not end as it should
     """
     routes = load_routes()
-    secrets = new_secrets(routes)
+    secrets, signing = new_secrets(routes), generate_secret(SCHEMES["standard-webhooks"])
     with console.status("starting"):
-        stack.publish(compile_for_demo(with_mistake(routes), secrets))
+        stack.publish(compile_for_demo(with_mistake(routes), secrets, signing))
         stack.wait_ready()
     console.print(f"Ready after {time.monotonic() - started:.1f} s; webhooks go to {stack.wiring.hooks_url}\n")
-    asyncio.run(_perform(console, stack, routes, secrets, is_real=is_real))
+    asyncio.run(_perform(console, stack, routes, secrets, signing, is_real=is_real))
     if serve:
         _stay_up(console, stack, routes, secrets)
 
@@ -62,8 +63,13 @@ def load_routes() -> list[EventRoute]:
     return [found.route for manifest in manifests for found in manifest.routes]
 
 
-def compile_for_demo(routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyPair]) -> Compiled:
-    """Compile the manifests with the demo's secrets; raises `GaveUp` when one is not served."""
+def compile_for_demo(
+    routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyPair], signing: KeyPair | None = None
+) -> Compiled:
+    """Compile the manifests with the demo's secrets; raises `GaveUp` when one is not served.
+
+    signing  what messages to its service are signed with
+    """
     values: dict[ObjectKey, dict[str, Secret]] = {}
     for route in routes:
         path = route_path(route.metadata.namespace, route.metadata.name)
@@ -71,6 +77,9 @@ def compile_for_demo(routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyP
             values.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = Secret(
                 secrets[path].configured
             )
+        if signing:
+            service = ObjectKey(route.metadata.namespace, SECRET.name)
+            values.setdefault(service, {})[SECRET.key] = Secret(signing.configured)
     compiled = compile_routes(routes, secrets=values, config_maps={})
     problems = [
         problem.message for verdict in compiled.verdicts if not verdict.is_served for problem in verdict.problems
@@ -81,12 +90,18 @@ def compile_for_demo(routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyP
 
 
 async def _perform(
-    console: Console, stack: Stack, routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyPair], *, is_real: bool
+    console: Console,
+    stack: Stack,
+    routes: Sequence[EventRoute],
+    secrets: dict[RoutePath, KeyPair],
+    signing: KeyPair,
+    *,
+    is_real: bool,
 ) -> None:
     async with connect(stack.wiring.redis_url) as redis, httpx.AsyncClient(timeout=10) as client:
 
         async def publish(changed: Sequence[EventRoute]) -> None:
-            await asyncio.to_thread(stack.publish, compile_for_demo(changed, secrets))
+            await asyncio.to_thread(stack.publish, compile_for_demo(changed, secrets, signing))
 
         sender = Sender(
             client=client,
@@ -102,9 +117,12 @@ async def _perform(
         await _play(console, stack, sender)
         _explain(console, stack, sender.rows)
         with console.status("more than Claude may be asked at once"):
-            acts = await _watched(stack, press(sender, simulator_url=stack.wiring.claude_url))
-    _explain_pressure(console, acts)
-    _conclude(console, sender.rows, acts, is_real=is_real)
+            pressed = await _watched(stack, press(sender, simulator_url=stack.wiring.claude_url))
+        _explain_acts(console, "Then more than Claude may be asked at once:", pressed)
+        with console.status("a service that is away"):
+            sent = await _watched(stack, reach(sender, signing))
+        _explain_acts(console, "Then answers that go places:", sent)
+    _conclude(console, sender.rows, [*pressed, *sent], is_real=is_real)
 
 
 async def _play(console: Console, stack: Stack, sender: Sender) -> None:
@@ -159,8 +177,8 @@ def _explain(console: Console, stack: Stack, rows: Sequence[Row]) -> None:
     )
 
 
-def _explain_pressure(console: Console, acts: Sequence[Act]) -> None:
-    console.print("Then more than Claude may be asked at once:")
+def _explain_acts(console: Console, title: str, acts: Sequence[Act]) -> None:
+    console.print(title)
     for act in acts:
         console.print(Padding(f"[bold]{act.title}[/]: {act.said}", (0, 0, 0, _INDENT)))
 

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     DUPLICATE_SINK = "DuplicateSink"
     CHANNEL_MISSING = "ChannelMissing"
     TARGET_MISSING = "TargetMissing"
+    ENTITY_MISSING = "EntityMissing"
     SINK_OUT_OF_REACH = "SinkOutOfReach"
 
     INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"

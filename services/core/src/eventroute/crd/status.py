@@ -260,6 +260,9 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "A `github` sink writes where the event is from, and events of this provider are from nowhere at GitHub.",
         "Set `repository` and `number`, which only `comment` and `labels` take.",
     ),
+    "EntityMissing": ReasonPage(
+        "False", _ACCEPTED, "A `slack` sink keeps a message for each entity, and the route names none.", "Set `entity`."
+    ),
     "SinkOutOfReach": ReasonPage(
         "False",
         _ACCEPTED,

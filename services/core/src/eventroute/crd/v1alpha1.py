@@ -602,10 +602,18 @@ class HttpSink(Strict):
     )
 
 
+def _items_of_any_form(schema: dict[str, Any]) -> None:
+    schema["items"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
 class SlackSink(Strict):
-    """The answer as a message in Slack, as plain text."""
+    """The answer as a message in Slack, as plain text, or as the template and blocks of the sink say."""
 
     rules = (
+        Rule(
+            "!has(self.update) || !self.update || has(self.tokenRef)",
+            "update needs tokenRef; a webhook only posts",
+        ),
         exactly_one("urlRef", "tokenRef"),
         Rule("!has(self.channel) || has(self.tokenRef)", "channel needs tokenRef; an incoming webhook has its own one"),
     )
@@ -626,6 +634,22 @@ class SlackSink(Strict):
             "Id of the channel that the app posts to, or of a member. Default: where the event is from, in the thread "
             "of its message; with provider slack only."
         ),
+    )
+    update: bool = Field(
+        default=False,
+        description=(
+            "Keep one message for each `entity`, changed by each answer, instead of a message for each answer. Needs "
+            "tokenRef and entity. Default: false."
+        ),
+    )
+    blocks: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        max_length=50,
+        description=(
+            "Block Kit: how the message looks. Each text in it may be a template like `message`; what is too long for "
+            "its place is cut. `message`, or the answer's text, is what notifications show. Default: only the text."
+        ),
+        json_schema_extra=_items_of_any_form,
     )
 
 

@@ -231,6 +231,13 @@ class Group:
         """ZSET, entry → order of receipt: what is remembered of an entity; lives for the route's history TTL."""
         return f"{self.prefix}history:{scope}"
 
+    def place(self, path: RoutePath, subject: str) -> str:
+        """STRING: where a sink has told of a subject, as it says it; lives as long as the sink says.
+
+        path  of what is sent to it
+        """
+        return f"{self.prefix}place:{path}:{subject}"
+
     def stream(self, namespace: str, name: str) -> str:
         """STREAM of answers, a `stream` sink of the namespace's routes; capped, kept. Anybody reads."""
         return f"{self.prefix}stream:{namespace}/{name}"

@@ -280,6 +280,11 @@ class Work:
         """Let the answer be sent to these sinks, to each on its own account, and mark them."""
         await self._fenced(scripts.HAND_OVER, lease, lease.path, answer, *sinks)
 
+    async def place(self, lease: Lease, subject: str, text: bytes = b"", *, ttl_s: int = 0) -> bytes:
+        """Recall where the sink has told of a subject, empty = nowhere; or remember it, when there is a text."""
+        said: bytes = await self._fenced(scripts.PLACE, lease, f"{lease.path}:{subject}", text, ttl_s)
+        return said
+
     async def settle(
         self,
         lease: Lease,
@@ -346,7 +351,7 @@ class Work:
 
     async def _fenced(self, script: Any, lease: Lease, *args: Argument) -> Any:
         found = await self._call(script, lease.group.prefix, [lease.delivery, lease.fence, *args])
-        if not found:
+        if found == 0:
             raise LeaseLost(f"delivery {lease.delivery}: another worker has it by now")
         return found
 

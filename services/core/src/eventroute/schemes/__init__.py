@@ -21,9 +21,9 @@ from eventroute.schemes.handshake import Handshake
 from eventroute.schemes.key import Key, KeyLint, KeyRefused, SecretProblem, lint_key, lint_verify_token, parse_key
 from eventroute.schemes.lint import lint_scheme
 from eventroute.schemes.model import HandshakeRule, Match, Reply, Scheme, Strength
-from eventroute.schemes.preflight import preflight
+from eventroute.schemes.preflight import comes_early, preflight
 from eventroute.schemes.read import Event, Events, Mark, read
-from eventroute.schemes.reply import choose_reply
+from eventroute.schemes.reply import choose_reply, is_worded
 from eventroute.schemes.request import Request, media_type
 from eventroute.schemes.signing import KeyPair, generate_secret, set_up_request, sign
 from eventroute.schemes.table import SCHEMES, accepts, sensitive_headers
@@ -55,9 +55,11 @@ __all__ = [
     "Verified",
     "accepts",
     "choose_reply",
+    "comes_early",
     "credential_paths",
     "fetches_keys",
     "generate_secret",
+    "is_worded",
     "lending",
     "lint_key",
     "lint_scheme",

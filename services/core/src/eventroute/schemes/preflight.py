@@ -31,6 +31,11 @@ def preflight(
     return None
 
 
+def comes_early(scheme: Scheme) -> bool:
+    """Tell whether there are such requests."""
+    return bool(_judges(scheme))
+
+
 @lru_cache(maxsize=1024)
 def _judges(scheme: Scheme) -> Mapping[str, Sequence[Judge]]:
     first = [rule for rule in scheme.handshake if comes_first(rule)]

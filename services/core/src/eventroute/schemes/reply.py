@@ -9,6 +9,11 @@ _NOTHING: Final = Reply()
 _NO_CONTENT: Final = frozenset({204, 205})
 
 
+def is_worded(scheme: Scheme) -> bool:
+    """Tell whether there is an answer that the provider wants to read."""
+    return bool(scheme.replies) or scheme.success_status in _NO_CONTENT
+
+
 def choose_reply(scheme: Scheme, request: Request) -> Reply | None:
     """Find what the provider wants to read in the answer to a request that was accepted; None = it does not care."""
     if scheme.replies:

@@ -92,11 +92,11 @@ class LocalSinks:
 class RemoteSinks:
     """Sends answers to sinks of every other kind."""
 
-    def __init__(self, way: Asks, *, slack: str = SLACK) -> None:
-        """Take the way out, and where Slack's Web API is."""
+    def __init__(self, way: Asks, work: Work, *, slack: str = SLACK) -> None:
+        """Take the way out, the calls to the queue, and where Slack's Web API is."""
         self._github = GithubSinkWriter(way)
         self._http = HttpSinkWriter(way)
-        self._slack = SlackSinkWriter(way, base_url=slack)
+        self._slack = SlackSinkWriter(way, work, base_url=slack)
 
     async def send(self, sink: RemoteSink, result: Result) -> None:
         """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will."""

@@ -1,46 +1,39 @@
 """The `slack` sink: the answer as a message, by an incoming webhook, or by an app that answers where it was asked.
 
-What Claude says may be a stranger's words. So it is plain text: `&`, `<` and `>` are escaped, which mentions and links
-consist of, and Slack is told to look for no markup and to show nothing of what is linked. A template of the route's may
-have markup; the values in it are escaped alike.
-
 Slack has no idempotency key: a message whose receipt got lost is posted again. Those of an app tell in their metadata
-which answer they are.
+which answer they are. One that is kept for an entity is changed by later answers, where Slack lets it be changed, and
+never by one that is older than what it says.
 Sources: https://docs.slack.dev/reference/methods/chat.postMessage,
-https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks,
-https://docs.slack.dev/messaging/formatting-message-text#escaping
+https://docs.slack.dev/reference/methods/chat.update,
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
 
+import hashlib
 import re
-from typing import Any, Final, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple, Protocol, assert_never
 
 import msgspec
 
 from eventroute.delivery import Delivery
+from eventroute.queue import Lease
 from eventroute.route_table import SLACK, SlackApp, SlackSink, SlackWebhook
-from eventroute_worker.answer import Answer
 from eventroute_worker.outbound import Answer as Response
 from eventroute_worker.outbound import Bounds, NoAnswer, Request
 from eventroute_worker.sinks.asking import Asks, after_s, ask, is_passing, is_success
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
-
-MAX_TEXT: Final = 40_000
-"""Characters; Slack cuts what is longer, without a sign of it."""
+from eventroute_worker.sinks.slack_message import build_message
 
 _BOUNDS: Final = Bounds(deadline_s=10, max_bytes=1024 * 1024)  # the API sends the whole message back
 _HEADERS: Final = {"content-type": "application/json; charset=utf-8"}
-_CUT_ENTITY: Final = re.compile(r"&[a-z]*$")
 _WORD: Final = re.compile(r"[a-z_]{1,64}")
 _THREADED: Final = frozenset({"message", "app_mention"})
 """Types of events whose `ts` is a message's."""
 
-_PLAIN: Final = {
-    "mrkdwn": False,
-    "parse": "none",
-    "link_names": False,
-    "unfurl_links": False,
-    "unfurl_media": False,
-}
+_ONLY_POSTED: Final = frozenset({"mrkdwn", "unfurl_links", "unfurl_media"})
+"""What no change of a message takes."""
+_REMEMBERED_S: Final = 30 * 86_400
+"""For so long a message is changed; later answers begin a new one. Arbitrary."""
+_UNCHANGEABLE: Final = frozenset({"message_not_found", "edit_window_closed", "cant_update_message", "thread_not_found"})
 
 _PASSING: Final = frozenset(
     {
@@ -82,6 +75,7 @@ _FIXES: Final = {
     "no_permission": _SCOPE,
     "team_access_not_granted": "install the app in the workspace of this channel",
     "metadata_must_be_sent_from_app": "tokenRef needs the token of an app's bot, `xoxb-…`",
+    "invalid_blocks": "Slack does not take the sink's blocks; try them in its Block Kit Builder",
     "msg_too_long": "Slack takes no text of this length; ask Claude for less",
     "no_service": _WEBHOOK,
     "no_service_id": _WEBHOOK,
@@ -91,6 +85,14 @@ _FIXES: Final = {
     "user_not_found": _WEBHOOK,
 }
 """What to do about errors that stay."""
+
+
+class Places(Protocol):
+    """Where messages are remembered."""
+
+    async def place(self, lease: Lease, subject: str, text: bytes = ..., *, ttl_s: int = ...) -> bytes:
+        """Recall where the sink has told of a subject, or remember it."""
+        ...
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -118,48 +120,82 @@ class _Told(msgspec.Struct, frozen=True):
 
     ok: bool
     error: str = ""
+    channel: str = ""
+    ts: str = ""
 
 
 class _Place(NamedTuple):
     channel: str
     thread: str = ""
 
-
-class _Escaped:
-    """The frame of a template with markup: a value may look bold, but mentions nobody and links nothing."""
-
-    def value(self, text: str, *, is_alone: bool) -> str:
-        del is_alone
-        return _escaped(text)
-
-    def block(self, text: str) -> str:
-        return _escaped(text)
+    def fields(self) -> dict[str, str]:
+        """Say so to Slack."""
+        return {"channel": self.channel, **({"thread_ts": self.thread} if self.thread else {})}
 
 
-_ESCAPED: Final = _Escaped()
+class _Known(msgspec.Struct, frozen=True):
+    """A message that is there about an entity, and how new the event is that it tells of."""
+
+    channel: str
+    ts: str
+    received_ms: int
+
+
+class _Unchangeable(SinkRefused):
+    """The message cannot be changed any more."""
 
 
 class SlackSinkWriter:
     """Posts answers."""
 
-    def __init__(self, way: Asks, *, base_url: str = SLACK) -> None:
-        """Take the way out, and where the Web API is."""
+    def __init__(self, way: Asks, places: Places, *, base_url: str = SLACK) -> None:
+        """Take the way out, where messages are remembered, and where the Web API is."""
         self._way = way
-        self._url = f"{base_url}/api/chat.postMessage"
+        self._places = places
+        self._api = f"{base_url}/api"
 
     async def send(self, sink: SlackSink, result: Result) -> None:
         """Post the answer once; raises `SinkFailed` or `SinkRefused`."""
-        text = await result.write(sink.message, _ESCAPED) if sink.message else build_text(result.answer)
-        message = build_message(_shortened(text), marker=result.marker, markup=sink.message is not None)
+        message = await build_message(sink, result)
         match sink.by:
             case SlackWebhook(url=url):
                 _judge_webhook(await self._ask(url.reveal().decode(), _HEADERS, message))
             case SlackApp(token=token, channel=channel):
+                message |= _metadata(sink.name, result)
                 headers = {**_HEADERS, "authorization": f"Bearer {token.reveal().decode()}"}
+                entity = result.variables()["entity"] if sink.update else ""
+                if entity and await self._change(headers, message, result, _subject(entity)):
+                    return
                 place = _Place(channel) if channel else _where_asked(result.delivery)
-                _judge_api(await self._ask(self._url, headers, {**message, **_addressed(place, sink.name, result)}))
+                told = await self._call("chat.postMessage", headers, {**message, **place.fields()})
+                if entity:
+                    await self._remember(told, result, _subject(entity))
             case _:
                 assert_never(sink.by)
+
+    async def _change(self, headers: dict[str, str], message: dict[str, Any], result: Result, subject: str) -> bool:
+        """Change the message that there is about a subject; False = there is none that can be changed."""
+        found = await self._places.place(result.lease, subject)
+        if not found:
+            return False
+        known = msgspec.json.decode(found, type=_Known)
+        if known.received_ms > result.delivery.received_ms:
+            return True  # it says what is newer
+        changed = {name: value for name, value in message.items() if name not in _ONLY_POSTED}
+        where = {"channel": known.channel, "ts": known.ts}
+        try:
+            told = await self._call("chat.update", headers, {"blocks": [], **changed, **where})
+        except _Unchangeable:
+            return False
+        await self._remember(told, result, subject)
+        return True
+
+    async def _remember(self, told: "_Told", result: Result, subject: str) -> None:
+        known = _Known(told.channel, told.ts, result.delivery.received_ms)
+        await self._places.place(result.lease, subject, msgspec.json.encode(known), ttl_s=_REMEMBERED_S)
+
+    async def _call(self, method: str, headers: dict[str, str], arguments: dict[str, Any]) -> "_Told":
+        return _judge_api(await self._ask(f"{self._api}/{method}", headers, arguments))
 
     async def _ask(self, url: str, headers: dict[str, str], message: dict[str, Any]) -> Response:
         try:
@@ -170,42 +206,19 @@ class SlackSinkWriter:
             raise
 
 
-def build_message(text: str, *, marker: str = "", markup: bool = False) -> dict[str, Any]:
-    """Write a message, with the marker against loops in small print.
-
-    markup  the text has markup of the route's owner
-    """
-    message = {"text": text, **_PLAIN, "mrkdwn": markup}
-    if marker:
-        small = {"type": "context", "elements": [{"type": "plain_text", "text": marker}]}
-        message["attachments"] = [{"fallback": marker, "blocks": [small]}]
-    return message
+def _subject(entity: str) -> str:
+    """Name an entity in keys."""
+    return hashlib.blake2b(entity.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def build_text(answer: Answer) -> str:
-    """Write what is said as Slack shows it and takes no part of it for its own syntax."""
-    said = answer.text.strip() or f"No answer ({', '.join(filter(None, (answer.outcome, answer.reason)))})."
-    return _escaped(said)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _shortened(text: str) -> str:
-    """Cut what is too long, visibly."""
-    return text if len(text) <= MAX_TEXT else f"{_CUT_ENTITY.sub('', text[: MAX_TEXT - 1])}…"
-
-
-def _addressed(place: _Place, sink: str, result: Result) -> dict[str, Any]:
+def _metadata(sink: str, result: Result) -> dict[str, Any]:
     told = {
         "delivery": result.delivery.id,
         "idempotency_key": result.idempotency_key(sink),
         "route": result.delivery.route,
     }
     metadata = {"event_type": "eventroute_answer", "event_payload": told}
-    thread = {"thread_ts": place.thread} if place.thread else {}
-    return {"channel": place.channel, **thread, "metadata": metadata}
+    return {"metadata": metadata}
 
 
 def _where_asked(delivery: Delivery) -> _Place:
@@ -221,29 +234,31 @@ def _where_asked(delivery: Delivery) -> _Place:
     return _Place(channel, (message.thread_ts or message.ts) if event.type in _THREADED else "")
 
 
-def _judge_api(response: Response) -> None:
+def _judge_api(response: Response) -> _Told:
     try:
         told = msgspec.json.decode(response.body, type=_Told)
     except msgspec.DecodeError:
         told = None
     if told and told.ok:
-        return
+        return told
+    if told and told.error in _UNCHANGEABLE:
+        raise _Unchangeable(f"{told.error}: the message cannot be changed")
     if told is None and is_success(response):
         raise SinkFailed(f"HTTP {response.status}, and what came with it is no answer of Slack's")
-    _refuse(response, told.error if told else "")
+    raise _refusal(response, told.error if told else "")
 
 
 def _judge_webhook(response: Response) -> None:
     if not is_success(response):
-        _refuse(response, response.body[:128].decode(errors="replace").strip())
+        raise _refusal(response, response.body[:128].decode(errors="replace").strip())
 
 
-def _refuse(response: Response, error: str) -> None:
-    """Sort what Slack did not take; raises `SinkFailed` or `SinkRefused`."""
+def _refusal(response: Response, error: str) -> SinkFailed | SinkRefused:
+    """Sort what Slack did not take."""
     error = error if _WORD.fullmatch(error) else ""
     what = error or f"HTTP {response.status}"
     if error in _PASSING or is_passing(response):
-        raise SinkFailed(what, after_s=after_s(response))
+        return SinkFailed(what, after_s=after_s(response))
     if response.is_redirect:
-        raise SinkRefused(f"{what}: redirects are not followed; store the URL that Slack shows")
-    raise SinkRefused(f"{what}: {_FIXES.get(error, 'Slack does not take the message; its documentation says why')}")
+        return SinkRefused(f"{what}: redirects are not followed; store the URL that Slack shows")
+    return SinkRefused(f"{what}: {_FIXES.get(error, 'Slack does not take the message; its documentation says why')}")

@@ -16,7 +16,6 @@ from eventroute.compile.sinks.stream import STREAM
 from eventroute.compile.verdict import Problem
 from eventroute.crd import v1alpha1 as crd
 from eventroute.route_table import Sink
-from eventroute.template import MESSAGE_VARIABLES
 
 KINDS: Final[Mapping[str, Kind[Any]]] = {"github": GITHUB, "http": HTTP, "log": LOG, "slack": SLACK, "stream": STREAM}
 
@@ -47,12 +46,12 @@ class JudgedSink:
         return self._kind.urls(self._judged)
 
     def templates(self) -> Iterator[Written]:
-        """List the templates that it is written with."""
-        sink = self._judged.sink
-        if sink.message is not None:
-            field = f"{self._judged.field.rpartition('.')[0]}.message"
-            yield Written(field, sink.message, MESSAGE_VARIABLES)
-        yield from self._kind.templates(self._judged)
+        """List what is filled in for each answer, with the field that says so."""
+        judged = self._judged
+        if judged.sink.message is not None:
+            yield Written(f"{judged.field.rpartition('.')[0]}.message", judged.sink.message)
+        for own in self._kind.templates(judged.own):
+            yield own._replace(field=f"{judged.field}.{own.field}")
 
     def entry(self) -> Sink:
         """Write its table entry, when nothing is wrong with it."""

@@ -24,7 +24,7 @@ from eventroute.route_table import (
     GithubToken,
 )
 from eventroute.secret import Secret
-from eventroute.template import MESSAGE_VARIABLES, VARIABLES
+from eventroute.template import VARIABLES
 
 _TOKEN: Final = re.compile(rb"github_pat_[A-Za-z0-9_]{20,}|gh[opu]_[A-Za-z0-9_]{20,}|[0-9a-f]{40}")
 _OF_AN_HOUR: Final = re.compile(rb"ghs_[!-~]+")
@@ -81,12 +81,11 @@ def _check_place(judged: Judged[crd.GithubSink]) -> Iterator[Problem]:
         yield judged.problem(Reason.TARGET_MISSING, field, message)
 
 
-def _templates(judged: Judged[crd.GithubSink]) -> Iterator[Written]:
-    own = judged.own
+def _templates(own: crd.GithubSink) -> Iterator[Written]:
     if own.number is not None:
-        yield Written(f"{judged.field}.number", own.number, VARIABLES)
+        yield Written("number", own.number, VARIABLES)
     if own.labels and own.labels.pick is not None:
-        yield Written(f"{judged.field}.labels.pick", own.labels.pick, MESSAGE_VARIABLES)
+        yield Written("labels.pick", own.labels.pick)
 
 
 def _urls(judged: Judged[crd.GithubSink]) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from eventroute.compile.gathered import value_of
 from eventroute.compile.secrets import lint_text
-from eventroute.compile.sinks.judged import Judged, Kind
+from eventroute.compile.sinks.judged import Judged, Kind, Written
 from eventroute.compile.verdict import Problem, Reason
 from eventroute.crd import v1alpha1 as crd
 from eventroute.route_table import SLACK as API
@@ -34,6 +34,25 @@ def _check(judged: Judged[crd.SlackSink]) -> Iterator[Problem]:
     if judged.own.token_ref and not judged.own.channel and provider != "slack":
         message = f"events of {provider} come from no channel of Slack; set channel to the id of one"
         yield judged.problem(Reason.CHANNEL_MISSING, "channel", message)
+    if judged.own.update and not judged.gathered.spec.entity:
+        message = "set spec.entity, which names whom a message is about"
+        yield judged.problem(Reason.ENTITY_MISSING, "update", message)
+
+
+def _templates(own: crd.SlackSink) -> Iterator[Written]:
+    for index, block in enumerate(own.blocks):
+        yield from _texts(block, f"blocks[{index}]")
+
+
+def _texts(value: object, field: str) -> Iterator[Written]:
+    if isinstance(value, str):
+        yield Written(field, value)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _texts(each, f"{field}.{name}")
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _texts(each, f"{field}[{index}]")
 
 
 def _urls(judged: Judged[crd.SlackSink]) -> Iterator[tuple[str, str]]:
@@ -47,7 +66,14 @@ def _urls(judged: Judged[crd.SlackSink]) -> Iterator[tuple[str, str]]:
 def _entry(judged: Judged[crd.SlackSink]) -> SlackSink:
     (secret,) = map(value_of, judged.secrets.values())
     by = SlackApp(token=secret, channel=judged.own.channel) if judged.own.token_ref else SlackWebhook(url=secret)
-    return SlackSink(name=judged.name, when=judged.sink.when, message=judged.sink.message, by=by)
+    return SlackSink(
+        name=judged.name,
+        when=judged.sink.when,
+        message=judged.sink.message,
+        by=by,
+        update=judged.own.update,
+        blocks=judged.own.blocks,
+    )
 
 
-SLACK: Final = Kind(_entry, _check, _urls)
+SLACK: Final = Kind(_entry, _check, _urls, _templates)
