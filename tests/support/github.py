@@ -118,6 +118,8 @@ class Github:
     cuts: Callable[[str], bool] = lambda _: False
     """Whether what was done is not told of."""
     hangs: bool = False
+    meet: asyncio.Barrier | None = None
+    """Where those that write wait for each other."""
     _next: int = 3_000_000_000  # ids of comments have outgrown 32 bits
 
     def add(self, body: str, *, author: str = OURS, place: str = f"issue {ISSUE}") -> Comment:
@@ -137,6 +139,8 @@ class Github:
         self.asked.append(asked)
         while self.hangs:
             await asyncio.sleep(0.01)
+        if asked.startswith("POST") and not asked.endswith("/graphql") and self.meet:
+            await self.meet.wait()
         if told := self.says(asked):
             return _say(*told)
         done = await self._answer(request)
@@ -186,6 +190,8 @@ class Github:
                 return web.json_response({"id": self.add(body["body"], place=f"commit {SHA}").id}, status=201)
             case "POST", "reply":
                 return web.json_response({"id": self.add(body["body"], place=f"thread {THREAD}").id}, status=201)
+            case "DELETE", "comment":
+                return self._remove(f"C_{id}")
             case "PATCH", "comment":
                 return self._update(str(id), body["body"])
             case "GET", "review comments":
@@ -211,6 +217,13 @@ class Github:
             return _error(403, {"X-Accepted-GitHub-Permissions": "issues=write; pull_requests=write"})
         found.body = text
         return web.json_response({"id": found.id})
+
+    def _remove(self, node_id: str) -> web.Response:
+        found = next((comment for comment in self.comments if comment.node_id == node_id), None)
+        if found is None or found.author != OURS:
+            return _error(404 if found is None else 403)
+        self.comments.remove(found)
+        return web.Response(status=204)
 
     def _check(self, method: str, id: str | None, body: dict[str, Any]) -> web.Response:  # noqa: A002
         if set(body.get("output", {})) - {"title", "summary", "text"} or len(body["output"]["summary"]) > MAX_BODY - 1:
@@ -293,6 +306,10 @@ class Github:
         return web.json_response({"data": {"nodes": nodes}, **({"errors": missing} if missing else {})})
 
     def _mutate(self, query: str, variables: dict[str, Any]) -> web.Response:
+        if "deleteDiscussionComment" in query:
+            is_there = self._remove(variables["id"]).status != 404
+            told = {"data": {"deleteDiscussionComment": {"comment": {"id": "C"}}}}
+            return web.json_response(told) if is_there else _errors("NOT_FOUND")
         if len(variables["body"]) > MAX_BODY:
             return _errors("UNPROCESSABLE")
         if "addDiscussionComment" in query:

@@ -248,7 +248,7 @@ async def test_the_search_for_ours_ends(github: Github) -> None:
     github.asked.clear()
     await send(sink(github), result_of("Second."))
     assert [told(body) for body in github.at()] == ["First.", "Second."]
-    assert len(github.asked) == 6
+    assert len(github.asked) == 8
 
 
 async def test_a_comment_that_is_deleted_in_between_is_written_anew(github: Github) -> None:
@@ -282,6 +282,35 @@ async def test_two_sendings_at_once_write_one_comment(github: Github) -> None:
         sinks = GithubSinkWriter(way)
         await asyncio.gather(*(sinks.send(sink(github), result_of(f"{n}", name=f"d-{n}")) for n in range(5)))
     assert len(github.at()) == 1
+
+
+@pytest.mark.parametrize(
+    ("payload", "place"),
+    [(PULL, f"issue {ISSUE}"), (PUSH, f"commit {SHA}"), (DISCUSSED, f"discussion {DISCUSSION}")],
+)
+async def test_of_two_comments_that_two_workers_made_one_is_left_and_says_what_is_newer(
+    github: Github, payload: Any, place: str
+) -> None:
+    event = "push" if payload is PUSH else "pull_request.opened"
+    github.meet = None if payload is DISCUSSED else asyncio.Barrier(2)
+    results = [result_of(f"{n}", name=f"d-{n}", payload=payload, event=event, received_ms=n) for n in (1, 2)]
+    await asyncio.gather(*(send(sink(github), result) for result in results))
+    assert [told(body) for body in github.at(place)] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "place"),
+    [(PULL, f"issue {ISSUE}"), (PUSH, f"commit {SHA}"), (DISCUSSED, f"discussion {DISCUSSION}")],
+)
+async def test_two_comments_that_were_left_become_one(github: Github, payload: Any, place: str) -> None:
+    event = "push" if payload is PUSH else "pull_request.opened"
+    await send(sink(github), result_of("First.", payload=payload, event=event, received_ms=1))
+    (body,) = github.at(place)
+    github.add(body.replace(" 1 ", " 3 ").replace("First", "Third"), place=place)
+    github.add(body, author="mallory", place=place)
+    await send(sink(github), result_of("Second.", payload=payload, event=event, received_ms=2))
+    assert [told(body) for body in github.at(place)] == ["Third."]
+    assert github.at(place, author="mallory") == [body]
 
 
 @pytest.mark.parametrize("write", [ALL, EACH, GithubReply(), CHECK])

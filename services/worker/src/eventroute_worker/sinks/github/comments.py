@@ -62,6 +62,8 @@ class Forum:
     """What the subject may be."""
     id: str
     """What REST calls a comment by."""
+    path: str = ""
+    """Where it has them."""
 
     @property
     def query(self) -> str:
@@ -78,10 +80,14 @@ class Forum:
 
 
 _ISSUE: Final = Forum(
-    "issueOrPullRequest(number: $number)", "$number: Int!", ("Issue", "PullRequest"), "fullDatabaseId"
+    "issueOrPullRequest(number: $number)",
+    "$number: Int!",
+    ("Issue", "PullRequest"),
+    "fullDatabaseId",
+    "/issues/comments",
 )
 _DISCUSSION: Final = Forum("discussion(number: $number)", "$number: Int!", ("Discussion",), "databaseId")
-_COMMIT: Final = Forum("object(oid: $oid)", "$oid: GitObjectID!", ("Commit",), "databaseId")
+_COMMIT: Final = Forum("object(oid: $oid)", "$oid: GitObjectID!", ("Commit",), "databaseId", "/comments")
 
 _BODIES: Final = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Comment { id body viewerDidAuthor } } }"
 _ADD: Final = (
@@ -92,6 +98,8 @@ _UPDATE: Final = (
     "mutation($id: ID!, $body: String!)"
     " { updateDiscussionComment(input: {commentId: $id, body: $body}) { comment { id } } }"
 )
+
+_DELETE: Final = "mutation($id: ID!) { deleteDiscussionComment(input: {id: $id}) { comment { id } } }"
 
 
 class _Node(msgspec.Struct, frozen=True):
@@ -136,6 +144,10 @@ class _Bodies(msgspec.Struct, frozen=True):
     data: _Nodes
 
 
+class _Told(msgspec.Struct, frozen=True):
+    errors: tuple[msgspec.Raw, ...] = ()
+
+
 class _ReviewComment(msgspec.Struct, frozen=True):
     id: int
     node_id: str
@@ -145,13 +157,13 @@ class _ReviewComment(msgspec.Struct, frozen=True):
 async def comment(client: Client, place: Place, written: Written) -> None:
     """Write a comment where an event is from; raises `SinkFailed` or `SinkRefused`."""
     forum = _forum(place)
-    subject, found = await _find(client, forum, place, written)
-    if found and (written.received_of(found.body) or 0) > written.received_ms:
-        return  # what is there answers a newer event
-    if forum is _DISCUSSION:
-        await _discuss(client, subject, found, written.body())
-    else:
-        await _write(client, forum, place, found, written.body())
+    subject, ours = await _find(client, forum, place, written)
+    if ours and await _keep_one(client, forum, ours, written):
+        return
+    await _create(client, forum, place, subject, written.body())
+    _, ours = await _find(client, forum, place, written)
+    if len(ours) > 1:  # another worker has not found any either
+        await _keep_one(client, forum, ours, written)
 
 
 async def reply(client: Client, place: Place, written: Written) -> None:
@@ -183,17 +195,17 @@ def _forum(place: Place) -> Forum:
     raise SinkRefused("the event is about no issue, pull request, discussion or commit; set repository and number")
 
 
-async def _find(client: Client, forum: Forum, place: Place, written: Written) -> tuple[str, _Node | None]:
-    """Find the comment of ours, and in any case what it is on."""
+async def _find(client: Client, forum: Forum, place: Place, written: Written) -> tuple[str, list[_Node]]:
+    """Find what the comment is on, and the comments of ours that there are, the oldest first."""
     subject = ""
     async for page in _pages(client, forum, place):
         subject = page.id
-        own = [node.id for node in page.comments.nodes if node and node.viewer_did_author]
-        keys = {node.id: node.key for node in page.comments.nodes if node}
-        for node in reversed(await _bodies(client, own)):
-            if written.received_of(node.body) is not None:
-                return subject, msgspec.structs.replace(node, key=keys.get(node.id))
-    return subject, None
+        own = {node.id: node.key for node in page.comments.nodes if node and node.viewer_did_author}
+        bodies = await _bodies(client, list(own))
+        named = [node for node in bodies if written.received_of(node.body) is not None]
+        if named:
+            return subject, [msgspec.structs.replace(node, key=own[node.id]) for node in named]
+    return subject, []
 
 
 async def _pages(client: Client, forum: Forum, place: Place) -> AsyncIterator[_Subject]:
@@ -223,18 +235,44 @@ async def _bodies(client: Client, ids: Sequence[str]) -> list[_Node]:
     return [found[id] for id in ids if id in found]  # noqa: A001
 
 
-async def _write(client: Client, forum: Forum, place: Place, found: _Node | None, text: str) -> None:
-    body = {"body": text}
-    comments = "/issues/comments" if forum is _ISSUE else "/comments"
-    if found and _is_there(await client.ask("PATCH", f"{comments}/{found.key}", body)):
-        return
-    subject = f"/issues/{place.number}" if forum is _ISSUE else f"/commits/{place.sha}"
-    judge(await client.ask("POST", f"{subject}/comments", body))
+async def _keep_one(client: Client, forum: Forum, ours: Sequence[_Node], written: Written) -> bool:
+    """Have the oldest say what answers the newest event, and remove the others; False = it was not there any more."""
+    newest = max(ours, key=lambda each: written.received_of(each.body) or 0)
+    is_newer = (written.received_of(newest.body) or 0) > written.received_ms
+    text = newest.body if is_newer else written.body()
+    kept, *others = ours
+    if kept.body != text and not await _update(client, forum, kept, text):
+        return False
+    for other in others:
+        await _remove(client, forum, other)
+    return True
 
 
-async def _discuss(client: Client, subject: str, found: _Node | None, text: str) -> None:
-    query, on = (_UPDATE, found.id) if found else (_ADD, subject)
-    judge_errors(await client.graphql(query, {"id": on, "body": text}))
+async def _create(client: Client, forum: Forum, place: Place, subject: str, text: str) -> None:
+    if forum is _DISCUSSION:
+        judge_errors(await client.graphql(_ADD, {"id": subject, "body": text}))
+    else:
+        on = f"/issues/{place.number}" if forum is _ISSUE else f"/commits/{place.sha}"
+        judge(await client.ask("POST", f"{on}/comments", {"body": text}))
+
+
+async def _update(client: Client, forum: Forum, found: _Node, text: str) -> bool:
+    if forum is _DISCUSSION:
+        return _is_known(await client.graphql(_UPDATE, {"id": found.id, "body": text}))
+    return _is_there(await client.ask("PATCH", f"{forum.path}/{found.key}", {"body": text}))
+
+
+async def _remove(client: Client, forum: Forum, found: _Node) -> None:
+    if forum is _DISCUSSION:
+        _is_known(await client.graphql(_DELETE, {"id": found.id}))
+    else:
+        _is_there(await client.ask("DELETE", f"{forum.path}/{found.key}"))
+
+
+def _is_known(answer: Answer) -> bool:
+    """Tell the same of an answer of GraphQL's."""
+    judge_errors(answer, may_miss=True)
+    return not read(answer, _Told).errors
 
 
 def _is_there(answer: Answer) -> bool:
