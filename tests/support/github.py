@@ -196,8 +196,8 @@ class Github:
                 return self._update(str(id), body["body"])
             case "GET", "review comments":
                 told = [comment for comment in reversed(self.comments) if comment.place == f"thread {THREAD}"]
-                assert dict(request.query) == {"sort": "created", "direction": "desc", "per_page": "100"}
-                return web.json_response([{"id": c.id, "node_id": c.node_id, "body": c.body} for c in told[:100]])
+                assert dict(request.query) == {"sort": "created", "direction": "desc", "per_page": "30"}
+                return web.json_response([{"id": c.id, "node_id": c.node_id, "body": c.body} for c in told[:30]])
             case "POST", "labels":
                 self.labels += [label for label in body["labels"] if label not in self.labels]
                 return web.json_response([{"name": label} for label in self.labels])
@@ -239,8 +239,8 @@ class Github:
             return _error(401)
         if installation != INSTALLATION:
             return _error(404)
-        (name,) = body["repositories"]
-        if name != self.repository.partition("/")[2]:
+        by_name = {"repositories": [self.repository.partition("/")[2]]}
+        if body not in (by_name, {"repository_ids": [1]}):
             return _invalid("invalid")
         token = f"ghs_{len(self.asked)}of0a0test"
         self.tokens[token] = self.repository

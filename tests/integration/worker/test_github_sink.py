@@ -185,7 +185,7 @@ async def test_a_payload_of_another_provider_names_no_repository(github: Github)
 
 async def test_a_route_of_another_provider_writes_where_its_owner_says(github: Github) -> None:
     target = GithubTarget(repository=REPOSITORY, number="{{ payload.ticket }}")
-    await send(sink(github, target=target), result_of(provider="sentry", payload={"ticket": ISSUE}))
+    await send(sink(github, by=app(), target=target), result_of(provider="sentry", payload={"ticket": ISSUE}))
     assert [told(body) for body in github.at()] == ["All is well."]
     for ticket in ("1284/labels", "0", "", "-1", "1284\n9", "١٢"):
         with pytest.raises(SinkRefused, match=r"^number: what it says of this event is not the number of an issue"):
@@ -305,11 +305,12 @@ async def test_of_two_comments_that_two_workers_made_one_is_left_and_says_what_i
 async def test_two_comments_that_were_left_become_one(github: Github, payload: Any, place: str) -> None:
     event = "push" if payload is PUSH else "pull_request.opened"
     await send(sink(github), result_of("First.", payload=payload, event=event, received_ms=1))
-    (body,) = github.at(place)
+    (body,), (first,) = github.at(place), github.comments
     github.add(body.replace(" 1 ", " 3 ").replace("First", "Third"), place=place)
     github.add(body, author="mallory", place=place)
     await send(sink(github), result_of("Second.", payload=payload, event=event, received_ms=2))
     assert [told(body) for body in github.at(place)] == ["Third."]
+    assert github.comments[0] is first
     assert github.at(place, author="mallory") == [body]
 
 
@@ -587,11 +588,12 @@ async def test_graphqls_errors_are_told_apart(github: Github, answered: Any, err
     assert github.comments == []
 
 
-async def test_a_repository_that_was_renamed_is_found(github: Github) -> None:
+@pytest.mark.parametrize("by", [None, app()])
+async def test_a_repository_that_was_renamed_is_found(github: Github, by: Any) -> None:
     github.renamed_from = "northwind/shop"
     payload = {**PULL, "repository": {"id": 1, "full_name": "northwind/shop"}}
     for text in ("First.", "Second."):
-        await send(sink(github), result_of(text, payload=payload))
+        await send(sink(github, by=by), result_of(text, payload=payload))
     assert [told(body) for body in github.at()] == ["Second."]
 
 

@@ -20,7 +20,7 @@ from eventroute_worker.sinks.asking import Asks
 from eventroute_worker.sinks.github.api import Asker, judge, read
 from eventroute_worker.sinks.github.app import Tokens
 from eventroute_worker.sinks.github.client import Client
-from eventroute_worker.sinks.github.comments import Written, comment, reply, shortened
+from eventroute_worker.sinks.github.comments import MAX_BODY, Written, comment, reply, shortened
 from eventroute_worker.sinks.github.place import Place, named_place, place_of
 from eventroute_worker.sinks.markdown import Harmless, harmless
 from eventroute_worker.sinks.model import AsItIs, Result, SinkRefused
@@ -90,7 +90,7 @@ async def _text(sink: GithubSink, result: Result) -> str:
 def build_text(answer: Answer) -> str:
     """Write what is said as Markdown that does nothing."""
     said = answer.text.strip() or f"No answer ({', '.join(filter(None, (answer.outcome, answer.reason)))})."
-    return harmless(said)
+    return harmless(shortened(said, MAX_BODY))
 
 
 async def _written(sink: GithubSink, result: Result, *, for_all: bool) -> Written:

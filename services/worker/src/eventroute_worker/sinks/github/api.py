@@ -31,7 +31,7 @@ _LIMITED: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 _WORD: Final = re.compile(r"[A-Za-z_]{1,64}")
 _PERMISSIONS: Final = re.compile(r"[a-z_=,; ]{1,256}")
 
-_LOG_IN: Final = "GitHub does not know the token; store a valid one in the Secret of tokenRef"
+_LOG_IN: Final = "GitHub does not know the token; store a valid one in the Secret of tokenRef, or install the App anew"
 _MAY_NOT: Final = "it may not do this, or the conversation is locked"
 _NOT_SEEN: Final = "there is nothing of this name that it sees; give it access to the repository"
 _GONE: Final = "it was deleted, or the repository has its issues switched off"

@@ -74,7 +74,7 @@ class Tokens:
             answer = await asker.ask("GET", f"{place.path}/installation", bearer)
             _judge(answer, f"the App is not installed on {place}; install it there, or give it access")
             installation = read(answer, _Installation).id
-        body = {"repositories": [place.name]}
+        body: dict[str, Any] = {"repository_ids": [place.id]} if place.id else {"repositories": [place.name]}
         answer = await asker.ask("POST", f"/app/installations/{installation}/access_tokens", bearer, body)
         _judge(answer, f"the App has no installation {installation}; mend app.installationId, or leave it out")
         made = read(answer, _Made)

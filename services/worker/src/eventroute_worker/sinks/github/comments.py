@@ -25,6 +25,7 @@ MAX_BODY: Final = 65_536
 """Characters."""
 
 _PAGES: Final = 5  # of a hundred comments that are looked through for ours, the newest first; arbitrary
+_REPLIES: Final = 30  # of a pull request, each with a part of its diff, that are looked through; arbitrary
 
 
 class Written(NamedTuple):
@@ -170,7 +171,7 @@ async def reply(client: Client, place: Place, written: Written) -> None:
     """Write a reply in a review thread; raises the same."""
     if not place.thread:
         raise SinkRefused("the event is from no review thread; use comment, or have `when` choose those that are")
-    listed = await client.ask("GET", f"/pulls/{place.number}/comments?sort=created&direction=desc&per_page=100")
+    listed = await client.ask("GET", f"/pulls/{place.number}/comments?sort=created&direction=desc&per_page={_REPLIES}")
     judge(listed)
     named = {each.node_id: each.id for each in read(listed, tuple[_ReviewComment, ...]) if _is_named(written, each)}
     own = [each for each in await _bodies(client, list(named)) if each.viewer_did_author]

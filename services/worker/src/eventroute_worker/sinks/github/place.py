@@ -81,6 +81,8 @@ class Place(NamedTuple):
     """Of the head commit."""
     thread: int = 0
     """The first comment of a review thread."""
+    id: int = 0
+    """Of the repository, whatever it is called by now; 0 where only the name is known."""
 
     @property
     def path(self) -> str:
@@ -118,6 +120,7 @@ def place_of(delivery: Delivery) -> Place:
         discussion=event.discussion.number if event.discussion else 0,
         sha=next(filter(_SHA.fullmatch, _commits(event, pushed)), ""),
         thread=_thread(event, kind),
+        id=event.repository.id,
     )
 
 
