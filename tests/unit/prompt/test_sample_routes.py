@@ -17,6 +17,7 @@ from eventroute.schemes import SCHEMES, Events, Request, generate_secret, read
 from eventroute.secret import Secret
 from eventroute_cli.samples import build_request, load_sample
 from support.fetched_keys import ACCOUNT, AUDIENCE, TOPIC, from_aws, from_google, message, push
+from support.github import TOKEN, app_pem
 
 SAMPLES = Path(__file__).parents[3] / "k8s" / "samples"
 NOW = 1_790_000_000.0
@@ -40,6 +41,12 @@ def compiled() -> Compiled:
                 secrets.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = signing
             if sink.slack and (app := sink.slack.token_ref):
                 secrets.setdefault(ObjectKey(route.metadata.namespace, app.name), {})[app.key] = Secret(b"xoxb-sample")
+            if sink.github and (personal := sink.github.token_ref):
+                own_token = Secret(TOKEN.encode())
+                secrets.setdefault(ObjectKey(route.metadata.namespace, personal.name), {})[personal.key] = own_token
+            if sink.github and sink.github.app:
+                pem = sink.github.app.private_key_ref
+                secrets.setdefault(ObjectKey(route.metadata.namespace, pem.name), {})[pem.key] = Secret(app_pem())
         if own := route.spec.model.api_key_ref:
             secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}

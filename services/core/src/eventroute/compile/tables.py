@@ -21,7 +21,7 @@ from eventroute.route_table import (
     WorkerRoute,
 )
 from eventroute.schemes import needs_secret, needs_verify_token
-from eventroute.template import MESSAGE_VARIABLES, compile_template
+from eventroute.template import compile_template
 
 
 def receiver_route(gathered: Gathered, *, may_name_headers: bool = True) -> ReceiverRoute:
@@ -66,8 +66,8 @@ def _named_headers(gathered: Gathered) -> tuple[str, ...] | None:
     uses = [compile_expression(each).headers for each in expressions if each]
     uses += [compile_expression(sink.when, OF_ANSWERS).headers for sink in spec.sinks if sink.when]
     uses += [compile_template(text).headers for text in map(value_of, gathered.users) if text]
-    messages = [source for sink in judged_sinks(gathered) for _, source in sink.templates()]
-    uses += [compile_template(source, MESSAGE_VARIABLES).headers for source in messages]
+    for sink in judged_sinks(gathered):
+        uses += [compile_template(template.source, template.variables).headers for template in sink.templates()]
     named: set[str] = set()
     for use in uses:
         if use is None:

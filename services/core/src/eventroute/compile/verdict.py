@@ -65,6 +65,7 @@ class Reason(StrEnum):
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
     CHANNEL_MISSING = "ChannelMissing"
+    TARGET_MISSING = "TargetMissing"
     ENTITY_MISSING = "EntityMissing"
     SINK_OUT_OF_REACH = "SinkOutOfReach"
 

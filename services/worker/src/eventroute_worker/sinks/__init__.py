@@ -14,9 +14,20 @@ from typing import assert_never
 from opentelemetry.trace import SpanKind, StatusCode
 
 from eventroute.queue import Work
-from eventroute.route_table import SLACK, HttpSink, LocalSink, LogSink, RemoteSink, Sink, SlackSink, StreamSink
+from eventroute.route_table import (
+    SLACK,
+    GithubSink,
+    HttpSink,
+    LocalSink,
+    LogSink,
+    RemoteSink,
+    Sink,
+    SlackSink,
+    StreamSink,
+)
 from eventroute.runtime import tracing
 from eventroute_worker.sinks.asking import Asks
+from eventroute_worker.sinks.github import GithubSinkWriter
 from eventroute_worker.sinks.http import HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
@@ -83,12 +94,15 @@ class RemoteSinks:
 
     def __init__(self, way: Asks, work: Work, *, slack: str = SLACK) -> None:
         """Take the way out, the calls to the queue, and where Slack's Web API is."""
+        self._github = GithubSinkWriter(way)
         self._http = HttpSinkWriter(way)
         self._slack = SlackSinkWriter(way, work, base_url=slack)
 
     async def send(self, sink: RemoteSink, result: Result) -> None:
         """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will."""
         match sink:
+            case GithubSink():
+                await self._github.send(sink, result)
             case HttpSink():
                 await self._http.send(sink, result)
             case SlackSink():
