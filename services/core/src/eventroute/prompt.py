@@ -85,6 +85,8 @@ class Plan:
     """One per prompt; None where the answer is text."""
     conditions: Mapping[str, Expression]
     """Of the sinks that do not get every answer, by their names."""
+    filter: Expression | None = None
+    """Of a route that takes answers of others: which ones."""
 
     def match(self, event: "Event") -> Match:
         """Find the first prompt that applies."""
@@ -188,6 +190,7 @@ def prepare(route: WorkerRoute) -> Plan:
         users=tuple(compile_template(prompt.user) if prompt.user else None for prompt in route.prompts),
         schemas=tuple(AnswerSchema(rule.output_schema) if rule.output_schema else None for rule in route.prompts),
         conditions={sink.name: compile_expression(sink.when, OF_ANSWERS) for sink in route.sinks if sink.when},
+        filter=compile_expression(route.receives.filter) if route.receives and route.receives.filter else None,
     )
 
 

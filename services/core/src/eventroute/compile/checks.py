@@ -19,6 +19,7 @@ from eventroute.models import Told
 from eventroute.outbound import Blocked, OutboundRules, Rule, read_url
 from eventroute.route_table import BudgetRule, whose
 from eventroute.schemes import (
+    INSIDE,
     SCHEMES,
     Strength,
     lending,
@@ -51,7 +52,7 @@ def _path_is_free(gathered: Gathered) -> Iterator[Problem]:
 def _provider_is_known(gathered: Gathered) -> Iterator[Problem]:
     if gathered.scheme is None:
         provider = gathered.spec.provider
-        message = f'unknown provider "{provider}"{nearest(provider, [*SCHEMES, CUSTOM])}'
+        message = f'unknown provider "{provider}"{nearest(provider, [*SCHEMES, INSIDE.name, CUSTOM])}'
         yield gathered.problem(Reason.UNKNOWN_PROVIDER, "spec.provider", message)
 
 

@@ -16,7 +16,7 @@ from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
 from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
 from eventroute.models import CacheRule, Effort, Wish
-from eventroute.schemes import SCHEMES
+from eventroute.schemes import INSIDE, SCHEMES
 
 GROUP: Final = "eventroute.dev"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
@@ -773,7 +773,26 @@ class GithubSink(Strict):
     )
 
 
-SINK_KINDS: Final = ("github", "http", "log", "slack", "stream")
+class RouteSink(Strict):
+    """The answer as an event of another route of the namespace, whose provider is `eventroute`."""
+
+    name: str = Field(
+        max_length=253,
+        pattern=rf"^{_LABEL}(\.{_LABEL})*$",
+        description=(
+            "The route; its provider is eventroute. What it says of entities, limits, hops and suspension holds for "
+            "answers as for any event. Routes that lead back to themselves are refused. Required."
+        ),
+    )
+    event: str = Field(
+        default="eventroute.answer",
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        description="What the event is called there. Default: eventroute.answer.",
+    )
+
+
+SINK_KINDS: Final = ("github", "http", "log", "route", "slack", "stream")
 """As their fields are called."""
 
 _AS_IT_IS: Final = ("log", "stream")
@@ -825,6 +844,7 @@ class Sink(Strict):
     github: GithubSink | None = Field(default=None, description="As a comment, reply, labels or check run at GitHub.")
     http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
+    route: RouteSink | None = Field(default=None, description="As an event of another route of this namespace.")
     slack: SlackSink | None = Field(default=None, description="As a message in Slack.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 
@@ -865,7 +885,7 @@ class EventRouteSpec(Strict):
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )
     early_rules = (
-        *provider_rules(SCHEMES.values()),
+        *provider_rules((*SCHEMES.values(), INSIDE)),
         Rule(
             f"!has(self.sinks) || self.sinks.all(a, self.sinks.exists_one(b, {_sink_name('a')} == {_sink_name('b')}))",
             "two sinks have the same name; an answer goes once to each name",
@@ -876,9 +896,12 @@ class EventRouteSpec(Strict):
     provider: str = Field(
         max_length=63,
         pattern=rf"^{_LABEL}$",
-        description="A row of the scheme table, or `custom`; cannot be changed. Required.",
+        description=(
+            "A row of the scheme table, `custom`, or `eventroute`, whose events are answers of other routes; cannot be "
+            "changed. Required."
+        ),
         json_schema_extra={
-            "enum": [*SCHEMES, "custom"],
+            "enum": [*SCHEMES, INSIDE.name, "custom"],
             **mark(Rule("self == oldSelf", "provider cannot be changed; delete the route and create it anew")),
         },
     )

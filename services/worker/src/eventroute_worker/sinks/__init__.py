@@ -21,6 +21,7 @@ from eventroute.route_table import (
     LocalSink,
     LogSink,
     RemoteSink,
+    RouteSink,
     Sink,
     SlackSink,
     StreamSink,
@@ -31,10 +32,11 @@ from eventroute_worker.sinks.github import GithubSinkWriter
 from eventroute_worker.sinks.http import HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.route import RouteSinkWriter
 from eventroute_worker.sinks.slack import SlackSinkWriter
 from eventroute_worker.sinks.stream import StreamSinkWriter
 
-__all__ = ["LocalSinks", "RemoteSinks", "Result", "SinkFailed", "SinkRefused", "kind_of", "split"]
+__all__ = ["LocalSinks", "RemoteSinks", "Result", "RouteSinkWriter", "SinkFailed", "SinkRefused", "kind_of", "split"]
 
 
 def split(sinks: Iterable[Sink]) -> tuple[list[LocalSink], list[RemoteSink]]:
@@ -92,20 +94,29 @@ class LocalSinks:
 class RemoteSinks:
     """Sends answers to sinks of every other kind."""
 
-    def __init__(self, way: Asks, work: Work, *, slack: str = SLACK) -> None:
-        """Take the way out, the calls to the queue, and where Slack's Web API is."""
+    def __init__(self, way: Asks, work: Work, *, slack: str = SLACK, chain: RouteSinkWriter | None = None) -> None:
+        """Take the way out, the calls to the queue, where Slack's Web API is, and the way to other routes."""
+        self._chain = chain
         self._github = GithubSinkWriter(way)
         self._http = HttpSinkWriter(way)
         self._slack = SlackSinkWriter(way, work, base_url=slack)
 
-    async def send(self, sink: RemoteSink, result: Result) -> None:
-        """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will."""
+    async def send(self, sink: RemoteSink, result: Result) -> str:
+        """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will.
+
+        returns  for people, what came of it where that is not to be expected; mostly empty
+        """
         match sink:
             case GithubSink():
                 await self._github.send(sink, result)
             case HttpSink():
                 await self._http.send(sink, result)
+            case RouteSink():
+                if self._chain is None:
+                    raise SinkFailed("this worker hands nothing over to other routes")
+                return await self._chain.send(sink, result)
             case SlackSink():
                 await self._slack.send(sink, result)
             case _:
                 assert_never(sink)
+        return ""

@@ -23,6 +23,8 @@ class Result(NamedTuple):
     trace_id: str
     """32 hexadecimal digits; empty without a trace."""
     lease: Lease
+    traceparent: str = ""
+    """W3C context of this attempt; empty without a trace."""
     hops: int = 1
     """How many answers of ours stand behind whatever this one is written to, itself included."""
     marker: str = ""
