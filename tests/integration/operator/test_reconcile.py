@@ -396,3 +396,45 @@ def _working(control: Control) -> dict[str, str]:
         name: next(each["reason"] for each in status["conditions"] if each["type"] == "Working")
         for name, status in control.api.statuses
     }
+
+
+async def test_a_route_that_hands_over_to_one_that_comes_later_heals_and_to_one_that_goes_waits(
+    control: Control,
+) -> None:
+    target = route_body("escalate", provider="eventroute", secretRefs=[])
+    control.api.objects |= {
+        Kind.ROUTE: [route_body(sinks=[{"route": {"name": "escalate"}}])],
+        Kind.SECRET: [secret_body()],
+    }
+
+    async def are_worked_on(names: set[str]) -> bool:
+        return await control.published(WORKER) == {VERSION, *names}
+
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        assert await control.published(WORKER) & {TRIAGE, "team-a/escalate"} == set()
+        control.api.objects[Kind.ROUTE].append(target)
+        control.cluster.see(Kind.ROUTE, target)
+        await until(lambda: are_worked_on({TRIAGE, "team-a/escalate"}))
+        control.api.objects[Kind.ROUTE].pop()
+        control.cluster.forget(Kind.ROUTE, target)
+        await until(lambda: are_worked_on(set()))
+        assert TRIAGE in await control.published()
+
+
+async def test_routes_that_come_to_lead_back_to_themselves_take_nothing_more_to_work_on(control: Control) -> None:
+    def inside(name: str, *targets: str) -> dict[str, Any]:
+        sinks = [{"route": {"name": target}} for target in targets] or [{"log": {}}]
+        return route_body(name, provider="eventroute", secretRefs=[], sinks=sinks)
+
+    control.api.objects |= {Kind.ROUTE: [inside("a", "b"), inside("b")], Kind.SECRET: [secret_body()]}
+
+    async def are_worked_on(names: set[str]) -> bool:
+        return await control.published(WORKER) == {VERSION, *names}
+
+    async with running(control.resync.run):
+        await until(lambda: are_worked_on({"team-a/a", "team-a/b"}))
+        back = inside("b", "a")
+        control.api.objects[Kind.ROUTE][1] = back
+        control.cluster.see(Kind.ROUTE, back)
+        await until(lambda: are_worked_on(set()))

@@ -27,7 +27,7 @@ def _check(judged: Judged[crd.RouteSink]) -> Iterator[Problem]:
             f'route "{name}" takes events of {found.spec.provider}, and no answers: name one of provider {INSIDE.name}'
         )
         yield judged.problem(Reason.TARGET_TAKES_NO_ANSWERS, "name", message)
-    if way := _way_back(gathered, target):
+    elif way := _way_back(gathered, target):
         message = f"answers would go round for ever: {' → '.join(way)}; take one of these sinks away"
         yield judged.problem(Reason.ROUTE_CYCLE, "name", message)
 
