@@ -282,6 +282,7 @@ async def test_two_sendings_at_once_write_one_comment(github: Github) -> None:
         sinks = GithubSinkWriter(way)
         await asyncio.gather(*(sinks.send(sink(github), result_of(f"{n}", name=f"d-{n}")) for n in range(5)))
     assert len(github.at()) == 1
+    assert github.asked.count(WRITES) == 1
 
 
 @pytest.mark.parametrize(
