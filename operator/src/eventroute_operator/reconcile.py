@@ -19,12 +19,12 @@ from redis.exceptions import RedisError
 from eventroute.crd.objects import ObjectKey
 from eventroute.crd.status import ConditionType, StatusReason
 from eventroute.errors import EventRouteError
-from eventroute.ids import RoutePath, RouteUid, route_path
+from eventroute.ids import RouteUid, route_path
 from eventroute.models import Models
 from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
 from eventroute.queue import Group, Upkeep
-from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
+from eventroute.route_table import RECEIVER, WORKER
 from eventroute.runtime.notices import read_notices
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import RouteStats, read_stats
@@ -225,15 +225,13 @@ class Reconciler:
     # --- publishing ---
 
     async def _publish(self) -> None:
-        served = [judged for judged in self._judged.values() if judged.receiver and judged.worker]
-        receiver: dict[RoutePath, ReceiverRoute] = {
-            each.receiver.path: each.receiver for each in served if each.receiver
-        }
-        worker: dict[RoutePath, WorkerRoute] = {each.worker.path: each.worker for each in served if each.worker}
+        judged = self._judged.values()
+        receiver = {each.receiver.path: each.receiver for each in judged if each.receiver}
+        worker = {each.worker.path: each.worker for each in judged if each.worker}
         # Deleted is one thing, a mistake or a missing Secret another: then events are to wait, not to be denied.
-        withheld = {route_path(*key) for key in self._judged} - receiver.keys()
+        existing = {route_path(*key) for key in self._judged}
         try:
-            if await self._tables.publish(receiver, worker, withheld=withheld, unseen=self.unseen):
+            if await self._tables.publish(receiver, worker, existing=existing, unseen=self.unseen):
                 self._published_at = time.monotonic()
         except (RedisError, OSError, EventRouteError) as error:
             metrics.PUBLISH_ERRORS.inc()

@@ -159,10 +159,19 @@ def _judgement(judged: Judged, kind: ConditionType) -> tuple[_Status, str, str]:
 def _programming(facts: Facts) -> tuple[_Status, str, str]:
     judged = facts.judged
     if not judged.is_served:
-        return _of_reason(StatusReason.NOT_SERVED)
+        return _of_reason(StatusReason.NOT_SERVED, _half(judged))
     reason = programming(route_path(*judged.route.key), facts.published, facts.fleet)
     troubles = redis_troubles(facts.fleet)
     return _of_reason(reason, f"{REASONS[reason].meaning} Redis: {troubles}" if troubles else "")
+
+
+def _half(judged: Judged) -> str:
+    """Say what is served of a route that is not served as a whole; empty = nothing."""
+    if judged.receiver:
+        return "Another condition is false; until it holds, events are taken, and wait."
+    if judged.worker:
+        return "Another condition is false; until it holds, senders are told to come back; what is queued is worked on."
+    return ""
 
 
 def _working(facts: Facts, before: Mapping[str, StatusCondition]) -> tuple[_Status, str, str] | None:

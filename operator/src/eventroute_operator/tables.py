@@ -36,20 +36,20 @@ class Tables:
         receiver: Mapping[RoutePath, ReceiverRoute],
         worker: Mapping[RoutePath, WorkerRoute],
         *,
-        withheld: Collection[RoutePath],
+        existing: Collection[RoutePath],
         unseen: Collection[str] = (),
     ) -> bool:
         """Make these the tables, and tell whether they were not; to be called again when Redis' own errors come out.
 
-        withheld  routes that exist and cannot be served now
+        existing  all routes that there are: what is in no table is withheld there, and neither denied nor forgotten
         unseen    namespaces of which nothing is known
         """
         before = dict(self._versions)
         leaving = {path: entry for path, (entry, _) in self._worker.items() if path not in worker}
-        await self._publish(WORKER, {**leaving, **worker}, self._worker, withheld=withheld, unseen=unseen)
-        await self._publish(RECEIVER, receiver, self._receiver, withheld=withheld, unseen=unseen)
+        await self._publish(WORKER, {**leaving, **worker}, self._worker, existing=existing, unseen=unseen)
+        await self._publish(RECEIVER, receiver, self._receiver, existing=existing, unseen=unseen)
         if leaving:
-            await self._publish(WORKER, worker, self._worker, withheld=withheld, unseen=unseen)
+            await self._publish(WORKER, worker, self._worker, existing=existing, unseen=unseen)
         return self._versions != before
 
     async def are_current(self) -> bool:
@@ -71,11 +71,12 @@ class Tables:
         entries: Mapping[RoutePath, Entry],
         known: dict[RoutePath, tuple[Entry, int]],
         *,
-        withheld: Collection[RoutePath],
+        existing: Collection[RoutePath],
         unseen: Collection[str],
     ) -> None:
         key = self._keys[plane.name]
         sent = with_marker_key(entries, self._marker_key)
+        withheld = set(existing) - entries.keys()
         version = await publish(self._redis, plane, sent, key, withheld=withheld, unseen=unseen)
         if version < self._versions.get(
             plane.name, 0

@@ -24,8 +24,11 @@ from eventroute.schemes import needs_secret, needs_verify_token
 from eventroute.template import compile_template
 
 
-def receiver_route(gathered: Gathered) -> ReceiverRoute:
-    """Write what receivers need."""
+def receiver_route(gathered: Gathered, *, may_name_headers: bool = True) -> ReceiverRoute:
+    """Write what receivers need.
+
+    may_name_headers  whether the prompts' and sinks' own headers can be told; else any are kept
+    """
     spec, scheme = gathered.spec, gathered.scheme
     if scheme is None:
         raise TypeError("unknown provider")  # the same
@@ -45,7 +48,7 @@ def receiver_route(gathered: Gathered) -> ReceiverRoute:
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes or scheme.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
-        headers=_named_headers(gathered),
+        headers=_named_headers(gathered) if may_name_headers else None,
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
         entity=spec.entity if spec.concurrency.per_entity or spec.debounce or spec.supersede else None,
         per_entity=spec.concurrency.per_entity is not None,

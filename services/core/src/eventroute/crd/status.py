@@ -394,7 +394,8 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "NotServed": ReasonPage(
         "False",
         _PROGRAMMED,
-        "Another condition is false; until it holds, senders are told to come back, and what is queued waits.",
+        "Another condition is false. As long as that concerns intake, senders are told to come back; as long as it "
+        "concerns work, what is queued waits.",
         "Look at that condition.",
     ),
     "NoReceivers": ReasonPage(
