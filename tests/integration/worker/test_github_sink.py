@@ -143,6 +143,17 @@ def told(body: str) -> str:
             },
             f"issue {ISSUE}",
         ),
+        (
+            "deployment_status.created",
+            {"repository": REPO, "deployment": {"sha": SHA}, "check_run": None, "workflow_run": None},
+            f"commit {SHA}",
+        ),
+        (
+            "workflow_run.completed",
+            {"repository": REPO, "workflow_run": {"head_sha": SHA, "pull_requests": [None]}, "issue": None},
+            f"commit {SHA}",
+        ),
+        ("merge_group.checks_requested", {"repository": REPO, "merge_group": {"head_sha": SHA}}, f"commit {SHA}"),
         ("discussion.created", DISCUSSED, f"discussion {DISCUSSION}"),
         ("discussion_comment.created", {**DISCUSSED, "comment": {"id": 4}}, f"discussion {DISCUSSION}"),
     ],
@@ -282,6 +293,7 @@ async def test_two_sendings_at_once_write_one_comment(github: Github) -> None:
         sinks = GithubSinkWriter(way)
         await asyncio.gather(*(sinks.send(sink(github), result_of(f"{n}", name=f"d-{n}")) for n in range(5)))
     assert len(github.at()) == 1
+    assert github.asked.count(WRITES) == 1
 
 
 @pytest.mark.parametrize(
@@ -332,6 +344,12 @@ async def test_a_reply_stands_in_its_thread(github: Github) -> None:
         event = "pull_request_review_comment.created"
         await send(sink(github, GithubReply()), result_of(name=f"d-{comment['id']}", payload=payload, event=event))
     assert [told(body) for body in github.at(f"thread {THREAD}")] == ["All is well."] * 2
+
+
+async def test_a_thread_that_is_resolved_is_answered_at_its_first_comment(github: Github) -> None:
+    payload = {**PULL, "thread": {"comments": [{"id": THREAD}, {"id": 5009}]}}
+    await send(sink(github, GithubReply()), result_of(payload=payload, event="pull_request_review_thread.resolved"))
+    assert [told(body) for body in github.at(f"thread {THREAD}")] == ["All is well."]
 
 
 async def test_a_reply_of_a_stranger_is_never_updated(github: Github) -> None:
