@@ -173,20 +173,82 @@ async def test_a_route_that_asks_for_more_than_is_allowed_waits_and_says_so(redi
     assert await _served(strict, WORKER, "triage", "allowed") == {"allowed"}, "what is taken waits"
 
 
-async def test_a_route_without_its_secret_is_withheld_until_it_is_deleted(control: Control) -> None:
-    routes, secrets = control.api.objects[Kind.ROUTE], control.api.objects[Kind.SECRET]
-    routes.append(route_body())
-    secrets.append(secret_body())
+async def _generations(control: Control) -> dict[str, int]:
+    """Tell which generation of the route each plane serves."""
+    return {plane.name: entry.generation for plane in (RECEIVER, WORKER) for entry in await control.entries(plane)}
+
+
+FORMER = [
+    ({"prompts": [{"user": "{{ nobody }}"}]}, "UnknownVariable", {"receiver": 2, "worker": 1}),
+    ({"filter": "payload."}, "InvalidExpression", {"receiver": 1, "worker": 2}),
+    ({"entity": "payload."}, "InvalidExpression", {"receiver": 1, "worker": 1}),
+    ({"novel": 1}, "InvalidSpec", {"receiver": 1, "worker": 1}),
+]
+
+
+@pytest.mark.parametrize(("wrong", "reason", "served"), FORMER)
+async def test_a_wrong_edit_leaves_what_was_served_of_the_side_that_it_concerns(
+    control: Control, wrong: dict[str, Any], reason: str, served: dict[str, int]
+) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
     async with running(control.resync.run):
         await until(lambda: _equal(control, {VERSION, TRIAGE}))
-        control.cluster.forget(Kind.SECRET, secrets.pop())
+        control.cluster.see(Kind.ROUTE, route_body(version=100, generation=2, **wrong))
+        await until(lambda: control.reasons().get("triage") == reason)
+        assert await _generations(control) == served
+        told = control.api.statuses[-1][1]["programmed"]
+        assert all(told[plane] == 1 for plane, generation in served.items() if generation == 1)
+        control.cluster.see(Kind.ROUTE, route_body(version=101, generation=3))
+        await until(lambda: control.reasons().get("triage") != reason)
+        assert await _generations(control) == {"receiver": 3, "worker": 3}
+
+
+async def test_what_was_served_stays_although_the_operator_was_started_again(redis: Redis) -> None:
+    first = Control(redis)
+    first.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(first.resync.run, first.reconciler.run, first.writer.run):
+        await until(lambda: _equal(first, {VERSION, TRIAGE}))
+    second = Control(redis, receiver_key=first.receiver_key, worker_key=first.worker_key)
+    second.api.objects |= {
+        Kind.ROUTE: [route_body(generation=2, entity="payload.", suspend={"mode": "hold"})],
+        Kind.SECRET: [secret_body()],
+    }
+    async with running(second.resync.run, second.reconciler.run, second.writer.run):
+        await until(lambda: second.reasons().get("triage") == "InvalidExpression")
+        assert await _generations(second) == {"receiver": 1, "worker": 1}
+        ((receiver,), (worker,)) = [await second.entries(plane) for plane in (RECEIVER, WORKER)]
+        assert (receiver.suspend, worker.is_suspended) == ("hold", True), "suspension counts at once"
+
+
+async def test_a_route_that_was_made_anew_is_not_served_as_the_one_before(control: Control) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.cluster.forget(Kind.ROUTE, route_body())
+        control.cluster.see(Kind.ROUTE, route_body(uid="uid-another", version=100, entity="payload."))
+
+        async def is_withheld() -> bool:
+            return not await control.entries(RECEIVER) and not await control.entries(WORKER)
+
+        await until(is_withheld)
+
+
+async def test_what_a_secret_proved_is_served_for_a_while_after_it_is_gone(redis: Redis) -> None:
+    control = Control(redis, grace_s=0.5)
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run, control.reconciler.run, control.writer.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.cluster.forget(Kind.SECRET, control.api.objects[Kind.SECRET].pop())
         await until(lambda: control.reasons().get("triage") == "SecretNotFound")
-        assert await _served(control, RECEIVER, "triage") == set()
+        assert await _served(control, RECEIVER, "triage") == {"triage"}
+        await until(lambda: _withheld(control))
         assert await _served(control, WORKER, "triage") == {"triage"}, "what is queued is worked on"
-        routes.append(route_body("other"))
-        control.cluster.forget(Kind.ROUTE, routes.pop(0))
-        control.cluster.see(Kind.ROUTE, routes[0])
-        await until(lambda: _equal(control, {VERSION, "team-a/other"}))
+        control.cluster.see(Kind.SECRET, secret_body(version=100))
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+
+
+async def _withheld(control: Control) -> bool:
+    return not await control.entries(RECEIVER)
 
 
 async def test_a_deleted_routes_name_is_held_in_both_tables_until_it_is_made_anew(control: Control) -> None:

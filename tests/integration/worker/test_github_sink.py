@@ -143,6 +143,17 @@ def told(body: str) -> str:
             },
             f"issue {ISSUE}",
         ),
+        (
+            "deployment_status.created",
+            {"repository": REPO, "deployment": {"sha": SHA}, "check_run": None, "workflow_run": None},
+            f"commit {SHA}",
+        ),
+        (
+            "workflow_run.completed",
+            {"repository": REPO, "workflow_run": {"head_sha": SHA, "pull_requests": [None]}, "issue": None},
+            f"commit {SHA}",
+        ),
+        ("merge_group.checks_requested", {"repository": REPO, "merge_group": {"head_sha": SHA}}, f"commit {SHA}"),
         ("discussion.created", DISCUSSED, f"discussion {DISCUSSION}"),
         ("discussion_comment.created", {**DISCUSSED, "comment": {"id": 4}}, f"discussion {DISCUSSION}"),
     ],
@@ -187,7 +198,7 @@ async def test_a_route_of_another_provider_writes_where_its_owner_says(github: G
     target = GithubTarget(repository=REPOSITORY, number="{{ payload.ticket }}")
     await send(sink(github, by=app(), target=target), result_of(provider="sentry", payload={"ticket": ISSUE}))
     assert [told(body) for body in github.at()] == ["All is well."]
-    for ticket in ("1284/labels", "0", "", "-1", "1284\n9", "١٢"):
+    for ticket in ("1284/labels", "0", "", "-1", "1284\n9", "9999999999", "١٢"):
         with pytest.raises(SinkRefused, match=r"^number: what it says of this event is not the number of an issue"):
             await send(sink(github, target=target), result_of(provider="sentry", payload={"ticket": ticket}))
 
@@ -282,6 +293,16 @@ async def test_two_sendings_at_once_write_one_comment(github: Github) -> None:
         sinks = GithubSinkWriter(way)
         await asyncio.gather(*(sinks.send(sink(github), result_of(f"{n}", name=f"d-{n}")) for n in range(5)))
     assert len(github.at()) == 1
+    assert github.asked.count(WRITES) == 1
+
+
+async def test_comments_in_different_places_do_not_wait_for_each_other(github: Github) -> None:
+    github.meet = asyncio.Barrier(2)
+    async with Outbound(OutboundRules(mode="dev")) as way:
+        writer = GithubSinkWriter(way)
+        results = (result_of(), result_of(payload=PUSH, event="push"))
+        await asyncio.gather(*(writer.send(sink(github), result) for result in results))
+    assert len(github.comments) == 2
 
 
 @pytest.mark.parametrize(
@@ -332,6 +353,12 @@ async def test_a_reply_stands_in_its_thread(github: Github) -> None:
         event = "pull_request_review_comment.created"
         await send(sink(github, GithubReply()), result_of(name=f"d-{comment['id']}", payload=payload, event=event))
     assert [told(body) for body in github.at(f"thread {THREAD}")] == ["All is well."] * 2
+
+
+async def test_a_thread_that_is_resolved_is_answered_at_its_first_comment(github: Github) -> None:
+    payload = {**PULL, "thread": {"comments": [{"id": THREAD}, {"id": 5009}]}}
+    await send(sink(github, GithubReply()), result_of(payload=payload, event="pull_request_review_thread.resolved"))
+    assert [told(body) for body in github.at(f"thread {THREAD}")] == ["All is well."]
 
 
 async def test_a_reply_of_a_stranger_is_never_updated(github: Github) -> None:

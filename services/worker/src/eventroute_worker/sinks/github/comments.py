@@ -270,18 +270,18 @@ async def _remove(client: Client, forum: Forum, found: _Node) -> None:
         _is_there(await client.ask("DELETE", f"{forum.path}/{found.key}"))
 
 
-def _is_known(answer: Answer) -> bool:
-    """Tell the same of an answer of GraphQL's."""
-    judge_errors(answer, may_miss=True)
-    return not read(answer, _Told).errors
-
-
 def _is_there(answer: Answer) -> bool:
-    """Tell whether what was to be updated still is there; raises where it was not updated for another reason."""
+    """Tell whether what was to be changed still is there; raises where it was not changed for another reason."""
     if answer.status == HTTPStatus.NOT_FOUND:
         return False
     judge(answer)
     return True
+
+
+def _is_known(answer: Answer) -> bool:
+    """Tell the same by an answer of GraphQL's."""
+    judge_errors(answer, may_miss=True)
+    return not read(answer, _Told).errors
 
 
 def _is_named(written: Written, each: _ReviewComment) -> bool:

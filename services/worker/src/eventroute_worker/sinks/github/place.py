@@ -1,6 +1,7 @@
 """Where at GitHub an event is from, read of its verified payload: of what GitHub itself writes there, nobody else."""
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,22 +19,22 @@ class _Repository(msgspec.Struct, frozen=True):
 
 
 class _Base(msgspec.Struct, frozen=True):
-    repo: _Repository = _Repository()
+    repo: _Repository | None = None
 
 
 class _Head(msgspec.Struct, frozen=True):
-    sha: str = ""
+    sha: str | None = None
 
 
 class _Numbered(msgspec.Struct, frozen=True):
     number: int = 0
-    head: _Head = _Head()
-    base: _Base = _Base()
+    head: _Head | None = None
+    base: _Base | None = None
 
 
 class _Run(msgspec.Struct, frozen=True):
-    head_sha: str = ""
-    pull_requests: tuple[_Numbered, ...] = ()
+    head_sha: str | None = None
+    pull_requests: tuple[_Numbered | None, ...] | None = None
 
 
 class _Comment(msgspec.Struct, frozen=True):
@@ -47,25 +48,33 @@ class _Thread(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    repository: _Repository = _Repository()
+    """What stands in any of GitHub's events where it stands in one; what does not apply is null in some."""
+
+    repository: _Repository | None = None
     issue: _Numbered | None = None
     pull_request: _Numbered | None = None
     discussion: _Numbered | None = None
-    comment: _Comment = _Comment()
-    thread: _Thread = _Thread()
-    check_run: _Run = _Run()
-    check_suite: _Run = _Run()
-    workflow_run: _Run = _Run()
-    workflow_job: _Run = _Run()
-    merge_group: _Run = _Run()
-    deployment: _Head = _Head()
+    comment: _Comment | None = None
+    thread: _Thread | None = None
+    check_run: _Run | None = None
+    check_suite: _Run | None = None
+    workflow_run: _Run | None = None
+    workflow_job: _Run | None = None
+    merge_group: _Run | None = None
+    deployment: _Head | None = None
+
+    @property
+    def runs(self) -> Iterator[_Run]:
+        """What has run, or waits for that."""
+        runs = (self.check_run, self.check_suite, self.workflow_run, self.workflow_job, self.merge_group)
+        return (run for run in runs if run)
 
 
 class _Pushed(msgspec.Struct, frozen=True):
     """What stands at the top of events about a commit alone, and elsewhere means something else."""
 
-    after: str = ""
-    sha: str = ""
+    after: str | None = None
+    sha: str | None = None
 
 
 class Place(NamedTuple):
@@ -95,7 +104,7 @@ class Place(NamedTuple):
 
 def named_place(repository: str, number: str) -> Place:
     """Take what the route's owner names; raises `SinkRefused` where that is no number."""
-    if not re.fullmatch(r"[1-9][0-9]{0,9}", number.strip(), re.ASCII):
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", number.strip(), re.ASCII):
         raise SinkRefused("number: what it says of this event is not the number of an issue; mend the template")
     owner, _, name = repository.partition("/")
     return Place(owner, name, number=int(number))
@@ -109,46 +118,47 @@ def place_of(delivery: Delivery) -> Place:
         pushed = msgspec.json.decode(delivery.payload, type=_Pushed) if kind in {"push", "status"} else _Pushed()
     except msgspec.DecodeError:
         event, pushed = _Event(), _Pushed()
-    repository = event.repository.full_name
-    if not _REPOSITORY.fullmatch(repository):
+    repository = event.repository or _Repository()
+    if not _REPOSITORY.fullmatch(repository.full_name):
         raise SinkRefused(f"{delivery.event or 'the event'} is from no repository of GitHub; set repository and number")
-    owner, _, name = repository.partition("/")
+    owner, _, name = repository.full_name.partition("/")
     return Place(
         owner,
         name,
-        number=_number(event),
+        number=_number(event, repository),
         discussion=event.discussion.number if event.discussion else 0,
-        sha=next(filter(_SHA.fullmatch, _commits(event, pushed)), ""),
+        sha=next((sha for sha in _commits(event, pushed) if sha and _SHA.fullmatch(sha)), ""),
         thread=_thread(event, kind),
-        id=event.repository.id,
+        id=repository.id,
     )
 
 
-def _number(event: _Event) -> int:
+def _number(event: _Event, repository: _Repository) -> int:
     if about := event.issue or event.pull_request:
         return about.number
-    runs = (event.check_run, event.check_suite, event.workflow_run)
-    pulls = [pull for run in runs for pull in run.pull_requests]
-    return next((pull.number for pull in pulls if pull.base.repo.id == event.repository.id), 0)  # forks' have others
+    pulls = (pull for run in event.runs for pull in run.pull_requests or () if pull)
+    return next((pull.number for pull in pulls if _is_of(pull, repository)), 0)
 
 
-def _commits(event: _Event, pushed: _Pushed) -> tuple[str, ...]:
-    runs = (event.check_run, event.check_suite, event.workflow_run, event.workflow_job, event.merge_group)
-    return (
-        event.pull_request.head.sha if event.pull_request else "",
-        *(run.head_sha for run in runs),
-        event.deployment.sha,
-        event.comment.commit_id or "",
-        pushed.after,
-        pushed.sha,
-    )
+def _is_of(pull: _Numbered, repository: _Repository) -> bool:
+    """Tell whether a pull request is this repository's: of a commit that forks have too, theirs are listed as well."""
+    return bool(pull.base and pull.base.repo and pull.base.repo.id == repository.id)
+
+
+def _commits(event: _Event, pushed: _Pushed) -> Iterator[str | None]:
+    if event.pull_request and event.pull_request.head:
+        yield event.pull_request.head.sha
+    yield from (run.head_sha for run in event.runs)
+    if event.deployment:
+        yield event.deployment.sha
+    if event.comment:
+        yield event.comment.commit_id
+    yield from (pushed.after, pushed.sha)
 
 
 def _thread(event: _Event, kind: str) -> int:
-    match kind:
-        case "pull_request_review_comment":
-            return event.comment.in_reply_to_id or event.comment.id
-        case "pull_request_review_thread" if event.thread.comments:
-            return event.thread.comments[0].id
-        case _:
-            return 0
+    if kind == "pull_request_review_comment" and event.comment:
+        return event.comment.in_reply_to_id or event.comment.id
+    if kind == "pull_request_review_thread" and event.thread and event.thread.comments:
+        return event.thread.comments[0].id
+    return 0
