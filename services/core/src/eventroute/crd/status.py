@@ -266,7 +266,7 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "TargetNotFound": ReasonPage(
         "False",
         _ACCEPTED,
-        "A `route` sink names a route that its namespace does not have; events are taken, and wait.",
+        "A `route` sink names a route that its namespace does not have.",
         "Create that route, or mend the name; all goes on by itself then.",
     ),
     "TargetTakesNoAnswers": ReasonPage(
@@ -278,7 +278,7 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "RouteCycle": ReasonPage(
         "False",
         _ACCEPTED,
-        "The `route` sinks of some routes lead back to the first of them; events are taken, and wait.",
+        "The `route` sinks of some routes lead back to the first of them, so that answers would go round for ever.",
         "Take one of the sinks away that the message lists.",
     ),
     "SinkOutOfReach": ReasonPage(
