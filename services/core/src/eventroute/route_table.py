@@ -231,8 +231,18 @@ class SlackSink(_Told, frozen=True, kw_only=True, tag="slack"):
     """Block Kit; each text may be a template."""
 
 
+class PostgresSink(_Told, frozen=True, kw_only=True, tag="postgres"):
+    """The answer as a row of a table."""
+
+    url: Secret
+    table: str
+    """`table`, or `schema.table`."""
+    notify: str | None = None
+    """Channel that is notified with the row; None = none."""
+
+
 LocalSink = LogSink | StreamSink
-RemoteSink = HttpSink | SlackSink
+RemoteSink = HttpSink | PostgresSink | SlackSink
 Sink = LocalSink | RemoteSink
 
 

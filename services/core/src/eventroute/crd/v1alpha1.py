@@ -649,7 +649,38 @@ class SlackSink(Strict):
     )
 
 
-SINK_KINDS: Final = ("http", "log", "slack", "stream")
+_SQL_NAME: Final = "[a-z_][a-z0-9_]{0,62}"
+"""As PostgreSQL reads it without quotes, too."""
+
+
+class PostgresSink(Strict):
+    """The answer as a row of a PostgreSQL table, which the sink writes to and does not make."""
+
+    url_ref: SecretKeyRef = Field(
+        description=(
+            "Secret with the database's URL, `postgresql://user:password@host:5432/database`, to which "
+            "`?sslmode=verify-full` may be added. TLS is required, unless the URL of a private host says otherwise; "
+            "only the verify modes check whose server it is. Required."
+        )
+    )
+    table: str = Field(
+        default="eventroute_answers",
+        max_length=127,
+        pattern=rf"^{_SQL_NAME}(\.{_SQL_NAME})?$",
+        description=(
+            "The table, `table` or `schema.table`, made as postgres.sql of the worker says. A row per answer, by its "
+            "idempotency_key. Default: eventroute_answers."
+        ),
+    )
+    notify: str | None = Field(
+        default=None,
+        max_length=63,
+        pattern=rf"^{_SQL_NAME}$",
+        description="Channel that is notified (`LISTEN`) with the idempotency_key of each row. Default: none.",
+    )
+
+
+SINK_KINDS: Final = ("http", "log", "postgres", "slack", "stream")
 """As their fields are called."""
 
 _AS_IT_IS: Final = ("log", "stream")
@@ -696,6 +727,7 @@ class Sink(Strict):
     )
     http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
+    postgres: PostgresSink | None = Field(default=None, description="As a row of a PostgreSQL table.")
     slack: SlackSink | None = Field(default=None, description="As a message in Slack.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 

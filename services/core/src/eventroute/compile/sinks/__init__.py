@@ -10,13 +10,20 @@ from eventroute.compile.gathered import Gathered
 from eventroute.compile.sinks.http import HTTP
 from eventroute.compile.sinks.judged import Judged, Kind
 from eventroute.compile.sinks.log import LOG
+from eventroute.compile.sinks.postgres import POSTGRES
 from eventroute.compile.sinks.slack import SLACK
 from eventroute.compile.sinks.stream import STREAM
 from eventroute.compile.verdict import Problem
 from eventroute.crd import v1alpha1 as crd
 from eventroute.route_table import Sink
 
-KINDS: Final[Mapping[str, Kind[Any]]] = {"http": HTTP, "log": LOG, "slack": SLACK, "stream": STREAM}
+KINDS: Final[Mapping[str, Kind[Any]]] = {
+    "http": HTTP,
+    "log": LOG,
+    "postgres": POSTGRES,
+    "slack": SLACK,
+    "stream": STREAM,
+}
 
 
 class JudgedSink:
