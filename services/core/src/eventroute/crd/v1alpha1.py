@@ -650,7 +650,9 @@ class SlackSink(Strict):
 
 
 _SQL_NAME: Final = "[a-z_][a-z0-9_]{0,62}"
-"""As PostgreSQL reads it without quotes, too."""
+SQL_CHANNEL: Final = rf"^{_SQL_NAME}$"
+SQL_TABLE: Final = rf"^{_SQL_NAME}(\.{_SQL_NAME})?$"
+"""What PostgreSQL takes for the same with quotes and without."""
 
 
 class PostgresSink(Strict):
@@ -666,7 +668,7 @@ class PostgresSink(Strict):
     table: str = Field(
         default="eventroute_answers",
         max_length=127,
-        pattern=rf"^{_SQL_NAME}(\.{_SQL_NAME})?$",
+        pattern=SQL_TABLE,
         description=(
             "The table, `table` or `schema.table`, made as postgres.sql of the worker says. A row per answer, by its "
             "idempotency_key. Default: eventroute_answers."
@@ -675,7 +677,7 @@ class PostgresSink(Strict):
     notify: str | None = Field(
         default=None,
         max_length=63,
-        pattern=rf"^{_SQL_NAME}$",
+        pattern=SQL_CHANNEL,
         description="Channel that is notified (`LISTEN`) with the idempotency_key of each row. Default: none.",
     )
 
