@@ -12,6 +12,7 @@ from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.delivery import Delivery
 from eventroute.expression import compile_expression
 from eventroute.ids import DeliveryId, RoutePath
+from eventroute.outbound import OutboundRules
 from eventroute.prompt import Event, prepare
 from eventroute.schemes import SCHEMES, Events, Request, generate_secret, read
 from eventroute.secret import Secret
@@ -19,6 +20,8 @@ from eventroute_cli.samples import build_request, load_sample
 from support.fetched_keys import ACCOUNT, AUDIENCE, TOPIC, from_aws, from_google, message, push
 
 SAMPLES = Path(__file__).parents[3] / "k8s" / "samples"
+OPEN = OutboundRules(ports=(443, 5432))
+"""As the samples ask the platform's owner for."""
 NOW = 1_790_000_000.0
 SENDERS = {"aws-sns": TOPIC.encode(), "google-pubsub": f"{ACCOUNT} {AUDIENCE}".encode()}
 
@@ -40,10 +43,13 @@ def compiled() -> Compiled:
                 secrets.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = signing
             if sink.slack and (app := sink.slack.token_ref):
                 secrets.setdefault(ObjectKey(route.metadata.namespace, app.name), {})[app.key] = Secret(b"xoxb-sample")
+            if sink.postgres:
+                ref, url = sink.postgres.url_ref, b"postgresql://sample:sample@db.example.com/sample"
+                secrets.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = Secret(url)
         if own := route.spec.model.api_key_ref:
             secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
-    return compile_routes(routes, secrets=secrets, config_maps=config_maps)
+    return compile_routes(routes, secrets=secrets, config_maps=config_maps, outbound=OPEN)
 
 
 def _secret(route: EventRoute) -> bytes:
