@@ -31,8 +31,8 @@ from eventroute.schemes import (
 )
 from eventroute.secret import Secret
 from eventroute.suggest import nearest
-from eventroute.template import MESSAGE_VARIABLES, TemplateRefused, compile_template
 from eventroute.template import VARIABLES as PROMPT_VARIABLES
+from eventroute.template import TemplateRefused, compile_template
 
 _BYTES_PER_TOKEN: Final = 4  # of English, about
 _ROOM_FOR_THINKING: Final = 4096
@@ -203,8 +203,8 @@ def _templates_compile(gathered: Gathered) -> Iterator[Problem]:
         if isinstance(found.value, str):
             yield from _lint_template(gathered, found.field, found.value, PROMPT_VARIABLES)
     for sink in judged_sinks(gathered):
-        for field, source in sink.templates():
-            yield from _lint_template(gathered, field, source, MESSAGE_VARIABLES)
+        for template in sink.templates():
+            yield from _lint_template(gathered, template.field, template.source, template.variables)
 
 
 def _lint_template(gathered: Gathered, field: str, source: str, variables: frozenset[str]) -> Iterator[Problem]:

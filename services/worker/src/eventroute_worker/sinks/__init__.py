@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from eventroute.queue import Work
 from eventroute.route_table import (
     SLACK,
+    GithubSink,
     HttpSink,
     LocalSink,
     LogSink,
@@ -28,6 +29,7 @@ from eventroute.route_table import (
 from eventroute.runtime import tracing
 from eventroute_worker.outbound import Outbound
 from eventroute_worker.sinks.databases import Databases
+from eventroute_worker.sinks.github import GithubSinkWriter
 from eventroute_worker.sinks.http import HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
@@ -95,6 +97,7 @@ class RemoteSinks:
 
     def __init__(self, way: Outbound, work: Work, databases: Databases | None = None, *, slack: str = SLACK) -> None:
         """Take the way out, the calls to the queue, connections to databases, and where Slack's Web API is."""
+        self._github = GithubSinkWriter(way)
         self._http = HttpSinkWriter(way)
         self._postgres = PostgresSinkWriter(databases or Databases(way))
         self._slack = SlackSinkWriter(way, work, base_url=slack)
@@ -102,6 +105,8 @@ class RemoteSinks:
     async def send(self, sink: RemoteSink, result: Result) -> None:
         """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will."""
         match sink:
+            case GithubSink():
+                await self._github.send(sink, result)
             case HttpSink():
                 await self._http.send(sink, result)
             case PostgresSink():
