@@ -1,7 +1,7 @@
 """GitHub's API, as far as answers are written: REST and GraphQL over one state, checking what GitHub checks.
 
-Bodies, parameters and statuses: https://github.com/github/rest-api-description; queries were checked against
-https://docs.github.com/public/fpt/schema.docs.graphql when they were written, and are told apart by what they ask for.
+Bodies are judged by GitHub's own description of them (`tests/data/README.md`); queries were checked against its schema,
+https://docs.github.com/public/fpt/schema.docs.graphql, when they were written, and are told apart by what they ask for.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+DATA: Final = Path(__file__).parents[1] / "data"
 
 TOKEN: Final = "github_pat_11AAAAAAA0of0a0test00000"
 APP: Final = 4711
@@ -34,26 +37,8 @@ MAX_BODY: Final = 65_536
 
 OURS: Final = "platform-notes[bot]"
 
-_BODIES: Final[dict[tuple[str, str], tuple[dict[str, type], set[str]]]] = {
-    ("POST", "issue comment"): ({"body": str}, {"body"}),
-    ("PATCH", "comment"): ({"body": str}, {"body"}),
-    ("POST", "commit comment"): ({"body": str, "path": str, "position": int}, {"body"}),
-    ("POST", "reply"): ({"body": str}, {"body"}),
-    ("POST", "labels"): ({"labels": list}, {"labels"}),
-    ("POST", "check run"): (
-        {
-            **dict.fromkeys(("name", "head_sha", "details_url", "external_id", "status", "conclusion"), str),
-            "output": dict,
-        },
-        {"name", "head_sha"},
-    ),
-    ("PATCH", "check run"): (
-        {**dict.fromkeys(("name", "details_url", "external_id", "status", "conclusion"), str), "output": dict},
-        set(),
-    ),
-    ("POST", "token"): ({"repositories": list, "repository_ids": list, "permissions": dict}, set()),
-}
-"""Of each request's body the fields with their types, and those that are required."""
+_BODIES: Final[dict[str, Any]] = msgspec.json.decode((DATA / "github_rest.json").read_bytes())
+_JSON_TYPES: Final = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
 
 _PATHS: Final = (
     ("issue comment", rf"/issues/{ISSUE}/comments"),
@@ -226,8 +211,6 @@ class Github:
         return web.Response(status=204)
 
     def _check(self, method: str, id: str | None, body: dict[str, Any]) -> web.Response:  # noqa: A002
-        if set(body.get("output", {})) - {"title", "summary", "text"} or len(body["output"]["summary"]) > MAX_BODY - 1:
-            return _invalid("invalid")
         if method == "PATCH":
             self.checks[int(str(id))].update(body)
             return web.json_response({"id": int(str(id))})
@@ -239,6 +222,8 @@ class Github:
             return _error(401)
         if installation != INSTALLATION:
             return _error(404)
+        if mistake := _mistake("POST", "token", body):
+            return mistake
         by_name = {"repositories": [self.repository.partition("/")[2]]}
         if body not in (by_name, {"repository_ids": [1]}):
             return _invalid("invalid")
@@ -325,12 +310,27 @@ class Github:
 
 
 def _mistake(method: str, operation: str, body: dict[str, Any]) -> web.Response | None:
-    fields, required = _BODIES.get((method, operation), ({}, set()))
-    if required - set(body):
-        return _invalid("missing_field")
-    if any(type(value) is not fields.get(name) for name, value in body.items()):
+    found = _BODIES.get(f"{method} {operation}")
+    if found and not _fits(body, found["body"]):
         return _invalid("invalid")
     return _invalid("custom") if len(body.get("body", "")) > MAX_BODY else None
+
+
+def _fits(value: Any, schema: dict[str, Any]) -> bool:
+    """Judge by the part of JSON Schema that the description has, and more strictly: nothing may be unknown."""
+    if choices := schema.get("oneOf", schema.get("anyOf")):
+        return any(_fits(value, choice) for choice in choices)
+    if type(value) is not _JSON_TYPES[schema["type"]] or value not in schema.get("enum", [value]):
+        return False
+    if isinstance(value, dict) and "properties" in schema:
+        known = schema["properties"]
+        if set(schema.get("required", ())) - set(value) or set(value) - set(known):
+            return False
+        return all(_fits(item, known[name]) for name, item in value.items())
+    if isinstance(value, list):
+        few = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        return few and all(_fits(item, schema["items"]) for item in value)
+    return not isinstance(value, str) or len(value) <= schema.get("maxLength", len(value))
 
 
 def _say(status: int, body: str, headers: dict[str, str]) -> web.Response:

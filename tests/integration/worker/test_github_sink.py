@@ -198,7 +198,7 @@ async def test_a_route_of_another_provider_writes_where_its_owner_says(github: G
     target = GithubTarget(repository=REPOSITORY, number="{{ payload.ticket }}")
     await send(sink(github, by=app(), target=target), result_of(provider="sentry", payload={"ticket": ISSUE}))
     assert [told(body) for body in github.at()] == ["All is well."]
-    for ticket in ("1284/labels", "0", "", "-1", "1284\n9", "١٢"):
+    for ticket in ("1284/labels", "0", "", "-1", "1284\n9", "9999999999", "١٢"):
         with pytest.raises(SinkRefused, match=r"^number: what it says of this event is not the number of an issue"):
             await send(sink(github, target=target), result_of(provider="sentry", payload={"ticket": ticket}))
 
@@ -294,6 +294,15 @@ async def test_two_sendings_at_once_write_one_comment(github: Github) -> None:
         await asyncio.gather(*(sinks.send(sink(github), result_of(f"{n}", name=f"d-{n}")) for n in range(5)))
     assert len(github.at()) == 1
     assert github.asked.count(WRITES) == 1
+
+
+async def test_comments_in_different_places_do_not_wait_for_each_other(github: Github) -> None:
+    github.meet = asyncio.Barrier(2)
+    async with Outbound(OutboundRules(mode="dev")) as way:
+        writer = GithubSinkWriter(way)
+        results = (result_of(), result_of(payload=PUSH, event="push"))
+        await asyncio.gather(*(writer.send(sink(github), result) for result in results))
+    assert len(github.comments) == 2
 
 
 @pytest.mark.parametrize(

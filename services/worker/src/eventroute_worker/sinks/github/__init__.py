@@ -57,7 +57,7 @@ class GithubSinkWriter:
         match sink.write:
             case GithubComment(update=update):
                 written = await _written(sink, result, for_all=update)
-                async with self._alone(f"{written.own_name} {place}"):
+                async with self._alone(written, place):
                     await comment(client, place, written)
             case GithubReply():
                 await reply(client, place, await _written(sink, result, for_all=False))
@@ -70,8 +70,9 @@ class GithubSinkWriter:
                 assert_never(sink.write)
 
     @asynccontextmanager
-    async def _alone(self, what: str) -> AsyncIterator[None]:
+    async def _alone(self, written: Written, place: Place) -> AsyncIterator[None]:
         """Wait for who writes the same in this process, lest neither finds what the other one makes."""
+        what = f"{written.own_name} {place} {place.number or place.discussion or place.sha}"
         lock = self._writing.setdefault(what, asyncio.Lock())
         async with lock:
             yield

@@ -104,7 +104,7 @@ class Place(NamedTuple):
 
 def named_place(repository: str, number: str) -> Place:
     """Take what the route's owner names; raises `SinkRefused` where that is no number."""
-    if not re.fullmatch(r"[1-9][0-9]{0,9}", number.strip(), re.ASCII):
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", number.strip(), re.ASCII):
         raise SinkRefused("number: what it says of this event is not the number of an issue; mend the template")
     owner, _, name = repository.partition("/")
     return Place(owner, name, number=int(number))
