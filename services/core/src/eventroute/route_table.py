@@ -291,8 +291,18 @@ class GithubSink(_Told, frozen=True, kw_only=True, tag="github"):
     """None = where the event is from."""
 
 
+class PostgresSink(_Told, frozen=True, kw_only=True, tag="postgres"):
+    """The answer as a row of a table."""
+
+    url: Secret
+    table: str
+    """`table`, or `schema.table`."""
+    notify: str | None = None
+    """Channel that is notified with the row; None = none."""
+
+
 LocalSink = LogSink | StreamSink
-RemoteSink = GithubSink | HttpSink | SlackSink
+RemoteSink = GithubSink | HttpSink | PostgresSink | SlackSink
 Sink = LocalSink | RemoteSink
 
 

@@ -11,13 +11,21 @@ from eventroute.compile.sinks.github import GITHUB
 from eventroute.compile.sinks.http import HTTP
 from eventroute.compile.sinks.judged import Judged, Kind, Written
 from eventroute.compile.sinks.log import LOG
+from eventroute.compile.sinks.postgres import POSTGRES
 from eventroute.compile.sinks.slack import SLACK
 from eventroute.compile.sinks.stream import STREAM
 from eventroute.compile.verdict import Problem
 from eventroute.crd import v1alpha1 as crd
 from eventroute.route_table import Sink
 
-KINDS: Final[Mapping[str, Kind[Any]]] = {"github": GITHUB, "http": HTTP, "log": LOG, "slack": SLACK, "stream": STREAM}
+KINDS: Final[Mapping[str, Kind[Any]]] = {
+    "github": GITHUB,
+    "http": HTTP,
+    "log": LOG,
+    "postgres": POSTGRES,
+    "slack": SLACK,
+    "stream": STREAM,
+}
 
 
 class JudgedSink:
