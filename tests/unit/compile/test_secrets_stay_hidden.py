@@ -32,6 +32,25 @@ def test_what_speaks_to_slack_does_not_print(by: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        CANARY,
+        f"postgresql://{CANARY}:{CANARY}@db.example.com/{CANARY}?options={CANARY}",
+        f"postgresql://u:{CANARY}@db.example.com/{CANARY}?{CANARY}=1",
+        f"postgresql://u:{CANARY}@10.0.0.1/{CANARY}?sslmode={CANARY}",
+        f"postgresql://u:{CANARY}@10.0.0.1:5432/{CANARY}",
+        f"postgresql://u:%zz{CANARY}@db.example.com/x",
+    ],
+)
+def test_the_url_of_a_database_does_not_print(value: str) -> None:
+    route = event_route(provider="slack", sinks=[{"postgres": {"urlRef": {"name": "hook", "key": "secret"}}}])
+    secrets = {ObjectKey("team-a", "hook"): {"secret": Secret(value.encode())}}
+    compiled = compile_routes([route], secrets=secrets, config_maps={})
+    assert compiled.verdicts[0].problems
+    assert CANARY[:8] not in repr(compiled)
+
+
+@pytest.mark.parametrize(
     "value", [CANARY, f"ghp_{CANARY}\n", f"ghs_{CANARY}", f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}\n"]
 )
 @pytest.mark.parametrize("by", ["tokenRef", "app"])

@@ -96,8 +96,12 @@ def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: 
         ({"history": {}}, "spec", "history needs entity"),
         ({"entity": "event", "history": {"keep": 5}}, "spec.history", "inject must not exceed keep"),
         ({"sinks": []}, "spec.sinks", "must have at least 1 item"),
-        ({"sinks": [{}]}, "spec.sinks[0]", "set exactly one of github, http, log, route, slack and stream"),
-        ({"sinks": [{"log": {}, "stream": {}}]}, "spec.sinks[0]", "set exactly one of github, http, log,"),
+        ({"sinks": [{}]}, "spec.sinks[0]", "set exactly one of github, http, log, postgres, route, slack and stream"),
+        (
+            {"sinks": [{"log": {}, "stream": {}}]},
+            "spec.sinks[0]",
+            "set exactly one of github, http, log, postgres, route, slack and stream",
+        ),
         ({"sinks": [{"slack": {}}]}, "spec.sinks[0].slack", "set exactly one of urlRef and tokenRef"),
         ({"sinks": [{"github": {"comment": {}}}]}, "spec.sinks[0].github", "set exactly one of tokenRef and app"),
         (
@@ -156,6 +160,17 @@ def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: 
             "channel needs tokenRef; an incoming webhook has its own one",
         ),
         ({"sinks": [{"slack": {"channel": "#general"}}]}, "spec.sinks[0].slack.channel", "must be an id, as Slack"),
+        ({"sinks": [{"postgres": {}}]}, "spec.sinks[0].postgres.urlRef", "is required"),
+        (
+            {"sinks": [{"postgres": {"urlRef": {"name": "a", "key": "b"}, "table": 'x"; DROP TABLE y'}}]},
+            "spec.sinks[0].postgres.table",
+            "must be a name that PostgreSQL takes without quotes, in lower case: answers, or team.answers",
+        ),
+        (
+            {"sinks": [{"postgres": {"urlRef": {"name": "a", "key": "b"}, "notify": "New"}}]},
+            "spec.sinks[0].postgres.notify",
+            "must be a name that PostgreSQL takes without quotes, in lower case: new_answers",
+        ),
         ({"sinks": [{"log": None}]}, "spec.sinks[0].log", "must not be null"),
         ({"filter": None}, "spec.filter", "must not be null; leave the field out"),
         ({"model": {"apiKeyRef": None}}, "spec.model.apiKeyRef", "must not be null"),

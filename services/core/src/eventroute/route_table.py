@@ -291,6 +291,16 @@ class GithubSink(_Told, frozen=True, kw_only=True, tag="github"):
     """None = where the event is from."""
 
 
+class PostgresSink(_Told, frozen=True, kw_only=True, tag="postgres"):
+    """The answer as a row of a table."""
+
+    url: Secret
+    table: str
+    """`table`, or `schema.table`."""
+    notify: str | None = None
+    """Channel that is notified with the row; None = none."""
+
+
 class RouteSink(_Told, frozen=True, kw_only=True, tag="route"):
     """The answer as an event of another route, one that nobody outside can send to."""
 
@@ -299,7 +309,7 @@ class RouteSink(_Told, frozen=True, kw_only=True, tag="route"):
 
 
 LocalSink = LogSink | StreamSink
-RemoteSink = GithubSink | HttpSink | RouteSink | SlackSink
+RemoteSink = GithubSink | HttpSink | PostgresSink | RouteSink | SlackSink
 Sink = LocalSink | RemoteSink
 
 

@@ -45,6 +45,7 @@ from eventroute_worker.run import Runner
 from eventroute_worker.sending import Sender
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import LocalSinks, RemoteSinks, RouteSinkWriter
+from eventroute_worker.sinks.databases import Databases
 from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.turns import Turns
@@ -63,6 +64,7 @@ class _Outside(NamedTuple):
     waiting_at: Mapping[Group, Redis]
     claude: Claude
     way: Outbound
+    databases: Databases
     models: Models
 
     @property
@@ -125,10 +127,11 @@ async def _reaching(settings: WorkerSettings) -> AsyncIterator[_Outside]:
             key_file=settings.file("anthropic_api_key"),
         ) as claude,
         Outbound(settings.outbound, at_once=settings.concurrent_sends) as way,
+        Databases(way) as databases,
     ):
         groups = [Group(number) for number in range(settings.groups)]
         waiting_at = {group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups}
-        yield _Outside(link, redis, waiting_at, claude, way, models)
+        yield _Outside(link, redis, waiting_at, claude, way, databases, models)
 
 
 def _build_check(settings: WorkerSettings, outside: _Outside) -> RedisCheck:
@@ -199,7 +202,7 @@ def _build_handler(settings: WorkerSettings, outside: _Outside, shared: _Shared)
     finder = Finder(shared.routes, shared.upkeep)
     runner = _build_runner(settings, outside, shared, finder)
     chain = RouteSinkWriter(shared.routes, shared.admissions, shared.tally)
-    sinks = RemoteSinks(outside.way, shared.work, chain=chain)
+    sinks = RemoteSinks(outside.way, shared.work, outside.databases, chain=chain)
     sender = Sender(work=shared.work, finder=finder, sinks=sinks, gate=shared.gate)
 
     async def handle(attempt: Attempt) -> End:

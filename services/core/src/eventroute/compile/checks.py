@@ -16,7 +16,7 @@ from eventroute.errors import Refused
 from eventroute.expression import OF_ANSWERS, VARIABLES, ExpressionRefused, compile_expression
 from eventroute.match import covers
 from eventroute.models import Told
-from eventroute.outbound import Blocked, OutboundRules, Rule, read_url
+from eventroute.outbound import Blocked, OutboundRules, Rule, check_database, parse_database, read_url
 from eventroute.route_table import BudgetRule, whose
 from eventroute.schemes import (
     INSIDE,
@@ -162,10 +162,17 @@ def _sinks_may_be_reached(gathered: Gathered) -> Iterator[Problem]:
     rules = gathered.at_hand.policy.of(gathered.route.metadata.namespace).narrow(known or OutboundRules(mode="dev"))
     for field, url in (found for sink in judged_sinks(gathered) for found in sink.urls()):
         try:
-            read_url(url, rules)
+            _judge_url(url, rules)
         except Blocked as blocked:
             severity = Severity.WARNING if known is None and blocked.rule is not Rule.HOST else Severity.ERROR
             yield gathered.problem(Reason.SINK_OUT_OF_REACH, field, str(blocked), severity=severity)
+
+
+def _judge_url(url: str, rules: OutboundRules) -> None:
+    if url.startswith("postgres"):
+        check_database(parse_database(url), rules)
+    else:
+        read_url(url, rules)
 
 
 def _expressions_compile(gathered: Gathered) -> Iterator[Problem]:

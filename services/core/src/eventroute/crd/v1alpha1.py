@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
-from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
+from eventroute.crd.rules import Rule, exactly_one, not_both, value_or, with_rules
 from eventroute.models import CacheRule, Effort, Wish
 from eventroute.schemes import INSIDE, SCHEMES
 
@@ -773,6 +773,39 @@ class GithubSink(Strict):
     )
 
 
+_SQL_NAME: Final = "[a-z_][a-z0-9_]{0,62}"
+SQL_CHANNEL: Final = rf"^{_SQL_NAME}$"
+SQL_TABLE: Final = rf"^{_SQL_NAME}(\.{_SQL_NAME})?$"
+"""What PostgreSQL takes for the same with quotes and without."""
+
+
+class PostgresSink(Strict):
+    """The answer as a row of a PostgreSQL table, which the sink writes to and does not make."""
+
+    url_ref: SecretKeyRef = Field(
+        description=(
+            "Secret with the database's URL, `postgresql://user:password@host:5432/database`, to which "
+            "`?sslmode=verify-full` may be added. TLS is required, unless the URL of a private host says otherwise; "
+            "only the verify modes check whose server it is. Required."
+        )
+    )
+    table: str = Field(
+        default="eventroute_answers",
+        max_length=127,
+        pattern=SQL_TABLE,
+        description=(
+            "The table, `table` or `schema.table`, made as postgres.sql of the worker says. A row per answer, by its "
+            "idempotency_key. Default: eventroute_answers."
+        ),
+    )
+    notify: str | None = Field(
+        default=None,
+        max_length=63,
+        pattern=SQL_CHANNEL,
+        description="Channel that is notified (`LISTEN`) with the idempotency_key of each row. Default: none.",
+    )
+
+
 class RouteSink(Strict):
     """The answer as an event of another route of the namespace, whose provider is `eventroute`."""
 
@@ -792,7 +825,7 @@ class RouteSink(Strict):
     )
 
 
-SINK_KINDS: Final = ("github", "http", "log", "route", "slack", "stream")
+SINK_KINDS: Final = ("github", "http", "log", "postgres", "route", "slack", "stream")
 """As their fields are called."""
 
 _AS_IT_IS: Final = ("log", "stream")
@@ -844,6 +877,7 @@ class Sink(Strict):
     github: GithubSink | None = Field(default=None, description="As a comment, reply, labels or check run at GitHub.")
     http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
+    postgres: PostgresSink | None = Field(default=None, description="As a row of a PostgreSQL table.")
     route: RouteSink | None = Field(default=None, description="As an event of another route of this namespace.")
     slack: SlackSink | None = Field(default=None, description="As a message in Slack.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
@@ -897,13 +931,10 @@ class EventRouteSpec(Strict):
         max_length=63,
         pattern=rf"^{_LABEL}$",
         description=(
-            "A row of the scheme table, `custom`, or `eventroute`, whose events are answers of other routes; cannot be "
-            "changed. Required."
+            "A row of the scheme table, `custom`, or `eventroute`, whose events are answers of other routes. What is "
+            "queued when it changes is worked on by the prompts that there are then. Required."
         ),
-        json_schema_extra={
-            "enum": [*SCHEMES, INSIDE.name, "custom"],
-            **mark(Rule("self == oldSelf", "provider cannot be changed; delete the route and create it anew")),
-        },
+        json_schema_extra={"enum": [*SCHEMES, INSIDE.name, "custom"]},
     )
     custom: CustomScheme | None = Field(
         default=None, description="The sender's scheme, exactly when provider is custom. Default: none."

@@ -23,6 +23,8 @@ from eventroute.crd.v1alpha1 import (
     HTTP_URL,
     OBJECT_NAME,
     SLACK_ID,
+    SQL_CHANNEL,
+    SQL_TABLE,
     USD,
     EventRoute,
 )
@@ -43,6 +45,8 @@ _FORMS: Final = {
     GITHUB_REPOSITORY: "must be a repository, as owner/name",
     GITHUB_LABEL: "must be the name of a label: no commas, no line ends, no blank at its end",
     API_URL: "must be the URL of an API, without a slash at its end: https://ghe.example.com/api/v3",
+    SQL_CHANNEL: "must be a name that PostgreSQL takes without quotes, in lower case: new_answers",
+    SQL_TABLE: "must be a name that PostgreSQL takes without quotes, in lower case: answers, or team.answers",
     USD: 'must be an amount of US dollars, in digits, such as "20" or "0.50"',
 }
 """Pattern → what it asks for, where the pattern itself tells too little."""

@@ -20,6 +20,7 @@ from eventroute.route_table import (
     HttpSink,
     LocalSink,
     LogSink,
+    PostgresSink,
     RemoteSink,
     RouteSink,
     Sink,
@@ -27,11 +28,13 @@ from eventroute.route_table import (
     StreamSink,
 )
 from eventroute.runtime import tracing
-from eventroute_worker.sinks.asking import Asks
+from eventroute_worker.outbound import Outbound
+from eventroute_worker.sinks.databases import Databases
 from eventroute_worker.sinks.github import GithubSinkWriter
 from eventroute_worker.sinks.http import HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.postgres import PostgresSinkWriter
 from eventroute_worker.sinks.route import RouteSinkWriter
 from eventroute_worker.sinks.slack import SlackSinkWriter
 from eventroute_worker.sinks.stream import StreamSinkWriter
@@ -94,11 +97,25 @@ class LocalSinks:
 class RemoteSinks:
     """Sends answers to sinks of every other kind."""
 
-    def __init__(self, way: Asks, work: Work, *, slack: str = SLACK, chain: RouteSinkWriter | None = None) -> None:
-        """Take the way out, the calls to the queue, where Slack's Web API is, and the way to other routes."""
+    def __init__(
+        self,
+        way: Outbound,
+        work: Work,
+        databases: Databases | None = None,
+        *,
+        slack: str = SLACK,
+        chain: RouteSinkWriter | None = None,
+    ) -> None:
+        """Take the way out, the calls to the queue, connections to databases, Slack's Web API, the way to other routes.
+
+        databases  None = made of the way out
+        slack      where the API is
+        chain      None = nothing is handed over
+        """
         self._chain = chain
         self._github = GithubSinkWriter(way)
         self._http = HttpSinkWriter(way)
+        self._postgres = PostgresSinkWriter(databases or Databases(way))
         self._slack = SlackSinkWriter(way, work, base_url=slack)
 
     async def send(self, sink: RemoteSink, result: Result) -> str:
@@ -111,6 +128,8 @@ class RemoteSinks:
                 await self._github.send(sink, result)
             case HttpSink():
                 await self._http.send(sink, result)
+            case PostgresSink():
+                await self._postgres.send(sink, result)
             case RouteSink():
                 if self._chain is None:
                     raise SinkFailed("this worker hands nothing over to other routes")

@@ -59,7 +59,7 @@ class Kind(Generic[Model]):
     check: Callable[[Judged[Model]], Iterator[Problem]] = _nothing
     """Finds what is wrong, its Secrets included; its URLs are judged by whoever knows the outbound rules."""
     urls: Callable[[Judged[Model]], Iterator[tuple[str, str]]] = _nothing
-    """Lists what it connects to, each with the field that says so."""
+    """Lists what it connects to, each with the field that says so: http, https or postgresql."""
     templates: Callable[[Model], Iterator[Written]] = _no_templates
     """Lists its own templates beside `message`, each with the field within the kind that it stands in."""
     default_name: Callable[[Model], str] | None = None
