@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from eventroute.compile import Verdict, compile_routes
+from eventroute.compile import Side, Verdict, compile_routes
 from eventroute.crd.manifest import parse_manifests
 from eventroute.event_names import EventNames
 from eventroute.outbound import OutboundRules
@@ -51,7 +51,11 @@ def outcome(case: Path) -> dict[str, Any]:
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     problems = [{key: _text(value) for key, value in problem._asdict().items()} for problem in verdict.problems]
-    return {"path": str(verdict.path), "served": verdict.is_served, "problems": problems}
+    return {
+        "path": str(verdict.path),
+        "serves": [side.value for side in Side if verdict.serves(side)],
+        "problems": problems,
+    }
 
 
 def _text(value: object) -> object:

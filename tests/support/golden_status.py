@@ -105,6 +105,14 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "secret-lost": lambda: status(judged(with_secret=False), published=Published(), before=_earlier(stats=BUSY)),
     "config-map-missing": lambda: status(judged(**_text_in("texts")), published=Published()),
     "template-broken": lambda: status(judged(texts={"user": "{{ "}, **_text_in("texts")), published=Published()),
+    "filter-broken-and-former-served": lambda: status(
+        judged(filter="payload.", generation=4), published=Published(None, 7, former_receiver=3), before=_earlier()
+    ),
+    "spec-broken-and-former-served": lambda: status(
+        judged(modle={"name": "x"}, generation=4),
+        published=Published(former_receiver=3, former_worker=2),
+        before=_earlier(),
+    ),
     "several-mistakes": lambda: status(judged(with_secret=False, provider="githbu"), published=Published()),
     "propagating": lambda: status(published=Published(8, 8), before=_earlier(published=Published(7, 7))),
     "no-receivers": lambda: status(fleet=Fleet(Serving(), Serving(7))),

@@ -53,6 +53,9 @@ class Published(NamedTuple):
 
     receiver: int | None = None
     worker: int | None = None
+    former_receiver: int | None = None
+    """The generation that is served instead, as what is written cannot be."""
+    former_worker: int | None = None
 
 
 def receivers_have(published: Published, fleet: Fleet) -> bool:

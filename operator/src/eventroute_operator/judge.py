@@ -28,8 +28,8 @@ class Judged(NamedTuple):
 
     @property
     def is_served(self) -> bool:
-        """Whether it stands in the tables."""
-        return self.receiver is not None
+        """Whether it stands in both tables."""
+        return self.receiver is not None and self.worker is not None
 
 
 def judge(

@@ -16,15 +16,16 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from eventroute.compile import Side
 from eventroute.crd.objects import ObjectKey
 from eventroute.crd.status import ConditionType, StatusReason
 from eventroute.errors import EventRouteError
-from eventroute.ids import RoutePath, RouteUid, route_path
+from eventroute.ids import RouteUid, route_path
 from eventroute.models import Models
 from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
 from eventroute.queue import Group, Upkeep
-from eventroute.route_table import RECEIVER, WORKER, ReceiverRoute, WorkerRoute
+from eventroute.route_table import RECEIVER, WORKER
 from eventroute.runtime.notices import read_notices
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import RouteStats, read_stats
@@ -38,6 +39,7 @@ from eventroute_operator.judge import Judged, judge
 from eventroute_operator.obstacles import Obstacle, Obstacles, read_obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
+from eventroute_operator.staying import GRACE_S, Stays
 from eventroute_operator.tables import Tables
 from eventroute_operator.write import Status, StatusWriter
 
@@ -85,6 +87,7 @@ class Reconciler:
         policy: Policy | None = None,
         outbound: OutboundRules | None = None,
         announce: Callable[[Announcement], None] = lambda _: None,
+        grace_s: float = GRACE_S,
     ) -> None:
         """Take the collaborators; `run` does the work once `synced` is set."""
         self.synced = asyncio.Event()
@@ -110,6 +113,8 @@ class Reconciler:
         self._told: dict[ObjectKey, _Told] = {}
         self._deferred: set[ObjectKey] = set()  # to be judged: not yet, or not while the API server cannot be asked
         self._must_publish = True
+        self._stays = Stays(grace_s=grace_s)
+        self._grace_ends: float | None = None
         self._fleet = Fleet()
         self._away_since: float | None = None
         self._published_at = 0.0
@@ -141,6 +146,8 @@ class Reconciler:
         began = time.monotonic()
         self._deferred |= self._cluster.take_dirty()
         changed = await self._judge(set(self._deferred))
+        if self._grace_ends is not None and time.monotonic() >= self._grace_ends:
+            changed = self._must_publish = True
         if self._must_publish:
             await self._publish()
             metrics.RECONCILE.observe(time.monotonic() - began)
@@ -154,6 +161,8 @@ class Reconciler:
             self._look_s = _IDLE_S if is_settled else min(self._look_s * 1.5, _LOOK_S[1])
         if self._deferred:
             self._look_s = min(self._look_s, _AGAIN_S)
+        if self._grace_ends is not None:
+            self._look_s = min(self._look_s, max(self._grace_ends - time.monotonic(), _LOOK_S[0]))
 
     # --- judging ---
 
@@ -225,15 +234,14 @@ class Reconciler:
     # --- publishing ---
 
     async def _publish(self) -> None:
-        served = [judged for judged in self._judged.values() if judged.receiver and judged.worker]
-        receiver: dict[RoutePath, ReceiverRoute] = {
-            each.receiver.path: each.receiver for each in served if each.receiver
-        }
-        worker: dict[RoutePath, WorkerRoute] = {each.worker.path: each.worker for each in served if each.worker}
+        judged = self._judged.values()
+        receiver = {each.receiver.path: each.receiver for each in judged if each.receiver}
+        worker = {each.worker.path: each.worker for each in judged if each.worker}
         # Deleted is one thing, a mistake or a missing Secret another: then events are to wait, not to be denied.
-        withheld = {route_path(*key) for key in self._judged} - receiver.keys()
+        existing = {route_path(*key) for key in self._judged}
+        staying = {side: self._stays.of(self._judged, side) for side in Side}
         try:
-            if await self._tables.publish(receiver, worker, withheld=withheld, unseen=self.unseen):
+            if await self._tables.publish(receiver, worker, existing=existing, staying=staying, unseen=self.unseen):
                 self._published_at = time.monotonic()
         except (RedisError, OSError, EventRouteError) as error:
             metrics.PUBLISH_ERRORS.inc()
@@ -242,6 +250,8 @@ class Reconciler:
             self._lost()
         else:
             self._must_publish = False
+            left_s = self._stays.next_end_s()
+            self._grace_ends = None if left_s is None else time.monotonic() + left_s
             self._found()
 
     async def _hear(self) -> None:
@@ -323,10 +333,9 @@ class Reconciler:
         return is_settled
 
     def _progress(self, judged: Judged) -> tuple[StatusReason | None, Published]:
-        if judged.receiver is None or judged.worker is None:
-            return None, Published()
-        published = self._tables.published(judged.receiver.path, judged.receiver, judged.worker)
-        return programming(judged.receiver.path, published, self._fleet), published
+        path = route_path(*judged.route.key)
+        published = self._tables.published(path, judged.receiver, judged.worker)
+        return programming(path, published, self._fleet) if judged.is_served else None, published
 
     def _write(self, route: RouteObject, told: _Told) -> None:
         facts = Facts(

@@ -159,10 +159,25 @@ def _judgement(judged: Judged, kind: ConditionType) -> tuple[_Status, str, str]:
 def _programming(facts: Facts) -> tuple[_Status, str, str]:
     judged = facts.judged
     if not judged.is_served:
-        return _of_reason(StatusReason.NOT_SERVED)
+        return _of_reason(StatusReason.NOT_SERVED, _half(facts))
     reason = programming(route_path(*judged.route.key), facts.published, facts.fleet)
     troubles = redis_troubles(facts.fleet)
     return _of_reason(reason, f"{REASONS[reason].meaning} Redis: {troubles}" if troubles else "")
+
+
+def _half(facts: Facts) -> str:
+    """Say what is served of a route that is not served as it is written; empty = nothing."""
+    judged, published = facts.judged, facts.published
+    former = [each for each in (published.former_receiver, published.former_worker) if each is not None]
+    takes = judged.receiver is not None or published.former_receiver is not None
+    works = judged.worker is not None or published.former_worker is not None
+    if takes and works:
+        return f"Another condition is false; until it holds, generation {min(former)} of what is wrong stays served."
+    if takes:
+        return "Another condition is false; until it holds, events are taken, and wait."
+    if works:
+        return "Another condition is false; until it holds, senders are told to come back; what is queued is worked on."
+    return ""
 
 
 def _working(facts: Facts, before: Mapping[str, StatusCondition]) -> tuple[_Status, str, str] | None:
@@ -223,13 +238,19 @@ def _secrets(facts: Facts, old: EventRouteStatus) -> Iterator[SecretStatus]:
 
 
 def _programmed(facts: Facts, old: EventRouteStatus) -> ProgrammedStatus | None:
-    if not facts.judged.is_served:
-        return None
-    generation, before = facts.judged.route.generation, old.programmed or ProgrammedStatus()
-    programmed = ProgrammedStatus(
-        receiver=generation if receivers_have(facts.published, facts.fleet) else before.receiver,
-        worker=generation if workers_have(facts.published, facts.fleet) else before.worker,
-    )
+    """Tell which generation receivers and workers serve."""
+    judged, published = facts.judged, facts.published
+    generation, before = judged.route.generation, old.programmed or ProgrammedStatus()
+    receiver, worker = before.receiver, before.worker
+    if judged.receiver is None:
+        receiver = published.former_receiver
+    elif receivers_have(published, facts.fleet):
+        receiver = generation
+    if judged.worker is None:
+        worker = published.former_worker
+    elif workers_have(published, facts.fleet):
+        worker = generation
+    programmed = ProgrammedStatus(receiver=receiver, worker=worker)
     return programmed if programmed != ProgrammedStatus() else None
 
 

@@ -67,6 +67,7 @@ class Control:
     redis: Redis
     namespaces: str = ""
     policy: Policy | None = None
+    grace_s: float = 60.0
     api: FakeApi = field(default_factory=FakeApi)
     cluster: Cluster = field(default_factory=Cluster)
     announced: list[Announcement] = field(default_factory=list)
@@ -87,6 +88,7 @@ class Control:
             status_interval_s=1,
             policy=self.policy,
             announce=self.announced.append,
+            grace_s=self.grace_s,
         )
         settings = OperatorSettings.model_validate(
             {

@@ -140,7 +140,8 @@ async def test_one_bad_route_harms_no_other(control: Control) -> None:
     control.api.objects |= {Kind.ROUTE: [*bad, route_body()], Kind.SECRET: [secret_body()]}
     async with running(control.resync.run):
         await until(lambda: len(control.reasons()) == 5)
-    assert await _served(control, RECEIVER, *control.reasons()) == {"triage"}
+    assert await _served(control, RECEIVER, *control.reasons()) == {"triage", "bad-template"}
+    assert await _served(control, WORKER, *control.reasons()) == {"triage", "no-secret"}
     assert control.reasons() == {
         "unknown-field": "InvalidSpec",
         "no-secret": "SecretNotFound",
@@ -161,35 +162,93 @@ async def _served(control: Control, plane: Plane[Any], *names: str) -> set[str]:
     return served
 
 
-async def test_a_route_that_asks_for_more_than_is_allowed_is_withheld_and_says_so(redis: Redis) -> None:
+async def test_a_route_that_asks_for_more_than_is_allowed_waits_and_says_so(redis: Redis) -> None:
     strict = Control(redis, policy=Policy(max_tokens=1000, namespaces={"team-b": Allowance(max_tokens=4096)}))
     allowed = route_body("allowed", model={"maxTokens": 1000})
     strict.api.objects |= {Kind.ROUTE: [route_body(), allowed], Kind.SECRET: [secret_body()]}
     async with running(strict.reconciler.run, strict.writer.run, strict.resync.run):
         await until(lambda: strict.reasons().get("triage") == "PolicyViolation")
         await until(lambda: _equal(strict, {VERSION, TRIAGE, "team-a/allowed"}))
-    table: RouteTable[Any] = RouteTable(
-        redis, RECEIVER, strict.receiver_key, process_id="", prepare=lambda route: route
-    )
-    await table.refresh()
-    assert (table.get(RoutePath(TRIAGE)), table.is_broken(RoutePath(TRIAGE))) == (None, True)
-    assert table.get(RoutePath("team-a/allowed"))
+    assert await _served(strict, RECEIVER, "triage", "allowed") == {"triage", "allowed"}
+    assert await _served(strict, WORKER, "triage", "allowed") == {"allowed"}, "what is taken waits"
 
 
-async def test_a_route_without_its_secret_is_withheld_until_it_is_deleted(control: Control) -> None:
-    routes, secrets = control.api.objects[Kind.ROUTE], control.api.objects[Kind.SECRET]
-    routes.append(route_body())
-    secrets.append(secret_body())
+async def _generations(control: Control) -> dict[str, int]:
+    """Tell which generation of the route each plane serves."""
+    return {plane.name: entry.generation for plane in (RECEIVER, WORKER) for entry in await control.entries(plane)}
+
+
+FORMER = [
+    ({"prompts": [{"user": "{{ nobody }}"}]}, "UnknownVariable", {"receiver": 2, "worker": 1}),
+    ({"filter": "payload."}, "InvalidExpression", {"receiver": 1, "worker": 2}),
+    ({"entity": "payload."}, "InvalidExpression", {"receiver": 1, "worker": 1}),
+    ({"novel": 1}, "InvalidSpec", {"receiver": 1, "worker": 1}),
+]
+
+
+@pytest.mark.parametrize(("wrong", "reason", "served"), FORMER)
+async def test_a_wrong_edit_leaves_what_was_served_of_the_side_that_it_concerns(
+    control: Control, wrong: dict[str, Any], reason: str, served: dict[str, int]
+) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
     async with running(control.resync.run):
         await until(lambda: _equal(control, {VERSION, TRIAGE}))
-        control.cluster.forget(Kind.SECRET, secrets.pop())
+        control.cluster.see(Kind.ROUTE, route_body(version=100, generation=2, **wrong))
+        await until(lambda: control.reasons().get("triage") == reason)
+        assert await _generations(control) == served
+        told = control.api.statuses[-1][1]["programmed"]
+        assert all(told[plane] == 1 for plane, generation in served.items() if generation == 1)
+        control.cluster.see(Kind.ROUTE, route_body(version=101, generation=3))
+        await until(lambda: control.reasons().get("triage") != reason)
+        assert await _generations(control) == {"receiver": 3, "worker": 3}
+
+
+async def test_what_was_served_stays_although_the_operator_was_started_again(redis: Redis) -> None:
+    first = Control(redis)
+    first.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(first.resync.run, first.reconciler.run, first.writer.run):
+        await until(lambda: _equal(first, {VERSION, TRIAGE}))
+    second = Control(redis, receiver_key=first.receiver_key, worker_key=first.worker_key)
+    second.api.objects |= {
+        Kind.ROUTE: [route_body(generation=2, entity="payload.", suspend={"mode": "hold"})],
+        Kind.SECRET: [secret_body()],
+    }
+    async with running(second.resync.run, second.reconciler.run, second.writer.run):
+        await until(lambda: second.reasons().get("triage") == "InvalidExpression")
+        assert await _generations(second) == {"receiver": 1, "worker": 1}
+        ((receiver,), (worker,)) = [await second.entries(plane) for plane in (RECEIVER, WORKER)]
+        assert (receiver.suspend, worker.is_suspended) == ("hold", True), "suspension counts at once"
+
+
+async def test_a_route_that_was_made_anew_is_not_served_as_the_one_before(control: Control) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.cluster.forget(Kind.ROUTE, route_body())
+        control.cluster.see(Kind.ROUTE, route_body(uid="uid-another", version=100, entity="payload."))
+
+        async def is_withheld() -> bool:
+            return not await control.entries(RECEIVER) and not await control.entries(WORKER)
+
+        await until(is_withheld)
+
+
+async def test_what_a_secret_proved_is_served_for_a_while_after_it_is_gone(redis: Redis) -> None:
+    control = Control(redis, grace_s=0.5)
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run, control.reconciler.run, control.writer.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.cluster.forget(Kind.SECRET, control.api.objects[Kind.SECRET].pop())
         await until(lambda: control.reasons().get("triage") == "SecretNotFound")
-        for plane in (RECEIVER, WORKER):  # the deliveries that wait are not to be taken for a deleted route's
-            assert await _served(control, plane, "triage") == set()
-        routes.append(route_body("other"))
-        control.cluster.forget(Kind.ROUTE, routes.pop(0))
-        control.cluster.see(Kind.ROUTE, routes[0])
-        await until(lambda: _equal(control, {VERSION, "team-a/other"}))
+        assert await _served(control, RECEIVER, "triage") == {"triage"}
+        await until(lambda: _withheld(control))
+        assert await _served(control, WORKER, "triage") == {"triage"}, "what is queued is worked on"
+        control.cluster.see(Kind.SECRET, secret_body(version=100))
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+
+
+async def _withheld(control: Control) -> bool:
+    return not await control.entries(RECEIVER)
 
 
 async def test_a_deleted_routes_name_is_held_in_both_tables_until_it_is_made_anew(control: Control) -> None:

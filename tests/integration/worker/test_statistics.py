@@ -120,3 +120,18 @@ async def test_each_event_that_was_collected_to_a_run_without_a_prompt_is_told(r
     [stats] = await read_stats(redis, [ROUTE])
     assert stats.effect is not None
     assert stats.effect.left == {LeftOut.NO_PROMPT: {"pull_request.opened": 3}}
+
+
+@pytest.mark.parametrize("served", [3, 4], ids=["former", "same"])
+async def test_what_former_prompts_answer_counts_for_the_generation_that_was_received(
+    redis: Redis, served: int
+) -> None:
+    await admit(redis, sample_delivery(generation=4))
+    tally = Tally()
+    runner = build_runner(redis, routes=FakeRoutes(worker_route(generation=served)), tally=tally)
+    async with running(redis, runner, tally=tally):
+        await until_empty(redis)
+    await tally.flush(redis)
+    [stats] = await read_stats(redis, [ROUTE])
+    assert stats.effect is not None
+    assert (stats.effect.generation, stats.effect.asked) == (4, 1)

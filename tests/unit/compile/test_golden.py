@@ -15,10 +15,10 @@ def test_a_manifest_becomes_what_is_written_down(case: Path) -> None:
 
 
 @pytest.mark.parametrize("case", golden.cases(), ids=lambda case: case.name)
-def test_a_refused_route_is_in_no_table_and_a_served_one_in_both(case: Path) -> None:
+def test_a_route_is_in_the_tables_of_what_it_serves_and_in_no_other(case: Path) -> None:
     outcome = golden.outcome(case)
-    served = {verdict["path"] for verdict in outcome["verdicts"] if verdict["served"]}
-    assert outcome["receiver"].keys() == outcome["worker"].keys() == served
+    for side, plane in (("intake", "receiver"), ("work", "worker")):
+        assert outcome[plane].keys() == {each["path"] for each in outcome["verdicts"] if side in each["serves"]}
 
 
 def test_every_reason_has_a_case() -> None:

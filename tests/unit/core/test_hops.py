@@ -131,4 +131,15 @@ def test_none_is_left_in_what_is_shown(text: str) -> None:
 
 def test_an_html_comment_goes_with_its_marker() -> None:
     assert unmarked(f"Looks good.\n<!-- {THREE} -->\nBye") == "Looks good.\n \nBye"
+    assert unmarked(f"<!-- {OURS.own_name('a/b')} 17 {THREE} -->\n\nBye") == " \n\nBye"
+    assert unmarked(f"<!-- {OURS.own_name('a/b')} 17 -->Bye, {OURS.own_name('a/c')}.") == " Bye,  ."
     assert unmarked(f"a<!-- {THREE} not alone -->") == "a<!--   not alone -->"
+
+
+def test_an_own_name_is_the_same_each_time_and_nobody_elses() -> None:
+    name = OURS.own_name("team-a/triage/github")
+    assert re.fullmatch(r"eventroute-own-[a-z2-7]{16}", name)
+    assert name == OURS.own_name("team-a/triage/github")
+    assert name != OURS.own_name("team-a/triage/github2")
+    assert name != Markers(Secret(b"x" * 32)).own_name("team-a/triage/github")
+    assert OURS.count(name.encode()) == 0

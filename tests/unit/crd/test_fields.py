@@ -96,15 +96,81 @@ def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: 
         ({"history": {}}, "spec", "history needs entity"),
         ({"entity": "event", "history": {"keep": 5}}, "spec.history", "inject must not exceed keep"),
         ({"sinks": []}, "spec.sinks", "must have at least 1 item"),
-        ({"sinks": [{}]}, "spec.sinks[0]", "set exactly one of http, log, slack and stream"),
-        ({"sinks": [{"log": {}, "stream": {}}]}, "spec.sinks[0]", "set exactly one of http, log, slack and stream"),
+        ({"sinks": [{}]}, "spec.sinks[0]", "set exactly one of github, http, log, postgres, slack and stream"),
+        (
+            {"sinks": [{"log": {}, "stream": {}}]},
+            "spec.sinks[0]",
+            "set exactly one of github, http, log, postgres, slack and stream",
+        ),
         ({"sinks": [{"slack": {}}]}, "spec.sinks[0].slack", "set exactly one of urlRef and tokenRef"),
+        ({"sinks": [{"github": {"comment": {}}}]}, "spec.sinks[0].github", "set exactly one of tokenRef and app"),
+        (
+            {"sinks": [{"github": {"tokenRef": {"name": "a", "key": "b"}}}]},
+            "spec.sinks[0].github",
+            "set exactly one of comment, reply, labels and checkRun",
+        ),
+        (
+            {"sinks": [{"github": {"tokenRef": {"name": "a", "key": "b"}, "checkRun": {"name": "claude"}}}]},
+            "spec.sinks[0].github",
+            "checkRun needs app; GitHub takes check runs from Apps only",
+        ),
+        (
+            {"sinks": [{"github": {"tokenRef": {"name": "a", "key": "b"}, "comment": {}, "number": "7"}}]},
+            "spec.sinks[0].github",
+            "set both of repository and number, or neither",
+        ),
+        (
+            {
+                "sinks": [
+                    {
+                        "github": {
+                            "tokenRef": {"name": "a", "key": "b"},
+                            "reply": {},
+                            "number": "7",
+                            "repository": "northwind/checkout",
+                        }
+                    }
+                ]
+            },
+            "spec.sinks[0].github",
+            "repository is for comment and labels",
+        ),
+        (
+            {
+                "sinks": [
+                    {"message": "x", "github": {"tokenRef": {"name": "a", "key": "b"}, "labels": {"names": ["bug"]}}}
+                ]
+            },
+            "spec.sinks[0]",
+            "message is not for labels",
+        ),
+        (
+            {"sinks": [{"github": {"repository": "northwind/.."}}]},
+            "spec.sinks[0].github.repository",
+            "must be a repository, as owner/name",
+        ),
+        (
+            {"sinks": [{"github": {"baseURL": "https://ghe.example.com/api/v3/"}}]},
+            "spec.sinks[0].github.baseURL",
+            "without a slash at its end",
+        ),
         (
             {"sinks": [{"slack": {"urlRef": {"name": "a", "key": "b"}, "channel": "C024BE91L"}}]},
             "spec.sinks[0].slack",
             "channel needs tokenRef; an incoming webhook has its own one",
         ),
         ({"sinks": [{"slack": {"channel": "#general"}}]}, "spec.sinks[0].slack.channel", "must be an id, as Slack"),
+        ({"sinks": [{"postgres": {}}]}, "spec.sinks[0].postgres.urlRef", "is required"),
+        (
+            {"sinks": [{"postgres": {"urlRef": {"name": "a", "key": "b"}, "table": 'x"; DROP TABLE y'}}]},
+            "spec.sinks[0].postgres.table",
+            "must be a name that PostgreSQL takes without quotes, in lower case: answers, or team.answers",
+        ),
+        (
+            {"sinks": [{"postgres": {"urlRef": {"name": "a", "key": "b"}, "notify": "New"}}]},
+            "spec.sinks[0].postgres.notify",
+            "must be a name that PostgreSQL takes without quotes, in lower case: new_answers",
+        ),
         ({"sinks": [{"log": None}]}, "spec.sinks[0].log", "must not be null"),
         ({"filter": None}, "spec.filter", "must not be null; leave the field out"),
         ({"model": {"apiKeyRef": None}}, "spec.model.apiKeyRef", "must not be null"),

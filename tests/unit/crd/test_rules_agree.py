@@ -91,6 +91,8 @@ SINKS: dict[str, dict[str, Any]] = {
     "stream called log": {"name": "log", "stream": {}},
     "slack": {"slack": {"urlRef": {"name": "hook", "key": "secret"}}},
     "slack by an app": {"slack": {"tokenRef": {"name": "hook", "key": "secret"}, "channel": "C024BE91L"}},
+    "github": {"github": {"tokenRef": {"name": "hook", "key": "secret"}, "comment": {}}},
+    "log called github": {"name": "github", "log": {}},
     "stream called slack": {"name": "slack", "stream": {}},
     "stream of its own name": {"name": "own", "stream": {}},
 }
@@ -117,7 +119,7 @@ def test_the_second_of_two_sinks_with_one_name_is_named() -> None:
 
 def test_rules_stand_with_their_models() -> None:
     assert {model.__name__ for model in Strict.__subclasses__() if model.rules} >= {
-        *("EventRouteSpec", "Prompt", "History", "Sink", "SlackSink"),
+        *("EventRouteSpec", "Prompt", "History", "Sink", "GithubSink", "SlackSink"),
     }
 
 

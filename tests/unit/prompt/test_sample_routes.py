@@ -1,5 +1,6 @@
 """The sample routes meet the sample events: each is accepted, matched, and has every field that its template names."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -8,17 +9,21 @@ import pytest
 from eventroute.compile import Compiled, compile_routes
 from eventroute.crd.manifest import load_manifests
 from eventroute.crd.objects import ObjectKey
-from eventroute.crd.v1alpha1 import EventRoute
+from eventroute.crd.v1alpha1 import EventRoute, SecretKeyRef
 from eventroute.delivery import Delivery
 from eventroute.expression import compile_expression
 from eventroute.ids import DeliveryId, RoutePath
+from eventroute.outbound import OutboundRules
 from eventroute.prompt import Event, prepare
 from eventroute.schemes import SCHEMES, Events, Request, generate_secret, read
 from eventroute.secret import Secret
 from eventroute_cli.samples import build_request, load_sample
 from support.fetched_keys import ACCOUNT, AUDIENCE, TOPIC, from_aws, from_google, message, push
+from support.github import TOKEN, app_pem
 
 SAMPLES = Path(__file__).parents[3] / "k8s" / "samples"
+OPEN = OutboundRules(ports=(443, 5432))
+"""As the samples ask the platform's owner for."""
 NOW = 1_790_000_000.0
 SENDERS = {"aws-sns": TOPIC.encode(), "google-pubsub": f"{ACCOUNT} {AUDIENCE}".encode()}
 
@@ -34,16 +39,31 @@ def compiled() -> Compiled:
         if token := route.spec.verify_token_ref:
             key = ObjectKey(route.metadata.namespace, token.name)
             secrets.setdefault(key, {})[token.key] = Secret(b"a-verify-token-of-ours")
-        for sink in route.spec.sinks:
-            for ref in sink.http.secret_refs if sink.http else ():
-                signing = Secret(generate_secret(SCHEMES["standard-webhooks"]).configured)
-                secrets.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = signing
-            if sink.slack and (app := sink.slack.token_ref):
-                secrets.setdefault(ObjectKey(route.metadata.namespace, app.name), {})[app.key] = Secret(b"xoxb-sample")
+        for key, name, secret in _of_sinks(route):
+            secrets.setdefault(key, {})[name] = secret
         if own := route.spec.model.api_key_ref:
             secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
     config_maps = {config_map.key: config_map.data for config_map in manifests.config_maps}
-    return compile_routes(routes, secrets=secrets, config_maps=config_maps)
+    return compile_routes(routes, secrets=secrets, config_maps=config_maps, outbound=OPEN)
+
+
+def _of_sinks(route: EventRoute) -> Iterator[tuple[ObjectKey, str, Secret]]:
+    """Make what each sink refers to."""
+    found: list[tuple[SecretKeyRef, bytes]] = []
+    for sink in route.spec.sinks:
+        if sink.http:
+            signing = generate_secret(SCHEMES["standard-webhooks"]).configured
+            found += [(ref, signing) for ref in sink.http.secret_refs]
+        if sink.slack and sink.slack.token_ref:
+            found.append((sink.slack.token_ref, b"xoxb-sample"))
+        if sink.postgres:
+            found.append((sink.postgres.url_ref, b"postgresql://sample:sample@db.example.com/sample"))
+        if sink.github and sink.github.token_ref:
+            found.append((sink.github.token_ref, TOKEN.encode()))
+        if sink.github and sink.github.app:
+            found.append((sink.github.app.private_key_ref, app_pem()))
+    for ref, value in found:
+        yield ObjectKey(route.metadata.namespace, ref.name), ref.key, Secret(value)
 
 
 def _secret(route: EventRoute) -> bytes:

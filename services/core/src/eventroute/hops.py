@@ -23,7 +23,12 @@ _BEGIN: Final = "eventroute-hop-"
 _BEGIN_BYTES: Final = _BEGIN.encode()
 _REST: Final = "[0-9]{2}-[a-z2-7]{16}"
 _MARKER: Final = re.compile(f"{_BEGIN}(?=({_REST}))".encode())  # what looks like one hides none that begins within it
-_SHOWN: Final = re.compile(f"<!-- ?{_BEGIN}{_REST} ?-->|{_BEGIN}{_REST}")
+_OWN: Final = "eventroute-own-"
+_OWN_REST: Final = "[a-z2-7]{16}"
+_SHOWN: Final = re.compile(
+    f"<!-- {_OWN}{_OWN_REST} [0-9]+(?: {_BEGIN}{_REST})? -->|<!-- ?{_BEGIN}{_REST} ?-->"
+    f"|{_BEGIN}{_REST}|{_OWN}{_OWN_REST}"
+)
 _TAG_BYTES: Final = 10
 """80 bits: a guess a microsecond would take a billion years."""
 
@@ -40,6 +45,7 @@ class Markers:
     def __init__(self, key: Secret) -> None:
         """Take the installation's key; an empty one, of a publisher that knows of none, makes and knows no marker."""
         numbers = range(1, MOST + 1) if key.reveal() else ()
+        self._key = key
         self._written = {hops: _marker(key, hops) for hops in numbers}
         # Looked up by its hash, which is random in each process: time tells a guesser nothing.
         self._hops = {marker.encode().removeprefix(_BEGIN_BYTES): hops for hops, marker in self._written.items()}
@@ -47,6 +53,10 @@ class Markers:
     def write(self, hops: int) -> str:
         """Write the marker for what stands behind so many answers, the one that it goes with included."""
         return self._written.get(min(hops, MOST), "")
+
+    def own_name(self, what: str) -> str:
+        """Name what answers are written to, so that it is found again as ours: nobody else can make the name up."""
+        return _OWN + _tag(self._key, f"own\0{what}")
 
     def count(self, text: bytes) -> int:
         """Find the most hops that genuine markers in a text tell; 0 without any."""
@@ -67,14 +77,18 @@ def may_have(text: bytes) -> bool:
 
 
 def unmarked(text: str) -> str:
-    """Take all markers out of a text, genuine or not, lest whoever reads it writes them elsewhere.
+    """Take all markers and own names out of a text, genuine or not, lest whoever reads it writes them elsewhere.
 
     A space takes their place, so that what stood around one does not become another.
     """
-    return _SHOWN.sub(" ", text) if _BEGIN in text else text
+    return _SHOWN.sub(" ", text) if _BEGIN in text or _OWN in text else text
 
 
 def _marker(key: Secret, hops: int) -> str:
     number = f"{hops:02}"
-    digest = hmac.digest(key.reveal(), f"hop\0{number}".encode(), hashlib.sha256)[:_TAG_BYTES]
-    return f"{_BEGIN}{number}-{base64.b32encode(digest).decode().lower()}"
+    return f"{_BEGIN}{number}-" + _tag(key, f"hop\0{number}")
+
+
+def _tag(key: Secret, what: str) -> str:
+    digest = hmac.digest(key.reveal(), what.encode(), hashlib.sha256)[:_TAG_BYTES]
+    return base64.b32encode(digest).decode().lower()

@@ -276,8 +276,78 @@ class SlackSink(_Told, frozen=True, kw_only=True, tag="slack"):
     """Block Kit; each text may be a template."""
 
 
+class GithubToken(msgspec.Struct, frozen=True, kw_only=True, tag="token"):
+    """A personal access token."""
+
+    token: Secret
+
+
+class GithubApp(msgspec.Struct, frozen=True, kw_only=True, tag="app"):
+    """A GitHub App."""
+
+    id: int
+    installation: int | None
+    """None = the one that has the repository."""
+    private_key: Secret
+    """PEM."""
+
+
+class GithubComment(msgspec.Struct, frozen=True, kw_only=True, tag="comment"):
+    """A comment."""
+
+    update: bool
+    """One comment has the newest answer; otherwise each answer has a comment."""
+
+
+class GithubReply(msgspec.Struct, frozen=True, kw_only=True, tag="reply"):
+    """A reply in the review thread of the event."""
+
+
+class GithubLabels(msgspec.Struct, frozen=True, kw_only=True, tag="labels"):
+    """Labels to be added."""
+
+    names: tuple[str, ...]
+    pick: str | None
+    """Template that says which of them; None = all."""
+
+
+class GithubCheckRun(msgspec.Struct, frozen=True, kw_only=True, tag="check_run"):
+    """A check run of the event's head commit."""
+
+    name: str
+    conclusion: str
+
+
+class GithubTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """An issue or pull request that the route's owner names."""
+
+    repository: str
+    number: str
+    """Template over the event; of its text only digits count."""
+
+
+class GithubSink(_Told, frozen=True, kw_only=True, tag="github"):
+    """The answer at GitHub."""
+
+    base_url: str
+    by: GithubToken | GithubApp
+    write: GithubComment | GithubReply | GithubLabels | GithubCheckRun
+    target: GithubTarget | None = None
+    """None = where the event is from."""
+
+
+class PostgresSink(_Told, frozen=True, kw_only=True, tag="postgres"):
+    """The answer as a row of a table."""
+
+    url: Secret
+    table: str
+    """`table`, or `schema.table`."""
+    notify: str | None = None
+    """Channel that is notified with the row; None = none."""
+
+
 LocalSink = LogSink | StreamSink
-RemoteSink = HttpSink | SlackSink
+RemoteSink = GithubSink | HttpSink | PostgresSink | SlackSink
 Sink = LocalSink | RemoteSink
 
 

@@ -45,6 +45,7 @@ from eventroute_worker.run import Runner
 from eventroute_worker.sending import Sender
 from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import LocalSinks, RemoteSinks
+from eventroute_worker.sinks.databases import Databases
 from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.tools import Calling
 from eventroute_worker.troubles import Troubles, may_meet
@@ -64,6 +65,7 @@ class _Outside(NamedTuple):
     waiting_at: Mapping[Group, Redis]
     claude: Claude
     way: Outbound
+    databases: Databases
     models: Models
 
     @property
@@ -125,10 +127,11 @@ async def _reaching(settings: WorkerSettings) -> AsyncIterator[_Outside]:
             key_file=settings.file("anthropic_api_key"),
         ) as claude,
         Outbound(settings.outbound, at_once=settings.concurrent_sends) as way,
+        Databases(way) as databases,
     ):
         groups = [Group(number) for number in range(settings.groups)]
         waiting_at = {group: await clients.enter_async_context(connect(url, tag=group.tag)) for group in groups}
-        yield _Outside(link, redis, waiting_at, claude, way, models)
+        yield _Outside(link, redis, waiting_at, claude, way, databases, models)
 
 
 def _build_check(settings: WorkerSettings, outside: _Outside) -> RedisCheck:
@@ -195,7 +198,8 @@ def _build_handler(settings: WorkerSettings, outside: _Outside, shared: _Shared)
     """Make what runs deliveries, and sends what they were answered."""
     finder = Finder(shared.routes, shared.upkeep)
     runner = _build_runner(settings, outside, shared, finder)
-    sender = Sender(work=shared.work, finder=finder, sinks=RemoteSinks(outside.way, shared.work), gate=shared.gate)
+    sinks = RemoteSinks(outside.way, shared.work, outside.databases)
+    sender = Sender(work=shared.work, finder=finder, sinks=sinks, gate=shared.gate)
 
     async def handle(attempt: Attempt) -> End:
         return await (sender if attempt.lease.sink else runner)(attempt)

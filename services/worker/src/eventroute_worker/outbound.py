@@ -28,7 +28,18 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from eventroute.errors import RetryLater
-from eventroute.outbound import Blocked, Endpoint, OutboundRules, Rule, Target, check_address, read_endpoint, read_url
+from eventroute.outbound import (
+    Blocked,
+    Database,
+    Endpoint,
+    OutboundRules,
+    Rule,
+    Target,
+    check_address,
+    check_database,
+    read_endpoint,
+    read_url,
+)
 from eventroute_worker import metrics
 from eventroute_worker.resolve import Resolve, SystemResolver
 
@@ -189,13 +200,21 @@ class Outbound:
         raises  `Blocked`, `NoAnswer`
         """
         with _counted():
-            endpoint = read_endpoint(host, port, self._rules)
-            try:
-                async with asyncio.timeout(deadline_s):
-                    return await self._addresses(endpoint)
-            except TimeoutError as error:
-                message = f"{endpoint}: its name was not found within {deadline_s:g} s"
-                raise NoAnswer(message, may_have_arrived=False) from error
+            return await self._looked_up(read_endpoint(host, port, self._rules), deadline_s)
+
+    async def checked_database(self, database: Database) -> tuple[Endpoint, tuple[str, ...]]:
+        """Look up where a database is; the rest as of `checked_addresses`."""
+        with _counted():
+            endpoint = check_database(database, self._rules)
+            return endpoint, (await self._looked_up(endpoint, _LOOK_UP_S))[:_MOST_ADDRESSES]
+
+    async def _looked_up(self, endpoint: Endpoint, deadline_s: float) -> tuple[str, ...]:
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self._addresses(endpoint)
+        except TimeoutError as error:
+            message = f"{endpoint}: its name was not found within {deadline_s:g} s"
+            raise NoAnswer(message, may_have_arrived=False) from error
 
     async def _send(
         self, request: Request, target: Target, headers: Mapping[str, str], bounds: Bounds, exchange: _Exchange

@@ -234,12 +234,15 @@ class Runner:
         """Find the prompt; what was answered already needs none."""
         match = work.plan.match(work.event)
         route = work.plan.route
+        generation = max(
+            route.generation, work.delivery.generation
+        )  # an edit that is wrong leaves the prompts of before
         if match.position is None and (work.paid is None or work.paid.goes_on):
             cause = LeftOut.WHEN if match.unmet or match.errors else LeftOut.NO_PROMPT
             events = (*work.delivery.earlier, work.delivery)
-            self._tally.add_left(route.uid, cause, (each.event for each in events), generation=route.generation)
+            self._tally.add_left(route.uid, cause, (each.event for each in events), generation=generation)
             self._end(work, Settled(outcome=RunOutcome.DISCARDED, detail=_no_prompt(match)))
-        self._tally.add_asked(route.uid, generation=route.generation)
+        self._tally.add_asked(route.uid, generation=generation)
         return match.position
 
     def _next_call(self, work: _Work, position: int, answer: Answer | None) -> NextCall | None:

@@ -72,14 +72,15 @@ class Sender:
         span.update_name(f"sink {kind_of(sink)}")
         span.set_attribute(tracing.SINK_KIND, kind_of(sink))
         hops = delivery.hops + 1
-        marker = markers(plan.route.marker_key).write(hops)
+        ours = markers(plan.route.marker_key)
         result = Result(
             delivery,
             answer,
             tracing.trace_id(span),
             lease,
             hops=hops,
-            marker=marker,
+            marker=ours.write(hops),
+            own_name=ours.own_name,
             variables=cache(partial(_variables, plan, delivery, answer)),
         )
         try:

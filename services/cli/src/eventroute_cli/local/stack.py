@@ -84,8 +84,11 @@ class Stack:
         async with _reached(self.wiring.redis_url) as redis:
             worker_key, receiver_key = map(SealKey.from_text, (self.wiring.worker_key, self.wiring.receiver_key))
             marker_key = receiver_key.derive(MARKERS)
-            await publish(redis, WORKER, with_marker_key(compiled.worker, marker_key), worker_key)
-            await publish(redis, RECEIVER, with_marker_key(compiled.receiver, marker_key), receiver_key)
+            workers = with_marker_key(compiled.worker, marker_key)
+            receivers = with_marker_key(compiled.receiver, marker_key)
+            paths = {verdict.path for verdict in compiled.verdicts}
+            await publish(redis, WORKER, workers, worker_key, withheld=paths - workers.keys())
+            await publish(redis, RECEIVER, receivers, receiver_key, withheld=paths - receivers.keys())
 
     def read_run(self, delivery: DeliveryId) -> RunView:
         """Look at a delivery's run; raises `RetryLater` when Redis is away."""

@@ -1,8 +1,8 @@
 """From EventRoutes, Secrets and ConfigMaps to the route tables, with a verdict on each route.
 
-Pure: the operator, the local mode and `eventroute lint` call it alike. A route with an error is in neither table, and
-never affects another. What is judged is in `CHECKS`, in the order in which a person would mend it; what is particular
-to a kind of sink stands in `sinks`.
+Pure: the operator, the local mode and `eventroute lint` call it alike. An error keeps a route out of the table of the
+side that it is in the way of, and never affects another route: with a wrong prompt, events are taken, and wait. What is
+judged is in `CHECKS`, in the order in which a person would mend it; what is particular to a kind of sink in `sinks`.
 """
 
 import datetime as dt
@@ -14,7 +14,7 @@ from eventroute.compile.gathered import AtHand, ConfigMaps, Secrets, Shelf, gath
 from eventroute.compile.scheme import CUSTOM, scheme_of
 from eventroute.compile.sinks import sink_name
 from eventroute.compile.tables import receiver_route, worker_route
-from eventroute.compile.verdict import MAX_MESSAGE_LENGTH, Condition, Problem, Reason, Severity, Verdict
+from eventroute.compile.verdict import MAX_MESSAGE_LENGTH, Condition, Problem, Reason, Severity, Side, Verdict
 from eventroute.crd import v1alpha1 as crd
 from eventroute.event_names import EventNames
 from eventroute.ids import RoutePath
@@ -33,6 +33,7 @@ __all__ = [
     "Reason",
     "Secrets",
     "Severity",
+    "Side",
     "Verdict",
     "compile_routes",
     "references",
@@ -66,8 +67,8 @@ def compile_routes(  # noqa: PLR0913 - what is at hand, all by name
     routes       the older first: of two with one path, the first keeps it
     secrets      those of all namespaces
     config_maps  the same
-    complete     False = there may be more of both elsewhere, so that references to others are only noted; a route
-                 with such a note is not served
+    complete     False = there may be more of both elsewhere, so that references to others are only noted; such a note
+                 counts as an error does
     models       what is known of each model; None = the built-in data
     today        by which retired models are told, UTC; None = they are not, and no day takes a route out of service
     policy       what the platform's owner allows; None = anything
@@ -97,7 +98,10 @@ def compile_routes(  # noqa: PLR0913 - what is at hand, all by name
         )
         verdicts.append(verdict)
         taken.add(gathered.path)
-        if verdict.is_served:
-            receiver[gathered.path] = receiver_route(gathered)
+        if gathered.is_taken:
+            continue
+        if verdict.serves(Side.INTAKE):
+            receiver[gathered.path] = receiver_route(gathered, may_name_headers=verdict.serves(Side.WORK))
+        if verdict.serves(Side.WORK):
             worker[gathered.path] = worker_route(gathered)
     return Compiled(receiver, worker, tuple(verdicts))

@@ -18,7 +18,7 @@ from eventroute.errors import Refused
 from eventroute.expression import OF_ANSWERS, VARIABLES, ExpressionRefused, compile_expression
 from eventroute.match import covers
 from eventroute.models import Told
-from eventroute.outbound import Blocked, OutboundRules, Rule, read_url
+from eventroute.outbound import Blocked, OutboundRules, Rule, check_database, parse_database, read_url
 from eventroute.route_table import BudgetRule, whose
 from eventroute.schemes import (
     SCHEMES,
@@ -33,8 +33,8 @@ from eventroute.schemes import (
 )
 from eventroute.secret import Secret
 from eventroute.suggest import nearest
-from eventroute.template import MESSAGE_VARIABLES, TemplateRefused, compile_template
 from eventroute.template import VARIABLES as PROMPT_VARIABLES
+from eventroute.template import TemplateRefused, compile_template
 from eventroute.tool_url import ToolUrlRefused
 
 _BYTES_PER_TOKEN: Final = 4  # of English, about
@@ -165,7 +165,7 @@ def _targets_may_be_reached(gathered: Gathered) -> Iterator[Problem]:
     sinks = ((Reason.SINK_OUT_OF_REACH, *found) for sink in judged_sinks(gathered) for found in sink.urls())
     for reason, field, url in (*sinks, *_tool_urls(gathered)):
         try:
-            read_url(url, rules)
+            _judge_url(url, rules)
         except Blocked as blocked:
             severity = Severity.WARNING if known is None and blocked.rule is not Rule.HOST else Severity.ERROR
             yield gathered.problem(reason, field, str(blocked), severity=severity)
@@ -176,6 +176,13 @@ def _tool_urls(gathered: Gathered) -> Iterator[tuple[Reason, str, str]]:
     for placed in placed_tools(gathered):
         with contextlib.suppress(ToolUrlRefused):
             yield Reason.TOOL_OUT_OF_REACH, f"{placed.field}.http.url", placed.url().example
+
+
+def _judge_url(url: str, rules: OutboundRules) -> None:
+    if url.startswith("postgres"):
+        check_database(parse_database(url), rules)
+    else:
+        read_url(url, rules)
 
 
 def _expressions_compile(gathered: Gathered) -> Iterator[Problem]:
@@ -208,8 +215,8 @@ def _templates_compile(gathered: Gathered) -> Iterator[Problem]:
         if isinstance(found.value, str):
             yield from _lint_template(gathered, found.field, found.value, PROMPT_VARIABLES)
     for sink in judged_sinks(gathered):
-        for field, source in sink.templates():
-            yield from _lint_template(gathered, field, source, MESSAGE_VARIABLES)
+        for template in sink.templates():
+            yield from _lint_template(gathered, template.field, template.source, template.variables)
 
 
 def _lint_template(gathered: Gathered, field: str, source: str, variables: frozenset[str]) -> Iterator[Problem]:

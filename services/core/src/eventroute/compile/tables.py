@@ -22,11 +22,14 @@ from eventroute.route_table import (
     WorkerRoute,
 )
 from eventroute.schemes import needs_secret, needs_verify_token
-from eventroute.template import MESSAGE_VARIABLES, compile_template
+from eventroute.template import compile_template
 
 
-def receiver_route(gathered: Gathered) -> ReceiverRoute:
-    """Write what receivers need."""
+def receiver_route(gathered: Gathered, *, may_name_headers: bool = True) -> ReceiverRoute:
+    """Write what receivers need.
+
+    may_name_headers  whether the prompts' and sinks' own headers can be told; else any are kept
+    """
     spec, scheme = gathered.spec, gathered.scheme
     if scheme is None:
         raise TypeError("unknown provider")  # the same
@@ -46,7 +49,7 @@ def receiver_route(gathered: Gathered) -> ReceiverRoute:
         filter=spec.filter,
         max_body_bytes=spec.max_body_bytes or scheme.max_body_bytes,
         rate_limit=RateLimit(per_second=limit.per_second, burst=limit.burst) if limit else None,
-        headers=_named_headers(gathered),
+        headers=_named_headers(gathered) if may_name_headers else None,
         redact=RedactRule(headers=tuple(name.lower() for name in spec.redact.headers), payload=spec.redact.payload),
         entity=spec.entity if spec.concurrency.per_entity or spec.debounce or spec.supersede else None,
         per_entity=spec.concurrency.per_entity is not None,
@@ -65,8 +68,8 @@ def _named_headers(gathered: Gathered) -> tuple[str, ...] | None:
     uses += [compile_expression(tool.when).headers for prompt in spec.prompts for tool in prompt.tools if tool.when]
     uses += [compile_expression(sink.when, OF_ANSWERS).headers for sink in spec.sinks if sink.when]
     uses += [compile_template(text).headers for text in map(value_of, gathered.users) if text]
-    messages = [source for sink in judged_sinks(gathered) for _, source in sink.templates()]
-    uses += [compile_template(source, MESSAGE_VARIABLES).headers for source in messages]
+    for sink in judged_sinks(gathered):
+        uses += [compile_template(template.source, template.variables).headers for template in sink.templates()]
     named: set[str] = set()
     for use in uses:
         if use is None:

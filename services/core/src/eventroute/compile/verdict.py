@@ -65,6 +65,7 @@ class Reason(StrEnum):
     POLICY_VIOLATION = "PolicyViolation"
     DUPLICATE_SINK = "DuplicateSink"
     CHANNEL_MISSING = "ChannelMissing"
+    TARGET_MISSING = "TargetMissing"
     ENTITY_MISSING = "EntityMissing"
     SINK_OUT_OF_REACH = "SinkOutOfReach"
 
@@ -81,6 +82,19 @@ class Reason(StrEnum):
     CACHE_UNUSED = "CacheUnused"
 
 
+class Side(StrEnum):
+    """What of a route a problem is in the way of: each side has an entry of its own, in the table of one plane."""
+
+    INTAKE = "intake"
+    """Taking events: receivers."""
+    WORK = "work"
+    """Working on them: workers."""
+
+
+_OF_WORK: Final = ("spec.prompts", "spec.model", "spec.sinks", "spec.budget", "spec.history")
+_OF_BOTH: Final = ("metadata", "spec.entity")
+
+
 class Problem(NamedTuple):
     """One thing that is wrong with a route."""
 
@@ -94,6 +108,13 @@ class Problem(NamedTuple):
     message: str
     """At most 256 characters; names route, field and line; never holds a secret."""
 
+    @property
+    def sides(self) -> frozenset[Side]:
+        """What it is in the way of."""
+        if self.field.startswith(_OF_BOTH):
+            return frozenset(Side)
+        return frozenset({Side.WORK if self.field.startswith(_OF_WORK) else Side.INTAKE})
+
 
 class Verdict(NamedTuple):
     """What became of one route."""
@@ -106,7 +127,12 @@ class Verdict(NamedTuple):
     @property
     def is_served(self) -> bool:
         """Whether the route stands in both tables."""
-        return all(problem.severity is Severity.WARNING for problem in self.problems)
+        return all(map(self.serves, Side))
+
+    def serves(self, side: Side) -> bool:
+        """Tell whether it stands in the table of a side."""
+        standing = (problem for problem in self.problems if problem.severity is not Severity.WARNING)
+        return not any(side in problem.sides for problem in standing)
 
     def of(self, condition: Condition) -> tuple[Problem, ...]:
         """Pick the errors that make a condition false."""

@@ -254,6 +254,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "A `slack` sink answers where it was asked, and events of this provider come from no channel of Slack.",
         "Set `channel` to the id of one.",
     ),
+    "TargetMissing": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "A `github` sink writes where the event is from, and events of this provider are from nowhere at GitHub.",
+        "Set `repository` and `number`, which only `comment` and `labels` take.",
+    ),
     "EntityMissing": ReasonPage(
         "False", _ACCEPTED, "A `slack` sink keeps a message for each entity, and the route names none.", "Set `entity`."
     ),
@@ -409,7 +415,8 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "NotServed": ReasonPage(
         "False",
         _PROGRAMMED,
-        "Another condition is false; until it holds, senders are told to come back, and what is queued waits.",
+        "Another condition is false. As long as that concerns intake, senders are told to come back; as long as it "
+        "concerns work, what is queued waits.",
         "Look at that condition.",
     ),
     "NoReceivers": ReasonPage(

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
-from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
+from eventroute.crd.rules import Rule, exactly_one, not_both, value_or, with_rules
 from eventroute.models import CacheRule, Effort, Wish
 from eventroute.schemes import SCHEMES
 
@@ -37,6 +37,9 @@ _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 OBJECT_NAME: Final = rf"^{_LABEL}(\.{_LABEL})*$"
 HTTP_URL: Final = r"^https?://[!-~]+$"
 SLACK_ID: Final = r"^[CDGUW][A-Z0-9]+$"
+GITHUB_REPOSITORY: Final = r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
+GITHUB_LABEL: Final = r"^[^\x00-\x1f,]*[^\x00-\x20,]$"
+API_URL: Final = r"^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~-]+)*$"
 USD: Final = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
 
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
@@ -44,6 +47,7 @@ Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=
 DataKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
 Cel = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 ActorName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+GithubLabel = Annotated[str, StringConstraints(pattern=GITHUB_LABEL, max_length=50)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=256)]
 EventPattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.:/@]*$", max_length=128)]
@@ -772,7 +776,160 @@ class SlackSink(Strict):
     )
 
 
-SINK_KINDS: Final = ("http", "log", "slack", "stream")
+class GithubApp(Strict):
+    """A GitHub App that is installed where it writes."""
+
+    id: int = Field(ge=1, le=2**53, description="App ID, as its settings show it. Required.")
+    installation_id: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**53,
+        description="Id of one installation. Default: the one that has the repository.",
+    )
+    private_key_ref: SecretKeyRef = Field(
+        description="Secret with a private key of the App, the PEM file as GitHub made it. Required."
+    )
+
+
+class GithubComment(Strict):
+    """The answer as a comment."""
+
+    update: bool = Field(
+        default=True,
+        description=(
+            "Whether one comment tells the newest answer of the sink, and is updated with each; otherwise each answer "
+            "is a comment of its own. Default: true."
+        ),
+    )
+
+
+class GithubReply(Strict):
+    """The answer as a reply in the review thread that the event is from."""
+
+
+class GithubLabels(Strict):
+    """Labels that are added."""
+
+    names: tuple[GithubLabel, ...] = Field(
+        min_length=1, max_length=32, description="Names of labels; those that do not exist are made. Required."
+    )
+    pick: UserText | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "Liquid, with the variables of `message`; says which of `names` are added, one a line or with commas "
+            "between them: `{{ answer.value.label }}`. What it says beside them is not added. Default: all of them."
+        ),
+    )
+
+
+class GithubCheckRun(Strict):
+    """The answer as a check run of the event's head commit."""
+
+    name: str = Field(
+        min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$", description="What the check is called. Required."
+    )
+    conclusion: Literal["success", "failure", "neutral", "action_required"] = Field(
+        default="neutral",
+        description="How it ends; two sinks with `when` of their own tell success from failure. Default: neutral.",
+    )
+
+
+class GithubSink(Strict):
+    """The answer at GitHub, where the event is from."""
+
+    rules = (
+        exactly_one("tokenRef", "app"),
+        exactly_one("comment", "reply", "labels", "checkRun"),
+        Rule("!has(self.checkRun) || has(self.app)", "checkRun needs app; GitHub takes check runs from Apps only"),
+        Rule("has(self.repository) == has(self.number)", "set both of repository and number, or neither"),
+        Rule(
+            "!has(self.repository) || has(self.comment) || has(self.labels)",
+            "repository is for comment and labels; reply and checkRun stay where the event is from",
+        ),
+    )
+
+    token_ref: SecretKeyRef | None = Field(
+        default=None,
+        description="Secret with a personal access token, `github_pat_…` or `ghp_…`. Default: `app`.",
+    )
+    app: GithubApp | None = Field(default=None, description="The App that writes. Default: `tokenRef`.")
+    base_url: str = Field(
+        default="https://api.github.com",
+        alias="baseURL",
+        max_length=512,
+        pattern=API_URL,
+        description=(
+            "Where the API is, of GitHub Enterprise Server `https://ghe.example.com/api/v3`. "
+            "Default: https://api.github.com."
+        ),
+    )
+    repository: str | None = Field(
+        default=None,
+        max_length=140,
+        pattern=GITHUB_REPOSITORY,
+        description="`owner/name` of the repository. Default: the event's; with provider github only.",
+    )
+    number: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        description=(
+            'Number of an issue or pull request there, `"12"`, or Liquid that makes one of the event: '
+            "`{{ payload.issue }}`. Of `answer` it knows nothing. Default: the event's; with provider github only."
+        ),
+    )
+    comment: GithubComment | None = Field(
+        default=None,
+        description=(
+            "As a comment on the issue, pull request, discussion or commit: `comment: {}`. Default: one of the others."
+        ),
+    )
+    reply: GithubReply | None = Field(
+        default=None, description="As a reply in the review thread: `reply: {}`. Default: one of the others."
+    )
+    labels: GithubLabels | None = Field(
+        default=None, description="As labels of the issue or pull request. Default: one of the others."
+    )
+    check_run: GithubCheckRun | None = Field(
+        default=None, description="As a check run of the head commit; needs `app`. Default: one of the others."
+    )
+
+
+_SQL_NAME: Final = "[a-z_][a-z0-9_]{0,62}"
+SQL_CHANNEL: Final = rf"^{_SQL_NAME}$"
+SQL_TABLE: Final = rf"^{_SQL_NAME}(\.{_SQL_NAME})?$"
+"""What PostgreSQL takes for the same with quotes and without."""
+
+
+class PostgresSink(Strict):
+    """The answer as a row of a PostgreSQL table, which the sink writes to and does not make."""
+
+    url_ref: SecretKeyRef = Field(
+        description=(
+            "Secret with the database's URL, `postgresql://user:password@host:5432/database`, to which "
+            "`?sslmode=verify-full` may be added. TLS is required, unless the URL of a private host says otherwise; "
+            "only the verify modes check whose server it is. Required."
+        )
+    )
+    table: str = Field(
+        default="eventroute_answers",
+        max_length=127,
+        pattern=SQL_TABLE,
+        description=(
+            "The table, `table` or `schema.table`, made as postgres.sql of the worker says. A row per answer, by its "
+            "idempotency_key. Default: eventroute_answers."
+        ),
+    )
+    notify: str | None = Field(
+        default=None,
+        max_length=63,
+        pattern=SQL_CHANNEL,
+        description="Channel that is notified (`LISTEN`) with the idempotency_key of each row. Default: none.",
+    )
+
+
+SINK_KINDS: Final = ("github", "http", "log", "postgres", "slack", "stream")
 """As their fields are called."""
 
 _AS_IT_IS: Final = ("log", "stream")
@@ -787,6 +944,10 @@ class Sink(Strict):
         Rule(
             " || ".join(("!has(self.message)", *(f"has(self.{kind})" for kind in SINK_KINDS if kind not in _AS_IT_IS))),
             f"message is not for {' and '.join(_AS_IT_IS)}, which have the answer as it is",
+        ),
+        Rule(
+            "!has(self.message) || !has(self.github) || !has(self.github.labels)",
+            "message is not for labels; names and pick say which are added",
         ),
     )
 
@@ -817,8 +978,10 @@ class Sink(Strict):
             "escaped for whoever reads it there. Default: the answer's text."
         ),
     )
+    github: GithubSink | None = Field(default=None, description="As a comment, reply, labels or check run at GitHub.")
     http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
+    postgres: PostgresSink | None = Field(default=None, description="As a row of a PostgreSQL table.")
     slack: SlackSink | None = Field(default=None, description="As a message in Slack.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 
@@ -870,11 +1033,11 @@ class EventRouteSpec(Strict):
     provider: str = Field(
         max_length=63,
         pattern=rf"^{_LABEL}$",
-        description="A row of the scheme table, or `custom`; cannot be changed. Required.",
-        json_schema_extra={
-            "enum": [*SCHEMES, "custom"],
-            **mark(Rule("self == oldSelf", "provider cannot be changed; delete the route and create it anew")),
-        },
+        description=(
+            "A row of the scheme table, or `custom`. What is queued when it changes is worked on by the prompts that "
+            "there are then. Required."
+        ),
+        json_schema_extra={"enum": [*SCHEMES, "custom"]},
     )
     custom: CustomScheme | None = Field(
         default=None, description="The sender's scheme, exactly when provider is custom. Default: none."

@@ -16,7 +16,18 @@ from pydantic_core import ErrorDetails
 
 from eventroute.crd.duration import PATTERN as DURATION
 from eventroute.crd.scalar import bare, read_scalar
-from eventroute.crd.v1alpha1 import HTTP_URL, OBJECT_NAME, SLACK_ID, USD, EventRoute
+from eventroute.crd.v1alpha1 import (
+    API_URL,
+    GITHUB_LABEL,
+    GITHUB_REPOSITORY,
+    HTTP_URL,
+    OBJECT_NAME,
+    SLACK_ID,
+    SQL_CHANNEL,
+    SQL_TABLE,
+    USD,
+    EventRoute,
+)
 from eventroute.suggest import nearest
 
 MAX_MISTAKES: Final = 20
@@ -31,6 +42,11 @@ _FORMS: Final = {
     OBJECT_NAME: "must be a name as Kubernetes has them: lower-case letters, digits, dashes and dots",
     HTTP_URL: "must be a URL with scheme and host, https://hooks.example.com/hooks/…",
     SLACK_ID: "must be an id, as Slack shows it below a channel's details: C024BE91L",
+    GITHUB_REPOSITORY: "must be a repository, as owner/name",
+    GITHUB_LABEL: "must be the name of a label: no commas, no line ends, no blank at its end",
+    API_URL: "must be the URL of an API, without a slash at its end: https://ghe.example.com/api/v3",
+    SQL_CHANNEL: "must be a name that PostgreSQL takes without quotes, in lower case: new_answers",
+    SQL_TABLE: "must be a name that PostgreSQL takes without quotes, in lower case: answers, or team.answers",
     USD: 'must be an amount of US dollars, in digits, such as "20" or "0.50"',
 }
 """Pattern → what it asks for, where the pattern itself tells too little."""

@@ -127,6 +127,15 @@ async def publish(
     raise RetryLater(f"table {plane.name}: another publisher keeps changing it")
 
 
+async def read_entry(redis: Redis, plane: Plane[Entry], path: RoutePath, key: SealKey) -> Entry | None:
+    """Read a route as its table has it; None = it is not there, is withheld, was deleted, or cannot be read."""
+    content = _opened(key, plane.name, path, await redis.hget(keys.table(plane.name), path))
+    try:
+        return None if content is None else msgspec.msgpack.decode(content, type=plane.entry)
+    except msgspec.MsgspecError:
+        return None
+
+
 async def _find(redis: Redis, plane: str) -> _Found:
     async with redis.pipeline(transaction=False) as pipe:
         pipe.hmget(keys.table(plane), _VERSION, _UNFINISHED)

@@ -14,12 +14,26 @@ from typing import assert_never
 from opentelemetry.trace import SpanKind, StatusCode
 
 from eventroute.queue import Work
-from eventroute.route_table import SLACK, HttpSink, LocalSink, LogSink, RemoteSink, Sink, SlackSink, StreamSink
+from eventroute.route_table import (
+    SLACK,
+    GithubSink,
+    HttpSink,
+    LocalSink,
+    LogSink,
+    PostgresSink,
+    RemoteSink,
+    Sink,
+    SlackSink,
+    StreamSink,
+)
 from eventroute.runtime import tracing
-from eventroute_worker.sinks.asking import Asks
+from eventroute_worker.outbound import Outbound
+from eventroute_worker.sinks.databases import Databases
+from eventroute_worker.sinks.github import GithubSinkWriter
 from eventroute_worker.sinks.http import HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.postgres import PostgresSinkWriter
 from eventroute_worker.sinks.slack import SlackSinkWriter
 from eventroute_worker.sinks.stream import StreamSinkWriter
 
@@ -81,16 +95,22 @@ class LocalSinks:
 class RemoteSinks:
     """Sends answers to sinks of every other kind."""
 
-    def __init__(self, way: Asks, work: Work, *, slack: str = SLACK) -> None:
-        """Take the way out, the calls to the queue, and where Slack's Web API is."""
+    def __init__(self, way: Outbound, work: Work, databases: Databases | None = None, *, slack: str = SLACK) -> None:
+        """Take the way out, the calls to the queue, connections to databases, and where Slack's Web API is."""
+        self._github = GithubSinkWriter(way)
         self._http = HttpSinkWriter(way)
+        self._postgres = PostgresSinkWriter(databases or Databases(way))
         self._slack = SlackSinkWriter(way, work, base_url=slack)
 
     async def send(self, sink: RemoteSink, result: Result) -> None:
         """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will."""
         match sink:
+            case GithubSink():
+                await self._github.send(sink, result)
             case HttpSink():
                 await self._http.send(sink, result)
+            case PostgresSink():
+                await self._postgres.send(sink, result)
             case SlackSink():
                 await self._slack.send(sink, result)
             case _:

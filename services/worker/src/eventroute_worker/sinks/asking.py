@@ -10,7 +10,7 @@ from eventroute_worker.sinks.model import SinkFailed, SinkRefused
 
 _PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _SERVER_ERROR: Final = 500
-_LONGEST_WAIT_S: Final = 3600  # that a service may ask for; arbitrary
+LONGEST_WAIT_S: Final = 3600  # that a service may ask for; arbitrary
 
 
 class Asks(Protocol):
@@ -44,4 +44,4 @@ def is_passing(answer: Answer) -> bool:
 def after_s(answer: Answer) -> float | None:
     """Read the least wait that a service asks for."""
     asked_s = read_retry_after(answer.headers.get("retry-after", ""))
-    return None if asked_s is None else min(asked_s, _LONGEST_WAIT_S)
+    return None if asked_s is None else min(asked_s, LONGEST_WAIT_S)

@@ -30,21 +30,25 @@ class Result(NamedTuple):
     variables: Callable[[], Mapping[str, Any]] = dict
     """Reads the event: all that templates know of it and of its answer, by `MESSAGE_VARIABLES`."""
 
+    own_name: Callable[[str], str] = str
+    """Names what answers are written to, so that it is found again as ours (`eventroute.hops`)."""
+
     def idempotency_key(self, sink: str) -> str:
         """Name this answer at the sink of this name: the same however often it is sent."""
         return f"{self.delivery.id}:{sink}"
 
-    async def write(self, template: str, frame: Frame) -> str:
+    async def write(self, template: str, frame: Frame, *, field: str = "message") -> str:
         """Fill in a template of the sink's; raises `SinkRefused` when this answer cannot be told by it.
 
         frame  how values stand in the text, so that its reader takes them for nothing else
+        field  where the template stands
         """
         write = partial(self._write, template, frame)
         try:
             is_large = len(self.delivery.payload) > _LARGE_BYTES
             return await asyncio.to_thread(write) if is_large else write()
         except RenderFailed as error:
-            raise SinkRefused(f"message: {error}") from error
+            raise SinkRefused(f"{field}: {error}") from error
 
     def _write(self, template: str, frame: Frame) -> str:
         return _compiled(template).render(self.variables(), frame).text

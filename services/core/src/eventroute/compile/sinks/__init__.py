@@ -7,16 +7,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from eventroute.compile.gathered import Gathered
+from eventroute.compile.sinks.github import GITHUB
 from eventroute.compile.sinks.http import HTTP
-from eventroute.compile.sinks.judged import Judged, Kind
+from eventroute.compile.sinks.judged import Judged, Kind, Written
 from eventroute.compile.sinks.log import LOG
+from eventroute.compile.sinks.postgres import POSTGRES
 from eventroute.compile.sinks.slack import SLACK
 from eventroute.compile.sinks.stream import STREAM
 from eventroute.compile.verdict import Problem
 from eventroute.crd import v1alpha1 as crd
 from eventroute.route_table import Sink
 
-KINDS: Final[Mapping[str, Kind[Any]]] = {"http": HTTP, "log": LOG, "slack": SLACK, "stream": STREAM}
+KINDS: Final[Mapping[str, Kind[Any]]] = {
+    "github": GITHUB,
+    "http": HTTP,
+    "log": LOG,
+    "postgres": POSTGRES,
+    "slack": SLACK,
+    "stream": STREAM,
+}
 
 
 class JudgedSink:
@@ -44,13 +53,13 @@ class JudgedSink:
         """List what it connects to, each with the field that says so."""
         return self._kind.urls(self._judged)
 
-    def templates(self) -> Iterator[tuple[str, str]]:
+    def templates(self) -> Iterator[Written]:
         """List what is filled in for each answer, with the field that says so."""
         judged = self._judged
         if judged.sink.message is not None:
-            yield f"{judged.field.rpartition('.')[0]}.message", judged.sink.message
-        for field, source in self._kind.templates(judged.own):
-            yield f"{judged.field}.{field}", source
+            yield Written(f"{judged.field.rpartition('.')[0]}.message", judged.sink.message)
+        for own in self._kind.templates(judged.own):
+            yield own._replace(field=f"{judged.field}.{own.field}")
 
     def entry(self) -> Sink:
         """Write its table entry, when nothing is wrong with it."""

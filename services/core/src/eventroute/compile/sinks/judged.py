@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from eventroute.compile.gathered import Found, Gathered
 from eventroute.compile.verdict import Problem, Reason, Severity
 from eventroute.crd import v1alpha1 as crd
 from eventroute.route_table import Sink
 from eventroute.secret import Secret
+from eventroute.template import MESSAGE_VARIABLES
 
 Model = TypeVar("Model", bound=crd.Strict)
 
@@ -32,11 +33,20 @@ class Judged(Generic[Model]):
         return self.gathered.problem(reason, f"{self.field}.{field}", message, severity=severity)
 
 
+class Written(NamedTuple):
+    """A template that a sink is written with."""
+
+    field: str
+    source: str
+    variables: frozenset[str] = MESSAGE_VARIABLES
+    """What it may name."""
+
+
 def _nothing(_: Judged[Any]) -> Iterator[Any]:
     yield from ()
 
 
-def _no_templates(_: Any) -> Iterator[tuple[str, str]]:
+def _no_templates(_: Any) -> Iterator[Written]:
     yield from ()
 
 
@@ -49,8 +59,8 @@ class Kind(Generic[Model]):
     check: Callable[[Judged[Model]], Iterator[Problem]] = _nothing
     """Finds what is wrong, its Secrets included; its URLs are judged by whoever knows the outbound rules."""
     urls: Callable[[Judged[Model]], Iterator[tuple[str, str]]] = _nothing
-    """Lists what it connects to, each with the field that says so."""
-    templates: Callable[[Model], Iterator[tuple[str, str]]] = _no_templates
+    """Lists what it connects to, each with the field that says so: http, https or postgresql."""
+    templates: Callable[[Model], Iterator[Written]] = _no_templates
     """Lists its own templates beside `message`, each with the field within the kind that it stands in."""
     default_name: Callable[[Model], str] | None = None
     """Names a sink that the manifest gives no name; None = as its kind is called."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from eventroute.compile.gathered import value_of
 from eventroute.compile.secrets import lint_text
-from eventroute.compile.sinks.judged import Judged, Kind
+from eventroute.compile.sinks.judged import Judged, Kind, Written
 from eventroute.compile.verdict import Problem, Reason
 from eventroute.crd import v1alpha1 as crd
 from eventroute.route_table import SLACK as API
@@ -39,14 +39,14 @@ def _check(judged: Judged[crd.SlackSink]) -> Iterator[Problem]:
         yield judged.problem(Reason.ENTITY_MISSING, "update", message)
 
 
-def _templates(own: crd.SlackSink) -> Iterator[tuple[str, str]]:
+def _templates(own: crd.SlackSink) -> Iterator[Written]:
     for index, block in enumerate(own.blocks):
         yield from _texts(block, f"blocks[{index}]")
 
 
-def _texts(value: object, field: str) -> Iterator[tuple[str, str]]:
+def _texts(value: object, field: str) -> Iterator[Written]:
     if isinstance(value, str):
-        yield field, value
+        yield Written(field, value)
     elif isinstance(value, dict):
         for name, each in value.items():
             yield from _texts(each, f"{field}.{name}")
