@@ -330,3 +330,25 @@ async def test_what_a_stranger_commands_is_done_where_the_manifest_allows_it(
     payload = msgspec.json.encode({"title": HOSTILE[0], "sender": {"type": "Bot"}})
     await run(redis, claude, way, routes(paying(service, when='payload.sender.type == "Bot"')), payload=payload)
     assert [called.method for called in service.journal] == ["POST"]
+
+
+async def test_explain_tells_of_the_calls_and_a_whole_replay_begins_anew(
+    redis: Redis, claude: Claude, simulator: Served, service: ToolServer, way: Outbound
+) -> None:
+    service.hangs = True
+    simulator.simulator.faults.add([msgspec.structs.replace(USE, tool="refund", calls=2)])
+    table = routes(paying(service, timeout_s=0.2, on_unknown="fail"))
+    end = await run(redis, claude, way, table)
+    work = work_on(redis)
+    [letter] = [await lease_again(redis, sample_delivery().id)]
+    await work.settle(
+        letter, outcome="dead", reason=end.reason, detail=end.detail, retention=end.retention, fields=end.fields
+    )
+    desk = Desk(redis, ClientCaller(redis), groups=1)
+    assert [name for name in await fields(redis, letter.delivery) if name.startswith("talk")]
+    await desk.replay([letter.delivery], mode="whole")
+    assert not [name for name in await fields(redis, letter.delivery) if name.startswith("talk")]
+    service.hangs = False
+    again = await build_runner(redis, claude=claude, routes=table, way=way)(Attempt(await lease(redis)))
+    assert isinstance(again, Settled)
+    assert again.outcome is RunOutcome.SUCCEEDED

@@ -263,6 +263,12 @@ def _settled(found: Found) -> Iterator[str]:
             yield f"{at} a newer event about the same entity stands for it, {line.detail}.{asked} No sink was told."
         case _:
             yield f"{at} {discarded(line.detail)}"
+    yield from _remarks(found)
+
+
+def _remarks(found: Found) -> Iterator[str]:
+    """Say what people should hear of an ended delivery beside its outcome."""
+    line, answer = found.line, found.answer
     if line.entity_error:
         yield f"The route's `entity` failed ({line.entity_error}), so that no history was told or kept."
     if missing := line.missing_fields or (answer.missing_fields if answer else ()):
