@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from eventroute.models import Models
 from eventroute.outbound import OutboundRules
 from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.queue import Desk
 from eventroute.route_table import HttpTool, TalkLimits
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
@@ -22,7 +23,7 @@ from eventroute_worker.attempt import Attempt, Settled
 from eventroute_worker.claude import Claude
 from eventroute_worker.outbound import Outbound
 from eventroute_worker.pricing import Prices
-from support.queue import admit, fields, lease
+from support.queue import GROUP, admit, fields, lease, lease_again, work_on
 from support.routes import model_call
 from support.runs import FakeRoutes, build_runner, prompt_rule, results, sample_delivery, worker_route
 from support.tool_server import ToolServer, serving_tools
@@ -332,7 +333,7 @@ async def test_what_a_stranger_commands_is_done_where_the_manifest_allows_it(
     assert [called.method for called in service.journal] == ["POST"]
 
 
-async def test_explain_tells_of_the_calls_and_a_whole_replay_begins_anew(
+async def test_a_whole_replay_begins_anew(
     redis: Redis, claude: Claude, simulator: Served, service: ToolServer, way: Outbound
 ) -> None:
     service.hangs = True
@@ -340,11 +341,11 @@ async def test_explain_tells_of_the_calls_and_a_whole_replay_begins_anew(
     table = routes(paying(service, timeout_s=0.2, on_unknown="fail"))
     end = await run(redis, claude, way, table)
     work = work_on(redis)
-    [letter] = [await lease_again(redis, sample_delivery().id)]
+    letter = await lease_again(redis, sample_delivery().id)
     await work.settle(
         letter, outcome="dead", reason=end.reason, detail=end.detail, retention=end.retention, fields=end.fields
     )
-    desk = Desk(redis, ClientCaller(redis), groups=1)
+    desk = Desk({GROUP: redis})
     assert [name for name in await fields(redis, letter.delivery) if name.startswith("talk")]
     await desk.replay([letter.delivery], mode="whole")
     assert not [name for name in await fields(redis, letter.delivery) if name.startswith("talk")]

@@ -234,7 +234,7 @@ def _over_budget(line: Line, standing: Standing) -> Iterator[str]:
 
 
 def _settled(found: Found) -> Iterator[str]:
-    line, answer = found.line, found.answer
+    line = found.line
     took = span(line.ended_ms - max(line.since_ms, line.received_ms))
     model = f"{line.model or 'Claude'}{_instead(line)} answered"
     cost = f" for USD {line.cost_usd}" if line.cost_usd else ""
