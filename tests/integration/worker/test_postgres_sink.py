@@ -217,6 +217,7 @@ async def test_a_connection_that_nobody_needs_is_closed(postgres: Postgres, monk
     async with sending() as sinks:
         await sinks.send(sink_to(postgres.url()), result_of())
         await until(lambda: not postgres.backends())
+        await sinks.send(sink_to(postgres.url()), result_of("d-2"))
 
 
 async def test_a_server_that_hangs_is_left_within_the_deadline(postgres: Postgres) -> None:
@@ -351,6 +352,25 @@ async def test_a_login_that_fails_is_told_with_its_fix_and_waited_for(
         await send(sink_to(postgres.url(**url)), result_of())
     assert PASSWORD not in str(failed.value)
     assert "wrong-one" not in str(failed.value)
+
+
+async def test_where_the_server_has_no_connection_left_it_says_so(postgres: Postgres) -> None:
+    postgres.do("ALTER USER eventroute CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(SinkFailed, match="the server has no connection left; raise its limit, or the user's"):
+            await send(sink_to(postgres.url()), result_of())
+    finally:
+        postgres.do("ALTER USER eventroute CONNECTION LIMIT -1")
+
+
+async def test_where_one_address_of_a_name_does_not_answer_the_next_one_is_asked(postgres: Postgres) -> None:
+    async def look_up(_: str) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    async with Outbound(OutboundRules(mode="dev"), resolve=look_up) as way, Databases(way) as databases:
+        sink = sink_to(postgres.url(host="db.localhost"))
+        await RemoteSinks(way, Work(no_queue), databases).send(sink, result_of())
+    assert len(texts(postgres)) == 1
 
 
 async def test_what_libpq_would_take_from_its_surroundings_counts_for_nothing(
