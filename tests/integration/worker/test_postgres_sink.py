@@ -17,9 +17,12 @@ from eventroute.ids import DeliveryId, sending_path
 from eventroute.outbound import OutboundRules
 from eventroute.outcome import RunOutcome
 from eventroute.queue import Lease, Work
-from eventroute.route_table import PostgresSink
+from eventroute.route_table import WORKER, PostgresSink
 from eventroute.runtime.scripts import Argument, Script
+from eventroute.runtime.tables import publish
+from eventroute.sealed import SealKey, new_key_text
 from eventroute.secret import Secret
+from eventroute_cli.simulator.server import serving
 from eventroute_worker.attempt import Attempt, End
 from eventroute_worker.finding import Finder
 from eventroute_worker.outbound import Outbound
@@ -43,6 +46,7 @@ from support.runs import (
 )
 from support.waiting import until
 from support.worker import running, until_empty
+from support.worker_process import worker_fleet
 
 pytestmark = pytest.mark.real
 
@@ -502,6 +506,27 @@ async def test_a_database_that_is_down_delays_itself_and_gets_each_answer_once(
 
 async def has_all(redis: Redis, number: int) -> bool:
     return len(await results(redis)) == number
+
+
+async def test_a_worker_writes_rows_and_leaves_no_connection_when_it_stops(
+    postgres: Postgres, redis: Redis, valkey_url: str, tmp_path: Path
+) -> None:
+    key, route = new_key_text(), worker_route(sinks=(sink_to(postgres.url()),))
+    with (
+        serving() as claude,
+        worker_fleet(tmp_path, redis_url=valkey_url, claude_url=claude.url, table_key=key) as fleet,
+    ):
+        await publish(redis, WORKER, {route.path: route}, SealKey.from_text(key))
+        worker = fleet.start(outbound='{"mode":"dev"}')
+        for number in range(10):
+            await admit(redis, sample_delivery(f"d-{number}"))
+        await until_empty(redis, timeout_s=30)
+        assert 1 <= len(postgres.backends()) <= 4
+        worker.terminate()
+        assert worker.wait() == 0
+        assert "ResourceWarning" not in worker.log.read_text()
+    assert [key for key, _ in texts(postgres)] == [f"d-{number}:rows" for number in range(10)]
+    await until(lambda: not postgres.backends())
 
 
 def test_the_table_that_people_are_given_is_the_one_that_is_written_to(postgres: Postgres) -> None:
