@@ -2,12 +2,19 @@
 
 import hashlib
 import hmac
+import time
 
+import jwt
 import pytest
 from gidgethub import ValidationFailure
+from gidgethub.apps import get_jwt
 from gidgethub.sansio import Event, validate_event
 
+from eventroute.route_table import GithubApp
 from eventroute.schemes import SCHEMES
+from eventroute.secret import Secret
+from eventroute_worker.sinks.github.app import build_jwt
+from support.github import APP, app_key, app_pem
 from support.providers import Sent, header_texts, is_accepted, random_texts, send, with_header, without_header
 
 GITHUB = SCHEMES["github"]
@@ -70,3 +77,15 @@ def test_pinned_a_signature_that_is_not_ascii_raises() -> None:
     with pytest.raises(TypeError):
         verify_by_sdk(sent, b"sha256=\xe9")
     assert not is_accepted(sent, with_header(sent.request, HEADER, b"sha256=\xe9"))
+
+
+def test_an_apps_jwt_says_what_the_sdks_does() -> None:
+    app = GithubApp(id=APP, installation=None, private_key=Secret(app_pem()))
+    theirs = get_jwt(app_id=str(APP), private_key=app_pem().decode())
+    read = [
+        jwt.decode(token, app_key().public_key(), algorithms=["RS256"], issuer=str(APP))
+        for token in (build_jwt(app, now=time.time()).decode(), theirs)
+    ]
+    assert [set(claims) for claims in read] == [{"iat", "exp", "iss"}] * 2
+    assert read[0]["exp"] - read[0]["iat"] <= read[1]["exp"] - read[1]["iat"] == 600
+    assert jwt.get_unverified_header(build_jwt(app, now=0)) == jwt.get_unverified_header(theirs)

@@ -17,7 +17,7 @@ FieldReason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueReq
 
 
 class Rule(NamedTuple):
-    """What must hold of an object, called `self`; `oldSelf` is the one that it replaces."""
+    """What must hold of an object, called `self`."""
 
     cel: str
     message: str

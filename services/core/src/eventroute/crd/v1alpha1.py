@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
-from eventroute.crd.rules import Rule, exactly_one, mark, not_both, value_or, with_rules
+from eventroute.crd.rules import Rule, exactly_one, not_both, value_or, with_rules
 from eventroute.models import CacheRule, Effort, Wish
 from eventroute.schemes import SCHEMES
 
@@ -910,11 +910,11 @@ class EventRouteSpec(Strict):
     provider: str = Field(
         max_length=63,
         pattern=rf"^{_LABEL}$",
-        description="A row of the scheme table, or `custom`; cannot be changed. Required.",
-        json_schema_extra={
-            "enum": [*SCHEMES, "custom"],
-            **mark(Rule("self == oldSelf", "provider cannot be changed; delete the route and create it anew")),
-        },
+        description=(
+            "A row of the scheme table, or `custom`. What is queued when it changes is worked on by the prompts that "
+            "there are then. Required."
+        ),
+        json_schema_extra={"enum": [*SCHEMES, "custom"]},
     )
     custom: CustomScheme | None = Field(
         default=None, description="The sender's scheme, exactly when provider is custom. Default: none."
