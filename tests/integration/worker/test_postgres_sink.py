@@ -17,9 +17,12 @@ from eventroute.ids import DeliveryId, sending_path
 from eventroute.outbound import OutboundRules
 from eventroute.outcome import RunOutcome
 from eventroute.queue import Lease, Work
-from eventroute.route_table import PostgresSink
+from eventroute.route_table import WORKER, PostgresSink
 from eventroute.runtime.scripts import Argument, Script
+from eventroute.runtime.tables import publish
+from eventroute.sealed import SealKey, new_key_text
 from eventroute.secret import Secret
+from eventroute_cli.simulator.server import serving
 from eventroute_worker.attempt import Attempt, End
 from eventroute_worker.finding import Finder
 from eventroute_worker.outbound import Outbound
@@ -43,6 +46,7 @@ from support.runs import (
 )
 from support.waiting import until
 from support.worker import running, until_empty
+from support.worker_process import worker_fleet
 
 pytestmark = pytest.mark.real
 
@@ -217,6 +221,7 @@ async def test_a_connection_that_nobody_needs_is_closed(postgres: Postgres, monk
     async with sending() as sinks:
         await sinks.send(sink_to(postgres.url()), result_of())
         await until(lambda: not postgres.backends())
+        await sinks.send(sink_to(postgres.url()), result_of("d-2"))
 
 
 async def test_a_server_that_hangs_is_left_within_the_deadline(postgres: Postgres) -> None:
@@ -353,6 +358,25 @@ async def test_a_login_that_fails_is_told_with_its_fix_and_waited_for(
     assert "wrong-one" not in str(failed.value)
 
 
+async def test_where_the_server_has_no_connection_left_it_says_so(postgres: Postgres) -> None:
+    postgres.do("ALTER USER eventroute CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(SinkFailed, match="the server has no connection left; raise its limit, or the user's"):
+            await send(sink_to(postgres.url()), result_of())
+    finally:
+        postgres.do("ALTER USER eventroute CONNECTION LIMIT -1")
+
+
+async def test_where_one_address_of_a_name_does_not_answer_the_next_one_is_asked(postgres: Postgres) -> None:
+    async def look_up(_: str) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    async with Outbound(OutboundRules(mode="dev"), resolve=look_up) as way, Databases(way) as databases:
+        sink = sink_to(postgres.url(host="db.localhost"))
+        await RemoteSinks(way, Work(no_queue), databases).send(sink, result_of())
+    assert len(texts(postgres)) == 1
+
+
 async def test_what_libpq_would_take_from_its_surroundings_counts_for_nothing(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -482,6 +506,27 @@ async def test_a_database_that_is_down_delays_itself_and_gets_each_answer_once(
 
 async def has_all(redis: Redis, number: int) -> bool:
     return len(await results(redis)) == number
+
+
+async def test_a_worker_writes_rows_and_leaves_no_connection_when_it_stops(
+    postgres: Postgres, redis: Redis, valkey_url: str, tmp_path: Path
+) -> None:
+    key, route = new_key_text(), worker_route(sinks=(sink_to(postgres.url()),))
+    with (
+        serving() as claude,
+        worker_fleet(tmp_path, redis_url=valkey_url, claude_url=claude.url, table_key=key) as fleet,
+    ):
+        await publish(redis, WORKER, {route.path: route}, SealKey.from_text(key))
+        worker = fleet.start(outbound='{"mode":"dev"}')
+        for number in range(10):
+            await admit(redis, sample_delivery(f"d-{number}"))
+        await until_empty(redis, timeout_s=30)
+        assert 1 <= len(postgres.backends()) <= 4
+        worker.terminate()
+        assert worker.wait() == 0
+        assert "ResourceWarning" not in worker.log.read_text()
+    assert [key for key, _ in texts(postgres)] == [f"d-{number}:rows" for number in range(10)]
+    await until(lambda: not postgres.backends())
 
 
 def test_the_table_that_people_are_given_is_the_one_that_is_written_to(postgres: Postgres) -> None:

@@ -47,6 +47,7 @@ from eventroute_worker.settings import WorkerSettings
 from eventroute_worker.sinks import LocalSinks, RemoteSinks, RouteSinkWriter
 from eventroute_worker.sinks.databases import Databases
 from eventroute_worker.spending import Spending, Treasury
+from eventroute_worker.tools import Calling
 from eventroute_worker.troubles import Troubles, may_meet
 from eventroute_worker.turns import Turns
 from eventroute_worker.worker import QueueWorker
@@ -216,6 +217,7 @@ def _build_runner(settings: WorkerSettings, outside: _Outside, shared: _Shared, 
         work=shared.work,
         finder=finder,
         claude=outside.claude,
+        calling=Calling(outside.way),
         history=shared.history,
         sinks=LocalSinks(shared.work),
         troubles=shared.troubles,

@@ -129,6 +129,8 @@ class Gathered:
     """The same."""
     sink_secrets: tuple[Mapping[str, Found[Secret]], ...]
     """Those that each sink refers to, by the field that does, `http.secretRefs[0]`."""
+    tool_secrets: Mapping[str, Found[Secret]]
+    """Those that tools refer to, by the field of the whole manifest that does."""
     at_hand: AtHand
 
     @property
@@ -196,6 +198,13 @@ def gather(route: crd.EventRoute, at_hand: AtHand, taken: Collection[RoutePath])
             }
             for index, sink in enumerate(spec.sinks)
         ),
+        tool_secrets={
+            f"{field}.tools[{index}].{within}": secret(f"{field}.tools[{index}].{within}", ref)
+            for field, prompt in prompts.items()
+            for index, tool in enumerate(prompt.tools)
+            for within, ref in placed_references(tool)
+            if isinstance(ref, crd.SecretKeyRef)
+        },
         at_hand=at_hand,
     )
 

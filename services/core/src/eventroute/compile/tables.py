@@ -3,6 +3,7 @@
 from eventroute.compile.budgets import list_budgets
 from eventroute.compile.gathered import Asked, Candidate, Gathered, value_of
 from eventroute.compile.sinks import judged_sinks
+from eventroute.compile.tools import list_tools, talk_limits
 from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.errors import Refused
@@ -64,6 +65,7 @@ def _named_headers(gathered: Gathered) -> tuple[str, ...] | None:
     spec = gathered.spec
     expressions = (spec.filter, spec.entity, *(prompt.when for prompt in spec.prompts))
     uses = [compile_expression(each).headers for each in expressions if each]
+    uses += [compile_expression(tool.when).headers for prompt in spec.prompts for tool in prompt.tools if tool.when]
     uses += [compile_expression(sink.when, OF_ANSWERS).headers for sink in spec.sinks if sink.when]
     uses += [compile_template(text).headers for text in map(value_of, gathered.users) if text]
     for sink in judged_sinks(gathered):
@@ -97,9 +99,11 @@ def worker_route(gathered: Gathered, *, takes_answers: bool = True) -> WorkerRou
                 system=value_of(system) or crd.DEFAULT_SYSTEM,
                 user=value_of(user),
                 output_schema=prompt.output.json_schema if prompt.output else None,
+                tools=list_tools(gathered, position),
+                limits=talk_limits(prompt.limits),
             )
-            for prompt, asked, system, user in zip(
-                spec.prompts, gathered.asked, gathered.systems, gathered.users, strict=True
+            for position, (prompt, asked, system, user) in enumerate(
+                zip(spec.prompts, gathered.asked, gathered.systems, gathered.users, strict=True)
             )
         ),
         entity=spec.entity,

@@ -73,6 +73,10 @@ class Reason(StrEnum):
     SINK_OUT_OF_REACH = "SinkOutOfReach"
 
     INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"
+    INVALID_TOOL = "InvalidTool"
+    DUPLICATE_TOOL = "DuplicateTool"
+    TOOL_OUT_OF_REACH = "ToolOutOfReach"
+    TOOL_UNGUARDED = "ToolUnguarded"
     MODEL_REFUSES = "ModelRefuses"
     MODEL_UNKNOWN = "ModelUnknown"
     MODEL_RETIRES = "ModelRetires"

@@ -372,6 +372,27 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "The API would refuse the schema of the answer.",
         "Mend the keyword that the message names; what the API does not support can be said in a description.",
     ),
+    "InvalidTool": ReasonPage(
+        "False",
+        _PROMPTS,
+        "A tool's schema, URL or header cannot be used.",
+        "Mend the field that the message names; in a URL only arguments that `input` requires have places.",
+    ),
+    "DuplicateTool": ReasonPage(
+        "False", _PROMPTS, "Two tools of a prompt have the same name.", "Give each a name of its own."
+    ),
+    "ToolOutOfReach": ReasonPage(
+        "-",
+        _PROMPTS,
+        "A tool leads where nothing may be sent to; where that is not known for sure it is a warning.",
+        "Name a service that may be reached, or let the installation's `outbound` rules allow this one.",
+    ),
+    "ToolUnguarded": ReasonPage(
+        "-",
+        _PROMPTS,
+        "A tool changes something, and any event may talk Claude into using it.",
+        "Say in its `when` whose events may, or `sideEffect: false` where nothing changes.",
+    ),
     "ModelRefuses": ReasonPage(
         "False",
         _EITHER,

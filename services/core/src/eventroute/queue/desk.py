@@ -27,6 +27,7 @@ from eventroute.queue.upkeep import Held, Standing, Stop, Upkeep
 from eventroute.route_table import INSTALLATION
 from eventroute.runtime.scripts import Argument, ClientCaller, Script, told
 from eventroute.runtime.tracing import parse_traceparent
+from eventroute.talk import CallRecord
 
 LOOK_MAX: Final = 20_000
 """Deliveries of one set that one call looks at: twice as many as a route has dead letters. Arbitrary."""
@@ -189,6 +190,10 @@ class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
     answered_ms: int = 0
     missing_fields: tuple[str, ...] = ()
     violation: str = ""
+    goes_on: bool = False
+    """It is a turn that wants results of tools first."""
+    calls: tuple[CallRecord, ...] = ()
+    """Of tools."""
 
 
 class Found(NamedTuple):

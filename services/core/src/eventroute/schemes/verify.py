@@ -230,7 +230,7 @@ def _matches(scheme: Scheme) -> _Matches:
             return _mac_matches(scheme, lambda key, message: hashlib.new(scheme.digest, key + message).digest())
         case "ed25519" | "ecdsa-p256":
             return _public_key_matches(scheme)
-        case "token" | "basic" | "none" | "certificate" | "oidc":
+        case "token" | "basic" | "none" | "inside" | "certificate" | "oidc":
             return _credential_matches(scheme)
 
 

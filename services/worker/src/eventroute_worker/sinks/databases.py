@@ -100,23 +100,34 @@ class _Place:
     def __init__(self) -> None:
         self.room = asyncio.Semaphore(_AT_ONCE)
         self.users = 0
-        self.kept: list[psycopg.AsyncConnection[Any]] = []
         self.failed: tuple[float, str] | None = None
+        self._kept: dict[psycopg.AsyncConnection[Any], asyncio.TimerHandle] = {}
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether somebody uses it, or there is something to be closed."""
+        return bool(self.users or self._kept)
 
     def keep(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Keep what works for whoever comes next, the last one on top."""
-        self.kept.append(connection)
-        asyncio.get_running_loop().call_later(_KEEP_S, self._forget, connection)
+        """Keep for a moment what works."""
+        self._kept[connection] = asyncio.get_running_loop().call_later(_KEEP_S, self._close, connection)
+
+    def take(self) -> psycopg.AsyncConnection[Any] | None:
+        """Take what was kept last; None = there is nothing."""
+        if not self._kept:
+            return None
+        connection, timer = self._kept.popitem()
+        timer.cancel()
+        return connection
 
     def close(self) -> None:
         """Close what is kept."""
-        while self.kept:
-            self.kept.pop().pgconn.finish()
-
-    def _forget(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        if connection in self.kept:
-            self.kept.remove(connection)
+        while (connection := self.take()) is not None:
             connection.pgconn.finish()
+
+    def _close(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        del self._kept[connection]
+        connection.pgconn.finish()
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
@@ -172,8 +183,7 @@ class Databases:
         place = self._place(url)
         with place.used():
             async with place.room:
-                if place.kept:
-                    kept = place.kept.pop()
+                if (kept := place.take()) is not None:
                     try:
                         return await self._run(place, kept, statement, values)
                     except psycopg.OperationalError as error:
@@ -185,7 +195,7 @@ class Databases:
 
     def _place(self, url: Secret) -> _Place:
         if url not in self._places:
-            self._places = {known: place for known, place in self._places.items() if place.users or place.kept}
+            self._places = {known: place for known, place in self._places.items() if place.is_needed}
             self._places[url] = _Place()
         return self._places[url]
 

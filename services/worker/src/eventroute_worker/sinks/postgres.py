@@ -65,7 +65,7 @@ _PASSING: Final = {
 }
 _PASSING_CLASSES: Final = frozenset({"08", "25", "40", "53", "55", "57", "58", "XX"})
 _STANDING: Final = {
-    "42501": "the user of the URL may not write to {table}; GRANT SELECT, INSERT, UPDATE ON {table} to it",
+    "42501": "the user of the URL may not write to {table}; GRANT SELECT, INSERT, UPDATE ON it, USAGE on its schema",
     "42P10": "idempotency_key of {table} is not unique; ALTER TABLE {table} ADD PRIMARY KEY (idempotency_key)",
 }
 _STANDING_CLASSES: Final = frozenset({"28", "3D", "3F", "42"})
