@@ -138,15 +138,17 @@ async def test_a_replay_of_the_answer_is_a_duplicate(redis: Redis) -> None:
     assert len(await lines(redis, "escalate")) == 1
 
 
-async def test_a_chain_ends_where_its_hops_do(redis: Redis) -> None:
+async def test_a_chain_ends_where_its_hops_do_as_for_a_webhook(redis: Redis) -> None:
     async with chaining(redis, table(route("triage", "escalate"), route("escalate", maxHops=2))):
-        await admit(redis, sample_delivery("d-1", hops=2))
+        await admit(redis, sample_delivery("d-0", hops=0))
+        await until_empty(redis)
+        await admit(redis, sample_delivery("d-1", hops=1))
         await until_empty(redis)
     assert await refusal(redis) == (
-        "sink to-escalate: route team-a/escalate: 3 answers stand behind this event, and its maxHops is 2; raise that "
+        "sink to-escalate: route team-a/escalate: 2 answers stand behind this event, and its maxHops is 2; raise that "
         "if the chain is meant to be so long"
     )
-    assert await lines(redis, "escalate") == []
+    assert [line.parent for line in await lines(redis, "escalate")] == ["d-0"]
 
 
 async def test_a_filter_of_the_target_chooses(redis: Redis) -> None:

@@ -51,7 +51,7 @@ class RouteSinkWriter:
         returns  why the target starts nothing, for people; empty = it does
         """
         plan, route = await self._find(sink.route)
-        if result.hops > route.max_hops:
+        if result.hops >= route.max_hops:
             raise SinkRefused(
                 f"route {sink.route}: {result.hops} answers stand behind this event, and its maxHops is "
                 f"{route.max_hops}; raise that if the chain is meant to be so long"
