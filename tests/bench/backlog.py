@@ -44,8 +44,10 @@ from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
 from eventroute_worker.sinks import LocalSinks
 from eventroute_worker.spending import Spending
+from eventroute_worker.tools import Calling
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
+from support.runs import Walled
 
 TRACEPARENT: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 SAMPLED: Final = TRACEPARENT[:-1] + "1"
@@ -111,6 +113,7 @@ class Backlog:
             work=self.work,
             finder=Finder(Table(path), self.upkeep),
             claude=_Claude(),
+            calling=Calling(Walled()),
             history=History(self.redis, self.work),
             sinks=LocalSinks(self.work),
             troubles=Troubles(),

@@ -19,6 +19,7 @@ from eventroute.runtime.scripts import Caller, ClientCaller
 from eventroute.runtime.stats import Tally
 from eventroute.secret import Secret
 from eventroute.throttle import Throttle
+from eventroute_worker import outbound
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION
 from eventroute_worker.finding import Finder
@@ -28,6 +29,8 @@ from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Asks, Runner
 from eventroute_worker.sinks import LocalSinks
 from eventroute_worker.spending import Spending
+from eventroute_worker.tools import Calling
+from eventroute_worker.tools import http as tools
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
 
@@ -118,6 +121,13 @@ class FakeClaude:
         return self._replies.pop(0) if self._replies else answer(f"Answer {len(self.asked)}.")
 
 
+class Walled:
+    """A way out that leads nowhere."""
+
+    async def send(self, request: outbound.Request, bounds: outbound.Bounds = outbound.Bounds()) -> outbound.Answer:  # noqa: ARG002
+        raise outbound.NoAnswer("no way out", may_have_arrived=False)
+
+
 class FakeRoutes:
     """A route table that gets its next state when it is refreshed."""
 
@@ -161,6 +171,7 @@ def build_runner(  # noqa: PLR0913 - collaborators, all by name
     gate: Gate | None = None,
     spending: Spending | None = None,
     tally: Tally | None = None,
+    way: tools.Asks | None = None,
 ) -> Runner:
     """Build a runner on a real Redis; `call` is how it calls scripts."""
     call = call or ClientCaller(redis)
@@ -172,6 +183,7 @@ def build_runner(  # noqa: PLR0913 - collaborators, all by name
         work=work,
         finder=Finder(routes or FakeRoutes(worker_route()), Upkeep(redis, call)),
         claude=claude or FakeClaude(),
+        calling=Calling(way or Walled()),
         history=History(redis, work),
         sinks=LocalSinks(work),
         troubles=troubles or Troubles(),

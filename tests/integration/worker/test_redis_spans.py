@@ -27,10 +27,11 @@ from eventroute_worker.pricing import Prices
 from eventroute_worker.run import Runner
 from eventroute_worker.sinks import LocalSinks
 from eventroute_worker.spending import Spending
+from eventroute_worker.tools import Calling
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
 from support.queue import GROUP, admit
-from support.runs import HISTORY, FakeClaude, FakeRoutes, sample_delivery, worker_route
+from support.runs import HISTORY, FakeClaude, FakeRoutes, Walled, sample_delivery, worker_route
 from support.worker import running, until_empty
 
 pytestmark = pytest.mark.real
@@ -67,6 +68,7 @@ async def _worker(redis: Redis, url: str) -> AsyncIterator[None]:
         work=work,
         finder=Finder(routes, Upkeep(quiet, ClientCaller(quiet))),
         claude=FakeClaude(),
+        calling=Calling(Walled()),
         history=History(told, work),
         sinks=LocalSinks(work),
         troubles=Troubles(),

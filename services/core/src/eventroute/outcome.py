@@ -126,6 +126,8 @@ class DeadReason(StrEnum):
     SINK = "sink"
     DECODE = "decode"
     INVALID_OUTPUT = "invalid_output"
+    TOOL_UNKNOWN = "tool_unknown"
+    TOOL_LIMIT = "tool_limit"
     UNPARSABLE = "unparsable"
     ROUTE_DELETED = "route_deleted"
     FILTER = "filter"
@@ -150,6 +152,10 @@ WHAT_TO_DO: Final[Mapping[DeadReason, str]] = {
     DeadReason.SINK: "Mend the sink that the detail names, then replay: the saved answer is not paid for again.",
     DeadReason.INVALID_OUTPUT: "Claude's answer did not fit the prompt's `output.schema`, twice: mend the schema or "
     "the prompt, then replay; an answer that fits by then is not paid for again, else replay with `--whole`.",
+    DeadReason.TOOL_UNKNOWN: "The tool that the detail names may have done its work: see at its service, then replay "
+    "with `--whole`, which may call it again, or set the tool's `onUnknown: tell` and replay, which lets Claude go on.",
+    DeadReason.TOOL_LIMIT: "The conversation grew larger than can be kept: lower `maxBytes` of the tools, or the "
+    "prompt's `limits`, then replay with `--whole`.",
     DeadReason.DECODE: "Nobody can read what was stored, so a replay ends alike: let the provider send it again, and "
     "discard this one.",
     DeadReason.UNPARSABLE: "The sender sent what is no JSON object or form of its provider: look at its body, mend the "

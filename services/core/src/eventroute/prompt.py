@@ -23,7 +23,9 @@ from eventroute.hops import unmarked
 from eventroute.match import Match, Rule, first_match
 from eventroute.payload import Unparsable, read_json
 from eventroute.route_table import PromptRule, WorkerRoute
+from eventroute.talk import Exchange, Offer
 from eventroute.template import Rendered, Template, compile_template
+from eventroute.tool import Tool, prepare_tool
 
 MAX_PAYLOAD_LENGTH: Final = 60_000
 """Characters of the payload in a prompt without a template: some 20,000 tokens, a tenth of the smallest context."""
@@ -59,17 +61,25 @@ class Prompt(NamedTuple):
     """JSON schema of the answer; None = text."""
     turns: tuple[str, ...] = ()
     """What was answered, and what is said to that, by turns."""
+    offers: tuple[Offer, ...] = ()
+    """What Claude may do before it answers."""
+    exchanges: tuple[Exchange, ...] = ()
+    """What it did."""
+    may_act: bool = True
+    """Whether it may go on doing so; the offers are named in any case, as its earlier calls are among what it reads."""
 
     @property
     def size(self) -> int:
         """Bytes of all that is sent: at least as many as it has tokens."""
         texts = (self.system, self.user, *self.turns)
         schema = msgspec.json.encode(self.output_schema) if self.output_schema else b""
-        return sum(len(text.encode()) for text in texts) + len(schema)
+        offers = msgspec.json.encode(self.offers) if self.offers else b""
+        talk = sum(exchange.size for exchange in self.exchanges)
+        return sum(len(text.encode()) for text in texts) + len(schema) + len(offers) + talk
 
     def again(self, answer: str, violation: str) -> "Prompt":
-        """Ask once more, as an answer does not fit its schema."""
-        return self._replace(turns=(*self.turns, answer, _AGAIN.format(violation=violation)))
+        """Ask once more, as an answer does not fit its schema; for that nothing more is to be done."""
+        return self._replace(offers=(), exchanges=(), turns=(*self.turns, answer, _AGAIN.format(violation=violation)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,10 @@ class Plan:
     """One per prompt; None where the answer is text."""
     conditions: Mapping[str, Expression]
     """Of the sinks that do not get every answer, by their names."""
+    tools: tuple[tuple[Tool, ...], ...]
+    """Of each prompt."""
+    filter: Expression | None = None
+    """Of a route that takes answers of others: which ones."""
 
     def match(self, event: "Event") -> Match:
         """Find the first prompt that applies."""
@@ -112,7 +126,12 @@ class Plan:
             "\n\n".join((_NOTE.format(tag=fence.tag), *parts))
         )  # a marker that Claude wrote would count for what it says
         rule = self.route.prompts[position]
-        return Prompt(rule.system, user, missing, rule.output_schema)
+        offers = tuple(tool.offer for tool in self.tools_for(position, event))
+        return Prompt(rule.system, user, missing, rule.output_schema, offers=offers)
+
+    def tools_for(self, position: int, event: "Event") -> tuple[Tool, ...]:
+        """List the tools of a prompt that an event has."""
+        return tuple(tool for tool in self.tools[position] if tool.is_for(event.variables))
 
 
 class Event:
@@ -188,6 +207,8 @@ def prepare(route: WorkerRoute) -> Plan:
         users=tuple(compile_template(prompt.user) if prompt.user else None for prompt in route.prompts),
         schemas=tuple(AnswerSchema(rule.output_schema) if rule.output_schema else None for rule in route.prompts),
         conditions={sink.name: compile_expression(sink.when, OF_ANSWERS) for sink in route.sinks if sink.when},
+        tools=tuple(tuple(map(prepare_tool, rule.tools)) for rule in route.prompts),
+        filter=compile_expression(route.receives.filter) if route.receives and route.receives.filter else None,
     )
 
 

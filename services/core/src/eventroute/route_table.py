@@ -103,6 +103,48 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked when this model declines or exists no more; has none of its own."""
 
 
+ToolMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class HttpTool(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to a service that Claude may ask for."""
+
+    name: str
+    description: str
+    when: str | None = None
+    """CEL over the event: only where this holds, the tool is there."""
+    input_schema: dict[str, Any]
+    """JSON schema of the arguments."""
+    method: ToolMethod
+    url: str
+    """With places for arguments, as `eventroute.tool_url` reads it."""
+    headers: dict[str, str] = {}
+    secret_header: tuple[str, Secret] | None = None
+    """One more header, whose value nobody sees."""
+    timeout_s: float
+    max_bytes: int
+    side_effect: bool
+    """A call changes something, so that none is made twice."""
+    on_unknown: Literal["tell", "fail"] = "tell"
+    """What follows when such a call may have happened."""
+    dry_run: bool = False
+    """No call is made; Claude is told so."""
+
+
+class TalkLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a conversation with tools may go; what is reached ends the use of tools."""
+
+    turns: int = 8
+    """Of Claude's, the last one of which has no tools."""
+    tool_calls: int = 20
+    tokens: int | None = None
+    micro_usd: int | None = None
+    time_s: int = 300
+
+
+NO_TALK: Final = TalkLimits()
+
+
 class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of `prompts`: when it applies, and what is asked."""
 
@@ -116,6 +158,9 @@ class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
     """Template; absent = event name and the fenced payload."""
     output_schema: dict[str, Any] | None = None
     """JSON schema of the answer; absent = text."""
+    tools: tuple[HttpTool, ...] = ()
+    """What Claude may do before it answers."""
+    limits: TalkLimits = NO_TALK
 
 
 class HistoryRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,8 +346,15 @@ class PostgresSink(_Told, frozen=True, kw_only=True, tag="postgres"):
     """Channel that is notified with the row; None = none."""
 
 
+class RouteSink(_Told, frozen=True, kw_only=True, tag="route"):
+    """The answer as an event of another route, one that nobody outside can send to."""
+
+    route: RoutePath
+    event: str
+
+
 LocalSink = LogSink | StreamSink
-RemoteSink = GithubSink | HttpSink | PostgresSink | SlackSink
+RemoteSink = GithubSink | HttpSink | PostgresSink | RouteSink | SlackSink
 Sink = LocalSink | RemoteSink
 
 
@@ -330,6 +382,8 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     """The route's own Claude key; None = the worker's."""
     budgets: tuple[BudgetRule, ...] = ()
     """All that its calls count in: its own, its namespace's, the installation's; one of a scope."""
+    receives: ReceiverRoute | None = None
+    """How it takes answers of other routes, which workers admit; None = its events come by receivers. Has no secret."""
     marker_key: Secret = NO_KEY
     """By which what its answers are written to is marked; the receivers' one."""
 

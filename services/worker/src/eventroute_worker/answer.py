@@ -9,6 +9,7 @@ import msgspec
 
 from eventroute.answer_schema import AnswerSchema, DoesNotFit
 from eventroute.outcome import DeadReason, RunOutcome
+from eventroute.talk import CallRecord
 from eventroute.throttle import Told
 
 _encoder = msgspec.json.Encoder()
@@ -90,6 +91,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why it does not."""
     is_second: bool = False
     """It was asked for once more, as the one before did not fit."""
+    goes_on: bool = False
+    """It is a turn of a conversation: Claude wants results of tools first."""
+    calls: tuple[CallRecord, ...] = ()
+    """What was done before it."""
+    said: bytes = b""
+    """Of such a turn the content blocks, JSON as it came; kept elsewhere."""
     told: Told = NOT_TOLD
     """What came with it of rate limits; not kept."""
 
@@ -161,7 +168,7 @@ def read_by(schema: AnswerSchema | None, answer: Answer) -> Answer:
 
     schema  None = any text will do
     """
-    if answer.outcome is not RunOutcome.SUCCEEDED:
+    if answer.outcome is not RunOutcome.SUCCEEDED or answer.goes_on:
         return answer
     if schema is None:
         return msgspec.structs.replace(answer, value=None, violation="")
@@ -189,7 +196,7 @@ _decoder = msgspec.json.Decoder(Answer)
 
 def encode_answer(answer: Answer) -> bytes:
     """Write an answer as JSON."""
-    return _encoder.encode(msgspec.structs.replace(answer, told=NOT_TOLD))
+    return _encoder.encode(msgspec.structs.replace(answer, told=NOT_TOLD, said=b""))
 
 
 def decode_answer(data: bytes) -> Answer:

@@ -16,12 +16,12 @@ An answer is the text of its text blocks. What the stop reasons mean:
 import asyncio
 import datetime as dt
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, cast
 
 import aiohttp
 import anthropic
@@ -35,7 +35,14 @@ from anthropic import (
     DefaultAioHttpClient,
     Omit,
 )
-from anthropic.types import MessageParam, OutputConfigParam, TextBlockParam, ThinkingConfigParam
+from anthropic.types import (
+    MessageParam,
+    OutputConfigParam,
+    TextBlockParam,
+    ThinkingConfigParam,
+    ToolChoiceParam,
+    ToolParam,
+)
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from eventroute.errors import RetryLater
@@ -115,7 +122,7 @@ class _Usage(msgspec.Struct, frozen=True):
 class _Message(msgspec.Struct, frozen=True):
     id: str
     model: str
-    content: list[_Block]
+    content: msgspec.Raw
     stop_reason: str | None
     usage: _Usage
     stop_details: _StopDetails | None = None
@@ -145,6 +152,7 @@ class _ErrorBody(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(_Message)
+_blocks = msgspec.json.Decoder(list[_Block])
 
 
 @dataclass
@@ -265,6 +273,8 @@ class Claude:
                     messages=_messages(prompt),
                     thinking=_thinking(call),
                     output_config=_output_config(call, prompt),
+                    tools=_tools(prompt),
+                    tool_choice=_tool_choice(prompt),
                     # That there is no connection must show before the whole call's time is up, which is another fault.
                     timeout=anthropic.Timeout(None, connect=min(_CONNECT_S, call.timeout_s / 2)),
                     extra_headers={"traceparent": context} if context else None,
@@ -274,18 +284,21 @@ class Claude:
         except APIError as error:
             told = read_limits(error.response.headers) if isinstance(error, APIStatusError) else NOT_TOLD
             return replace(classify(error), told=told)
-        return self._read(raw.http_response.content, raw.request_id or "", read_limits(raw.headers))
+        may_act = bool(prompt.offers) and prompt.may_act
+        return self._read(raw.http_response.content, raw.request_id or "", read_limits(raw.headers), may_act=may_act)
 
-    def _read(self, body: bytes, request_id: str, told: Told = NOT_TOLD) -> Reply:
+    def _read(self, body: bytes, request_id: str, told: Told = NOT_TOLD, *, may_act: bool = False) -> Reply:
         try:
             message = _decoder.decode(body)
+            blocks = _blocks.decode(message.content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             detail = f"the API's answer is unreadable (request {request_id}): {error}"
             return Failed(detail=detail, may_be_paid=True, told=told)
-        text = "".join(block.text for block in message.content if block.type == "text").strip()
+        text = "".join(block.text for block in blocks if block.type == "text").strip()
         stop_reason = message.stop_reason or "unknown"
         usage = _read_usage(message.usage)
-        outcome, reason = _outcome(message, text)
+        outcome, reason = _outcome(message, text, blocks)
+        goes_on = may_act and stop_reason == "tool_use" and any(block.type == "tool_use" for block in blocks)
         answer = Answer(
             outcome=outcome,
             reason=reason,
@@ -297,6 +310,8 @@ class Claude:
             usage=usage,
             cost_usd=self._prices.cost(message.model, usage),
             answered_ms=time.time_ns() // 1_000_000,
+            goes_on=goes_on,
+            said=bytes(message.content) if goes_on else b"",
             told=told,
         )
         if stop_reason == "model_context_window_exceeded" and not text:
@@ -398,7 +413,21 @@ def _messages(prompt: Prompt) -> list[MessageParam]:
     messages: list[MessageParam] = [{"role": "user", "content": prompt.user}]
     for answer, said in zip(prompt.turns[::2], prompt.turns[1::2], strict=True):
         messages += [{"role": "assistant", "content": answer}, {"role": "user", "content": said}]
+    for exchange in prompt.exchanges:
+        messages += cast("list[MessageParam]", exchange.messages())
     return messages
+
+
+def _tools(prompt: Prompt) -> list[ToolParam] | Omit:
+    tools: list[ToolParam] = [
+        {"name": offer.name, "description": offer.description, "input_schema": offer.input_schema, "strict": True}
+        for offer in prompt.offers
+    ]
+    return tools or anthropic.omit
+
+
+def _tool_choice(prompt: Prompt) -> ToolChoiceParam | Omit:
+    return {"type": "none"} if prompt.offers and not prompt.may_act else anthropic.omit
 
 
 def _output_config(call: ModelCall, prompt: Prompt) -> OutputConfigParam | Omit:
@@ -410,13 +439,13 @@ def _output_config(call: ModelCall, prompt: Prompt) -> OutputConfigParam | Omit:
     return config or anthropic.omit
 
 
-def _outcome(message: _Message, text: str) -> tuple[RunOutcome, str]:
+def _outcome(message: _Message, text: str, blocks: Sequence[_Block]) -> tuple[RunOutcome, str]:
     """Tell how an answer ended, and the reason of a refusal or of silence."""
     if message.stop_reason == "refusal":
         category = message.stop_details.category if message.stop_details else None
         return RunOutcome.REFUSED, category if category in CATEGORIES else "other" if category else "uncategorized"
     if not text:
-        thought = any(block.type in _THOUGHTS for block in message.content)
+        thought = any(block.type in _THOUGHTS for block in blocks)
         return RunOutcome.NO_TEXT, Silence.THINKING_ONLY if thought else Silence.EMPTY
     return (RunOutcome.SUCCEEDED if message.stop_reason in _SUCCEEDED else RunOutcome.TRUNCATED), ""
 

@@ -83,6 +83,7 @@ CLAUDE_SECONDS: Final = _histogram(
 TOKENS: Final = _counter("tokens", "Tokens, by kind", "model", "kind")
 COST_USD: Final = _counter("cost_usd", "Cost of answers, in US dollars", "model")
 UNPRICED: Final = _counter("unpriced_answers", "Answers whose cost is unknown", "model")
+TOOL_CALLS: Final = _counter("tool_calls", "Calls of tools that ended, by the tool's kind and how", "kind", "outcome")
 FALLBACKS: Final = _counter("fallbacks", "Answers that a prompt's other model gave, by why", "model", "because")
 
 

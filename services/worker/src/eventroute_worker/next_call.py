@@ -25,10 +25,12 @@ class NextCall(NamedTuple):
     because: Because | None = None
     again: Answer | None = None
     """The answer that did not fit; then this one is told so."""
+    goes_on: bool = False
+    """It is a further turn of a conversation, whose model was chosen before."""
 
     def note(self, answer: Answer, *, missing_fields: tuple[str, ...]) -> Answer:
         """Write down on its answer why this call was made, and count it."""
-        if self.because and not (self.again and self.again.because):
+        if self.because and not self.goes_on and not (self.again and self.again.because):
             metrics.FALLBACKS.labels(self.call.name, self.because).inc()
         return msgspec.structs.replace(
             answer,
@@ -45,12 +47,21 @@ def next_call(model: ModelCall, answer: Answer | None, *, is_gone: Callable[[str
     answer   the last one that was saved
     is_gone  whether a model is known to exist no more
     """
+    if answer and answer.goes_on:
+        return _go_on(model, answer, is_gone=is_gone)
     again = answer if answer and answer.violation and not answer.is_second else None
     if answer is None or again:
         return _ask_for(model, again, is_gone=is_gone)
     if answer.outcome is RunOutcome.REFUSED and model.fallback and not answer.instead_of:
         return NextCall(model.fallback, model.name, Because.REFUSED)
     return None
+
+
+def _go_on(model: ModelCall, turn: Answer, *, is_gone: Callable[[str], bool]) -> NextCall:
+    """Go on with whoever has spoken last; a fallback reads what the model before it has said."""
+    if turn.instead_of:
+        return NextCall(model.fallback or model, turn.instead_of, turn.because, goes_on=True)
+    return _ask_for(model, None, is_gone=is_gone)
 
 
 def _ask_for(model: ModelCall, again: Answer | None, *, is_gone: Callable[[str], bool]) -> NextCall:

@@ -19,6 +19,7 @@ def about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None =
         "provider_id": delivery.provider_id,
         "events": len(delivery.earlier) + 1 if delivery.earlier else 0,
         "hops": delivery.hops,
+        "parent": delivery.parent,
         "entity": (entity.value or "")[:_ENTITY_CHARS],
         "entity_error": entity.error or "",
     }
@@ -34,5 +35,6 @@ def about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None =
             "cache_read_tokens": answer.usage.cache_read,
             "cache_write_tokens": answer.usage.cache_write + answer.usage.cache_write_1h,
             "missing_fields": list(answer.missing_fields),
+            "calls": list(answer.calls),
         }
     return {"about": msgspec.json.encode({name: value for name, value in told.items() if value})}

@@ -1,6 +1,7 @@
 """A run: what happens to a delivery from the moment a worker takes it up to its outcome.
 
-    route → begin → match → answer (saved: from an earlier attempt, or history → render → place → Claude → save)
+    route → begin → match → answer (saved: from an earlier attempt, or history → render → place → Claude → save,
+            and as long as Claude wants tools: calls, each saved → place → Claude → save)
           → sinks, each marked when done → history → outcome
 
 Whatever ends a run early raises `Ended` with how; a crash anywhere resumes after the last thing that was saved. Whose
@@ -12,7 +13,7 @@ Knows nothing of leases but that they may be lost, and holds no state between at
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, NoReturn, Protocol
@@ -29,7 +30,7 @@ from eventroute.match import Match
 from eventroute.models import Models
 from eventroute.outcome import DeadReason, LeftOut, RunOutcome
 from eventroute.prompt import Event, HistoryEntry, Plan, Prompt
-from eventroute.queue import Begun, Retention, Trouble, Work
+from eventroute.queue import NOTHING_SAID, Begun, Retention, Trouble, Work
 from eventroute.route_table import LocalSink, ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
@@ -73,6 +74,8 @@ from eventroute_worker.patience import patiently
 from eventroute_worker.record import about
 from eventroute_worker.sinks import LocalSinks, Result, SinkFailed, split
 from eventroute_worker.spending import Bill, NoRoom, Spending
+from eventroute_worker.talk import Talk, TooLarge
+from eventroute_worker.tools import Calling, Scene, Unknown
 from eventroute_worker.troubles import Troubles
 from eventroute_worker.turns import Turns
 
@@ -109,6 +112,8 @@ class _Work(NamedTuple):
     """When the attempt began, on the monotonic clock."""
     paid: Answer | None
     """The last answer that was saved, final or not; its figures are those of all calls."""
+    talk: Talk
+    """What was said and done with tools; empty for most."""
 
     def is_over(self, since_ms: int, *, after_s: float = 0) -> bool:
         """Tell whether the route's deadline has passed, or will have in a while; by Redis' clock."""
@@ -125,6 +130,7 @@ class Runner:
         work: Work,
         finder: Finder,
         claude: Asks,
+        calling: Calling,
         history: History,
         sinks: LocalSinks,
         troubles: Troubles,
@@ -145,6 +151,7 @@ class Runner:
         self._queue = work
         self._finder = finder
         self._claude = claude
+        self._calling = calling
         self._history = history
         self._sinks = sinks
         self._troubles = troubles
@@ -187,7 +194,7 @@ class Runner:
             plan = await self._finder.find(attempt.lease, anew=True)
         event = _read_event(delivery, plan)
         entity = plan.entity.text(event.variables) if plan.entity else Text(None)
-        work = _Work(attempt, begun, delivery, plan, event, entity, started, _saved(begun))
+        work = _Work(attempt, begun, delivery, plan, event, entity, started, _saved(begun), Talk.saved_in(begun.fields))
         if begun.superseded_by:
             self._end(work, _superseded(begun.superseded_by))
         answer = await self._answer(work)
@@ -230,7 +237,7 @@ class Runner:
         generation = max(
             route.generation, work.delivery.generation
         )  # an edit that is wrong leaves the prompts of before
-        if match.position is None and work.paid is None:
+        if match.position is None and (work.paid is None or work.paid.goes_on):
             cause = LeftOut.WHEN if match.unmet or match.errors else LeftOut.NO_PROMPT
             events = (*work.delivery.earlier, work.delivery)
             self._tally.add_left(route.uid, cause, (each.event for each in events), generation=generation)
@@ -248,11 +255,13 @@ class Runner:
         route, begun, call = work.plan.route, work.begun, wanted.call
         if work.is_over(begun.since_ms):
             self._end(work, dead(DeadReason.DEADLINE, f"no answer within {route.retry.deadline_s} s"))
+        if work.paid and work.paid.goes_on:
+            await self._act(work, position)
         key_id = self._claude.key_id(route.api_key)  # of the key that is asked with: it may be replaced meanwhile
         trouble = self._troubles.standing(key_id, call.name, route.budgets)
         if trouble and (trouble.cause != begun.probes or self._troubles.is_retired(trouble.model)):
             raise Ended(Parked(trouble=trouble, has_asked=False))
-        prompt = await self._render(work, position)
+        prompt = work.talk.go_on(await self._render(work, position), route.prompts[position].limits, work.paid)
         if wanted.again:
             prompt = prompt.again(wanted.again.text, wanted.again.violation)
         lease, bucket = work.attempt.lease, bucket_name(key_id, self._models.pool(call.name))
@@ -271,12 +280,39 @@ class Runner:
             if (own := self._judge(work, call, reply, key_id=key_id)) is None:
                 return None
             paid = wanted.note(added(work.paid, own), missing_fields=prompt.missing_fields)
-            answer = read_by(work.plan.schemas[position], paid)
+            answer = read_by(work.plan.schemas[position], msgspec.structs.replace(paid, calls=work.talk.calls()))
             is_final = self._next_call(work, position, answer) is None
-            by = await patiently(lambda: self._queue.save(work.attempt.lease, encode_answer(answer), is_final=is_final))
+            talk = self._take(work, prompt, answer) if answer.goes_on else NOTHING_SAID
+            by = await patiently(
+                lambda: self._queue.save(work.attempt.lease, encode_answer(answer), is_final=is_final, talk=talk)
+            )
         if by:
             self._end(work._replace(paid=answer), _superseded(by))
         return answer
+
+    def _take(self, work: _Work, prompt: Prompt, turn: Answer) -> Mapping[str, bytes]:
+        """Take a turn that wants tools; returns what is to be saved of it."""
+        try:
+            return {**work.talk.begin(prompt), **work.talk.take(turn.said)}
+        except TooLarge as error:
+            self._end(work._replace(paid=turn), dead(DeadReason.TOOL_LIMIT, str(error)))
+
+    async def _act(self, work: _Work, position: int) -> None:
+        """Make the calls that Claude's last turn wants, but for those that are made already."""
+        work.attempt.newer.check()
+        lease, talk = work.attempt.lease, work.talk
+
+        async def save(fields: Mapping[str, bytes]) -> None:
+            await patiently(lambda: self._queue.note(lease, **fields))
+
+        room, full = talk.room(work.plan.route.prompts[position].limits, work.paid)
+        tools = work.plan.tools_for(position, work.event)
+        try:
+            await self._calling.run(Scene(lease.delivery, tools, talk, save, room, full))
+        except Unknown as error:
+            self._end(_with_calls(work), dead(DeadReason.TOOL_UNKNOWN, str(error)))
+        except TooLarge as error:
+            self._end(_with_calls(work), dead(DeadReason.TOOL_LIMIT, str(error)))
 
     async def _reserve(self, work: _Work, call: ModelCall, prompt: Prompt, *, key_id: str) -> Bill:
         """Reserve what a call may cost, right before it; without room the delivery waits, or is a dead letter."""
@@ -439,6 +475,11 @@ def _with(end: Settled, work: _Work, answer: Answer | None = None) -> Settled:
     """Say what the run was about, for as long as its record outlives the delivery."""
     fields = about(work.delivery, work.entity, answer or work.paid)
     return replace(end, fields=fields, route=work.plan.route.uid)
+
+
+def _with_calls(work: _Work) -> _Work:
+    """Tell of the calls of a turn that comes to nothing."""
+    return work._replace(paid=work.paid and msgspec.structs.replace(work.paid, calls=work.talk.calls()))
 
 
 def _superseded(by: str) -> Settled:

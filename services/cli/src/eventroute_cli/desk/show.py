@@ -12,7 +12,7 @@ from rich.text import Text
 
 from eventroute.fence import clean
 from eventroute.queue import Found, Line, Listing, Situation, State, Wanted, budget_cause
-from eventroute_cli.desk.story import clock, held_up, stopped
+from eventroute_cli.desk.story import clock, held_up, stopped, tell_call
 from eventroute_cli.terminal import in_a_line
 
 OutputOption = Annotated[
@@ -130,6 +130,7 @@ def print_found(found: Found, console: Console) -> None:
             "instead of": found.answer.instead_of,
             "because": found.answer.because or "",
             "does not fit": found.answer.violation,
+            "tools": "; ".join(map(tell_call, found.answer.calls)),
             "stop reason": found.answer.stop_reason,
             "USD": found.answer.cost_usd or "unknown",
             "request": found.answer.request_id,

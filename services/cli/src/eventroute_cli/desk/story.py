@@ -7,6 +7,7 @@ from typing import Final
 from eventroute.ids import RoutePath, parse_path
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
 from eventroute.queue import Found, Held, HoldReason, Line, Situation, Standing, State, Stop
+from eventroute.talk import CallRecord
 
 _DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
 _IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
@@ -81,12 +82,16 @@ def times(count: int) -> str:
 def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
     line = found.line
     yield _receipt(line, now_ms)
+    if line.parent:
+        yield f"It is the answer to delivery {line.parent}, handed over by that one's route."
     if line.replays:
         yield f"It was replayed {times(line.replays)}."
     if line.events:
         yield f"It stands for {line.events} events of its entity, of which that is the last."
     yield from _standing(found, situation, now_ms)
     yield from map(_sending, found.sendings)
+    for sink, child in found.children.items():
+        yield f"By sink {sink} the answer became delivery {child} (`eventroute explain {child}`)."
     hold = situation.hold(line.route)
     if hold and not line.has_ended and line.state is not State.READY:
         yield _hold(line, hold)
@@ -233,7 +238,7 @@ def _over_budget(line: Line, standing: Standing) -> Iterator[str]:
 
 
 def _settled(found: Found) -> Iterator[str]:
-    line, answer = found.line, found.answer
+    line = found.line
     took = span(line.ended_ms - max(line.since_ms, line.received_ms))
     model = f"{line.model or 'Claude'}{_instead(line)} answered"
     cost = f" for USD {line.cost_usd}" if line.cost_usd else ""
@@ -262,12 +267,27 @@ def _settled(found: Found) -> Iterator[str]:
             yield f"{at} a newer event about the same entity stands for it, {line.detail}.{asked} No sink was told."
         case _:
             yield f"{at} {discarded(line.detail)}"
+    yield from _remarks(found)
+
+
+def _remarks(found: Found) -> Iterator[str]:
+    """Say what people should hear of an ended delivery beside its outcome."""
+    line, answer = found.line, found.answer
     if line.entity_error:
         yield f"The route's `entity` failed ({line.entity_error}), so that no history was told or kept."
     if missing := line.missing_fields or (answer.missing_fields if answer else ()):
         yield f"The event lacked what the prompt's template names: {', '.join(missing)}."
+    if answer and answer.calls:
+        yield f"Before it answered, Claude called: {'; '.join(map(tell_call, answer.calls))}."
     if found.delivery is None and not found.is_unreadable:
         yield "Its payload is not kept any more, so that it cannot be replayed."
+
+
+def tell_call(call: CallRecord) -> str:
+    """Tell of a call: its arguments are known by their hash only."""
+    status = f" HTTP {call.status}" if call.status else ""
+    took = f" in {call.duration_ms} ms" if call.duration_ms else ""
+    return f"{call.name}({call.arguments}) {call.outcome}{status}{took}"
 
 
 def _instead(line: Line) -> str:
@@ -293,7 +313,9 @@ def _dead(found: Found) -> Iterator[str]:
     yield (f"{_tried(line)}, and became a dead letter at {clock(line.ended_ms)}: {line.reason}{_because(line.detail)}.")
     if line.last_error and line.last_error not in line.detail:
         yield f"Before that it had met: {line.last_error.rstrip('.')}."
-    if found.answer and not found.answer.violation:
+    if found.answer and found.answer.goes_on:
+        yield "What it has said and done so far is saved, and a replay goes on there."
+    elif found.answer and not found.answer.violation:
         yield "Its answer is saved, and a replay does not pay for it again."
     if told := advice(line.reason):
         yield told

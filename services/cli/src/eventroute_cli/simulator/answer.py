@@ -44,6 +44,9 @@ _TELLING: Final = (
 """Fields that tell a person what an event is about, most telling first; an answer's taste, no provider's rule."""
 
 
+_COMMAND: Final = re.compile(r"use ([a-zA-Z0-9_-]{1,128}) (\{[^{}]*\})")
+
+
 class Subject(NamedTuple):
     """What a prompt is about, as far as it can be read from the prompt."""
 
@@ -121,7 +124,7 @@ def compose(request: MessagesRequest, fault: Fault | None = None) -> Answer:
 
 def _speak(request: MessagesRequest, fault: Fault) -> Answer:
     text = _words(request, fault)
-    kind = fault.kind if fault.kind in STOP_REASONS else None
+    kind = fault.kind if fault.kind in (*STOP_REASONS, FaultKind.OBEY) else None
     if kind is None and request.tools.is_forced:
         kind = FaultKind.TOOL_USE
     match kind:
@@ -129,6 +132,8 @@ def _speak(request: MessagesRequest, fault: Fault) -> Answer:
             return _refuse(request, fault)
         case FaultKind.TOOL_USE:
             return _use_tools(request, fault, text)
+        case FaultKind.OBEY:
+            return _obey(request, text)
         case FaultKind.STOP_SEQUENCE:
             return _answer(text, kind, stop_sequence=next(iter(request.stop_sequences), "\n\nHuman:"))
         case FaultKind.MAX_TOKENS | FaultKind.CONTEXT_WINDOW:
@@ -174,6 +179,15 @@ def _use_tools(request: MessagesRequest, fault: Fault, text: str) -> Answer:
     answer = _answer(words, FaultKind.TOOL_USE, tools=uses)
     spent = sum(estimate_tokens(msgspec.json.encode(use).decode()) for use in uses)
     return msgspec.structs.replace(answer, output_tokens=answer.output_tokens + spent)
+
+
+def _obey(request: MessagesRequest, text: str) -> Answer:
+    """Use what the message commands, once: with results at hand it ends."""
+    found = _COMMAND.findall(request.user_text.replace('\\"', '"'))  # as it stands in the JSON of a payload
+    uses = tuple(ToolUse(name=name, input=given) for name, words in found if isinstance(given := _decoded(words), dict))
+    if not uses or request.has_results or request.tools.choice == "none":
+        return _end(request, text)
+    return _answer(text, FaultKind.TOOL_USE, tools=uses)
 
 
 def _input(schema: dict[str, Any], text: str) -> dict[str, Any]:

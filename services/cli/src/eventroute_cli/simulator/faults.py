@@ -65,6 +65,8 @@ class FaultKind(StrEnum):
     MAX_TOKENS = "max_tokens"
     STOP_SEQUENCE = "stop_sequence"
     TOOL_USE = "tool_use"
+    OBEY = "obey"
+    """Uses whatever tools the message names, offered or not, `use NAME {…}`: a model that strangers command."""
     PAUSE_TURN = "pause_turn"
     REFUSAL = "refusal"
     CONTEXT_WINDOW = "model_context_window_exceeded"

@@ -81,6 +81,11 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
         return _thinks(self.thinking, MODELS[self.model])
 
     @property
+    def has_results(self) -> bool:
+        """Whether tools have been used before."""
+        return any(block.role == "assistant" and '"tool_use"' in block.text for block in self.blocks)
+
+    @property
     def user_text(self) -> str:
         """What stands in the messages."""
         return "\n\n".join(block.text for block in self.blocks if block.role not in ("tools", "system"))

@@ -1,5 +1,6 @@
 """What is judged of a route; each check looks at one thing."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -10,6 +11,7 @@ from eventroute.compile.gathered import Asked, Candidate, Gathered
 from eventroute.compile.scheme import CUSTOM
 from eventroute.compile.secrets import lint_secret, lint_text
 from eventroute.compile.sinks import judged_sinks, sink_name
+from eventroute.compile.tools import check_tools, placed_tools
 from eventroute.compile.verdict import Problem, Reason, Severity
 from eventroute.crd import v1alpha1 as crd
 from eventroute.errors import Refused
@@ -19,6 +21,7 @@ from eventroute.models import Told
 from eventroute.outbound import Blocked, OutboundRules, Rule, check_database, parse_database, read_url
 from eventroute.route_table import BudgetRule, whose
 from eventroute.schemes import (
+    INSIDE,
     SCHEMES,
     Strength,
     lending,
@@ -33,6 +36,7 @@ from eventroute.secret import Secret
 from eventroute.suggest import nearest
 from eventroute.template import VARIABLES as PROMPT_VARIABLES
 from eventroute.template import TemplateRefused, compile_template
+from eventroute.tool_url import ToolUrlRefused
 
 _BYTES_PER_TOKEN: Final = 4  # of English, about
 _ROOM_FOR_THINKING: Final = 4096
@@ -51,7 +55,7 @@ def _path_is_free(gathered: Gathered) -> Iterator[Problem]:
 def _provider_is_known(gathered: Gathered) -> Iterator[Problem]:
     if gathered.scheme is None:
         provider = gathered.spec.provider
-        message = f'unknown provider "{provider}"{nearest(provider, [*SCHEMES, CUSTOM])}'
+        message = f'unknown provider "{provider}"{nearest(provider, [*SCHEMES, INSIDE.name, CUSTOM])}'
         yield gathered.problem(Reason.UNKNOWN_PROVIDER, "spec.provider", message)
 
 
@@ -156,15 +160,23 @@ def _sinks_are_sound(gathered: Gathered) -> Iterator[Problem]:
         yield from sink.check()
 
 
-def _sinks_may_be_reached(gathered: Gathered) -> Iterator[Problem]:
+def _targets_may_be_reached(gathered: Gathered) -> Iterator[Problem]:
     known = gathered.at_hand.outbound
     rules = gathered.at_hand.policy.of(gathered.route.metadata.namespace).narrow(known or OutboundRules(mode="dev"))
-    for field, url in (found for sink in judged_sinks(gathered) for found in sink.urls()):
+    sinks = ((Reason.SINK_OUT_OF_REACH, *found) for sink in judged_sinks(gathered) for found in sink.urls())
+    for reason, field, url in (*sinks, *_tool_urls(gathered)):
         try:
             _judge_url(url, rules)
         except Blocked as blocked:
             severity = Severity.WARNING if known is None and blocked.rule is not Rule.HOST else Severity.ERROR
-            yield gathered.problem(Reason.SINK_OUT_OF_REACH, field, str(blocked), severity=severity)
+            yield gathered.problem(reason, field, str(blocked), severity=severity)
+
+
+def _tool_urls(gathered: Gathered) -> Iterator[tuple[Reason, str, str]]:
+    """List where tools lead; one whose URL cannot be read is told of elsewhere."""
+    for placed in placed_tools(gathered):
+        with contextlib.suppress(ToolUrlRefused):
+            yield Reason.TOOL_OUT_OF_REACH, f"{placed.field}.http.url", placed.url().example
 
 
 def _judge_url(url: str, rules: OutboundRules) -> None:
@@ -178,6 +190,7 @@ def _expressions_compile(gathered: Gathered) -> Iterator[Problem]:
     spec = gathered.spec
     expressions = {"spec.filter": spec.filter, "spec.entity": spec.entity}
     expressions |= {f"spec.prompts[{index}].when": prompt.when for index, prompt in enumerate(spec.prompts)}
+    expressions |= {f"{placed.field}.when": placed.tool.when for placed in placed_tools(gathered)}
     of_sinks = {f"spec.sinks[{index}].when": sink.when for index, sink in enumerate(spec.sinks)}
     for field, source in (expressions | of_sinks).items():
         if source is None:
@@ -395,13 +408,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     _verify_token_is_usable,
     _api_key_is_usable,
     _sinks_are_sound,
-    _sinks_may_be_reached,
+    _targets_may_be_reached,
     _expressions_compile,
     _system_texts_exist,
     _templates_compile,
     _prompts_are_reachable,
     _events_are_sent,
     _output_schemas_compile,
+    check_tools,
     _models_take_what_is_asked,
     _policy_is_kept,
     _budgets_can_be_kept,

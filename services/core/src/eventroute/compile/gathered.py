@@ -81,6 +81,8 @@ class AtHand:
     policy: Policy
     events: EventNames
     outbound: OutboundRules | None
+    routes: Mapping[RoutePath, crd.EventRoute | None]
+    """All that there are in the namespaces of those that are judged; None = it cannot be understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ class Gathered:
     """The same."""
     sink_secrets: tuple[Mapping[str, Found[Secret]], ...]
     """Those that each sink refers to, by the field that does, `http.secretRefs[0]`."""
+    tool_secrets: Mapping[str, Found[Secret]]
+    """Those that tools refer to, by the field of the whole manifest that does."""
     at_hand: AtHand
 
     @property
@@ -194,6 +198,13 @@ def gather(route: crd.EventRoute, at_hand: AtHand, taken: Collection[RoutePath])
             }
             for index, sink in enumerate(spec.sinks)
         ),
+        tool_secrets={
+            f"{field}.tools[{index}].{within}": secret(f"{field}.tools[{index}].{within}", ref)
+            for field, prompt in prompts.items()
+            for index, tool in enumerate(prompt.tools)
+            for within, ref in placed_references(tool)
+            if isinstance(ref, crd.SecretKeyRef)
+        },
         at_hand=at_hand,
     )
 

@@ -3,6 +3,7 @@
 from eventroute.compile.budgets import list_budgets
 from eventroute.compile.gathered import Asked, Candidate, Gathered, value_of
 from eventroute.compile.sinks import judged_sinks
+from eventroute.compile.tools import list_tools, talk_limits
 from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.errors import Refused
@@ -20,7 +21,7 @@ from eventroute.route_table import (
     RetryRule,
     WorkerRoute,
 )
-from eventroute.schemes import needs_secret, needs_verify_token
+from eventroute.schemes import is_inside, needs_secret, needs_verify_token
 from eventroute.template import compile_template
 
 
@@ -64,6 +65,7 @@ def _named_headers(gathered: Gathered) -> tuple[str, ...] | None:
     spec = gathered.spec
     expressions = (spec.filter, spec.entity, *(prompt.when for prompt in spec.prompts))
     uses = [compile_expression(each).headers for each in expressions if each]
+    uses += [compile_expression(tool.when).headers for prompt in spec.prompts for tool in prompt.tools if tool.when]
     uses += [compile_expression(sink.when, OF_ANSWERS).headers for sink in spec.sinks if sink.when]
     uses += [compile_template(text).headers for text in map(value_of, gathered.users) if text]
     for sink in judged_sinks(gathered):
@@ -76,8 +78,11 @@ def _named_headers(gathered: Gathered) -> tuple[str, ...] | None:
     return tuple(sorted(named))
 
 
-def worker_route(gathered: Gathered) -> WorkerRoute:
-    """Write what workers need."""
+def worker_route(gathered: Gathered, *, takes_answers: bool = True) -> WorkerRoute:
+    """Write what workers need.
+
+    takes_answers  whether the fields by which events are taken are right, which workers need of routes inside
+    """
     spec = gathered.spec
     history = spec.history or (crd.History() if spec.entity else None)
     return WorkerRoute(
@@ -94,9 +99,11 @@ def worker_route(gathered: Gathered) -> WorkerRoute:
                 system=value_of(system) or crd.DEFAULT_SYSTEM,
                 user=value_of(user),
                 output_schema=prompt.output.json_schema if prompt.output else None,
+                tools=list_tools(gathered, position),
+                limits=talk_limits(prompt.limits),
             )
-            for prompt, asked, system, user in zip(
-                spec.prompts, gathered.asked, gathered.systems, gathered.users, strict=True
+            for position, (prompt, asked, system, user) in enumerate(
+                zip(spec.prompts, gathered.asked, gathered.systems, gathered.users, strict=True)
             )
         ),
         entity=spec.entity,
@@ -114,6 +121,9 @@ def worker_route(gathered: Gathered) -> WorkerRoute:
         holds_lanes=spec.concurrency.on_dead == "hold",
         api_key=value_of(gathered.api_key) if gathered.api_key else None,
         budgets=list_budgets(gathered),
+        receives=receiver_route(gathered, may_name_headers=False)
+        if takes_answers and gathered.scheme and is_inside(gathered.scheme)
+        else None,
     )
 
 

@@ -263,6 +263,24 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "EntityMissing": ReasonPage(
         "False", _ACCEPTED, "A `slack` sink keeps a message for each entity, and the route names none.", "Set `entity`."
     ),
+    "TargetNotFound": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "A `route` sink names a route that its namespace does not have.",
+        "Create that route, or mend the name; all goes on by itself then.",
+    ),
+    "TargetTakesNoAnswers": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "A `route` sink names a route whose events come from elsewhere.",
+        "Name a route whose `provider` is `eventroute`.",
+    ),
+    "RouteCycle": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "The `route` sinks of some routes lead back to the first of them, so that answers would go round for ever.",
+        "Take one of the sinks away that the message lists.",
+    ),
     "SinkOutOfReach": ReasonPage(
         "False",
         _ACCEPTED,
@@ -353,6 +371,27 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _PROMPTS,
         "The API would refuse the schema of the answer.",
         "Mend the keyword that the message names; what the API does not support can be said in a description.",
+    ),
+    "InvalidTool": ReasonPage(
+        "False",
+        _PROMPTS,
+        "A tool's schema, URL or header cannot be used.",
+        "Mend the field that the message names; in a URL only arguments that `input` requires have places.",
+    ),
+    "DuplicateTool": ReasonPage(
+        "False", _PROMPTS, "Two tools of a prompt have the same name.", "Give each a name of its own."
+    ),
+    "ToolOutOfReach": ReasonPage(
+        "-",
+        _PROMPTS,
+        "A tool leads where nothing may be sent to; where that is not known for sure it is a warning.",
+        "Name a service that may be reached, or let the installation's `outbound` rules allow this one.",
+    ),
+    "ToolUnguarded": ReasonPage(
+        "-",
+        _PROMPTS,
+        "A tool changes something, and any event may talk Claude into using it.",
+        "Say in its `when` whose events may, or `sideEffect: false` where nothing changes.",
     ),
     "ModelRefuses": ReasonPage(
         "False",

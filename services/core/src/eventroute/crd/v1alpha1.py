@@ -16,7 +16,7 @@ from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
 from eventroute.crd.rules import Rule, exactly_one, not_both, value_or, with_rules
 from eventroute.models import CacheRule, Effort, Wish
-from eventroute.schemes import SCHEMES
+from eventroute.schemes import INSIDE, SCHEMES
 
 GROUP: Final = "eventroute.dev"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
@@ -378,6 +378,123 @@ class Output(Strict):
     )
 
 
+TOOL_NAME: Final = r"^[a-zA-Z0-9_-]{1,64}$"
+HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+
+
+class SecretHeader(Strict):
+    """A header whose value stands in a Secret."""
+
+    name: str = Field(max_length=128, pattern=HEADER_NAME, description="Name of the header, `authorization`. Required.")
+    ref: SecretKeyRef = Field(description="Secret with its whole value, `Bearer …`. Required.")
+
+
+class HttpTool(Strict):
+    """A request to a service. Its arguments stand in the URL, and of POST, PUT and PATCH as JSON in the body."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
+        default="GET", description="Method of the request. Default: GET."
+    )
+    url: str = Field(
+        max_length=2048,
+        pattern=r"^https?://[^\s/{}][^{}/]*(/.*)?$",
+        description=(
+            "Where it goes. In path and query `{{ name }}` stands for an argument that `input` requires, "
+            "percent-encoded; one in the path may hold no slash. Scheme, host and port are fixed. `https`, but for "
+            "what `eventroute dev` reaches on this machine. Redirects are not followed. Required."
+        ),
+    )
+    headers: dict[str, Annotated[str, StringConstraints(max_length=1024, pattern=r"^[ -~]*$")]] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Further headers; nothing of an event enters them. Default: none.",
+    )
+    secret_header: SecretHeader | None = Field(
+        default=None, description="One more header, from a Secret. Default: none."
+    )
+    timeout: Annotated[Duration, Between("1s", "60s")] = Field(
+        default="10s", description="How long the service may take to answer, 1s to 60s. Default: 10s."
+    )
+    max_bytes: int = Field(
+        default=65_536,
+        ge=1,
+        le=262_144,
+        description="How much of its answer Claude is told, in bytes, 1 to 262144; the rest is cut. Default: 65536.",
+    )
+
+
+class Tool(Strict):
+    """Something that Claude may do before it answers."""
+
+    name: str = Field(max_length=64, pattern=TOOL_NAME, description="Name, unique in the prompt. Required.")
+    description: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="What it does, and when to use it: by this Claude chooses. Required.",
+    )
+    when: Cel | None = Field(
+        default=None,
+        description=(
+            "CEL over payload, event, headers and route. Where it is not true, or cannot be judged, Claude does not "
+            "hear of the tool, and cannot call it. Default: always."
+        ),
+    )
+    input: dict[str, Any] = Field(
+        description=(
+            "JSON schema of the arguments, an object, as in `output.schema`. Arguments that do not fit are refused, "
+            "and Claude is told why. Required."
+        ),
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+    http: HttpTool = Field(description="As a request to a service. Required.")
+    side_effect: bool | None = Field(
+        default=None,
+        description=(
+            "Whether a call changes something. One that does is made once at most, also when its worker dies. Default: "
+            "true, but for GET."
+        ),
+    )
+    on_unknown: Literal["tell", "fail"] = Field(
+        default="tell",
+        description=(
+            "What follows when such a call was sent and nobody heard of it. `tell`: Claude is told that it is not "
+            "known; `fail`: the delivery becomes a dead letter `tool_unknown`. Default: tell."
+        ),
+    )
+    dry_run: bool = Field(
+        default=False, description="Calls are recorded and not made, and Claude is told so. Default: false."
+    )
+
+
+class Limits(Strict):
+    """How far Claude may go with tools. At a limit it is asked once more, without tools, for its answer."""
+
+    rules = (Rule("!has(self.usd) || self.usd.matches('[1-9]')", "usd must be more than 0"),)
+
+    turns: int = Field(
+        default=8, ge=2, le=50, description="Calls to Claude, the last of which has no tools, 2 to 50. Default: 8."
+    )
+    tool_calls: int = Field(
+        default=20, ge=1, le=200, description="Calls of tools, refused ones too, 1 to 200. Default: 20."
+    )
+    tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        description="Tokens of all calls to Claude, after which only the answer follows. Default: any number.",
+    )
+    usd: str | None = Field(
+        default=None,
+        max_length=13,
+        pattern=USD,
+        description='US dollars, as a text, "0.50", after which only the answer follows. Default: any.',
+    )
+    time: Annotated[Duration, Between("1s", "24h")] = Field(
+        default="5m",
+        description="Time from Claude's first call of a tool, after which only the answer follows. Default: 5m.",
+    )
+
+
 class Prompt(Strict):
     """What Claude is asked about the events that match."""
 
@@ -418,6 +535,12 @@ class Prompt(Strict):
         default=None, description="ConfigMap key with the template, instead of `user`. Default: none."
     )
     output: Output | None = Field(default=None, description="What form the answer has. Default: text.")
+    tools: tuple[Tool, ...] = Field(
+        default=(), max_length=16, description="What Claude may do before it answers. Default: nothing."
+    )
+    limits: Limits = Field(
+        default_factory=Limits, description="How far it may go with tools. Default: the defaults of its fields."
+    )
 
 
 class History(Strict):
@@ -806,7 +929,26 @@ class PostgresSink(Strict):
     )
 
 
-SINK_KINDS: Final = ("github", "http", "log", "postgres", "slack", "stream")
+class RouteSink(Strict):
+    """The answer as an event of another route of the namespace, whose provider is `eventroute`."""
+
+    name: str = Field(
+        max_length=253,
+        pattern=rf"^{_LABEL}(\.{_LABEL})*$",
+        description=(
+            "The route; its provider is eventroute. What it says of entities, limits, hops and suspension holds for "
+            "answers as for any event. Routes that lead back to themselves are refused. Required."
+        ),
+    )
+    event: str = Field(
+        default="eventroute.answer",
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        description="What the event is called there. Default: eventroute.answer.",
+    )
+
+
+SINK_KINDS: Final = ("github", "http", "log", "postgres", "route", "slack", "stream")
 """As their fields are called."""
 
 _AS_IT_IS: Final = ("log", "stream")
@@ -859,6 +1001,7 @@ class Sink(Strict):
     http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
     postgres: PostgresSink | None = Field(default=None, description="As a row of a PostgreSQL table.")
+    route: RouteSink | None = Field(default=None, description="As an event of another route of this namespace.")
     slack: SlackSink | None = Field(default=None, description="As a message in Slack.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 
@@ -899,7 +1042,7 @@ class EventRouteSpec(Strict):
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )
     early_rules = (
-        *provider_rules(SCHEMES.values()),
+        *provider_rules((*SCHEMES.values(), INSIDE)),
         Rule(
             f"!has(self.sinks) || self.sinks.all(a, self.sinks.exists_one(b, {_sink_name('a')} == {_sink_name('b')}))",
             "two sinks have the same name; an answer goes once to each name",
@@ -911,10 +1054,10 @@ class EventRouteSpec(Strict):
         max_length=63,
         pattern=rf"^{_LABEL}$",
         description=(
-            "A row of the scheme table, or `custom`. What is queued when it changes is worked on by the prompts that "
-            "there are then. Required."
+            "A row of the scheme table, `custom`, or `eventroute`, whose events are answers of other routes. What is "
+            "queued when it changes is worked on by the prompts that there are then. Required."
         ),
-        json_schema_extra={"enum": [*SCHEMES, "custom"]},
+        json_schema_extra={"enum": [*SCHEMES, INSIDE.name, "custom"]},
     )
     custom: CustomScheme | None = Field(
         default=None, description="The sender's scheme, exactly when provider is custom. Default: none."

@@ -65,7 +65,8 @@ it may have another's place), `at` (when), `lane` (its entity, hashed), `collect
 got its turn in its lane: its deadline counts from there), `state`, `fence`, `stage` (`begun`, `asking`), `attempts`,
 `waits` (puttings back that cost no attempt), `cuts` (attempts cut short), `due`, `cause` (a trouble, or a bucket),
 `size` (of the call that waits for a bucket), `need` (what has no room in a budget), `probe` (the cause that it is to
-see mended, until it has asked), `alone`; of the run: `answer` (the checkpoint), `saved` (when), `answered` (it is
+see mended, until it has asked), `alone`; of the run: `talk` and `talk:*` (a conversation with tools that
+goes on, `eventroute_worker.talk`), `answer` (the checkpoint), `saved` (when), `answered` (it is
 final, of one that could be superseded), `sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`,
 `replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
@@ -91,6 +92,7 @@ from eventroute.queue.ledger import Account, Exceeded, Ledger
 from eventroute.queue.load import Load, read_load
 from eventroute.queue.upkeep import Held, HoldReason, Limit, Standing, Stop, Upkeep
 from eventroute.queue.work import (
+    NOTHING_SAID,
     Amount,
     Begun,
     Lease,
@@ -106,6 +108,7 @@ from eventroute.queue.work import (
 
 __all__ = [
     "FIRST",
+    "NOTHING_SAID",
     "Account",
     "Admissions",
     "Admitted",

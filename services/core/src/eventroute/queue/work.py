@@ -1,6 +1,7 @@
 """Working off the queue: every call that a worker makes for the deliveries that it has leased."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from eventroute.throttle import Asked, Granted, Size
 _DRAIN: Final = b"drain"
 _TURN: Final = b"turn"
 _SINK: Final = b"sink:"
+NOTHING_SAID: Final[Mapping[str, Argument]] = MappingProxyType({})
 
 
 class LeaseLost(GaveUp):
@@ -261,9 +263,14 @@ class Work:
         """Note that a sink has the answer."""
         await self.note(lease, **{sink_field(name): 1})
 
-    async def save(self, lease: Lease, answer: bytes, *, is_final: bool = True) -> DeliveryId | None:
-        """Save an answer; a final one is the delivery's, unless a newer one, which is returned, has superseded it."""
-        said = await self._fenced(scripts.SAVE, lease, answer, int(is_final))
+    async def save(
+        self, lease: Lease, answer: bytes, *, is_final: bool = True, talk: Mapping[str, Argument] = NOTHING_SAID
+    ) -> DeliveryId | None:
+        """Save an answer; a final one is the delivery's, unless a newer one, which is returned, has superseded it.
+
+        talk  fields of a conversation that goes on; a final answer ends it, and removes them all
+        """
+        said = await self._fenced(scripts.SAVE, lease, answer, int(is_final), *_flat(talk))
         return DeliveryId(said.decode()) if isinstance(said, bytes) else None
 
     async def remember(self, lease: Lease, history: str, entry: bytes, *, seq: int, keep: int, ttl_s: int) -> None:

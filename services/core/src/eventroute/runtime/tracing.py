@@ -4,6 +4,7 @@
     └── send eventroute             PRODUCER   receiver; its context travels in the job
         └── process eventroute      CONSUMER   worker, one per attempt, linked to the attempt before
             ├── chat {model}        CLIENT     worker
+            ├── execute_tool {tool} CLIENT     worker
             └── sink {kind}         CLIENT     worker
 
 Attributes never hold a secret, a body, a prompt or an answer. Attribute names follow OpenTelemetry's HTTP, messaging
@@ -53,6 +54,8 @@ DETAIL: Final = "eventroute.detail"
 ATTEMPT: Final = "eventroute.attempt"
 GENAI_OPERATION: Final = "gen_ai.operation.name"
 GENAI_PROVIDER: Final = "gen_ai.provider.name"
+GENAI_TOOL_NAME: Final = "gen_ai.tool.name"
+GENAI_TOOL_CALL: Final = "gen_ai.tool.call.id"
 GENAI_REQUEST_MODEL: Final = "gen_ai.request.model"
 GENAI_REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
 GENAI_RESPONSE_ID: Final = "gen_ai.response.id"

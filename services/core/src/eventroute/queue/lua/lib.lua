@@ -204,6 +204,17 @@ local function resign(path, id)
   end
 end
 
+-- Removes a conversation with tools from a delivery, of which most have none.
+local function end_talk(key)
+  if redis.call('HEXISTS', key, 'talk') == 1 then
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      if string.match(field, '^talk') then
+        redis.call('HDEL', key, field)
+      end
+    end
+  end
+end
+
 -- Whether a worker still has the lease that it acts under.
 local function holds(id, fence)
   return redis.call('HGET', delivery(id), 'fence') == fence and redis.call('ZSCORE', RUNNING, id)

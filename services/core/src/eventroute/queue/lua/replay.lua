@@ -36,6 +36,7 @@ for i = 2, #ARGV do
       end
     end
     if mode == 'whole' and not is_sending(path) then
+      end_talk(key)
       gone[#gone + 1] = 'answer'
       gone[#gone + 1] = 'answered'
       gone[#gone + 1] = 'saved'
