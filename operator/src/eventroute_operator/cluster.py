@@ -18,6 +18,7 @@ from eventroute.compile import references
 from eventroute.crd.objects import ConfigMapObject, ObjectKey, SecretObject, parse_config_map, parse_secret
 from eventroute.crd.v1alpha1 import API_VERSION, KIND, EventRoute, SecretKeyRef
 from eventroute.crd.validate import Mistake, parse_route
+from eventroute.ids import RoutePath, route_path
 
 _REVISION_DIGITS: Final = 12  # enough to tell two revisions of one object apart
 
@@ -93,6 +94,7 @@ class Cluster:
         """Set when there is something in `take_dirty`."""
         self._held: dict[Reference, Held | None] = {}
         self._users: defaultdict[Reference, set[ObjectKey]] = defaultdict(set)
+        self._callers: defaultdict[str, set[ObjectKey]] = defaultdict(set)  # by namespace, routes that name others
         self._dirty: set[ObjectKey] = set()
         self._clock = 0
         self._touched: dict[tuple[Kind, ObjectKey], _Touched] = {}
@@ -114,6 +116,16 @@ class Cluster:
     def find(self, reference: Reference) -> Held | None:
         """Get what a route refers to; None when it does not exist, or nobody has looked yet."""
         return self._held.get(reference)
+
+    def neighbours(self, route: ObjectKey) -> Mapping[RoutePath, EventRoute | None]:
+        """Get the routes of a namespace for one whose sinks lead to some; None = one that cannot be understood."""
+        if route not in self._callers[route.namespace]:
+            return {}
+        return {
+            route_path(*key): None if isinstance(each.spec, tuple) else each.spec
+            for key, each in self.routes.items()
+            if key.namespace == route.namespace
+        }
 
     def unknown(self, routes: Iterable[ObjectKey]) -> set[Reference]:
         """Name what these routes refer to and nobody has looked at yet."""
@@ -212,7 +224,14 @@ class Cluster:
         )
         self.routes[key] = route
         self._follow(key, before.references if before else frozenset(), route.references)
-        self.mark((key,))
+        self._note_caller(key, is_one=_names_routes(spec))
+        self.mark((key, *self._callers[key.namespace]))
+
+    def _note_caller(self, route: ObjectKey, *, is_one: bool) -> None:
+        if is_one:
+            self._callers[route.namespace].add(route)
+        else:
+            self._callers[route.namespace].discard(route)
 
     def _hold(self, reference: Reference, body: Mapping[str, Any] | None) -> None:
         held = _held(reference, body) if body else None
@@ -226,7 +245,8 @@ class Cluster:
         if kind is Kind.ROUTE:
             if before := self.routes.pop(key, None):
                 self._follow(key, before.references, frozenset())
-                self.mark((key,))
+                self._note_caller(key, is_one=False)
+                self.mark((key, *self._callers[key.namespace]))
         elif (reference := Reference(kind, key)) in self._users:
             self._hold(reference, None)
 
@@ -261,6 +281,10 @@ def _references(spec: EventRoute | tuple[Mistake, ...]) -> frozenset[Reference]:
         Reference(Kind.SECRET if isinstance(found, SecretKeyRef) else Kind.CONFIG_MAP, ObjectKey(namespace, found.name))
         for found in references(spec.spec)
     )
+
+
+def _names_routes(spec: EventRoute | tuple[Mistake, ...]) -> bool:
+    return not isinstance(spec, tuple) and any(sink.route for sink in spec.spec.sinks)
 
 
 def _held(reference: Reference, body: Mapping[str, Any]) -> Held:

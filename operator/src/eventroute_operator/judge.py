@@ -1,14 +1,17 @@
 """One route's verdict: what `eventroute.compile` says of it with the Secrets and ConfigMaps that it names at hand.
 
-Pure. A route is judged anew when it or something that it refers to has changed, and never because of another route.
+Pure. A route is judged anew when it or something that it refers to has changed, and because of another
+route only where its sinks lead to some.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from eventroute.compile import ConfigMaps, Secrets, Verdict, compile_routes
 from eventroute.crd.objects import ConfigMapObject, SecretObject
+from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.crd.validate import Mistake
+from eventroute.ids import RoutePath
 from eventroute.models import Models
 from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
@@ -39,6 +42,7 @@ def judge(
     models: Models | None = None,
     policy: Policy | None = None,
     outbound: OutboundRules | None = None,
+    neighbours: Mapping[RoutePath, EventRoute | None] | None = None,
 ) -> Judged:
     """Compile a route.
 
@@ -46,6 +50,7 @@ def judge(
     models  what is known of each model; None = the built-in data
     policy  what the platform's owner allows; None = anything
     outbound  what sinks may connect to, as `compile_routes` takes it
+    neighbours  the routes of its namespace, the same
     """
     if isinstance(route.spec, tuple):
         return Judged(route, route.spec, None, None, {})
@@ -54,7 +59,13 @@ def judge(
     secrets: Secrets = {each.key: each.data for each in objects if isinstance(each, SecretObject)}
     texts: ConfigMaps = {each.key: each.data for each in objects if isinstance(each, ConfigMapObject)}
     compiled = compile_routes(
-        [route.spec], secrets=secrets, config_maps=texts, models=models, policy=policy, outbound=outbound
+        [route.spec],
+        secrets=secrets,
+        config_maps=texts,
+        models=models,
+        policy=policy,
+        outbound=outbound,
+        neighbours=neighbours,
     )
     verdict = compiled.verdicts[0]
     return Judged(

@@ -196,7 +196,12 @@ class Reconciler:
             self._forget(key)
         try:
             new = self._judged[key] = judge(
-                route, self._cluster.find, models=self._models, policy=self._policy, outbound=self._outbound
+                route,
+                self._cluster.find,
+                models=self._models,
+                policy=self._policy,
+                outbound=self._outbound,
+                neighbours=self._cluster.neighbours(key),
             )
         except Exception as error:  # noqa: BLE001 - a fault of ours, for which the other routes must not suffer
             _log.error("route_not_judged", route=route_path(*key), error=type(error).__name__)

@@ -27,6 +27,7 @@ from eventroute.crd.status import (
 from eventroute.ids import route_path
 from eventroute.outcome import Receipt, RunOutcome
 from eventroute.runtime.stats import RouteStats
+from eventroute.schemes import INSIDE
 from eventroute_operator.fleet import Fleet, Published, programming, receivers_have, redis_troubles, workers_have
 from eventroute_operator.judge import Judged
 from eventroute_operator.obstacles import Obstacles
@@ -78,11 +79,12 @@ def build_status(facts: Facts, before: Mapping[str, Any]) -> dict[str, Any]:
     route = facts.judged.route
     path = route_path(*route.key)
     spec = None if isinstance(route.spec, tuple) else route.spec.spec
+    has_url = spec is None or spec.provider != INSIDE.name
     status = EventRouteStatus(
         observed_generation=route.generation,
         conditions=tuple(_conditions(facts, old)),
-        path=f"/hooks/{path}",
-        url=f"{facts.hooks_url.rstrip('/')}/{path}" if facts.hooks_url else None,
+        path=f"/hooks/{path}" if has_url else None,
+        url=f"{facts.hooks_url.rstrip('/')}/{path}" if facts.hooks_url and has_url else None,
         model=spec.model.name if spec else None,
         secrets=tuple(_secrets(facts, old)),
         programmed=_programmed(facts, old),

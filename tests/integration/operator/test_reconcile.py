@@ -1,6 +1,7 @@
 """What is published when: never half of a cluster, workers before receivers, and again when Redis forgot."""
 
 import asyncio
+import functools
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -458,3 +459,44 @@ def _working(control: Control) -> dict[str, str]:
         name: next(each["reason"] for each in status["conditions"] if each["type"] == "Working")
         for name, status in control.api.statuses
     }
+
+
+async def test_a_route_that_hands_over_to_one_that_comes_later_heals(control: Control) -> None:
+    target = route_body("escalate", provider="eventroute", secretRefs=[])
+    control.api.objects |= {
+        Kind.ROUTE: [route_body(sinks=[{"route": {"name": "escalate"}}])],
+        Kind.SECRET: [secret_body()],
+    }
+
+    async def are_worked_on() -> bool:
+        return {entry.path for entry in await control.entries(WORKER)} == {TRIAGE, "team-a/escalate"}
+
+    async with running(control.resync.run):
+        await until(lambda: control.reasons().get("triage") == "TargetNotFound")
+        assert await control.published() == {VERSION, TRIAGE}, "its events are taken, and wait"
+        assert list(await control.entries(WORKER)) == []
+        control.api.objects[Kind.ROUTE].append(target)
+        control.cluster.see(Kind.ROUTE, target)
+        await until(are_worked_on)
+        await until(lambda: control.reasons()["triage"] != "TargetNotFound")
+        gone = control.api.objects[Kind.ROUTE].pop()
+        control.cluster.forget(Kind.ROUTE, gone)
+        await until(lambda: control.reasons()["triage"] == "TargetNotFound")
+
+
+async def test_routes_that_come_to_lead_back_to_themselves_are_told_so_until_one_is_mended(control: Control) -> None:
+    def inside(name: str, *targets: str) -> dict[str, Any]:
+        sinks = [{"route": {"name": target}} for target in targets] or [{"log": {}}]
+        return route_body(name, provider="eventroute", secretRefs=[], sinks=sinks)
+
+    def are_told(reason: str) -> bool:
+        said = control.reasons()
+        return len(said) == 2 and all((told == "RouteCycle") == (reason == "RouteCycle") for told in said.values())
+
+    control.api.objects |= {Kind.ROUTE: [inside("a", "b"), inside("b")], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: are_told(""))
+        for targets, reason in ((("a",), "RouteCycle"), ((), "")):
+            control.api.objects[Kind.ROUTE][1] = inside("b", *targets)
+            control.cluster.see(Kind.ROUTE, control.api.objects[Kind.ROUTE][1])
+            await until(functools.partial(are_told, reason))

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -29,6 +30,7 @@ from eventroute_receiver.admit import Admission
 from eventroute_worker.answer import Passing
 from support.acl_users import AclUsers, acl_users
 from support.budgets import OF_ALL, ledger_of
+from support.chains import chaining, route, table
 from support.probes import probing
 from support.queue import (
     GROUP,
@@ -194,6 +196,33 @@ async def test_a_worker_keeps_lanes_in_order(server: AclUsers, admin: Redis) -> 
         await upkeep.hold(GROUP, PATH, "deleted")
         assert await upkeep.forsake(GROUP, PATH, after_ms=0, count=10) == 1
     assert not await admin.exists(GROUP.lane(PATH, "x"), GROUP.behind(PATH), GROUP.holding(PATH))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rateLimit": {"perSecond": 100, "burst": 100}},
+        {"entity": "payload.data.event", "concurrency": {"perEntity": 1}},
+        {"entity": "payload.data.event", "debounce": {"quiet": "1s", "max": "10s"}},
+        {"entity": "payload.data.event", "supersede": True},
+        {"filter": "payload.data.text > 3"},
+    ],
+    ids=["rate", "lanes", "collected", "superseded", "undecided"],
+)
+async def test_a_worker_hands_answers_over_to_another_route(
+    server: AclUsers, admin: Redis, changes: dict[str, Any]
+) -> None:
+    routes = table(route("triage", "escalate"), route("escalate", **changes))
+    async with allowed(server, admin, "worker") as redis, chaining(redis, routes):
+        for number in range(3):
+            await admit(admin, sample_delivery(f"d-{number}"))
+        await until_empty(admin, timeout_s=15)
+        assert await Desk({GROUP: admin}).replay([DeliveryId("d-0")], mode="sinks") == {"d-0": "ok"}
+        await until_empty(admin, timeout_s=15)
+    async with allowed(server, admin, "desk") as redis:
+        found = await Desk({GROUP: redis}).show(DeliveryId("d-1"))
+        assert found is not None
+        assert list(found.children) == ["to-escalate"]
 
 
 @contextlib.asynccontextmanager

@@ -96,11 +96,11 @@ def test_an_unknown_field_is_refused_with_its_path(spec: dict[str, Any], field: 
         ({"history": {}}, "spec", "history needs entity"),
         ({"entity": "event", "history": {"keep": 5}}, "spec.history", "inject must not exceed keep"),
         ({"sinks": []}, "spec.sinks", "must have at least 1 item"),
-        ({"sinks": [{}]}, "spec.sinks[0]", "set exactly one of github, http, log, postgres, slack and stream"),
+        ({"sinks": [{}]}, "spec.sinks[0]", "set exactly one of github, http, log, postgres, route, slack and stream"),
         (
             {"sinks": [{"log": {}, "stream": {}}]},
             "spec.sinks[0]",
-            "set exactly one of github, http, log, postgres, slack and stream",
+            "set exactly one of github, http, log, postgres, route, slack and stream",
         ),
         ({"sinks": [{"slack": {}}]}, "spec.sinks[0].slack", "set exactly one of urlRef and tokenRef"),
         ({"sinks": [{"github": {"comment": {}}}]}, "spec.sinks[0].github", "set exactly one of tokenRef and app"),

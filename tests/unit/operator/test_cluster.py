@@ -6,6 +6,7 @@ import pytest
 
 from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import EventRoute
+from eventroute.ids import route_path
 from eventroute_operator.cluster import Cluster, Kind, Reference
 from support.cluster_objects import TRIAGE, cluster_with, config_map_body, metadata, route_body, secret_body
 
@@ -193,3 +194,24 @@ def test_a_revision_changes_with_the_object_and_not_with_the_value() -> None:
     assert again is not None
     assert after is not None
     assert first.revision == again.revision != after.revision
+
+
+def test_what_becomes_of_a_route_concerns_those_that_hand_answers_to_some() -> None:
+    caller = route_body(sinks=[{"route": {"name": "escalate"}}])
+    cluster = cluster_with(caller, route_body("bystander"))
+    target, other = ObjectKey("team-a", "escalate"), ObjectKey("team-a", "bystander")
+    cluster.see(Kind.ROUTE, route_body("escalate", provider="eventroute", secretRefs=[]))
+    assert cluster.take_dirty() == {TRIAGE, target}
+    assert set(cluster.neighbours(TRIAGE)) == {"team-a/triage", "team-a/bystander", "team-a/escalate"}
+    assert cluster.neighbours(other) == {}
+    cluster.forget(Kind.ROUTE, route_body("escalate"))
+    assert cluster.take_dirty() == {TRIAGE, target}
+    cluster.see(Kind.ROUTE, route_body(generation=2))
+    cluster.take_dirty()
+    cluster.see(Kind.ROUTE, route_body("escalate", provider="eventroute", secretRefs=[]))
+    assert cluster.take_dirty() == {target}, "nobody names a route any more"
+
+
+def test_a_route_that_cannot_be_understood_is_there_all_the_same() -> None:
+    cluster = cluster_with(route_body(sinks=[{"route": {"name": "escalate"}}]), route_body("escalate", provider=7))
+    assert cluster.neighbours(TRIAGE)[route_path("team-a", "escalate")] is None

@@ -15,6 +15,7 @@ from eventroute.expression import compile_expression
 from eventroute.ids import DeliveryId, RoutePath
 from eventroute.outbound import OutboundRules
 from eventroute.prompt import Event, prepare
+from eventroute.route_table import RouteSink
 from eventroute.schemes import SCHEMES, Events, Request, generate_secret, read
 from eventroute.secret import Secret
 from eventroute_cli.samples import build_request, load_sample
@@ -142,6 +143,19 @@ def test_an_alarm_of_cloudwatch_becomes_a_prompt() -> None:
 def test_an_upload_to_cloud_storage_becomes_a_prompt() -> None:
     file = msgspec.json.encode({"name": "a.jpg", "contentType": "image/jpeg", "size": "1024"})
     assert entities_of("media/uploads", from_google(payload=push(file, eventType="OBJECT_FINALIZE"))) == [None]
+
+
+def test_a_severe_issue_is_handed_over_and_becomes_a_prompt() -> None:
+    sink = next(sink for sink in COMPILED.worker[RoutePath("platform/severity")].sinks if isinstance(sink, RouteSink))
+    value = {"repository": "northwind/checkout", "severity": "high", "why": "Nobody can pay."}
+    payload = msgspec.json.encode({"type": "eventroute.answer", "data": {"value": value}})
+    plan = prepare(COMPILED.worker[sink.route])
+    event = Event(_delivery(sink.route, "eventroute", sink.event, payload))
+    match = plan.match(event)
+    assert match.position is not None
+    assert plan.entity is not None
+    assert plan.entity.text(event.variables).value == "northwind/checkout"
+    assert plan.build_prompt(match.position, event).missing_fields == ()
 
 
 def entities_of(path: str, request: Request) -> list[str | None]:

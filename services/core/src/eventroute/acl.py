@@ -165,6 +165,8 @@ _RECEIVER: Final = (
 _WORKER: Final = (
     *_served(WORKER.name),
     _SCRIPTS,
+    # It admits what a route hands over to another one.
+    _Grant("+get +set", _all(_CLAIM)),
     _Grant(
         "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hsetnx +hdel +hincrby +persist +pexpire +unlink +exists",
         _all(_DELIVERY),
@@ -185,9 +187,9 @@ _WORKER: Final = (
     _Grant("+smembers +sismember +sadd +srem", _all(_ALL.strict)),
     _Grant("+zadd +zrem +zrange", _all(_LANE, _BEHIND)),
     _Grant("+hget +hset +hdel +hscan", _all(_HOLDING)),
-    _Grant("+hget +lrange +del", _all(_COLLECTING, _COLLECTED)),
-    _Grant("+get +del", _all(_NEWEST)),
-    _Grant("+lpop", _all(_ALL.outdone)),
+    _Grant("+hget +hmget +hset +lrange +rpush +del", _all(_COLLECTING, _COLLECTED)),
+    _Grant("+get +set +del", _all(_NEWEST)),
+    _Grant("+lpop +rpush", _all(_ALL.outdone)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
     _Grant("+hgetall +hexists", (f"%R~{_ALL.stop}",)),
     _Grant("+hget +hgetall +hincrby +del", _all(_PARKED_OF)),
@@ -228,6 +230,7 @@ _SETS: Final = (
 # `start`.
 _DESK: Final = (
     _SCRIPTS,
+    _Grant("+get", (f"%R~{_CLAIM}",)),  # which delivery an answer became
     _Grant(
         "+hget +hgetall +hmget +hexists +hstrlen +hkeys +hset +hdel +hincrby +persist +unlink +exists",
         _all(_DELIVERY),

@@ -26,6 +26,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The provider's own delivery id, cut to 200 characters, for people to look up; identity is `id`."""
     hops: int = 0
     """How many answers of ours stand behind it (`eventroute.hops`); of several events the most."""
+    parent: DeliveryId = DeliveryId("")
+    """Which delivery it is the answer to, where another route handed that over; empty for what came from outside."""
     received_ms: int = 0
     """Unix time in milliseconds, by Redis' clock, when it was accepted."""
     key_index: int = 0

@@ -65,6 +65,15 @@ def claim_id(route: RouteUid, kind: str, value: bytes) -> ClaimId:
     return ClaimId(binascii.b2a_base64(digest.digest(), newline=False).decode())
 
 
+def answer_claim(route: RoutePath, key: str) -> ClaimId:
+    """Name an answer that is handed over to another route: there, it is accepted once.
+
+    route  whose answer it is
+    key    the answer's idempotency key at the sink
+    """
+    return claim_id(RouteUid(route), "answer", key.encode())
+
+
 def new_delivery_id() -> DeliveryId:
     """Make a delivery's id."""
     return DeliveryId(f"d-{time.time_ns() // 1_000_000:012x}{_random.getrandbits(_RANDOM_BITS):016x}")

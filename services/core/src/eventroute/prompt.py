@@ -97,6 +97,8 @@ class Plan:
     """Of the sinks that do not get every answer, by their names."""
     tools: tuple[tuple[Tool, ...], ...]
     """Of each prompt."""
+    filter: Expression | None = None
+    """Of a route that takes answers of others: which ones."""
 
     def match(self, event: "Event") -> Match:
         """Find the first prompt that applies."""
@@ -206,6 +208,7 @@ def prepare(route: WorkerRoute) -> Plan:
         schemas=tuple(AnswerSchema(rule.output_schema) if rule.output_schema else None for rule in route.prompts),
         conditions={sink.name: compile_expression(sink.when, OF_ANSWERS) for sink in route.sinks if sink.when},
         tools=tuple(tuple(map(prepare_tool, rule.tools)) for rule in route.prompts),
+        filter=compile_expression(route.receives.filter) if route.receives and route.receives.filter else None,
     )
 
 

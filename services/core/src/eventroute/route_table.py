@@ -346,8 +346,15 @@ class PostgresSink(_Told, frozen=True, kw_only=True, tag="postgres"):
     """Channel that is notified with the row; None = none."""
 
 
+class RouteSink(_Told, frozen=True, kw_only=True, tag="route"):
+    """The answer as an event of another route, one that nobody outside can send to."""
+
+    route: RoutePath
+    event: str
+
+
 LocalSink = LogSink | StreamSink
-RemoteSink = GithubSink | HttpSink | PostgresSink | SlackSink
+RemoteSink = GithubSink | HttpSink | PostgresSink | RouteSink | SlackSink
 Sink = LocalSink | RemoteSink
 
 
@@ -375,6 +382,8 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     """The route's own Claude key; None = the worker's."""
     budgets: tuple[BudgetRule, ...] = ()
     """All that its calls count in: its own, its namespace's, the installation's; one of a scope."""
+    receives: ReceiverRoute | None = None
+    """How it takes answers of other routes, which workers admit; None = its events come by receivers. Has no secret."""
     marker_key: Secret = NO_KEY
     """By which what its answers are written to is marked; the receivers' one."""
 

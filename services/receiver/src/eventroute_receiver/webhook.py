@@ -22,7 +22,7 @@ from eventroute.route_table import ReceiverRoute
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.runtime.tables import RouteTable
-from eventroute.schemes import Handshake, KeyName, Rejected, Request, Unparsable, choose_reply, preflight
+from eventroute.schemes import Handshake, KeyName, Rejected, Request, Unparsable, choose_reply, is_inside, preflight
 from eventroute_receiver import answer, metrics, spans
 from eventroute_receiver.admit import Admission, NotNow
 from eventroute_receiver.answer import Answer, Item
@@ -84,6 +84,8 @@ class Webhooks:
         # As it came: `%2F`, `//` and a trailing slash make another path, and so an unknown route.
         path = RoutePath(scope["raw_path"].removeprefix(PREFIX).decode("latin-1"))
         hook = self._table.get(path)
+        if hook and is_inside(hook.route.scheme):
+            hook = None  # its events are answers of other routes, which workers admit
         span = spans.start_receipt(self._tracer, scope["headers"])
         try:
             result = await self._answer(scope, receive, hook=hook, span=span) if hook else self._without_route(path)

@@ -16,7 +16,7 @@ from eventroute.acl import needs
 from eventroute.ids import RoutePath
 from eventroute.models import Models
 from eventroute.prompt import Plan
-from eventroute.queue import Group, Ledger, Limit, Upkeep, Work
+from eventroute.queue import Admissions, Group, Ledger, Limit, Limits, Upkeep, Work
 from eventroute.route_table import WORKER
 from eventroute.runtime import background
 from eventroute.runtime.link import Link, LinkedRedis, open_link
@@ -44,7 +44,7 @@ from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
 from eventroute_worker.sending import Sender
 from eventroute_worker.settings import WorkerSettings
-from eventroute_worker.sinks import LocalSinks, RemoteSinks
+from eventroute_worker.sinks import LocalSinks, RemoteSinks, RouteSinkWriter
 from eventroute_worker.sinks.databases import Databases
 from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.tools import Calling
@@ -82,6 +82,7 @@ class _Shared(NamedTuple):
     history: History
     ledger: Ledger
     turns: Turns
+    admissions: Admissions
     routes: RouteTable[Plan]
     troubles: Troubles
     spending: Spending
@@ -170,6 +171,9 @@ def _build_shared(settings: WorkerSettings, outside: _Outside, routes: RouteTabl
         history=History(told, work),
         ledger=ledger,
         turns=Turns(work, Throttle(call, most_calls=settings.most_calls), groups=outside.groups),
+        admissions=Admissions(
+            call, limits=Limits(settings.max_queue_depth, settings.max_queue_bytes), groups=settings.groups
+        ),
         routes=routes,
         troubles=Troubles(),
         spending=Spending(ledger, Prices(outside.models)),
@@ -198,7 +202,8 @@ def _build_handler(settings: WorkerSettings, outside: _Outside, shared: _Shared)
     """Make what runs deliveries, and sends what they were answered."""
     finder = Finder(shared.routes, shared.upkeep)
     runner = _build_runner(settings, outside, shared, finder)
-    sinks = RemoteSinks(outside.way, shared.work, outside.databases)
+    chain = RouteSinkWriter(shared.routes, shared.admissions, shared.tally)
+    sinks = RemoteSinks(outside.way, shared.work, outside.databases, chain=chain)
     sender = Sender(work=shared.work, finder=finder, sinks=sinks, gate=shared.gate)
 
     async def handle(attempt: Attempt) -> End:

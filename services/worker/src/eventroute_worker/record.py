@@ -19,6 +19,7 @@ def about(delivery: Delivery, entity: Text = Text(None), answer: Answer | None =
         "provider_id": delivery.provider_id,
         "events": len(delivery.earlier) + 1 if delivery.earlier else 0,
         "hops": delivery.hops,
+        "parent": delivery.parent,
         "entity": (entity.value or "")[:_ENTITY_CHARS],
         "entity_error": entity.error or "",
     }

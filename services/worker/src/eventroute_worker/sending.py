@@ -78,13 +78,14 @@ class Sender:
             answer,
             tracing.trace_id(span),
             lease,
+            traceparent=tracing.traceparent(span),
             hops=hops,
             marker=ours.write(hops),
             own_name=ours.own_name,
             variables=cache(partial(_variables, plan, delivery, answer)),
         )
         try:
-            await self._sinks.send(sink, result)
+            told = await self._sinks.send(sink, result)
         except SinkRefused as refused:
             raise Ended(_dead(plan, delivery, answer, f"sink {sink.name}: {refused}")) from refused
         except SinkFailed as failure:
@@ -95,7 +96,7 @@ class Sender:
                 detail = f"sink {sink.name}: the deadline comes before the next attempt: {failure}"
                 raise Ended(_dead(plan, delivery, answer, detail)) from failure
             raise Ended(Later(delay_s=pause, counts=False, detail=str(failure))) from failure
-        return Settled(outcome=SENT, retention=_NOTHING_KEPT)
+        return Settled(outcome=SENT, detail=told, retention=_NOTHING_KEPT)
 
 
 def _read(lease: Lease, begun: Begun) -> tuple[Delivery, Answer]:

@@ -33,6 +33,10 @@ class WorkerSettings(Settings):
     """Calls under way at the same time with one key and pool of models, by all workers; how many fewer is learned."""
     groups: int = Field(default=1, ge=1, le=1024)
     """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
+    max_queue_depth: int = Field(default=100_000, ge=1)
+    """Deliveries of a group above which no answer is handed over to another route; as the receivers have it."""
+    max_queue_bytes: int = Field(default=0, ge=0)
+    """The same in bytes; 0 = any."""
     keep_payload_s: int = Field(default=3600, ge=0)
     """How long the payload of what has ended is kept, for replays, where a route does not say so."""
     keep_answer_s: int = Field(default=86_400, ge=0)

@@ -82,12 +82,16 @@ def times(count: int) -> str:
 def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]:
     line = found.line
     yield _receipt(line, now_ms)
+    if line.parent:
+        yield f"It is the answer to delivery {line.parent}, handed over by that one's route."
     if line.replays:
         yield f"It was replayed {times(line.replays)}."
     if line.events:
         yield f"It stands for {line.events} events of its entity, of which that is the last."
     yield from _standing(found, situation, now_ms)
     yield from map(_sending, found.sendings)
+    for sink, child in found.children.items():
+        yield f"By sink {sink} the answer became delivery {child} (`eventroute explain {child}`)."
     hold = situation.hold(line.route)
     if hold and not line.has_ended and line.state is not State.READY:
         yield _hold(line, hold)

@@ -6,7 +6,7 @@ judged is in `CHECKS`, in the order in which a person would mend it; what is par
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from eventroute.compile.checks import CHECKS
@@ -17,7 +17,7 @@ from eventroute.compile.tables import receiver_route, worker_route
 from eventroute.compile.verdict import MAX_MESSAGE_LENGTH, Condition, Problem, Reason, Severity, Side, Verdict
 from eventroute.crd import v1alpha1 as crd
 from eventroute.event_names import EventNames
-from eventroute.ids import RoutePath
+from eventroute.ids import RoutePath, route_path
 from eventroute.models import Models
 from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
@@ -61,19 +61,21 @@ def compile_routes(  # noqa: PLR0913 - what is at hand, all by name
     policy: Policy | None = None,
     events: EventNames | None = None,
     outbound: OutboundRules | None = None,
+    neighbours: Mapping[RoutePath, crd.EventRoute | None] | None = None,
 ) -> Compiled:
     """Judge routes, and build the table entries of those that can be served.
 
     routes       the older first: of two with one path, the first keeps it
     secrets      those of all namespaces
     config_maps  the same
-    complete     False = there may be more of both elsewhere, so that references to others are only noted; such a note
-                 counts as an error does
+    complete     False = there may be more of both, and of routes, elsewhere, so that references to others are only
+                 noted; such a note counts as an error does
     models       what is known of each model; None = the built-in data
     today        by which retired models are told, UTC; None = they are not, and no day takes a route out of service
     policy       what the platform's owner allows; None = anything
     events       which ones providers are known to send, so that others are warned of; None = any
     outbound     what sinks may connect to; None = not known here, and what may be refused is only warned of
+    neighbours   further routes that sinks of these may lead to; None = one that cannot be understood
     """
     at_hand = AtHand(
         Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),
@@ -83,6 +85,7 @@ def compile_routes(  # noqa: PLR0913 - what is at hand, all by name
         policy or Policy(),
         events or EventNames(),
         outbound,
+        {**(neighbours or {}), **{_path(route): route for route in reversed(routes)}},
     )
     receiver: dict[RoutePath, ReceiverRoute] = {}
     worker: dict[RoutePath, WorkerRoute] = {}
@@ -103,5 +106,9 @@ def compile_routes(  # noqa: PLR0913 - what is at hand, all by name
         if verdict.serves(Side.INTAKE):
             receiver[gathered.path] = receiver_route(gathered, may_name_headers=verdict.serves(Side.WORK))
         if verdict.serves(Side.WORK):
-            worker[gathered.path] = worker_route(gathered)
+            worker[gathered.path] = worker_route(gathered, takes_answers=verdict.serves(Side.INTAKE))
     return Compiled(receiver, worker, tuple(verdicts))
+
+
+def _path(route: crd.EventRoute) -> RoutePath:
+    return route_path(route.metadata.namespace, route.metadata.name)

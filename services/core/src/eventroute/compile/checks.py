@@ -21,6 +21,7 @@ from eventroute.models import Told
 from eventroute.outbound import Blocked, OutboundRules, Rule, check_database, parse_database, read_url
 from eventroute.route_table import BudgetRule, whose
 from eventroute.schemes import (
+    INSIDE,
     SCHEMES,
     Strength,
     lending,
@@ -54,7 +55,7 @@ def _path_is_free(gathered: Gathered) -> Iterator[Problem]:
 def _provider_is_known(gathered: Gathered) -> Iterator[Problem]:
     if gathered.scheme is None:
         provider = gathered.spec.provider
-        message = f'unknown provider "{provider}"{nearest(provider, [*SCHEMES, CUSTOM])}'
+        message = f'unknown provider "{provider}"{nearest(provider, [*SCHEMES, INSIDE.name, CUSTOM])}'
         yield gathered.problem(Reason.UNKNOWN_PROVIDER, "spec.provider", message)
 
 

@@ -81,6 +81,8 @@ class AtHand:
     policy: Policy
     events: EventNames
     outbound: OutboundRules | None
+    routes: Mapping[RoutePath, crd.EventRoute | None]
+    """All that there are in the namespaces of those that are judged; None = it cannot be understood."""
 
 
 @dataclass(frozen=True, slots=True)

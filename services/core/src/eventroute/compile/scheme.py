@@ -6,9 +6,11 @@ from msgspec.structs import replace
 
 from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
-from eventroute.schemes import SCHEMES, HandshakeRule, Match, Scheme
+from eventroute.schemes import INSIDE, SCHEMES, HandshakeRule, Match, Scheme
 
 CUSTOM: Final = "custom"
+
+_ROWS: Final = {**SCHEMES, INSIDE.name: INSIDE}
 
 _DEFAULT_TOLERANCE_S: Final = 300
 _SIGNING_KINDS: Final = frozenset({"hmac", "ed25519", "ecdsa-p256"})
@@ -19,7 +21,7 @@ def scheme_of(spec: crd.EventRouteSpec) -> Scheme | None:
 
     What a row would forget before it is too old is remembered for longer; `custom` says itself for how long.
     """
-    scheme = _custom_scheme(spec.custom) if spec.custom else SCHEMES.get(spec.provider)
+    scheme = _custom_scheme(spec.custom) if spec.custom else _ROWS.get(spec.provider)
     if scheme is None or not scheme.timestamp or not spec.tolerance:
         return scheme
     tolerance_s = seconds(spec.tolerance)

@@ -21,7 +21,7 @@ from eventroute.route_table import (
     RetryRule,
     WorkerRoute,
 )
-from eventroute.schemes import needs_secret, needs_verify_token
+from eventroute.schemes import is_inside, needs_secret, needs_verify_token
 from eventroute.template import compile_template
 
 
@@ -78,8 +78,11 @@ def _named_headers(gathered: Gathered) -> tuple[str, ...] | None:
     return tuple(sorted(named))
 
 
-def worker_route(gathered: Gathered) -> WorkerRoute:
-    """Write what workers need."""
+def worker_route(gathered: Gathered, *, takes_answers: bool = True) -> WorkerRoute:
+    """Write what workers need.
+
+    takes_answers  whether the fields by which events are taken are right, which workers need of routes inside
+    """
     spec = gathered.spec
     history = spec.history or (crd.History() if spec.entity else None)
     return WorkerRoute(
@@ -118,6 +121,9 @@ def worker_route(gathered: Gathered) -> WorkerRoute:
         holds_lanes=spec.concurrency.on_dead == "hold",
         api_key=value_of(gathered.api_key) if gathered.api_key else None,
         budgets=list_budgets(gathered),
+        receives=receiver_route(gathered, may_name_headers=False)
+        if takes_answers and gathered.scheme and is_inside(gathered.scheme)
+        else None,
     )
 
 

@@ -67,6 +67,9 @@ class Reason(StrEnum):
     CHANNEL_MISSING = "ChannelMissing"
     TARGET_MISSING = "TargetMissing"
     ENTITY_MISSING = "EntityMissing"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    TARGET_TAKES_NO_ANSWERS = "TargetTakesNoAnswers"
+    ROUTE_CYCLE = "RouteCycle"
     SINK_OUT_OF_REACH = "SinkOutOfReach"
 
     INVALID_OUTPUT_SCHEMA = "InvalidOutputSchema"

@@ -263,6 +263,24 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     "EntityMissing": ReasonPage(
         "False", _ACCEPTED, "A `slack` sink keeps a message for each entity, and the route names none.", "Set `entity`."
     ),
+    "TargetNotFound": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "A `route` sink names a route that its namespace does not have.",
+        "Create that route, or mend the name; all goes on by itself then.",
+    ),
+    "TargetTakesNoAnswers": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "A `route` sink names a route whose events come from elsewhere.",
+        "Name a route whose `provider` is `eventroute`.",
+    ),
+    "RouteCycle": ReasonPage(
+        "False",
+        _ACCEPTED,
+        "The `route` sinks of some routes lead back to the first of them, so that answers would go round for ever.",
+        "Take one of the sinks away that the message lists.",
+    ),
     "SinkOutOfReach": ReasonPage(
         "False",
         _ACCEPTED,

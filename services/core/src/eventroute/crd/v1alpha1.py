@@ -16,7 +16,7 @@ from eventroute.crd.duration import Between, Duration
 from eventroute.crd.provider_rules import provider_rules
 from eventroute.crd.rules import Rule, exactly_one, not_both, value_or, with_rules
 from eventroute.models import CacheRule, Effort, Wish
-from eventroute.schemes import SCHEMES
+from eventroute.schemes import INSIDE, SCHEMES
 
 GROUP: Final = "eventroute.dev"
 API_VERSION: Final = f"{GROUP}/v1alpha1"
@@ -929,7 +929,26 @@ class PostgresSink(Strict):
     )
 
 
-SINK_KINDS: Final = ("github", "http", "log", "postgres", "slack", "stream")
+class RouteSink(Strict):
+    """The answer as an event of another route of the namespace, whose provider is `eventroute`."""
+
+    name: str = Field(
+        max_length=253,
+        pattern=rf"^{_LABEL}(\.{_LABEL})*$",
+        description=(
+            "The route; its provider is eventroute. What it says of entities, limits, hops and suspension holds for "
+            "answers as for any event. Routes that lead back to themselves are refused. Required."
+        ),
+    )
+    event: str = Field(
+        default="eventroute.answer",
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        description="What the event is called there. Default: eventroute.answer.",
+    )
+
+
+SINK_KINDS: Final = ("github", "http", "log", "postgres", "route", "slack", "stream")
 """As their fields are called."""
 
 _AS_IT_IS: Final = ("log", "stream")
@@ -982,6 +1001,7 @@ class Sink(Strict):
     http: HttpSink | None = Field(default=None, description="As a signed message to a service of your own.")
     log: LogSink | None = Field(default=None, description="As a log line of the worker: `log: {}`.")
     postgres: PostgresSink | None = Field(default=None, description="As a row of a PostgreSQL table.")
+    route: RouteSink | None = Field(default=None, description="As an event of another route of this namespace.")
     slack: SlackSink | None = Field(default=None, description="As a message in Slack.")
     stream: StreamSink | None = Field(default=None, description="As an entry of a Redis stream.")
 
@@ -1022,7 +1042,7 @@ class EventRouteSpec(Strict):
         Rule("!has(self.history) || has(self.entity)", "history needs entity, which names whom the events are about"),
     )
     early_rules = (
-        *provider_rules(SCHEMES.values()),
+        *provider_rules((*SCHEMES.values(), INSIDE)),
         Rule(
             f"!has(self.sinks) || self.sinks.all(a, self.sinks.exists_one(b, {_sink_name('a')} == {_sink_name('b')}))",
             "two sinks have the same name; an answer goes once to each name",
@@ -1034,10 +1054,10 @@ class EventRouteSpec(Strict):
         max_length=63,
         pattern=rf"^{_LABEL}$",
         description=(
-            "A row of the scheme table, or `custom`. What is queued when it changes is worked on by the prompts that "
-            "there are then. Required."
+            "A row of the scheme table, `custom`, or `eventroute`, whose events are answers of other routes. What is "
+            "queued when it changes is worked on by the prompts that there are then. Required."
         ),
-        json_schema_extra={"enum": [*SCHEMES, "custom"]},
+        json_schema_extra={"enum": [*SCHEMES, INSIDE.name, "custom"]},
     )
     custom: CustomScheme | None = Field(
         default=None, description="The sender's scheme, exactly when provider is custom. Default: none."

@@ -138,3 +138,8 @@ def _fate(said: bytes, own: DeliveryId) -> Fate:
         return New(own)
     first = DeliveryId(said[1:].decode())
     return _FATES[said[:1]](first)
+
+
+def claimant(value: bytes) -> DeliveryId:
+    """Read which delivery a claim names, as `lua/admit.lua` writes it."""
+    return DeliveryId(f"d-{value[1:].hex()}" if value[:1] == b"\0" else value.decode())

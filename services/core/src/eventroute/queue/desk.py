@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -15,10 +16,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from eventroute.delivery import Delivery, decode_delivery
-from eventroute.ids import DeliveryId, RoutePath, parse_path
+from eventroute.ids import DeliveryId, RoutePath, answer_claim, parse_path
 from eventroute.match import accepts
 from eventroute.outcome import RunOutcome
 from eventroute.queue import scripts
+from eventroute.queue.admission import claimant
 from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.load import Load, read_load
 from eventroute.queue.upkeep import Held, Standing, Stop, Upkeep
@@ -99,6 +101,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many it stood for, where its route collects them; 0 = one."""
     hops: int = 0
     """How many answers of ours stand behind it."""
+    parent: str = ""
+    """Which delivery it is the answer to, where another route handed that over."""
     holds: int = 0
     """Of a dead letter that holds its lane: how many deliveries wait for it to be replayed or discarded."""
 
@@ -215,6 +219,8 @@ class Found(NamedTuple):
     """How many events it has collected, while it waits for more."""
     sendings: Sequence[Line] = ()
     """What of its answer is on the way to sinks, or could not be sent; none of these is among those that have it."""
+    children: Mapping[str, DeliveryId] = MappingProxyType({})
+    """Sink → the delivery that the answer became at another route, as long as that remembers it."""
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
@@ -371,7 +377,17 @@ class Desk:
         lines = await self._glance(group, State.READY, names)
         going = {parse_path(line.route)[1] for line in lines if line.state is not State.SETTLED}
         done = [sink for sink in found.sinks_done if sink not in going]
-        return found._replace(sinks_done=done, sendings=[line for line in lines if line.state is not State.SETTLED])
+        return found._replace(
+            sinks_done=done,
+            sendings=[line for line in lines if line.state is not State.SETTLED],
+            children=await self._children(group, found.line, done),
+        )
+
+    async def _children(self, group: Group, line: Line, sinks: Sequence[str]) -> Mapping[str, DeliveryId]:
+        """Find what answers became at other routes, by the claims that they are known by there."""
+        claims = [group.claim(answer_claim(line.route, f"{line.id}:{sink}")) for sink in sinks]
+        values = [await self._clients[group].get(claim) for claim in claims]
+        return {sink: claimant(value) for sink, value in zip(sinks, values, strict=True) if value}
 
     async def _place_in_lane(self, group: Group, delivery: DeliveryId, fields: Mapping[bytes, bytes]) -> "_PlaceInLane":
         client, path = self._clients[group], RoutePath(fields[b"path"].decode())
@@ -534,6 +550,7 @@ def _line(name: DeliveryId, standing: State, fields: Mapping[str, bytes | None])
         last_error=own.get("last_error", ""),
         events=int(about.get("events", 0)),
         hops=int(about.get("hops", 0)),
+        parent=str(about.get("parent", "")),
         holds=_number(own, "holds"),
     )
 
@@ -595,7 +612,7 @@ def _found(
             is_unreadable = True
     head = b""
     if delivery is not None:
-        said = {name: getattr(delivery, name) for name in ("provider", "event", "provider_id", "hops")}
+        said = {name: getattr(delivery, name) for name in ("provider", "event", "provider_id", "hops", "parent")}
         head = msgspec.json.encode(said)[:-1]
     context = next(
         (

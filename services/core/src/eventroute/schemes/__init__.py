@@ -9,6 +9,7 @@ from eventroute.payload import Unparsable
 from eventroute.schemes.derived import (
     credential_paths,
     fetches_keys,
+    is_inside,
     lending,
     needs_public_url,
     needs_secret,
@@ -26,10 +27,11 @@ from eventroute.schemes.read import Event, Events, Mark, read
 from eventroute.schemes.reply import choose_reply, is_worded
 from eventroute.schemes.request import Request, media_type
 from eventroute.schemes.signing import KeyPair, generate_secret, set_up_request, sign
-from eventroute.schemes.table import SCHEMES, accepts, sensitive_headers
+from eventroute.schemes.table import INSIDE, SCHEMES, accepts, sensitive_headers
 from eventroute.schemes.verify import Rejected, Verified, verify
 
 __all__ = [
+    "INSIDE",
     "SCHEMES",
     "Absent",
     "Event",
@@ -59,6 +61,7 @@ __all__ = [
     "credential_paths",
     "fetches_keys",
     "generate_secret",
+    "is_inside",
     "is_worded",
     "lending",
     "lint_key",

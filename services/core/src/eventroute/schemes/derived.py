@@ -26,7 +26,7 @@ def strength(scheme: Scheme) -> Strength:
     """What a successful verification proves."""
     if scheme.kind == "none":
         return Strength.OPEN
-    return Strength.VERIFIED if covers_body(scheme) else Strength.AUTHENTICATED
+    return Strength.VERIFIED if covers_body(scheme) or is_inside(scheme) else Strength.AUTHENTICATED
 
 
 def is_signed(scheme: Scheme, source: str) -> bool:
@@ -92,7 +92,12 @@ def needs_public_url(scheme: Scheme) -> bool:
 
 def needs_secret(scheme: Scheme) -> bool:
     """Whether a route of this scheme is refused without a secret."""
-    return scheme.kind != "none"
+    return scheme.kind not in {"none", "inside"}
+
+
+def is_inside(scheme: Scheme) -> bool:
+    """Whether its events come from other routes alone, and every request is refused."""
+    return scheme.kind == "inside"
 
 
 def fetches_keys(scheme: Scheme) -> bool:

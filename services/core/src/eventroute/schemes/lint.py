@@ -31,6 +31,7 @@ _KEY_FORMS: Final = {
     "token": {"utf8"},
     "basic": {"utf8"},
     "none": {"utf8"},
+    "inside": {"utf8"},
 }
 
 
@@ -102,9 +103,9 @@ def _source_problem(text: str, places: set[Place]) -> str | None:
 
 def _credentials(scheme: Scheme) -> Iterator[str]:
     """The kind decides which columns mean something."""
-    if scheme.kind == "none":
+    if scheme.kind in {"none", "inside"}:
         if scheme.signature or scheme.signed:
-            yield "kind: none checks nothing, so leave signature and signed out"
+            yield f"kind: {scheme.kind} checks nothing, so leave signature and signed out"
         return
     if not scheme.signature:
         yield "signature: say where it is, for example header:x-signature"

@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["hmac", "hash", "ed25519", "ecdsa-p256", "certificate", "oidc", "token", "basic", "none"]
+Kind = Literal["hmac", "hash", "ed25519", "ecdsa-p256", "certificate", "oidc", "token", "basic", "none", "inside"]
 """How the sender proves itself.
 
 hmac        a keyed MAC of the signed parts
@@ -30,6 +30,7 @@ oidc        a token of the provider's (RS256), signed with one of the keys at `k
 token       the secret itself, in a header
 basic       the secret is `user:password`, as HTTP basic authentication
 none        nothing: anybody who knows the URL may post
+inside      nobody outside can: its events are answers of other routes, and no request has a URL here
 """
 
 Encoding = Literal["hex", "base64", "base64url"]

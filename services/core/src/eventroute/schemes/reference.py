@@ -46,6 +46,12 @@ names whom to believe, and nothing of it is secret; several `secretRefs` are sev
 - The message itself is text within the body, at `payload.Message` and, as base64, at `payload.message.data`. If it is a
   JSON object or list, expressions and templates find that there: `payload.Message.detail.state`.
 
+## Answers of other routes
+
+`eventroute` is the provider of routes that other routes of their namespace hand answers to, by a sink `route`. It has
+no secret, and its URL answers 404: nothing outside can send it anything. The event's name is the sink's `event`, the
+payload is the message that the `http` sink sends, the id `<delivery>:<sink>`.
+
 ## Rows
 
 | provider | secret | proof | age at most | event | actor | id | remembered | body | set-up | answer | docs |

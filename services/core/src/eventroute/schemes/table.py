@@ -858,7 +858,10 @@ _ROWS: Final[Sequence[Scheme]] = (
 )
 
 SCHEMES: Final[Mapping[str, Scheme]] = MappingProxyType({row.name: row for row in _ROWS})
-"""Provider name → row."""
+"""Provider name → row, of all that send requests."""
+
+INSIDE: Final = Scheme(name="eventroute", kind="inside")
+"""The row of routes that other routes hand their answers to: nobody sends to it, so it is none of `SCHEMES`."""
 
 
 def sensitive_headers(scheme: Scheme) -> frozenset[str]:

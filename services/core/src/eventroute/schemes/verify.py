@@ -151,7 +151,7 @@ def _plan(scheme: Scheme) -> _Plan:
 
 def _signatures(scheme: Scheme) -> Callable[[Request], list[bytes] | None]:
     """Build the function that fetches what proves a request: one value, or one of each item; None = one is missing."""
-    if scheme.kind == "none":
+    if scheme.kind in {"none", "inside"}:
         return lambda _request: None
     get = getter(scheme, scheme.signature)
     if not scheme.signature.startswith("item:"):
@@ -230,7 +230,7 @@ def _matches(scheme: Scheme) -> _Matches:
             return _mac_matches(scheme, lambda key, message: hashlib.new(scheme.digest, key + message).digest())
         case "ed25519" | "ecdsa-p256":
             return _public_key_matches(scheme)
-        case "token" | "basic" | "none" | "certificate" | "oidc":
+        case "token" | "basic" | "none" | "inside" | "certificate" | "oidc":
             return _credential_matches(scheme)
 
 

@@ -22,6 +22,7 @@ from eventroute.route_table import (
     LogSink,
     PostgresSink,
     RemoteSink,
+    RouteSink,
     Sink,
     SlackSink,
     StreamSink,
@@ -34,10 +35,11 @@ from eventroute_worker.sinks.http import HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
 from eventroute_worker.sinks.postgres import PostgresSinkWriter
+from eventroute_worker.sinks.route import RouteSinkWriter
 from eventroute_worker.sinks.slack import SlackSinkWriter
 from eventroute_worker.sinks.stream import StreamSinkWriter
 
-__all__ = ["LocalSinks", "RemoteSinks", "Result", "SinkFailed", "SinkRefused", "kind_of", "split"]
+__all__ = ["LocalSinks", "RemoteSinks", "Result", "RouteSinkWriter", "SinkFailed", "SinkRefused", "kind_of", "split"]
 
 
 def split(sinks: Iterable[Sink]) -> tuple[list[LocalSink], list[RemoteSink]]:
@@ -95,15 +97,32 @@ class LocalSinks:
 class RemoteSinks:
     """Sends answers to sinks of every other kind."""
 
-    def __init__(self, way: Outbound, work: Work, databases: Databases | None = None, *, slack: str = SLACK) -> None:
-        """Take the way out, the calls to the queue, connections to databases, and where Slack's Web API is."""
+    def __init__(
+        self,
+        way: Outbound,
+        work: Work,
+        databases: Databases | None = None,
+        *,
+        slack: str = SLACK,
+        chain: RouteSinkWriter | None = None,
+    ) -> None:
+        """Take the way out, the calls to the queue, connections to databases, Slack's Web API, the way to other routes.
+
+        databases  None = made of the way out
+        slack      where the API is
+        chain      None = nothing is handed over
+        """
+        self._chain = chain
         self._github = GithubSinkWriter(way)
         self._http = HttpSinkWriter(way)
         self._postgres = PostgresSinkWriter(databases or Databases(way))
         self._slack = SlackSinkWriter(way, work, base_url=slack)
 
-    async def send(self, sink: RemoteSink, result: Result) -> None:
-        """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will."""
+    async def send(self, sink: RemoteSink, result: Result) -> str:
+        """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will.
+
+        returns  for people, what came of it where that is not to be expected; mostly empty
+        """
         match sink:
             case GithubSink():
                 await self._github.send(sink, result)
@@ -111,7 +130,12 @@ class RemoteSinks:
                 await self._http.send(sink, result)
             case PostgresSink():
                 await self._postgres.send(sink, result)
+            case RouteSink():
+                if self._chain is None:
+                    raise SinkFailed("this worker hands nothing over to other routes")
+                return await self._chain.send(sink, result)
             case SlackSink():
                 await self._slack.send(sink, result)
             case _:
                 assert_never(sink)
+        return ""

@@ -32,6 +32,8 @@ class Result(NamedTuple):
 
     own_name: Callable[[str], str] = str
     """Names what answers are written to, so that it is found again as ours (`eventroute.hops`)."""
+    traceparent: str = ""
+    """W3C context of this attempt; empty without a trace."""
 
     def idempotency_key(self, sink: str) -> str:
         """Name this answer at the sink of this name: the same however often it is sent."""

@@ -12,6 +12,7 @@ from eventroute.compile.sinks.http import HTTP
 from eventroute.compile.sinks.judged import Judged, Kind, Written
 from eventroute.compile.sinks.log import LOG
 from eventroute.compile.sinks.postgres import POSTGRES
+from eventroute.compile.sinks.route import ROUTE
 from eventroute.compile.sinks.slack import SLACK
 from eventroute.compile.sinks.stream import STREAM
 from eventroute.compile.verdict import Problem
@@ -23,6 +24,7 @@ KINDS: Final[Mapping[str, Kind[Any]]] = {
     "http": HTTP,
     "log": LOG,
     "postgres": POSTGRES,
+    "route": ROUTE,
     "slack": SLACK,
     "stream": STREAM,
 }
