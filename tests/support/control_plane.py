@@ -160,6 +160,7 @@ def control_plane(folder: Path, api: ApiServer, **settings: object) -> Iterator[
             "worker_table_key": worker_key,
             "resync_s": 5,
             "status_interval_s": 1,
+            "grace_s": 1,
             **settings,
         }
         with operator_process(folder, kubeconfig, **fields) as operator:

@@ -119,6 +119,7 @@ def _reconciler(
         writer=writer,
         hooks_url=settings.hooks_url,
         status_interval_s=settings.status_interval_s,
+        grace_s=settings.grace_s,
         models=Models.load(settings.models_path),
         policy=settings.policy,
         outbound=settings.outbound,

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, Json, SecretStr
 from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
 from eventroute.runtime.settings import Settings
+from eventroute_operator.staying import GRACE_S
 
 ScalingMode = Literal["none", "hpa", "keda"]
 """Who scales: nobody, Kubernetes alone, or KEDA."""
@@ -66,5 +67,7 @@ class OperatorSettings(Settings):
     """Port for probes and metrics; 0 = any."""
     resync_s: float = Field(default=60.0, ge=1)
     """How often everything is listed and compared again: what a watch lost is found so."""
+    grace_s: float = Field(default=GRACE_S, ge=0)
+    """For how long what a Secret proves is taken once the Secret is gone, which may be on its way back, or revoked."""
     status_interval_s: float = Field(default=30.0, ge=1)
     """How often counters and last deliveries are brought into the status of routes that had any."""

@@ -40,7 +40,7 @@ def compiled() -> Compiled:
         if token := route.spec.verify_token_ref:
             key = ObjectKey(route.metadata.namespace, token.name)
             secrets.setdefault(key, {})[token.key] = Secret(b"a-verify-token-of-ours")
-        for key, name, secret in _of_sinks(route):
+        for key, name, secret in (*_of_sinks(route), *_of_tools(route)):
             secrets.setdefault(key, {})[name] = secret
         if own := route.spec.model.api_key_ref:
             secrets[ObjectKey(route.metadata.namespace, own.name)] = {own.key: Secret(b"sk-ant-sample")}
@@ -65,6 +65,13 @@ def _of_sinks(route: EventRoute) -> Iterator[tuple[ObjectKey, str, Secret]]:
             found.append((sink.github.app.private_key_ref, app_pem()))
     for ref, value in found:
         yield ObjectKey(route.metadata.namespace, ref.name), ref.key, Secret(value)
+
+
+def _of_tools(route: EventRoute) -> Iterator[tuple[ObjectKey, str, Secret]]:
+    """Make what each tool refers to."""
+    for tool in (tool for prompt in route.spec.prompts for tool in prompt.tools):
+        if header := tool.http.secret_header:
+            yield ObjectKey(route.metadata.namespace, header.ref.name), header.ref.key, Secret(b"Bearer sample")
 
 
 def _secret(route: EventRoute) -> bytes:
