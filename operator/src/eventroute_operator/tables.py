@@ -29,7 +29,10 @@ def _of_intake(entry: ReceiverRoute, stays: Staying) -> ReceiverRoute:
 
 
 def _of_work(entry: WorkerRoute, stays: Staying) -> WorkerRoute:
-    return replace(entry, is_suspended=stays.suspend is not None) if stays.is_readable else entry
+    if not stays.is_readable:
+        return entry
+    receives = _of_intake(entry.receives, stays) if entry.receives else None
+    return replace(entry, is_suspended=stays.suspend is not None, receives=receives)
 
 
 class Tables:

@@ -39,6 +39,7 @@ def test_the_chart_sets_all_settings_of_a_program_and_no_others(settings: type[S
         (WorkerSettings, {"max_jobs": "maxJobs", "concurrent_calls": "concurrentCalls", "grace_s": "graceSeconds"}),
         (WorkerSettings, {"propagate_trace": "propagateTrace", "log_level": "logLevel"}),
         (OperatorSettings, {"resync_s": "resyncSeconds", "status_interval_s": "statusIntervalSeconds"}),
+        (OperatorSettings, {"grace_s": "secretGraceSeconds"}),
     ],
 )
 def test_the_charts_defaults_are_the_programs(settings: type[Settings], same: dict[str, str]) -> None:

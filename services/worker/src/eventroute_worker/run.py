@@ -194,7 +194,13 @@ class Runner:
             plan = await self._finder.find(attempt.lease, anew=True)
         event = _read_event(delivery, plan)
         entity = plan.entity.text(event.variables) if plan.entity else Text(None)
-        work = _Work(attempt, begun, delivery, plan, event, entity, started, _saved(begun), Talk.saved_in(begun.fields))
+
+        def now_ms() -> int:
+            return begun.now_ms + int((time.monotonic() - started) * 1000)
+
+        work = _Work(
+            attempt, begun, delivery, plan, event, entity, started, _saved(begun), Talk.saved_in(begun.fields, now_ms)
+        )
         if begun.superseded_by:
             self._end(work, _superseded(begun.superseded_by))
         answer = await self._answer(work)
@@ -234,9 +240,7 @@ class Runner:
         """Find the prompt; what was answered already needs none."""
         match = work.plan.match(work.event)
         route = work.plan.route
-        generation = max(
-            route.generation, work.delivery.generation
-        )  # an edit that is wrong leaves the prompts of before
+        generation = max(route.generation, work.delivery.generation)  # a wrong edit leaves the prompts of before
         if match.position is None and (work.paid is None or work.paid.goes_on):
             cause = LeftOut.WHEN if match.unmet or match.errors else LeftOut.NO_PROMPT
             events = (*work.delivery.earlier, work.delivery)

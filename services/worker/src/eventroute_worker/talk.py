@@ -8,8 +8,7 @@ Each is written before the next step begins: a turn that was saved is not asked 
 is not fetched again. An intent without a result is a call that may have happened. A final answer removes all of it.
 """
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final, Self
 
@@ -48,14 +47,16 @@ _results = msgspec.json.Decoder(CallResult)
 class Talk:
     """What an attempt knows of its delivery's conversation; empty for most."""
 
-    def __init__(self, fields: Mapping[str, bytes] | None = None) -> None:
-        """Take what was saved."""
-        self._fields = dict(fields or {})
+    def __init__(self, fields: Mapping[str, bytes], now_ms: Callable[[], int]) -> None:
+        """Take what was saved, and Redis' time, as attempts in several places have one clock."""
+        self._fields = dict(fields)
+        self._now_ms = now_ms
 
     @classmethod
-    def saved_in(cls, fields: Mapping[bytes, bytes]) -> Self:
+    def saved_in(cls, fields: Mapping[bytes, bytes], now_ms: Callable[[], int]) -> Self:
         """Find a conversation among all that is known of a delivery."""
-        return cls({name.decode(): value for name, value in fields.items() if name.startswith(BEGINNING.encode())})
+        own = {name.decode(): value for name, value in fields.items() if name.startswith(BEGINNING.encode())}
+        return cls(own, now_ms)
 
     @property
     def turns(self) -> int:
@@ -71,7 +72,7 @@ class Talk:
             user=prompt.user,
             missing_fields=prompt.missing_fields,
             offers=prompt.offers,
-            started_ms=_now_ms(),
+            started_ms=self._now_ms(),
         )
         return self._add(BEGINNING, _encoder.encode(beginning))
 
@@ -131,7 +132,7 @@ class Talk:
 
     def _used_up(self, limits: TalkLimits, paid: Answer | None) -> str:
         if BEGINNING in self._fields:
-            age_ms = _now_ms() - _beginnings.decode(self._fields[BEGINNING]).started_ms
+            age_ms = self._now_ms() - _beginnings.decode(self._fields[BEGINNING]).started_ms
             if age_ms > limits.time_s * 1000:
                 return f"the limit of {limits.time_s} s is reached"
         if paid is None:
@@ -163,7 +164,3 @@ class Talk:
 
 def _out_of_calls(limits: TalkLimits) -> str:
     return f"the limit of {limits.tool_calls} calls is reached"
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
