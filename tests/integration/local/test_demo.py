@@ -27,8 +27,8 @@ OUTCOMES = {
     "Shopify orders/create": "dead render",
     "its template mended, replayed": "succeeded",
 }
-BURSTS = 30 + 8 + 5 + 1
-"""Contacts, alerts and orders of the second act, and the pull request of the third."""
+BURSTS = 30 + 8 + 5 + 3
+"""Contacts, alerts and orders of the second act; of the third two pull requests, and what one of them led to."""
 SPANS = ("POST /hooks/{namespace}/{name}", "send eventroute", "process eventroute", "chat ", "sink log", "sink stream")
 
 
@@ -79,6 +79,13 @@ def test_an_answer_waits_for_a_service_that_is_away_and_for_it_alone(shown: Show
     assert found, output
     assert float(found[1]) < 5, "the log does not wait for the service"
     assert int(found[2]) >= 1
+
+
+def test_a_tool_is_used_once_and_the_answer_goes_on_to_another_route_in_one_trace(shown: Shown) -> None:
+    output = " ".join(shown[0].output.split())
+    said = "it looked its build up once (GET /builds/7), and its answer became an event of route platform/follow-up"
+    assert said in output
+    assert "which was answered too: one trace" in output
 
 
 def test_a_burst_takes_no_more_than_its_rate_limit_allows_and_is_all_answered(shown: Shown) -> None:

@@ -23,8 +23,8 @@ def demo(
     """Show EventRoute at work on this machine: no cluster, no API key, no Redis.
 
     Starts receiver, worker, Redis and a Claude simulator, sends really signed webhooks of five providers, and shows
-    each of them on its way to an answer, and one trace of it; then more than Claude may be asked at once, and an answer
-    to a service that is away. Nothing is left behind.
+    each of them on its way to an answer, and one trace of it; then more than Claude may be asked at once, answers to a
+    service that is away and to a second route, and a tool. Nothing is left behind.
 
     For example:
 

@@ -120,7 +120,7 @@ async def _perform(
             pressed = await _watched(stack, press(sender, simulator_url=stack.wiring.claude_url))
         _explain_acts(console, "Then more than Claude may be asked at once:", pressed)
         with console.status("a service that is away"):
-            sent = await _watched(stack, reach(sender, signing))
+            sent = await _watched(stack, reach(sender, signing, simulator_url=stack.wiring.claude_url))
         _explain_acts(console, "Then answers that go places:", sent)
     _conclude(console, sender.rows, [*pressed, *sent], is_real=is_real)
 

@@ -137,9 +137,11 @@ class Sender:
             row.receipt = REPLAYED
         await self.settle(row)
 
-    async def serve(self, change: Callable[[EventRoute], EventRoute] = lambda route: route) -> None:
-        """Publish the routes, each as it is or changed, and wait until every worker serves them."""
-        await self.publish([change(route) for route in self.routes.values()])
+    async def serve(
+        self, change: Callable[[EventRoute], EventRoute] = lambda route: route, *, beside: Sequence[EventRoute] = ()
+    ) -> None:
+        """Publish the routes, each as it is or changed, with others beside, and wait until every worker serves them."""
+        await self.publish([*(change(route) for route in self.routes.values()), *beside])
         deadline = time.monotonic() + _SERVED_S
         while time.monotonic() < deadline:
             version = await table_version(self.redis, WORKER)
