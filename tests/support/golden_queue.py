@@ -837,6 +837,84 @@ async def _(queue: StillQueue) -> Any:
     return await lost(queue.work.place(lease, "of-ann", b"here", ttl_s=600))
 
 
+PACE = {"interval_ms": 1000, "kept_ms": 5000}
+
+
+@_of("pace", "a destination that is free")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.pace(await begun(queue), "there", **PACE)
+
+
+@_of("pace", "the third in a moment")
+async def _(queue: StillQueue) -> Any:
+    for number in (1, 2):
+        await queue.work.pace(await begun(queue, f"d-{number}"), "there", **PACE)
+    return await queue.work.pace(await begun(queue, "d-3"), "there", **PACE)
+
+
+@_of("pace", "its own time has come")
+async def _(queue: StillQueue) -> Any:
+    await queue.work.pace(await begun(queue), "there", **PACE)
+    lease = await begun(queue, "d-2")
+    await queue.work.pace(lease, "there", **PACE)
+    queue.now_ms += 1001
+    return await queue.work.pace(lease, "there", **PACE)
+
+
+@_of("pace", "its own time was long ago")
+async def _(queue: StillQueue) -> Any:
+    await queue.work.pace(await begun(queue), "there", **PACE)
+    lease = await begun(queue, "d-2")
+    await queue.work.pace(lease, "there", **PACE)
+    queue.now_ms += 6001
+    return await queue.work.pace(lease, "there", **PACE)
+
+
+@_of("pace", "its own time has come, and the destination wants to be left alone")
+async def _(queue: StillQueue) -> Any:
+    first, lease = await begun(queue), await begun(queue, "d-2")
+    for each in (first, lease):
+        await queue.work.pace(each, "there", **PACE)
+    await queue.work.spare(first, "there", ms=30_000)
+    queue.now_ms += 1001
+    return await queue.work.pace(lease, "there", **PACE)
+
+
+@_of("pace", "any number, which wants to be left alone")
+async def _(queue: StillQueue) -> Any:
+    await queue.work.spare(await begun(queue, "d-2"), "there", ms=30_000)
+    return await queue.work.pace(await begun(queue), "there", interval_ms=0, kept_ms=5000)
+
+
+@_of("pace", "any number, which is free")
+async def _(queue: StillQueue) -> Any:
+    return await queue.work.pace(await begun(queue), "there", interval_ms=0, kept_ms=5000)
+
+
+@_of("pace", "a lost lease")
+async def _(queue: StillQueue) -> Any:
+    return await lost(queue.work.pace(await overtaken(queue), "there", **PACE))
+
+
+@_of("spare", "for longer than before")
+async def _(queue: StillQueue) -> Any:
+    lease = await begun(queue)
+    await queue.work.spare(lease, "there", ms=10_000)
+    return await queue.work.spare(lease, "there", ms=30_000)
+
+
+@_of("spare", "for less long than before")
+async def _(queue: StillQueue) -> Any:
+    lease = await begun(queue)
+    await queue.work.spare(lease, "there", ms=30_000)
+    return await queue.work.spare(lease, "there", ms=10_000)
+
+
+@_of("spare", "a lost lease")
+async def _(queue: StillQueue) -> Any:
+    return await lost(queue.work.spare(await overtaken(queue), "there", ms=10_000))
+
+
 @_of("stream", "an answer")
 async def _(queue: StillQueue) -> Any:
     lease = await begun(queue)

@@ -11,7 +11,7 @@ from eventroute.acl import rules
 QUEUE = files("eventroute.queue").joinpath("lua")
 NAMES = {script.name.removesuffix(".lua") for script in QUEUE.iterdir()} - {"lib"}
 RECEIVERS = {"admit", "load"}
-SCRIPTS = {"receiver": RECEIVERS, "worker": NAMES - {"admit"}}
+SCRIPTS = {"receiver": RECEIVERS, "worker": NAMES}
 THROTTLE = files("eventroute.throttle").joinpath("lua")
 PLACES = {
     "receiver": {"figures"},

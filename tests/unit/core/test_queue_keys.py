@@ -65,6 +65,7 @@ def _made_by_group() -> set[str]:
         group.waiting("*", RoutePath("*")),
         group.history("*"),
         group.place(RoutePath("*"), "*"),
+        group.pace("*"),
         group.stream("*", "*"),
     }
     assert all(key.startswith("er:{g0}:") for key in keys)

@@ -45,6 +45,7 @@ _WAITS: Final = _ALL.waiting_routes("*")
 _WAITING: Final = _ALL.waiting("*", _ANY)
 _BUDGET: Final = _ALL.budget("*")
 _STREAM: Final = _ALL.stream("*", "*")
+_PACE: Final = _ALL.pace("*")
 _PLACE: Final = _ALL.place(_ANY, "*")
 _HISTORY: Final = _ALL.history("*")
 _STATS: Final = keys.stats(RouteUid("*"))
@@ -200,6 +201,7 @@ _WORKER: Final = (
     _Grant("+blpop +lpush +ltrim +del", _all(_ALL.wake)),
     _Grant("+zrevrangebyscore +zadd +zremrangebyrank +zremrangebyscore +expire", _all(_HISTORY)),
     _Grant("+get +set", _all(_PLACE)),
+    _Grant("+hmget +hset +pexpire", _all(_PACE)),
     _Grant("+xadd", (f"%W~{_STREAM}",)),
     _Grant("+get +set", _all(keys.notices())),
 )

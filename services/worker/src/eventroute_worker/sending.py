@@ -32,6 +32,7 @@ from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
 from eventroute_worker.record import about
 from eventroute_worker.sinks import RemoteSinks, Result, SinkFailed, SinkRefused, kind_of, split
+from eventroute_worker.sinks.pace import Pace, Pacing
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING_KEPT: Final = Retention(0, 0, 0)
@@ -46,6 +47,7 @@ class Sender:
         self._queue = work
         self._finder = finder
         self._sinks = sinks
+        self._pacing = Pacing(work)
         self._gate = gate or Gate(is_open=True)
 
     async def __call__(self, attempt: Attempt) -> End:
@@ -84,12 +86,17 @@ class Sender:
             own_name=ours.own_name,
             variables=cache(partial(_variables, plan, delivery, answer)),
         )
+        pace: Pace | None = None
         try:
+            if pace := self._sinks.pace(sink, result):
+                await self._take_turn(lease, pace, plan)
             told = await self._sinks.send(sink, result)
         except SinkRefused as refused:
             raise Ended(_dead(plan, delivery, answer, f"sink {sink.name}: {refused}")) from refused
         except SinkFailed as failure:
             span.set_status(StatusCode.ERROR)
+            if pace and failure.after_s:
+                await self._pacing.spare(lease, pace, plan.route.marker_key, after_s=failure.after_s)
             age_s = (begun.now_ms - max(begun.since_ms, self._gate.started_ms)) / 1000 + time.monotonic() - started
             pause = pause_s(begun.waits + 1, after_s=failure.after_s)
             if age_s + pause > plan.route.retry.deadline_s:
@@ -97,6 +104,11 @@ class Sender:
                 raise Ended(_dead(plan, delivery, answer, detail)) from failure
             raise Ended(Later(delay_s=pause, counts=False, detail=str(failure))) from failure
         return Settled(outcome=SENT, detail=told, retention=_NOTHING_KEPT)
+
+    async def _take_turn(self, lease: Lease, pace: Pace, plan: Plan) -> None:
+        wait_s = await self._pacing.wait_s(lease, pace, plan.route.marker_key)
+        if wait_s:
+            raise Ended(Later(delay_s=wait_s, counts=False, detail="waits for its turn: others go to the same place"))
 
 
 def _read(lease: Lease, begun: Begun) -> tuple[Delivery, Answer]:

@@ -238,6 +238,10 @@ class Group:
         """
         return f"{self.prefix}place:{path}:{subject}"
 
+    def pace(self, destination: str) -> str:
+        """HASH: when a destination of answers is free, and until when it wants to be left alone, Unix ms."""
+        return f"{self.prefix}pace:{destination}"
+
     def stream(self, namespace: str, name: str) -> str:
         """STREAM of answers, a `stream` sink of the namespace's routes; capped, kept. Anybody reads."""
         return f"{self.prefix}stream:{namespace}/{name}"

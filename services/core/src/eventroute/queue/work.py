@@ -292,6 +292,19 @@ class Work:
         said: bytes = await self._fenced(scripts.PLACE, lease, f"{lease.path}:{subject}", text, ttl_s)
         return said
 
+    async def pace(self, lease: Lease, destination: str, *, interval_ms: int, kept_ms: int) -> int:
+        """Take a turn at a destination; returns the ms until it comes, 0 = now.
+
+        interval_ms  from one turn to the next; 0 = it takes any number, unless it wants to be left alone
+        kept_ms      for how long a turn that was missed is kept
+        """
+        said: int = await self._fenced(scripts.PACE, lease, destination, interval_ms, kept_ms)
+        return said - 1
+
+    async def spare(self, lease: Lease, destination: str, *, ms: int) -> None:
+        """Leave a destination alone for a while: all that is to be sent there waits."""
+        await self._fenced(scripts.SPARE, lease, destination, ms)
+
     async def settle(
         self,
         lease: Lease,

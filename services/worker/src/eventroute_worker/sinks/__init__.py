@@ -29,11 +29,13 @@ from eventroute.route_table import (
 )
 from eventroute.runtime import tracing
 from eventroute_worker.outbound import Outbound
+from eventroute_worker.sinks import github, http, slack
 from eventroute_worker.sinks.databases import Databases
 from eventroute_worker.sinks.github import GithubSinkWriter
 from eventroute_worker.sinks.http import HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.pace import Pace
 from eventroute_worker.sinks.postgres import PostgresSinkWriter
 from eventroute_worker.sinks.route import RouteSinkWriter
 from eventroute_worker.sinks.slack import SlackSinkWriter
@@ -117,6 +119,20 @@ class RemoteSinks:
         self._http = HttpSinkWriter(way)
         self._postgres = PostgresSinkWriter(databases or Databases(way))
         self._slack = SlackSinkWriter(way, work, base_url=slack)
+
+    def pace(self, sink: RemoteSink, result: Result) -> Pace | None:
+        """Tell how fast the sink's destination takes answers; None = as they come. Raises `SinkRefused`."""
+        match sink:
+            case GithubSink():
+                return github.pace_of(sink)
+            case HttpSink():
+                return http.pace_of(sink)
+            case SlackSink():
+                return slack.pace_of(sink, result)
+            case PostgresSink() | RouteSink():
+                return None
+            case _:
+                assert_never(sink)
 
     async def send(self, sink: RemoteSink, result: Result) -> str:
         """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,6 +21,7 @@ from eventroute.secret import Secret
 from eventroute_worker.outbound import Answer, Bounds, Request
 from eventroute_worker.sinks.asking import Asks, after_s, ask, is_passing, is_success
 from eventroute_worker.sinks.model import AsItIs, Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.pace import Pace
 
 TYPE: Final = "eventroute.answer"
 """Of every message; what happened at the provider stands in its `data.event`."""
@@ -49,6 +51,11 @@ class HttpSinkWriter:
         }
         request = Request("POST", sink.url, headers, body)
         _judge(await ask(self._way, request, Bounds(deadline_s=sink.timeout_s, max_bytes=_LOOKED_AT)))
+
+
+def pace_of(sink: HttpSink) -> Pace:
+    """Tell where a service is: it takes any number, unless it says `Retry-After`."""
+    return Pace(f"http {urlsplit(sink.url).netloc}")
 
 
 def build_message(sink: str, result: Result, *, text: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from eventroute_worker.outbound import Answer as Response
 from eventroute_worker.outbound import Bounds, NoAnswer, Request
 from eventroute_worker.sinks.asking import Asks, after_s, ask, is_passing, is_success
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.pace import Pace
 from eventroute_worker.sinks.slack_message import build_message
 
 _BOUNDS: Final = Bounds(deadline_s=10, max_bytes=1024 * 1024)  # the API sends the whole message back
@@ -31,6 +32,8 @@ _THREADED: Final = frozenset({"message", "app_mention"})
 
 _ONLY_POSTED: Final = frozenset({"mrkdwn", "unfurl_links", "unfurl_media"})
 """What no change of a message takes."""
+_A_SECOND: Final = 1.0
+"""From one message to the next. Source: https://docs.slack.dev/apis/web-api/rate-limits"""
 _REMEMBERED_S: Final = 30 * 86_400
 """For so long a message is changed; later answers begin a new one. Arbitrary."""
 _UNCHANGEABLE: Final = frozenset({"message_not_found", "edit_window_closed", "cant_update_message", "thread_not_found"})
@@ -204,6 +207,18 @@ class SlackSinkWriter:
             if isinstance(failed.__cause__, NoAnswer) and failed.__cause__.may_have_arrived:
                 raise SinkFailed(f"{failed}; the message may be there already") from failed
             raise
+
+
+def pace_of(sink: SlackSink, result: Result) -> Pace:
+    """Tell what Slack counts by: a channel takes one message of an app a second. Raises `SinkRefused`."""
+    match sink.by:
+        case SlackWebhook(url=url):
+            return Pace(f"slack {url.reveal().decode()}", _A_SECOND)
+        case SlackApp(token=token, channel=channel):
+            place = channel or _where_asked(result.delivery).channel
+            return Pace(f"slack {token.reveal().decode()} {place}", _A_SECOND)
+        case _:
+            assert_never(sink.by)
 
 
 def _subject(entity: str) -> str:

@@ -14,7 +14,15 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from eventroute.route_table import GithubCheckRun, GithubComment, GithubLabels, GithubReply, GithubSink
+from eventroute.route_table import (
+    GithubApp,
+    GithubCheckRun,
+    GithubComment,
+    GithubLabels,
+    GithubReply,
+    GithubSink,
+    GithubToken,
+)
 from eventroute_worker.answer import Answer
 from eventroute_worker.sinks.asking import Asks
 from eventroute_worker.sinks.github.api import Asker, judge, read
@@ -24,9 +32,12 @@ from eventroute_worker.sinks.github.comments import MAX_BODY, Written, comment, 
 from eventroute_worker.sinks.github.place import Place, named_place, place_of
 from eventroute_worker.sinks.markdown import Harmless, harmless
 from eventroute_worker.sinks.model import AsItIs, Result, SinkRefused
+from eventroute_worker.sinks.pace import Pace
 
 _HARMLESS: Final = Harmless()
 _AS_IT_IS: Final = AsItIs()
+_A_SECOND: Final = 1.0
+"""Source: https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api"""
 _MAX_SUMMARY: Final = 65_535
 """Characters of a check run's summary."""
 _BETWEEN: Final = re.compile(r"[\n,]")
@@ -76,6 +87,17 @@ class GithubSinkWriter:
         lock = self._writing.setdefault(what, asyncio.Lock())
         async with lock:
             yield
+
+
+def pace_of(sink: GithubSink) -> Pace:
+    """Tell whom GitHub counts: who writes is to wait a second between two requests that do."""
+    match sink.by:
+        case GithubToken(token=token):
+            return Pace(f"github {sink.base_url} {token.reveal().decode()}", _A_SECOND)
+        case GithubApp(id=app, installation=installation):
+            return Pace(f"github {sink.base_url} {app} {installation or ''}", _A_SECOND)
+        case _:
+            assert_never(sink.by)
 
 
 async def _place(sink: GithubSink, result: Result) -> Place:

@@ -1,0 +1,150 @@
+"""Answers to one place take turns, in the order in which they came, and all leave it alone when it asks for that."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from eventroute.outbound import OutboundRules
+from eventroute.queue import Desk, State, Wanted
+from eventroute.route_table import HttpSink, RemoteSink, SlackApp, SlackSink, WorkerRoute
+from eventroute.secret import Secret
+from eventroute_worker.finding import Finder
+from eventroute_worker.outbound import Outbound
+from eventroute_worker.sending import Sender
+from eventroute_worker.sinks import RemoteSinks
+from support.queue import GROUP, admit, upkeep_of, work_on
+from support.runs import STREAM, FakeClaude, FakeRoutes, build_runner, results, sample_delivery, worker_route
+from support.service import Service, serving_messages
+from support.slack import TOKEN, Slack, serving_slack
+from support.waiting import until
+from support.worker import running, until_empty
+
+pytestmark = pytest.mark.real
+
+ONE, OTHER = "C024BE91L", "C0LAN2Q65"
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Slack]:
+    async with serving_slack() as found:
+        yield found
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    async with serving_messages() as found:
+        yield found
+
+
+def to_slack(name: str, channel: str) -> SlackSink:
+    return SlackSink(name=name, by=SlackApp(token=Secret(TOKEN.encode()), channel=channel))
+
+
+def route_to(*sinks: RemoteSink) -> WorkerRoute:
+    return worker_route(sinks=(*sinks, STREAM))
+
+
+@contextlib.asynccontextmanager
+async def working(redis: Redis, route: WorkerRoute, slack: str = "", *, workers: int = 1) -> AsyncIterator[None]:
+    routes = FakeRoutes(route)
+    runner = build_runner(redis, claude=FakeClaude(), routes=routes)
+    async with Outbound(OutboundRules(mode="dev")) as way, contextlib.AsyncExitStack() as stack:
+        sinks = RemoteSinks(way, work_on(redis), slack=slack)
+        sender = Sender(work=work_on(redis), finder=Finder(routes, upkeep_of(redis)), sinks=sinks)
+        for _ in range(workers):
+            handler = running(redis, lambda attempt: (sender if attempt.lease.sink else runner)(attempt))
+            await stack.enter_async_context(handler)
+        yield
+
+
+async def waiting(redis: Redis) -> dict[str, str]:
+    """Tell what waits for a time of its own, and why."""
+    found = await Desk({GROUP: redis}).look(Wanted(states=frozenset({State.LATER})))
+    return {line.id: (await redis.hget(GROUP.delivery(line.id), "last_error") or b"").decode() for line in found.lines}
+
+
+async def _until_answered(redis: Redis, count: int) -> None:
+    async def are_answered() -> bool:
+        return len(await results(redis)) == count
+
+    await until(are_answered)
+
+
+async def _until_asked(redis: Redis, slack: Slack, count: int) -> None:
+    """Wait until so many messages are there, or have a turn."""
+
+    async def have_turns() -> bool:
+        return len(await waiting(redis)) + len(slack.posted) == count
+
+    await until(have_turns)
+
+
+async def test_a_channel_takes_a_message_a_second_in_their_order_and_others_do_not_wait_for_it(
+    redis: Redis, slack: Slack
+) -> None:
+    started = time.monotonic()
+    async with working(redis, route_to(to_slack("one", ONE), to_slack("other", OTHER)), slack.url, workers=2):
+        for number in (1, 2, 3, 4):
+            await admit(redis, sample_delivery(f"d-{number}"))
+            await _until_asked(redis, slack, 2 * number)
+        await until_empty(redis)
+    for channel in (ONE, OTHER):
+        said = [each["metadata"]["event_payload"]["delivery"] for each in slack.posted if each["channel"] == channel]
+        assert said == ["d-1", "d-2", "d-3", "d-4"]
+    assert time.monotonic() - started > 3, "three messages after the first, a second each"
+    assert slack.asked == 8, "nobody is told to come back"
+
+
+async def test_who_waits_for_a_turn_says_so_and_holds_up_no_other_sink(redis: Redis, slack: Slack) -> None:
+    async with working(redis, route_to(to_slack("one", ONE)), slack.url):
+        for number in range(6):
+            await admit(redis, sample_delivery(f"d-{number}"))
+        await until(lambda: len(slack.posted) >= 1)
+        await _until_answered(redis, 6)
+        assert len(slack.posted) < 6
+        assert set((await waiting(redis)).values()) == {"waits for its turn: others go to the same place"}
+        await until_empty(redis)
+    assert len(slack.posted) == 6
+
+
+async def test_a_channel_that_asks_for_a_pause_is_left_alone_by_all_who_go_there(redis: Redis, slack: Slack) -> None:
+    slack.says = (429, '{"ok":false,"error":"ratelimited"}', {"Retry-After": "3"})
+    async with working(redis, route_to(to_slack("one", ONE)), slack.url, workers=2):
+        await admit(redis, sample_delivery("d-1"))
+        await until(lambda: slack.asked == 1)
+        slack.says = None
+
+        async def has_paused() -> bool:
+            return bool(await redis.keys(GROUP.pace("*"))) and "d-1:one" in await waiting(redis)
+
+        await until(has_paused)
+        began = time.monotonic()
+        await admit(redis, sample_delivery("d-2"))
+        await until_empty(redis)
+    assert len(slack.posted) == 2
+    assert slack.asked == 3, "only the one that was refused had to ask twice"
+    assert time.monotonic() - began > 2
+
+
+async def test_a_service_takes_any_number_until_it_asks_for_a_pause(redis: Redis, service: Service) -> None:
+    sink = HttpSink(name="own", url=service.url, secrets=(), timeout_s=5)
+    async with working(redis, route_to(sink)):
+        for number in range(10):
+            await admit(redis, sample_delivery(f"d-{number}"))
+        await until_empty(redis)
+        assert len(service.messages) == 10
+        service.says = lambda _: (503, {"Retry-After": "3"})
+        await admit(redis, sample_delivery("d-10"))
+        await until(lambda: len(service.messages) == 11)
+
+        async def has_paused() -> bool:
+            return "d-10:own" in await waiting(redis)
+
+        await until(has_paused)
+        service.says = lambda _: (200, {})
+        await admit(redis, sample_delivery("d-11"))
+        await until_empty(redis)
+    assert len(service.messages) == 13, "who comes meanwhile does not ask"
