@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventroute.compile import Side, Verdict
 from eventroute.crd.manifest import parse_manifests
 from eventroute.errors import Refused
 from eventroute.policy import Policy
@@ -81,8 +82,11 @@ def _judged(route: dict[str, Any], secret: dict[str, Any], texts: dict[str, Any]
     cluster.see(Kind.SECRET, secret)
     cluster.see(Kind.CONFIG_MAP, texts)
     cluster.take_dirty()
-    verdict = judge(cluster.routes[TRIAGE], cluster.find)
-    return bool(verdict.verdict) and (verdict.receiver is None) == (verdict.worker is None)
+    judged = judge(cluster.routes[TRIAGE], cluster.find)
+    made = {side for side, entry in ((Side.INTAKE, judged.receiver), (Side.WORK, judged.worker)) if entry}
+    if isinstance(judged.verdict, Verdict):
+        return made == {side for side in Side if judged.verdict.serves(side)}
+    return bool(judged.verdict) and not made
 
 
 @bounded(700)

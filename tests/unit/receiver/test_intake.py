@@ -71,6 +71,7 @@ def test_an_event_becomes_a_delivery_with_all_that_is_known_of_it() -> None:
         "event": "pull_request.opened",
         "provider_id": "gh-7",
         "hops": 0,
+        "parent": "",
         "received_ms": 1_000_000_500,
         "key_index": 1,
         "headers": {"content-type": "application/json", "x-github-event": "pull_request", "x-github-delivery": "gh-7"},
