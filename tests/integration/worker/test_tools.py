@@ -211,8 +211,9 @@ async def test_a_service_that_hangs_is_waited_for_no_longer_than_its_timeout(
     simulator.simulator.faults.add([USE])
     end = await run(redis, claude, way, routes(tool(service, timeout_s=0.2)))
     [result] = told(simulator)
-    assert "No answer came" in result["content"]
+    assert result["content"] == "The call was sent, and no answer came."
     assert [each["outcome"] for each in calls(end)] == ["failed"]
+    assert "127.0.0.1" in calls(end)[0]["why"], "where it is, is told to people alone"
 
 
 async def test_a_side_effect_that_nobody_heard_of_is_told_as_unknown_and_not_repeated(

@@ -55,6 +55,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int = 0
     """HTTP; 0 = there was none."""
     duration_ms: int = 0
+    why: str = ""
+    """Why there was no answer; Claude is not told."""
 
 
 class CallResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -287,7 +287,8 @@ def tell_call(call: CallRecord) -> str:
     """Tell of a call: its arguments are known by their hash only."""
     status = f" HTTP {call.status}" if call.status else ""
     took = f" in {call.duration_ms} ms" if call.duration_ms else ""
-    return f"{call.name}({call.arguments}) {call.outcome}{status}{took}"
+    why = f", {call.why}" if call.why else ""
+    return f"{call.name}({call.arguments}) {call.outcome}{status}{took}{why}"
 
 
 def _instead(line: Line) -> str:

@@ -29,6 +29,7 @@ from eventroute_worker.tools.http import Asks, Heard, build_request, describe, s
 
 _AT_ONCE: Final = 4  # calls of one turn; arbitrary
 _DIGITS: Final = 16
+_WHY: Final = 200  # characters of why a call failed
 
 _UNKNOWN: Final = (
     "It is not known whether this call has happened: it was sent, and no answer came. Do not make it again unless you "
@@ -130,11 +131,11 @@ class Calling:
         heard = await send(self._way, tool.rule, request, key=key)
         duration_ms = int((time.monotonic() - started) * 1000)
         if heard.may_have_happened and tool.rule.side_effect:
-            return _unknown(use, tool, duration_ms)
+            return _unknown(use, tool, duration_ms, heard.why)
         return CallResult(
             text=heard.text,
             is_error=not heard.is_success,
-            record=_record(use, _outcome(heard), status=heard.status, duration_ms=duration_ms),
+            record=_record(use, _outcome(heard), status=heard.status, duration_ms=duration_ms, why=heard.why[:_WHY]),
         )
 
 
@@ -146,12 +147,13 @@ def _refused(use: ToolUse, why: str) -> CallResult:
     return CallResult(text=f"The call was not made: {why}.", is_error=True, record=_record(use, CallOutcome.REFUSED))
 
 
-def _unknown(use: ToolUse, tool: Tool, duration_ms: int = 0) -> CallResult:
+def _unknown(use: ToolUse, tool: Tool, duration_ms: int = 0, why: str = "") -> CallResult:
     """Tell Claude, or raise `Unknown`: then the intent stays, and a replay ends alike."""
     if tool.rule.on_unknown == "fail":
         metrics.TOOL_CALLS.labels("http", CallOutcome.UNKNOWN).inc()
         raise Unknown(f"tool {tool.rule.name}: nobody knows whether call {use.id} has happened")
-    return CallResult(text=_UNKNOWN, is_error=True, record=_record(use, CallOutcome.UNKNOWN, duration_ms=duration_ms))
+    record = _record(use, CallOutcome.UNKNOWN, duration_ms=duration_ms, why=why[:_WHY])
+    return CallResult(text=_UNKNOWN, is_error=True, record=record)
 
 
 def _record(use: ToolUse, outcome: CallOutcome, **told: Any) -> CallRecord:

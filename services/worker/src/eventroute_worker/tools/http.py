@@ -38,6 +38,8 @@ class Heard(NamedTuple):
     status: int = 0
     may_have_happened: bool = False
     """Nobody heard whether it did."""
+    why: str = ""
+    """Why there was no answer: for people, as it may tell of what is inside."""
 
 
 def build_request(tool: Tool, arguments: Mapping[str, Any], *, key: str) -> Request:
@@ -70,10 +72,11 @@ async def send(way: Asks, rule: HttpTool, request: Request, *, key: str) -> Hear
     try:
         answer = await way.send(request, Bounds(deadline_s=rule.timeout_s, max_bytes=rule.max_bytes))
     except Blocked as error:
-        return Heard(f"The call was not made: {error}", is_success=False)
+        return Heard("The call was not made: it is not allowed to.", is_success=False, why=str(error))
     except NoAnswer as error:
-        text = f"No answer came: {error}"
-        return Heard(text, is_success=False, may_have_happened=error.may_have_arrived)
+        may_have_happened = error.may_have_arrived
+        text = "The call was sent, and no answer came." if may_have_happened else "The service could not be reached."
+        return Heard(text, is_success=False, may_have_happened=may_have_happened, why=str(error))
     return Heard(_told(answer, rule, key), is_success=answer.status in _SUCCESS, status=answer.status)
 
 
