@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from eventroute.crd.status import StatusReason
-from eventroute.ids import RoutePath, route_path
+from eventroute.ids import RoutePath, parse_path, route_path
 from eventroute.outcome import DeadReason
 from eventroute.queue import Group, HoldReason, Stop, Upkeep
 from eventroute.queue.upkeep import Standing
@@ -52,8 +52,11 @@ async def read_obstacles(upkeep: Upkeep, groups: Sequence[Group]) -> Obstacles:
     found: dict[RoutePath, Obstacle] = {}
     for group in groups:
         for path, held in (await upkeep.held(group)).items():
-            if held.reason != HoldReason.SUSPENDED:
-                found[path] = Obstacle(StatusReason.HELD, f"the workers hold the route as {held.reason}")
+            route, sink = parse_path(path)
+            if held.reason == HoldReason.GONE:
+                found[route] = Obstacle(StatusReason.SINK_GONE, f"sink {sink}: {held.detail}")
+            elif held.reason != HoldReason.SUSPENDED:
+                found[route] = Obstacle(StatusReason.HELD, f"the workers hold the route as {held.reason}")
         for standing in await upkeep.standing(group):
             found |= dict.fromkeys(_waiting(standing.by_route), _obstacle(standing))
     return Obstacles(_stopped(await upkeep.read_stop()), found)

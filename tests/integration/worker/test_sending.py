@@ -14,15 +14,18 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.asyncio import Redis
 
+from eventroute.crd.status import StatusReason
 from eventroute.ids import DeliveryId, sending_path
 from eventroute.outbound import OutboundRules
 from eventroute.outcome import DeadReason
-from eventroute.queue import Desk, State, Wanted
+from eventroute.prompt import prepare
+from eventroute.queue import Desk, HoldReason, State, Wanted
 from eventroute.route_table import HttpSink, RetryRule, WorkerRoute
 from eventroute.runtime import tracing
 from eventroute.schemes import SCHEMES, Request, Verified, parse_key, verify
 from eventroute.secret import Secret
 from eventroute_cli.desk.story import tell
+from eventroute_operator.obstacles import read_obstacles
 from eventroute_worker.attempt import Attempt, End
 from eventroute_worker.finding import Finder
 from eventroute_worker.outbound import Outbound
@@ -147,7 +150,6 @@ async def test_a_sink_that_is_down_delays_itself_and_gets_each_answer_once(redis
 @pytest.mark.parametrize(
     ("status", "detail"),
     [
-        (410, "HTTP 410: the service wants no more messages at this URL; remove the sink, or mend its URL"),
         (302, "HTTP 302: redirects are not followed; name the URL that answers"),
         (400, "HTTP 400: the service does not take the message"),
         (401, "HTTP 401: the service does not take the message"),
@@ -168,6 +170,41 @@ async def test_what_a_service_will_never_take_is_a_dead_letter_of_its_own(
     assert [message.headers["webhook-id"] for message in service.messages] == ["d-1:own"] * 2
     assert await dead_of(redis) == []
     assert len(await results(redis)) == 1, "the other sink was told once"
+
+
+async def test_a_service_that_wants_no_more_is_asked_no_more_until_the_route_is_written_anew(
+    redis: Redis, service: Service
+) -> None:
+    service.says = lambda _: (410, {})
+    routes = FakeRoutes(route_to(service))
+    path = sending_path(PATH, "own")
+    async with working(redis, routes), keeping(redis, routes=routes) as keeper:
+        await admit(redis, sample_delivery("d-1"))
+
+        async def is_held() -> bool:
+            return path in await upkeep_of(redis).held(GROUP)
+
+        await until(is_held)
+        await admit(redis, sample_delivery("d-2"))
+
+        async def are_answered() -> bool:
+            return len(await results(redis)) == 2
+
+        await until(are_answered)
+        await keeper.look()
+        assert len(service.messages) == 1, "others are not asked about it"
+        held = (await upkeep_of(redis).held(GROUP))[path]
+        assert (held.reason, held.detail[:8], held.generation) == (HoldReason.GONE, "HTTP 410", 1)
+        assert await dead_of(redis) == []
+        told = (await read_obstacles(upkeep_of(redis), [GROUP])).by_route[PATH]
+        assert told.reason == StatusReason.SINK_GONE
+        assert told.message.startswith("sink own: HTTP 410: the service wants no more")
+        service.says = lambda _: (204, {})
+        routes.put(prepare(route_to(service, generation=2)))
+        await keeper.look()
+        await until_empty(redis)
+    assert Counter(service.answered(204))["d-2"] == 1
+    assert sorted(message.data["delivery"] for message in service.messages) == ["d-1", "d-1", "d-2"]
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])

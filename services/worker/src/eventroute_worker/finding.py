@@ -35,7 +35,7 @@ class Routes(Protocol):
 class Holds(Protocol):
     """Who holds routes."""
 
-    async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
+    async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "", *, generation: int = 0) -> bool:
         """Let a route take no more turns."""
         ...
 
@@ -64,6 +64,10 @@ class Finder:
             raise Ended(Later(delay_s=_COLD_S, counts=False))
         await self._holds.hold(lease.group, lease.path, self._why_held(path, plan))
         raise Ended(Later(delay_s=0, counts=False))
+
+    async def hold_sink(self, lease: Lease, plan: Plan, detail: str) -> None:
+        """Send nothing more to a sink until its route is written anew."""
+        await self._holds.hold(lease.group, lease.path, HoldReason.GONE, detail, generation=plan.route.generation)
 
     def _why_held(self, path: RoutePath, plan: Plan | None) -> HoldReason:
         if plan is not None:

@@ -139,7 +139,7 @@ class Keeper:
             await self._treasury.settle()
         for group in self._groups:
             held = await self._upkeep.held(group)
-            await self.release(group, list(held))
+            await self.release(group, held)
             await self._hold_suspended(group, held)
             standing = await self._upkeep.standing(group)
             stored += await self._unpark(group, standing, mended)
@@ -163,13 +163,17 @@ class Keeper:
         left = {name: each.requests_left for name, each in buckets.items() if each.requests_left is not None}
         metrics.tell(metrics.REQUESTS_LEFT, left)
 
-    async def release(self, group: Group, held: Sequence[RoutePath]) -> None:
-        """Let go of held routes that can be served by now, and are not suspended."""
-        served = [
-            path for path in held if (plan := self._routes.get(parse_path(path)[0])) and not plan.route.is_suspended
-        ]
+    async def release(self, group: Group, held: Mapping[RoutePath, Held]) -> None:
+        """Let go of held routes that can be served by now, and are not suspended, and of sinks that may be mended."""
+        served = [path for path, why in held.items() if self._may_go(path, why)]
         if await self._upkeep.release(group, served):
             _log.info("routes_released", routes=served)
+
+    def _may_go(self, path: RoutePath, why: Held) -> bool:
+        plan = self._routes.get(parse_path(path)[0])
+        if plan is None or plan.route.is_suspended:
+            return False
+        return why.reason != HoldReason.GONE or plan.route.generation > why.generation
 
     async def _hold_suspended(self, group: Group, held: Mapping[RoutePath, Held]) -> None:
         suspended = [plan.route.path for plan in self._routes.all() if plan.route.is_suspended]

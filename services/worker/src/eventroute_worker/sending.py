@@ -31,7 +31,7 @@ from eventroute_worker.backoff import pause_s
 from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
 from eventroute_worker.record import about
-from eventroute_worker.sinks import RemoteSinks, Result, SinkFailed, SinkRefused, kind_of, split
+from eventroute_worker.sinks import RemoteSinks, Result, SinkFailed, SinkGone, SinkRefused, kind_of, split
 from eventroute_worker.sinks.pace import Pace, Pacing
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -93,6 +93,9 @@ class Sender:
             told = await self._sinks.send(sink, result)
         except SinkRefused as refused:
             raise Ended(_dead(plan, delivery, answer, f"sink {sink.name}: {refused}")) from refused
+        except SinkGone as gone:
+            await self._finder.hold_sink(lease, plan, str(gone))
+            raise Ended(Later(delay_s=0, counts=False, detail=str(gone))) from gone
         except SinkFailed as failure:
             span.set_status(StatusCode.ERROR)
             if pace and failure.after_s:

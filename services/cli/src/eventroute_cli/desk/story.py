@@ -26,6 +26,10 @@ _HOLDS: Final[dict[str, tuple[str, str]]] = {
         "is suspended",
         "remove `suspend` from its spec and all goes on by itself, in order; the wait counts against no deadline",
     ),
+    HoldReason.GONE: (
+        "has a sink that wants no more",
+        "remove the sink, or mend its URL (`kubectl edit er {name} -n {namespace}`); any edit lets it be tried again",
+    ),
 }
 """Reason of a held route → what that is, and what to do."""
 

@@ -55,6 +55,7 @@ class StatusReason(StrEnum):
     BUDGET_SPENT = "BudgetSpent"
     MODEL_RETIRES = "ModelRetires"
     HELD = "Held"
+    SINK_GONE = "SinkGone"
     NOTHING_MATCHED = "NothingMatched"
     SUSPENDED = "Suspended"
     STOPPED = "Stopped"
@@ -483,6 +484,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _WORKING,
         "The workers cannot serve the route; deliveries wait until they can.",
         "Look at the conditions that are false.",
+    ),
+    "SinkGone": ReasonPage(
+        "False",
+        _WORKING,
+        "A service that answers go to wants no more of them (HTTP 410); what is for it waits, other sinks do not.",
+        "Remove the sink, or mend its URL; any edit of the route lets it be tried once more.",
     ),
     "NothingMatched": ReasonPage(
         "False",

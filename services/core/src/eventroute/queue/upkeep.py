@@ -26,6 +26,8 @@ class HoldReason(StrEnum):
     DELETED = "deleted"
     SUSPENDED = "suspended"
     """Its owner lets nothing start."""
+    GONE = "gone"
+    """Of what is to be sent to a sink: the service wants no more."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -36,6 +38,8 @@ class Held(msgspec.Struct, frozen=True):
     detail: str
     since: int
     """Unix milliseconds."""
+    generation: int = 0
+    """Of the route as it was written then; 0 where that does not matter."""
 
 
 class Limit(NamedTuple):
@@ -92,9 +96,9 @@ class Upkeep:
         """Read how buckets of the throttle stand."""
         return await figures(self._call, names)
 
-    async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "") -> bool:
+    async def hold(self, group: Group, path: RoutePath, reason: str, detail: str = "", *, generation: int = 0) -> bool:
         """Hold a route; returns whether that is news."""
-        return bool(await self._call(scripts.HOLD, group.prefix, [path, reason, detail]))
+        return bool(await self._call(scripts.HOLD, group.prefix, [path, reason, detail, generation]))
 
     async def release(self, group: Group, paths: Sequence[RoutePath]) -> int:
         """Let routes take turns again; returns how many were held."""

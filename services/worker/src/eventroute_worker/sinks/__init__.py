@@ -34,14 +34,24 @@ from eventroute_worker.sinks.databases import Databases
 from eventroute_worker.sinks.github import GithubSinkWriter
 from eventroute_worker.sinks.http import HttpSinkWriter
 from eventroute_worker.sinks.log import LogSinkWriter
-from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.model import Result, SinkFailed, SinkGone, SinkRefused
 from eventroute_worker.sinks.pace import Pace
 from eventroute_worker.sinks.postgres import PostgresSinkWriter
 from eventroute_worker.sinks.route import RouteSinkWriter
 from eventroute_worker.sinks.slack import SlackSinkWriter
 from eventroute_worker.sinks.stream import StreamSinkWriter
 
-__all__ = ["LocalSinks", "RemoteSinks", "Result", "RouteSinkWriter", "SinkFailed", "SinkRefused", "kind_of", "split"]
+__all__ = [
+    "LocalSinks",
+    "RemoteSinks",
+    "Result",
+    "RouteSinkWriter",
+    "SinkFailed",
+    "SinkGone",
+    "SinkRefused",
+    "kind_of",
+    "split",
+]
 
 
 def split(sinks: Iterable[Sink]) -> tuple[list[LocalSink], list[RemoteSink]]:
@@ -135,8 +145,9 @@ class RemoteSinks:
                 assert_never(sink)
 
     async def send(self, sink: RemoteSink, result: Result) -> str:
-        """Send an answer once; raises `SinkFailed` when it may be taken later, `SinkRefused` when it never will.
+        """Send an answer once.
 
+        raises   `SinkFailed` when it may be taken later, `SinkRefused` when it never will, `SinkGone` when nothing will
         returns  for people, what came of it where that is not to be expected; mostly empty
         """
         match sink:

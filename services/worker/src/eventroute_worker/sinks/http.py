@@ -20,7 +20,7 @@ from eventroute.schemes import Request as Signed
 from eventroute.secret import Secret
 from eventroute_worker.outbound import Answer, Bounds, Request
 from eventroute_worker.sinks.asking import Asks, after_s, ask, is_passing, is_success
-from eventroute_worker.sinks.model import AsItIs, Result, SinkFailed, SinkRefused
+from eventroute_worker.sinks.model import AsItIs, Result, SinkFailed, SinkGone, SinkRefused
 from eventroute_worker.sinks.pace import Pace
 
 TYPE: Final = "eventroute.answer"
@@ -104,7 +104,7 @@ def _judge(answer: Answer) -> None:
     if is_passing(answer):
         raise SinkFailed(f"HTTP {status}", after_s=after_s(answer))
     if status == HTTPStatus.GONE:
-        raise SinkRefused("HTTP 410: the service wants no more messages at this URL; remove the sink, or mend its URL")
+        raise SinkGone("HTTP 410: the service wants no more messages at this URL; remove the sink, or mend its URL")
     if answer.is_redirect:
         raise SinkRefused(f"HTTP {status}: redirects are not followed; name the URL that answers")
     raise SinkRefused(f"HTTP {status}: the service does not take the message")

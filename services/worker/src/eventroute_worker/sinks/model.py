@@ -83,5 +83,9 @@ class SinkFailed(RetryLater):
         self.after_s = after_s
 
 
+class SinkGone(GaveUp):
+    """Whoever is behind a sink wants no more of anything, until somebody writes the route anew."""
+
+
 class SinkRefused(GaveUp):
     """A sink will not take this answer, however often it is sent."""
