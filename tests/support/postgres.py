@@ -197,7 +197,9 @@ def _programs(folder: Path) -> Path:
     closed = [each for each in newest.parents if os.getuid() == 0 and not each.stat().st_mode & 0o001]
     if not closed:
         return newest / "bin"
-    return Path(shutil.copytree(newest, folder / "programs", symlinks=True)) / "bin"
+    package, libraries = newest.parent, newest.parent.with_suffix(".libs")  # found by where they stand to each other
+    shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    return Path(shutil.copytree(newest, folder / package.name / newest.name, symlinks=True)) / "bin"
 
 
 @contextlib.asynccontextmanager
