@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from eventroute.runtime.probe_port import serving
+
 DATA: Final = Path(__file__).parents[1] / "data"
 
 TOKEN: Final = "github_pat_11AAAAAAA0of0a0test00000"
@@ -361,13 +363,9 @@ async def serving_github() -> AsyncIterator[Github]:
     github = Github()
     app = web.Application(client_max_size=4 * 1024 * 1024)
     app.router.add_route("*", "/{rest:.*}", github.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    github.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield github
-    finally:
-        github.hangs = False
-        await runner.cleanup()
+    async with serving(app, host="127.0.0.1", port=0) as port:
+        github.url = f"http://127.0.0.1:{port}"
+        try:
+            yield github
+        finally:
+            github.hangs = False

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from eventroute.runtime.probe_port import serving
+
 
 @dataclass(frozen=True)
 class Message:
@@ -53,14 +55,9 @@ async def serving_messages() -> AsyncIterator[Service]:
     service = Service()
     app = web.Application()
     app.router.add_post("/answers", service.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    service.url = f"http://127.0.0.1:{port}/answers"
-    try:
-        yield service
-    finally:
-        service.hangs = False
-        await runner.cleanup()
+    async with serving(app, host="127.0.0.1", port=0) as port:
+        service.url = f"http://127.0.0.1:{port}/answers"
+        try:
+            yield service
+        finally:
+            service.hangs = False

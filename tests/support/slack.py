@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from eventroute.runtime.probe_port import serving
+
 TOKEN: Final = "xoxb-of-a-test"
 WEBHOOK: Final = "/services/T0/B0/of-a-test"
 CHANNELS: Final = frozenset({"C024BE91L", "C0LAN2Q65", "D0G9QF9C6"})
@@ -141,13 +143,9 @@ async def serving_slack() -> AsyncIterator[Slack]:
     app.router.add_post("/api/chat.postMessage", slack.api)
     app.router.add_post("/api/chat.update", slack.update)
     app.router.add_post("/services/{rest:.*}", slack.hook)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    slack.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield slack
-    finally:
-        slack.hangs = False
-        await runner.cleanup()
+    async with serving(app, host="127.0.0.1", port=0) as port:
+        slack.url = f"http://127.0.0.1:{port}"
+        try:
+            yield slack
+        finally:
+            slack.hangs = False

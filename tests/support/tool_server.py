@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from eventroute.runtime.probe_port import serving
+
 
 class Called(NamedTuple):
     """A request as it came."""
@@ -63,12 +65,9 @@ async def serving_tools() -> AsyncIterator[ToolServer]:
     service = ToolServer()
     app = web.Application(client_max_size=32 * 1024 * 1024)
     app.router.add_route("*", "/{rest:.*}", service.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    service.port = runner.addresses[0][1]
-    try:
-        yield service
-    finally:
-        service.hangs = False
-        await runner.cleanup()
+    async with serving(app, host="127.0.0.1", port=0) as port:
+        service.port = port
+        try:
+            yield service
+        finally:
+            service.hangs = False

@@ -1,46 +1,28 @@
 """What a sink is told is what the route's template says of event and answer, with values that nobody can misread."""
 
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from eventroute.outbound import OutboundRules
 from eventroute.outcome import DeadReason
 from eventroute.queue import Desk, State, Wanted
 from eventroute.route_table import HttpSink, RemoteSink, SlackApp, SlackSink
 from eventroute.secret import Secret
-from eventroute_worker.finding import Finder
-from eventroute_worker.outbound import Outbound
-from eventroute_worker.sending import Sender
-from eventroute_worker.sinks import RemoteSinks
-from support.queue import GROUP, admit, upkeep_of, work_on
-from support.runs import FakeClaude, FakeRoutes, build_runner, sample_delivery, worker_route
-from support.service import Service, serving_messages
-from support.slack import TOKEN, Slack, serving_slack
+from support.queue import GROUP, admit
+from support.runs import FakeRoutes, sample_delivery, worker_route
+from support.sending import working
+from support.service import Service
+from support.slack import TOKEN, Slack
 from support.waiting import until
-from support.worker import running, until_empty
+from support.worker import until_empty
 
 pytestmark = pytest.mark.real
 
 CHANNEL = "C024BE91L"
 HOSTILE = "<!channel> & <https://a.example|click> *now*"
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[Slack]:
-    async with serving_slack() as found:
-        yield found
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Service]:
-    async with serving_messages() as found:
-        yield found
 
 
 def to_slack(**changes: Any) -> SlackSink:
@@ -51,15 +33,8 @@ def paragraph(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
-@contextlib.asynccontextmanager
-async def working(redis: Redis, sink: RemoteSink, slack: str = "", **route: Any) -> AsyncIterator[None]:
-    routes = FakeRoutes(worker_route(sinks=(sink,), **route))
-    runner = build_runner(redis, claude=FakeClaude(), routes=routes)
-    async with Outbound(OutboundRules(mode="dev")) as way:
-        sinks = RemoteSinks(way, work_on(redis), slack=slack)
-        sender = Sender(work=work_on(redis), finder=Finder(routes, upkeep_of(redis)), sinks=sinks)
-        async with running(redis, lambda attempt: (sender if attempt.lease.sink else runner)(attempt)):
-            yield
+def route_to(sink: RemoteSink, **changes: Any) -> FakeRoutes:
+    return FakeRoutes(worker_route(sinks=(sink,), **changes))
 
 
 async def deliver(redis: Redis, name: str, payload: object, **changes: Any) -> None:
@@ -75,7 +50,7 @@ async def dead(redis: Redis) -> list[tuple[str, str, str]]:
 async def test_a_service_is_told_the_template_in_place_of_the_text(redis: Redis, service: Service) -> None:
     template = "{{ event }} #{{ payload.number }} by {{ entity }}: {{ answer.text }} ({{ answer.outcome }})"
     sink = HttpSink(name="own", url=service.url, secrets=(), timeout_s=5, message=template)
-    async with working(redis, sink, entity="payload.who"):
+    async with working(redis, route_to(sink, entity="payload.who")):
         await deliver(redis, "d-1", {"number": 7, "who": "<b>&"})
     (message,) = service.messages
     told = json.loads(message.body)["data"]
@@ -84,7 +59,7 @@ async def test_a_service_is_told_the_template_in_place_of_the_text(redis: Redis,
 
 async def test_values_are_no_markup_in_slack_and_the_templates_own_is(redis: Redis, slack: Slack) -> None:
     sink = to_slack(message="<!here> *{{ payload.title }}* {% for name in payload.names %}{{ name }}{% endfor %}")
-    async with working(redis, sink, slack.url):
+    async with working(redis, route_to(sink), slack=slack.url):
         await deliver(redis, "d-1", {"title": HOSTILE, "names": ["!channel", "@U061F7AUR", "#C1"]})
     (message,) = slack.posted
     said = "&lt;!channel&gt; &amp; &lt;https://a.example|click&gt; *now*"
@@ -105,7 +80,7 @@ async def test_texts_of_blocks_are_filled_in_escaped_and_cut_and_urls_are_as_the
         {**paragraph("{{ payload.title }}: {{ answer.text }}"), "accessory": button},
         paragraph("{{ payload.long }}{{ payload.long }}"),
     )
-    async with working(redis, to_slack(blocks=blocks), slack.url):
+    async with working(redis, route_to(to_slack(blocks=blocks)), slack=slack.url):
         await deliver(redis, "d-1", {"title": "<a>", "url": "https://a.example/?b=1&c=2", "long": "long & " * 300})
     (message,) = slack.posted
     header, section, last = message["blocks"]
@@ -120,7 +95,7 @@ async def test_texts_of_blocks_are_filled_in_escaped_and_cut_and_urls_are_as_the
 
 
 async def test_one_message_of_an_entity_is_changed_by_each_answer(redis: Redis, slack: Slack) -> None:
-    async with working(redis, to_slack(update=True), slack.url, entity="payload.who"):
+    async with working(redis, route_to(to_slack(update=True), entity="payload.who"), slack=slack.url):
         await deliver(redis, "d-1", {"who": "ann"})
         await deliver(redis, "d-2", {"who": "bob"})
         await deliver(redis, "d-3", {"who": "ann"})
@@ -132,7 +107,7 @@ async def test_one_message_of_an_entity_is_changed_by_each_answer(redis: Redis, 
 
 
 async def test_an_older_answer_that_comes_late_does_not_undo_a_newer_one(redis: Redis, slack: Slack) -> None:
-    async with working(redis, to_slack(update=True), slack.url, entity="payload.who"):
+    async with working(redis, route_to(to_slack(update=True), entity="payload.who"), slack=slack.url):
         slack.says = (500, "", {})
         await admit(redis, sample_delivery("d-1", payload=b'{"who":"ann"}'))
         await until(lambda: slack.asked == 1)
@@ -144,7 +119,7 @@ async def test_an_older_answer_that_comes_late_does_not_undo_a_newer_one(redis: 
 
 
 async def test_what_cannot_be_changed_any_more_gives_way_to_a_new_message(redis: Redis, slack: Slack) -> None:
-    async with working(redis, to_slack(update=True), slack.url, entity="payload.who"):
+    async with working(redis, route_to(to_slack(update=True), entity="payload.who"), slack=slack.url):
         await deliver(redis, "d-1", {"who": "ann"})
         slack.shown.clear()
         await deliver(redis, "d-2", {"who": "ann"})
@@ -156,7 +131,7 @@ async def test_what_cannot_be_changed_any_more_gives_way_to_a_new_message(redis:
 async def test_a_message_that_does_too_much_is_a_dead_letter_and_says_so(redis: Redis, service: Service) -> None:
     loop = "{% for a in (1..900) %}{% for b in (1..900) %}{{ b }}{% endfor %}{% endfor %}"
     sink = HttpSink(name="own", url=service.url, secrets=(), timeout_s=5, message=loop)
-    async with working(redis, sink):
+    async with working(redis, route_to(sink)):
         await deliver(redis, "d-1", {})
     ((letter, reason, detail),) = await dead(redis)
     assert (letter, reason) == ("d-1:own", DeadReason.SINK)

@@ -1,63 +1,32 @@
 """Answers to one place take turns, in the order in which they came, and all leave it alone when it asks for that."""
 
-import contextlib
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
-from eventroute.outbound import OutboundRules
 from eventroute.queue import Desk, State, Wanted
-from eventroute.route_table import HttpSink, RemoteSink, SlackApp, SlackSink, WorkerRoute
+from eventroute.route_table import HttpSink, RemoteSink, SlackApp, SlackSink
 from eventroute.secret import Secret
-from eventroute_worker.finding import Finder
-from eventroute_worker.outbound import Outbound
-from eventroute_worker.sending import Sender
-from eventroute_worker.sinks import RemoteSinks
-from support.queue import GROUP, admit, upkeep_of, work_on
-from support.runs import STREAM, FakeClaude, FakeRoutes, build_runner, results, sample_delivery, worker_route
-from support.service import Service, serving_messages
-from support.slack import TOKEN, Slack, serving_slack
+from support.queue import GROUP, admit
+from support.runs import STREAM, FakeRoutes, results, sample_delivery, worker_route
+from support.sending import working
+from support.service import Service
+from support.slack import TOKEN, Slack
 from support.waiting import until
-from support.worker import running, until_empty
+from support.worker import until_empty
 
 pytestmark = pytest.mark.real
 
 ONE, OTHER = "C024BE91L", "C0LAN2Q65"
 
 
-@pytest.fixture
-async def slack() -> AsyncIterator[Slack]:
-    async with serving_slack() as found:
-        yield found
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Service]:
-    async with serving_messages() as found:
-        yield found
-
-
 def to_slack(name: str, channel: str) -> SlackSink:
     return SlackSink(name=name, by=SlackApp(token=Secret(TOKEN.encode()), channel=channel))
 
 
-def route_to(*sinks: RemoteSink) -> WorkerRoute:
-    return worker_route(sinks=(*sinks, STREAM))
-
-
-@contextlib.asynccontextmanager
-async def working(redis: Redis, route: WorkerRoute, slack: str = "", *, workers: int = 1) -> AsyncIterator[None]:
-    routes = FakeRoutes(route)
-    runner = build_runner(redis, claude=FakeClaude(), routes=routes)
-    async with Outbound(OutboundRules(mode="dev")) as way, contextlib.AsyncExitStack() as stack:
-        sinks = RemoteSinks(way, work_on(redis), slack=slack)
-        sender = Sender(work=work_on(redis), finder=Finder(routes, upkeep_of(redis)), sinks=sinks)
-        for _ in range(workers):
-            handler = running(redis, lambda attempt: (sender if attempt.lease.sink else runner)(attempt))
-            await stack.enter_async_context(handler)
-        yield
+def route_to(*sinks: RemoteSink) -> FakeRoutes:
+    return FakeRoutes(worker_route(sinks=(*sinks, STREAM)))
 
 
 async def waiting(redis: Redis) -> dict[str, str]:
@@ -86,7 +55,7 @@ async def test_a_channel_takes_a_message_a_second_in_their_order_and_others_do_n
     redis: Redis, slack: Slack
 ) -> None:
     started = time.monotonic()
-    async with working(redis, route_to(to_slack("one", ONE), to_slack("other", OTHER)), slack.url, workers=2):
+    async with working(redis, route_to(to_slack("one", ONE), to_slack("other", OTHER)), slack=slack.url, workers=2):
         for number in (1, 2, 3, 4):
             await admit(redis, sample_delivery(f"d-{number}"))
             await _until_asked(redis, slack, 2 * number)
@@ -99,7 +68,7 @@ async def test_a_channel_takes_a_message_a_second_in_their_order_and_others_do_n
 
 
 async def test_who_waits_for_a_turn_says_so_and_holds_up_no_other_sink(redis: Redis, slack: Slack) -> None:
-    async with working(redis, route_to(to_slack("one", ONE)), slack.url):
+    async with working(redis, route_to(to_slack("one", ONE)), slack=slack.url):
         for number in range(6):
             await admit(redis, sample_delivery(f"d-{number}"))
         await until(lambda: len(slack.posted) >= 1)
@@ -112,7 +81,7 @@ async def test_who_waits_for_a_turn_says_so_and_holds_up_no_other_sink(redis: Re
 
 async def test_a_channel_that_asks_for_a_pause_is_left_alone_by_all_who_go_there(redis: Redis, slack: Slack) -> None:
     slack.says = (429, '{"ok":false,"error":"ratelimited"}', {"Retry-After": "3"})
-    async with working(redis, route_to(to_slack("one", ONE)), slack.url, workers=2):
+    async with working(redis, route_to(to_slack("one", ONE)), slack=slack.url, workers=2):
         await admit(redis, sample_delivery("d-1"))
         await until(lambda: slack.asked == 1)
         slack.says = None

@@ -1,10 +1,8 @@
 """An answer that was handed over to a sink is sent to it, whatever becomes of the sink meanwhile, and of the worker."""
 
 import asyncio
-import contextlib
 import email.utils
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +14,6 @@ from redis.asyncio import Redis
 
 from eventroute.crd.status import StatusReason
 from eventroute.ids import DeliveryId, sending_path
-from eventroute.outbound import OutboundRules
 from eventroute.outcome import DeadReason
 from eventroute.prompt import prepare
 from eventroute.queue import Desk, HoldReason, State, Wanted
@@ -26,16 +23,12 @@ from eventroute.schemes import SCHEMES, Request, Verified, parse_key, verify
 from eventroute.secret import Secret
 from eventroute_cli.desk.story import tell
 from eventroute_operator.obstacles import read_obstacles
-from eventroute_worker.attempt import Attempt, End
-from eventroute_worker.finding import Finder
-from eventroute_worker.outbound import Outbound
-from eventroute_worker.sending import Sender
-from eventroute_worker.sinks import RemoteSinks
 from support.queue import GROUP, admit, admit_in_lane, upkeep_of, work_on
-from support.runs import PATH, STREAM, FakeClaude, FakeRoutes, build_runner, results, sample_delivery, worker_route
-from support.service import Message, Service, serving_messages
+from support.runs import PATH, STREAM, FakeRoutes, results, sample_delivery, worker_route
+from support.sending import working
+from support.service import Message, Service
 from support.waiting import until
-from support.worker import keeping, running, until_empty
+from support.worker import keeping, until_empty
 
 pytestmark = pytest.mark.real
 
@@ -43,30 +36,9 @@ OLD, NEW = b"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz", b"whsec_bmV3IHNlY3JldCwgYX
 NAMES = [f"d-{number}" for number in range(20)]
 
 
-@pytest.fixture
-async def service() -> AsyncIterator[Service]:
-    async with serving_messages() as found:
-        yield found
-
-
 def route_to(service: Service, **changes: Any) -> WorkerRoute:
     own = HttpSink(name="own", url=service.url, secrets=(Secret(NEW), Secret(OLD)), timeout_s=5)
     return worker_route(**{"sinks": (own, STREAM), **changes})
-
-
-@contextlib.asynccontextmanager
-async def working(redis: Redis, routes: FakeRoutes, **options: Any) -> AsyncIterator[None]:
-    """Run deliveries and send answers, in one worker."""
-    runner = build_runner(redis, claude=FakeClaude(), routes=routes)
-    async with Outbound(OutboundRules(mode="dev"), at_once=20) as way:
-        finder = Finder(routes, upkeep_of(redis))
-        sender = Sender(work=work_on(redis), finder=finder, sinks=RemoteSinks(way, work_on(redis)))
-
-        async def handle(attempt: Attempt) -> End:
-            return await (sender if attempt.lease.sink else runner)(attempt)
-
-        async with running(redis, handle, **options):
-            yield
 
 
 def down(_: Message) -> tuple[int, dict[str, str]]:

@@ -1,7 +1,7 @@
 """An answer becomes a message in Slack, where it was asked, that notifies nobody and says what becomes of it."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,18 +22,12 @@ from eventroute_worker.sending import Sender
 from eventroute_worker.sinks import RemoteSinks, Result, SinkFailed, SinkRefused
 from support.queue import GROUP, admit, upkeep_of, work_on
 from support.runs import PATH, FakeClaude, FakeRoutes, answer, build_runner, sample_delivery, worker_route
-from support.slack import TOKEN, WEBHOOK, Slack, serving_slack
+from support.slack import TOKEN, WEBHOOK, Slack
 from support.worker import running, until_empty
 
 MENTION = {"type": "app_mention", "channel": "C0LAN2Q65", "user": "U061F7AUR", "ts": "1515449522.000016"}
 PLAIN = {"mrkdwn": False, "parse": "none", "link_names": False, "unfurl_links": False, "unfurl_media": False}
 MARKER = "eventroute-hop-01-abcdefghijklmnop"
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[Slack]:
-    async with serving_slack() as found:
-        yield found
 
 
 def app(*, token: str = TOKEN, channel: str | None = "C024BE91L") -> SlackSink:

@@ -74,6 +74,11 @@ def answer_claim(route: RoutePath, key: str) -> ClaimId:
     return claim_id(RouteUid(route), "answer", key.encode())
 
 
+def entity_id(route: RouteUid, name: str | None) -> str:
+    """Name an entity of a route in keys; empty where nobody is named."""
+    return claim_id(route, "entity", name.encode("utf-8", "surrogatepass")) if name else ""
+
+
 def new_delivery_id() -> DeliveryId:
     """Make a delivery's id."""
     return DeliveryId(f"d-{time.time_ns() // 1_000_000:012x}{_random.getrandbits(_RANDOM_BITS):016x}")

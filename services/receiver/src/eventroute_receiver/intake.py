@@ -8,7 +8,7 @@ import msgspec
 from eventroute.delivery import Delivery
 from eventroute.expression import Budget, EvaluationError
 from eventroute.hops import may_have
-from eventroute.ids import Claim, claim_id, new_delivery_id
+from eventroute.ids import Claim, claim_id, entity_id, new_delivery_id
 from eventroute.outcome import DeadReason
 from eventroute.queue import Candidate
 from eventroute.redact import REDACTED, redact
@@ -178,7 +178,7 @@ class Intake:
         if self._hook.entity is None:
             return ""
         whom = self._hook.entity.text(self._variables(event), self._budget).value
-        return claim_id(self._hook.route.uid, "entity", whom.encode("utf-8", "surrogatepass")) if whom else ""
+        return entity_id(self._hook.route.uid, whom)
 
     def _variables(self, event: Event) -> dict[str, Any]:
         namespace, _, name = self._hook.route.path.partition("/")

@@ -19,6 +19,7 @@ from eventroute.errors import GaveUp
 from eventroute.ids import DeliveryId, RoutePath, route_path
 from eventroute.outcome import Receipt
 from eventroute.queue import Wanted
+from eventroute.runtime.probe_port import serving
 from eventroute.schemes import SCHEMES, KeyPair, Request, Verified, parse_key, verify
 from eventroute_cli.demo.pressure import Act
 from eventroute_cli.demo.scenario import Row, Sender
@@ -106,13 +107,8 @@ async def _serving(service: _Service) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/answers", service.take)
     app.router.add_get("/builds/{number}", service.tell)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app, host="127.0.0.1", port=0) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def _with_service(route: EventRoute, url: str) -> EventRoute:

@@ -283,11 +283,18 @@ def _refused(gathered: Gathered, asked: Asked) -> Iterator[Problem]:
 
 
 def _policy_is_kept(gathered: Gathered) -> Iterator[Problem]:
+    yield from _of_candidates(gathered, _violations)
+
+
+def _of_candidates(
+    gathered: Gathered, check: Callable[[Gathered, Asked, Candidate], Iterator[Problem]]
+) -> Iterator[Problem]:
+    """Look at each model that may be asked; what is wrong for several prompts alike is said once."""
     yield from dict.fromkeys(
         problem
         for asked in gathered.asked
         for candidate in filter(None, (asked.first, asked.fallback))
-        for problem in _violations(gathered, asked, candidate)
+        for problem in check(gathered, asked, candidate)
     )
 
 
@@ -343,12 +350,7 @@ def _too_small(gathered: Gathered, asked: Asked, rule: BudgetRule, may: str) -> 
 
 
 def _models_will_answer(gathered: Gathered) -> Iterator[Problem]:
-    yield from dict.fromkeys(
-        problem
-        for asked in gathered.asked
-        for candidate in filter(None, (asked.first, asked.fallback))
-        for problem in _doubts(gathered, asked, candidate)
-    )
+    yield from _of_candidates(gathered, _doubts)
 
 
 def _doubts(gathered: Gathered, asked: Asked, candidate: Candidate) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ import msgspec
 
 from eventroute.delivery import Delivery
 from eventroute.expression import Budget, EvaluationError
-from eventroute.ids import Claim, RoutePath, answer_claim, claim_id, new_delivery_id
+from eventroute.ids import Claim, RoutePath, answer_claim, entity_id, new_delivery_id
 from eventroute.outcome import DeadReason, Receipt
 from eventroute.prompt import Event, Plan
 from eventroute.queue import Admissions, Again, Candidate, Fate, Full, Joined, Limited, New, Repeat
@@ -131,8 +131,7 @@ def _candidate(plan: Plan, route: ReceiverRoute, delivery: Delivery, result: Res
     stands_for_others = route.debounce or route.supersede
     whom = ""
     if plan.entity is not None and (route.per_entity or stands_for_others):
-        named = plan.entity.text(variables, budget).value
-        whom = claim_id(route.uid, "entity", named.encode("utf-8", "surrogatepass")) if named else ""
+        whom = entity_id(route.uid, plan.entity.text(variables, budget).value)
     if route.redact.payload:
         kept = redact(delivery.payload, build_steps(route.redact.payload))
         delivery = msgspec.structs.replace(delivery, payload=kept)
