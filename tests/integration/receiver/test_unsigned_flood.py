@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from eventroute import keys
 from eventroute.route_table import RateLimit
 from support.raw_http import TARGET, connected, exchange, read_answer, whole
 from support.receiver_process import OnTheWire
@@ -34,9 +35,9 @@ async def admissions(wire: OnTheWire) -> int:
     return calls
 
 
-async def stored(wire: OnTheWire) -> set[bytes]:
+async def stored(wire: OnTheWire) -> set[str]:
     """List the keys, but for those figures: one key for the route, however large the flood."""
-    return {key for key in await wire.redis.keys("*") if not key.startswith(b"eventroute:stats:")}
+    return {key.decode() for key in await wire.redis.keys("*")} - {keys.stats(receiver_route().uid)}
 
 
 async def test_a_forged_flood_touches_neither_redis_nor_the_routes_tokens_nor_the_log(wire: OnTheWire) -> None:
