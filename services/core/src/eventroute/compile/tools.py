@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eventroute.answer_schema import AnswerSchema, SchemaRefused
 from eventroute.compile.gathered import Found, Gathered, value_of
@@ -20,14 +20,25 @@ _MILLION = 1_000_000
 
 
 class PlacedTool(NamedTuple):
-    """A tool, and where it stands in the manifest."""
+    """A tool of the team's own, and where it stands in the manifest."""
 
     field: str
     tool: crd.Tool
+    http: crd.HttpTool
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.tool.name or ""
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """What it takes, a JSON schema."""
+        return self.tool.input or {}
 
     def url(self) -> ToolUrl:
         """Read its URL; raises `ToolUrlRefused`."""
-        return ToolUrl(self.tool.http.url, url_names(self.tool.input))
+        return ToolUrl(self.http.url, url_names(self.input))
 
     def secret(self, gathered: Gathered) -> Found[Secret] | None:
         """Find what its secret header refers to."""
@@ -37,14 +48,24 @@ class PlacedTool(NamedTuple):
     def has_side_effect(self) -> bool:
         """Tell whether a call changes something: what the manifest says, or its method lets expect."""
         said = self.tool.side_effect
-        return self.tool.http.method != "GET" if said is None else said
+        return self.http.method != "GET" if said is None else said
 
 
 def placed_tools(gathered: Gathered) -> Iterator[PlacedTool]:
-    """Go through the tools of all prompts."""
+    """Go through the tools of all prompts that are called by us."""
     for index, prompt in enumerate(gathered.spec.prompts):
         for number, tool in enumerate(prompt.tools):
-            yield PlacedTool(f"spec.prompts[{index}].tools[{number}]", tool)
+            if tool.http:
+                yield PlacedTool(f"spec.prompts[{index}].tools[{number}]", tool, tool.http)
+
+
+def conditions(spec: crd.EventRouteSpec) -> Iterator[tuple[str, str]]:
+    """List the conditions of all that Claude may do, with their fields."""
+    for index, prompt in enumerate(spec.prompts):
+        for kind, tools in (("tools", prompt.tools), ("mcpServers", prompt.mcp_servers)):
+            for number, tool in enumerate(tools):
+                if tool.when:
+                    yield f"spec.prompts[{index}].{kind}[{number}].when", tool.when
 
 
 def check_tools(gathered: Gathered) -> Iterator[Problem]:
@@ -52,9 +73,9 @@ def check_tools(gathered: Gathered) -> Iterator[Problem]:
     names: set[tuple[str, str]] = set()
     for placed in placed_tools(gathered):
         yield from _check(gathered, placed)
-        name = (placed.field.rpartition(".")[0], placed.tool.name)
+        name = (placed.field.rpartition(".")[0], placed.name)
         if name in names:
-            message = f'another tool of this prompt is called "{placed.tool.name}" too; give each a name of its own'
+            message = f'another tool of this prompt is called "{placed.name}" too; give each a name of its own'
             yield gathered.problem(Reason.DUPLICATE_TOOL, f"{placed.field}.name", message)
         names.add(name)
 
@@ -62,14 +83,15 @@ def check_tools(gathered: Gathered) -> Iterator[Problem]:
 def _check(gathered: Gathered, placed: PlacedTool) -> Iterator[Problem]:
     tool, field = placed.tool, placed.field
     try:
-        AnswerSchema(tool.input)
+        AnswerSchema(placed.input)
     except SchemaRefused as refused:
         yield gathered.problem(Reason.INVALID_TOOL, f"{field}.input{refused.path}", str(refused))
     try:
         placed.url()
     except ToolUrlRefused as refused:
         yield gathered.problem(Reason.INVALID_TOOL, f"{field}.http.url", str(refused))
-    for name in (*tool.http.headers, *([tool.http.secret_header.name] if tool.http.secret_header else [])):
+    secret_header = placed.http.secret_header
+    for name in (*placed.http.headers, *([secret_header.name] if secret_header else [])):
         if name.lower() in _OURS:
             message = f"header {name} is EventRoute's own; leave it out"
             yield gathered.problem(Reason.INVALID_TOOL, f"{field}.http.headers", message)
@@ -77,7 +99,7 @@ def _check(gathered: Gathered, placed: PlacedTool) -> Iterator[Problem]:
         yield from lint_text(gathered, found, "the header's value")
     if placed.has_side_effect and not tool.when and not tool.dry_run:
         message = (
-            f"tool {tool.name} changes something, and any event's text may talk Claude into it; say in when whose "
+            f"tool {placed.name} changes something, and any event's text may talk Claude into it; say in when whose "
             "events may"
         )
         yield gathered.problem(Reason.TOOL_UNGUARDED, f"{field}.when", message, severity=Severity.WARNING)
@@ -90,12 +112,12 @@ def list_tools(gathered: Gathered, position: int) -> tuple[HttpTool, ...]:
 
 
 def _entry(gathered: Gathered, placed: PlacedTool) -> HttpTool:
-    tool, http, found = placed.tool, placed.tool.http, placed.secret(gathered)
+    tool, http, found = placed.tool, placed.http, placed.secret(gathered)
     return HttpTool(
-        name=tool.name,
-        description=tool.description,
+        name=placed.name,
+        description=tool.description or "",
         when=tool.when,
-        input_schema=tool.input,
+        input_schema=placed.input,
         method=http.method,
         url=http.url,
         headers=http.headers,

@@ -1,4 +1,4 @@
-"""What Claude may do before it answers: `calling` makes the calls of a turn, `http` is the one kind of tool."""
+"""What Claude may do before it answers: `calling` makes the calls of a turn, `http` is the one kind that we call."""
 
 from eventroute_worker.tools.calling import Calling, Notes, Scene, Unknown
 

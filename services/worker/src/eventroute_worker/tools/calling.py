@@ -7,19 +7,17 @@ short is made again; one with may have happened, and is not.
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-import msgspec
 from opentelemetry.trace import SpanKind, StatusCode
 
 from eventroute.answer_schema import DoesNotFit
 from eventroute.ids import DeliveryId
 from eventroute.runtime import tracing
-from eventroute.talk import CallOutcome, CallRecord, CallResult, ToolUse
+from eventroute.talk import CallOutcome, CallRecord, CallResult, ToolUse, arguments_hash
 from eventroute.tool import Tool
 from eventroute.tool_url import ToolUrlRefused
 from eventroute_worker import metrics
@@ -28,7 +26,6 @@ from eventroute_worker.talk import Talk
 from eventroute_worker.tools.http import Asks, Heard, build_request, describe, send
 
 _AT_ONCE: Final = 4  # calls of one turn; arbitrary
-_DIGITS: Final = 16
 _WHY: Final = 200  # characters of why a call failed
 
 _UNKNOWN: Final = (
@@ -157,5 +154,4 @@ def _unknown(use: ToolUse, tool: Tool, duration_ms: int = 0, why: str = "") -> C
 
 
 def _record(use: ToolUse, outcome: CallOutcome, **told: Any) -> CallRecord:
-    arguments = hashlib.sha256(msgspec.json.encode(use.input, order="deterministic")).hexdigest()[:_DIGITS]
-    return CallRecord(name=use.name[:64], outcome=outcome, arguments=arguments, **told)
+    return CallRecord(name=use.name[:64], outcome=outcome, arguments=arguments_hash(use.input), **told)
