@@ -508,13 +508,16 @@ class Tool(Strict):
         default=None,
         max_length=64,
         pattern=TOOL_NAME,
-        description="Name, unique in the prompt. Required, but for the API's own tools.",
+        description="Name, unique in the prompt; a tool of your own needs one. Default: the name of the API's own one.",
     )
     description: str | None = Field(
         default=None,
         min_length=1,
         max_length=4096,
-        description="What it does, and when to use it: by this Claude chooses. Required, but for the API's own tools.",
+        description=(
+            "What it does, and when to use it: by this Claude chooses. A tool of your own needs one. Default: what the "
+            "API says of its own tool."
+        ),
     )
     when: Cel | None = Field(
         default=None,
@@ -527,7 +530,7 @@ class Tool(Strict):
         default=None,
         description=(
             "JSON schema of the arguments, an object, as in `output.schema`. Arguments that do not fit are refused, "
-            "and Claude is told why. Required, but for the API's own tools."
+            "and Claude is told why. A tool of your own needs one. Default: what the API's own tool takes."
         ),
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
