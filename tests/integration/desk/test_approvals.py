@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from eventroute.ids import DeliveryId
 from eventroute.queue import State
 from eventroute.talk import WORD, Ask, Word
 from support.acl_users import AclUsers
@@ -19,7 +20,7 @@ CALL = 'POST https://api.example.com/refunds\n{"id":"re_1"}'
 
 
 @pytest.fixture
-def url(server: AclUsers, redis: Redis) -> str:  # noqa: ARG001 - its Redis is emptied
+def url(server: AclUsers, redis: Redis) -> str:
     return server.url("desk")
 
 
@@ -38,7 +39,7 @@ async def ask(redis: Redis, name: str, *calls: str, call: str = CALL) -> None:
 
 
 async def word(redis: Redis, name: str, call: str) -> Word:
-    return msgspec.json.decode((await fields(redis, name))[f"{WORD}{call}"], type=Word)
+    return msgspec.json.decode((await fields(redis, DeliveryId(name)))[f"{WORD}{call}"], type=Word)
 
 
 async def test_what_waits_is_listed_with_exactly_what_would_be_sent(redis: Redis, url: str) -> None:
@@ -59,7 +60,7 @@ async def test_what_waits_is_listed_with_exactly_what_would_be_sent(redis: Redis
 
 
 async def test_what_cannot_be_seen_is_shown_as_what_it_is(redis: Redis, url: str) -> None:
-    await ask(redis, "d-1", "toolu_1", call="POST https://x.example.com/\n\"pay \u202e1\u200b0\x1b[2Jß\"")
+    await ask(redis, "d-1", "toolu_1", call='POST https://x.example.com/\n"pay \u202e1\u200b0\x1b[2Jß"')
     assert '  "pay \\u202e1\\u200b0\\x1b[2Jß"\n' in typed(url, "list").output
 
 
@@ -84,7 +85,7 @@ async def test_of_several_calls_the_one_that_is_meant_has_to_be_named(redis: Red
     assert unclear.code == 2
     assert "toolu_1 (refund), toolu_2 (refund)" in unclear.output
     assert typed(url, "approve", "d-1", "toolu_2", "--yes").code == 0
-    assert f"{WORD}toolu_1" not in await fields(redis, "d-1")
+    assert f"{WORD}toolu_1" not in await fields(redis, DeliveryId("d-1"))
     assert typed(url, "decline", "d-1", "--yes").code == 0, "one is left"
     assert not (await word(redis, "d-1", "toolu_1")).approved
 
@@ -94,7 +95,7 @@ async def test_nothing_is_approved_without_a_yes(redis: Redis, url: str) -> None
     said = typed(url, "approve", "d-1")
     assert said.code == 2
     assert "Approve this call? Nobody is there to ask: say --yes" in said.output
-    assert f"{WORD}toolu_1" not in await fields(redis, "d-1")
+    assert f"{WORD}toolu_1" not in await fields(redis, DeliveryId("d-1"))
 
 
 async def test_the_desk_lists_it_as_waiting(redis: Redis, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Claude's simulator, one for a module, without faults and calls at the beginning of each test; Slack; a service; spans."""
+"""Claude's simulator, one for a module, emptied for each test; Slack; a service; spans."""
 
 from collections.abc import AsyncIterator, Iterator
 

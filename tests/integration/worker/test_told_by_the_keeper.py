@@ -58,13 +58,18 @@ async def test_the_keeper_counts_over_all_groups_and_nobody_else_tells(redis: Re
     assert held() == {}, "who was the keeper once no longer tells"
 
 
+def waiting_for_people() -> float:
+    (family,) = metrics.APPROVALS.collect()
+    return family.samples[0].value
+
+
 async def test_the_keeper_tells_how_many_wait_for_people(redis: Redis) -> None:
     await admit(redis, sample_delivery())
     await work_on(redis).ask(await lease(redis), {"toolu_1": b"{}"}, until_ms=2**42, error="")
     await keeper(redis, "first").look()
-    assert metrics.APPROVALS.collect()[0].samples[0].value == 1
+    assert waiting_for_people() == 1
     await keeper(redis, "second").look()
-    assert metrics.APPROVALS.collect()[0].samples[0].value == 0
+    assert waiting_for_people() == 0
 
 
 async def test_the_keeper_tells_what_waits_for_the_throttle_and_how_its_buckets_stand(redis: Redis) -> None:

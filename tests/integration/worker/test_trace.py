@@ -12,7 +12,6 @@ from eventroute.ids import DeliveryId
 from eventroute.models import Models
 from eventroute.prompt import Prompt
 from eventroute.route_table import ModelCall
-from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind

@@ -17,7 +17,7 @@ READ: Final = (
     *(str(path.relative_to(ROOT)) for path in ROOT.glob("*/*/pyproject.toml") if "services" in path.parts),
     "operator/pyproject.toml",
 )
-SAID: Final = "printf '%s\\n' \"$(basename \"$0\") $*\" >> \"$SAID\"\n"
+SAID: Final = 'printf \'%s\\n\' "$(basename "$0") $*" >> "$SAID"\n'
 
 
 @pytest.fixture
@@ -68,7 +68,12 @@ def test_a_tag_of_the_version_that_everything_has_is_released(copy: Path) -> Non
     [
         ("charts/eventroute/Chart.yaml", 'appVersion: "', 'appVersion: "9', "appVersion is 9"),
         ("charts/eventroute/Chart.yaml", "\nversion: ", "\nversion: 9", "Chart.yaml: version is 9"),
-        ("services/worker/pyproject.toml", 'version = "', 'version = "9', "services/worker/pyproject.toml: version is not"),
+        (
+            "services/worker/pyproject.toml",
+            'version = "',
+            'version = "9',
+            "services/worker/pyproject.toml: version is not",
+        ),
         ("operator/pyproject.toml", 'version = "', 'version = "9', "operator/pyproject.toml: version is not"),
         ("CHANGELOG.md", f"## {version()}", "## Unreleased", 'CHANGELOG.md: no section "## '),
     ],
@@ -94,7 +99,9 @@ def test_notes_are_the_section_of_the_version_and_no_other(copy: Path) -> None:
 
 def test_an_image_is_for_both_architectures_with_sbom_and_provenance_and_signed_by_its_digest(copy: Path) -> None:
     said = copy / "said"
-    note = 'while [ "$1" != --metadata-file ]; do shift; done\necho \'{"containerimage.digest": "sha256:abc"}\' > "$2"\n'
+    note = (
+        'while [ "$1" != --metadata-file ]; do shift; done\necho \'{"containerimage.digest": "sha256:abc"}\' > "$2"\n'
+    )
     stand_in(copy, "docker", note)
     stand_in(copy, "cosign")
     stand_in(copy, "git", "echo 0123abc\n")
@@ -117,13 +124,19 @@ def test_an_image_is_for_both_architectures_with_sbom_and_provenance_and_signed_
 
 def test_the_chart_installs_the_images_of_its_release(copy: Path) -> None:
     said = copy / "said"
-    stand_in(copy, "helm", 'if [ "$1" = package ]; then cp "$2/values.yaml" "$SAID.yaml"; else echo "Digest: sha256:abc"; fi\n')
+    stand_in(
+        copy,
+        "helm",
+        'if [ "$1" = package ]; then cp "$2/values.yaml" "$SAID.yaml"; else echo "Digest: sha256:abc"; fi\n',
+    )
     stand_in(copy, "cosign")
     places = {"IMAGES": "r.example.com/acme/eventroute", "CHARTS": "r.example.com/acme/charts"}
     path = f"{copy}/bin:{os.environ['PATH']}"
     done = release(copy, "chart", "1.2.3", SAID=str(said), PATH=path, **places)
     assert done.returncode == 0, done.stderr
-    released, ours = (yaml.safe_load(file.read_text()) for file in (copy / "said.yaml", ROOT / "charts/eventroute/values.yaml"))
+    released, ours = (
+        yaml.safe_load(file.read_text()) for file in (copy / "said.yaml", ROOT / "charts/eventroute/values.yaml")
+    )
     assert released["image"] == {**ours["image"], "registry": "r.example.com/acme"}
     assert {**released, "image": None} == {**ours, "image": None}, "nothing else is changed"
     assert said.read_text().splitlines()[1:] == [

@@ -1,4 +1,4 @@
-"""The workflows do what the Makefile does, by actions that cannot change under us, with no more rights than they need."""
+"""The workflows do what the Makefile does, by actions that cannot change under us, with no more rights than needed."""
 
 import re
 from pathlib import Path

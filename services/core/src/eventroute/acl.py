@@ -229,8 +229,8 @@ _SETS: Final = (
     *(_ALL.rotation, _ALL.sendings, _ALL.later, _ALL.running, _ALL.suspects),
 )
 
-# For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `decide`, `glance`, `load`, `stop`
-# and `start`.
+# For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `decide`, `glance`, `load`,
+# `stop` and `start`.
 _DESK: Final = (
     _SCRIPTS,
     _Grant("+get", (f"%R~{_CLAIM}",)),  # which delivery an answer became

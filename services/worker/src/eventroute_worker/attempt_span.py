@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from eventroute.outcome import RunOutcome
 from eventroute.queue import Begun, Work
 from eventroute.runtime import tracing
-from eventroute_worker.attempt import Unapproved, Attempt, End, Ended, Later, Parked, Settled, Throttled
+from eventroute_worker.attempt import Attempt, End, Ended, Later, Parked, Settled, Throttled, Unapproved
 
 _log = structlog.get_logger()
 

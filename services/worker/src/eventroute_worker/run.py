@@ -55,7 +55,6 @@ from eventroute_worker.answer import (
 )
 from eventroute_worker.attempt import (
     DEFAULT_RETENTION,
-    Unapproved,
     Attempt,
     End,
     Ended,
@@ -63,6 +62,7 @@ from eventroute_worker.attempt import (
     Parked,
     Settled,
     Superseded,
+    Unapproved,
     check_attempts,
     dead,
 )

@@ -27,7 +27,7 @@ from eventroute.runtime import background
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import Tally
 from eventroute_worker import metrics
-from eventroute_worker.attempt import Unapproved, Attempt, End, Handler, Later, Newer, Parked, Settled, Throttled, dead
+from eventroute_worker.attempt import Attempt, End, Handler, Later, Newer, Parked, Settled, Throttled, Unapproved, dead
 from eventroute_worker.bell import Bell
 from eventroute_worker.gate import Gate
 from eventroute_worker.slots import Slots

@@ -1,7 +1,7 @@
 """The third act: an answer to a service of the team's own, which is away at first, and one to another route.
 
-Before the second one, Claude looks something up at the service, by a tool, and does something there that somebody has to
-approve: here, the demo itself.
+Before the second one, Claude looks something up at the service, by a tool, and does something there that somebody has
+to approve: here, the demo itself.
 """
 
 import asyncio

@@ -89,7 +89,7 @@ def approve(
 
       eventroute approvals approve d-01a4b9d7c2f0c41f9e0b7a3d5e21
 
-      eventroute approvals approve d-01a4b9d7c2f0c41f9e0b7a3d5e21 toolu_01A09q90qw90lq917835lq9 --note 'looked at the order'
+      eventroute approvals approve d-01a4b9d7c2f0c41f9e0b7a3d5e21 toolu_01A09q90qw90lq917835lq9 --note 'order is paid'
 
     Exit code 1: it does not wait any more.
     """

@@ -69,7 +69,8 @@ got its turn in its lane: its deadline counts from there), `state`, `fence`, `st
 see mended, until it has asked), `alone`; of the run: `talk` and `talk:*` (a conversation with tools that
 goes on, `eventroute_worker.talk`), `answer` (the checkpoint), `saved` (when), `answered` (it is
 final, of one that could be superseded), `sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`,
-`replays`, `asks` (how many calls wait for people's word); and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
+`replays`, `asks` (how many calls wait for people's word); and once it has ended `outcome`, `reason`, `detail`,
+`finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
 has of its end, `trace` and `answer` are left; of which the last two go next.
 """
@@ -87,7 +88,19 @@ from eventroute.queue.admission import (
     New,
     Repeat,
 )
-from eventroute.queue.desk import Approval, Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, Spent, State, Wanted
+from eventroute.queue.desk import (
+    Approval,
+    Desk,
+    Found,
+    KeptAnswer,
+    Line,
+    Listing,
+    Mode,
+    Situation,
+    Spent,
+    State,
+    Wanted,
+)
 from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.ledger import Account, Exceeded, Ledger
 from eventroute.queue.load import Load, read_load

@@ -21,13 +21,13 @@ class Load(NamedTuple):
     throttled: int
     """Waiting until the throttle has a place for them."""
     held: int
-    approvals: int
-    """Of `later`: waiting for people's word on calls of tools."""
     workable: int
     """What workers could be at now: what runs, and of what is ready or waits as much as the throttle admits.
 
     At least one while something is parked: a worker has to see when that is mended.
     """
+    approvals: int = 0
+    """Of `later`: waiting for people's word on calls of tools."""
 
 
 async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePath], bool] = lambda _: False) -> Load:
@@ -52,9 +52,9 @@ async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePat
             attributed += own
     if stops:  # nothing is taken: what would be ready is held
         held = max(depth - running - later - throttled, 0)
-        return Load(0, running, later, throttled, held, approvals, workable=running)
+        return Load(0, running, later, throttled, held, workable=running, approvals=approvals)
     known = await figures(next(iter(calls.values())), waiting) if waiting else {}
     admitted = sum(min(count, known[bucket].free) if bucket in known else count for bucket, count in waiting.items())
     held = max(depth - ready - running - later - throttled, 0)
     workable = running + ready - attributed + admitted
-    return Load(ready, running, later, throttled, held, approvals, workable=max(workable, min(parked, 1)))
+    return Load(ready, running, later, throttled, held, max(workable, min(parked, 1)), approvals)
