@@ -134,7 +134,7 @@ OF_TOOLS: dict[str, Any] = {
     "name": "look_up",
     "description": "Looks up.",
     "input": {"type": "object"},
-    "dryRun": True,
+    "approval": "required",
     "when": "true",
     "http": {"url": "https://api.example.com/"},
     **{kind: {} for kind in SERVED_KINDS},
@@ -142,7 +142,7 @@ OF_TOOLS: dict[str, Any] = {
 
 
 def test_every_kind_of_tool_is_one_of_those_that_exclude_each_other() -> None:
-    own = {"name", "description", "when", "input", "sideEffect", "onUnknown", "dryRun"}
+    own = {"name", "description", "when", "input", "sideEffect", "onUnknown", "dryRun", "approval", "approvalTimeout"}
     kinds = tuple(str(about.alias) for about in Tool.model_fields.values() if about.alias not in own)
     assert exactly_one(*kinds) in Tool.rules
     assert kinds == TOOL_KINDS
