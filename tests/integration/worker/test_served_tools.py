@@ -25,7 +25,7 @@ from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.journal import key_id
 from eventroute_cli.simulator.server import Served
 from eventroute_worker.answer import Answer, Reply, decode_answer
-from eventroute_worker.attempt import Attempt, End, Parked, Settled, Throttled
+from eventroute_worker.attempt import Attempt, End, Later, Parked, Settled
 from eventroute_worker.claude import Claude
 from eventroute_worker.outbound import Outbound
 from eventroute_worker.pricing import Prices
@@ -173,8 +173,8 @@ async def test_an_attempt_that_is_cut_short_goes_on_after_the_pause_that_was_pai
     redis: Redis, claude: Claude, simulator: Served
 ) -> None:
     table = routes(SEARCH)
-    simulator.simulator.faults.add([PAUSE, Fault(kind=FaultKind.OVERLOADED)])
-    assert isinstance(await attempt(redis, claude, table), Throttled)
+    simulator.simulator.faults.add([PAUSE, Fault(kind=FaultKind.API_ERROR)])
+    assert isinstance(await attempt(redis, claude, table), Later)
     again = Attempt(await lease_again(redis, sample_delivery().id))
     end = await build_runner(redis, claude=claude, routes=table)(again)
     assert isinstance(end, Settled)
@@ -268,8 +268,8 @@ async def test_a_server_is_called_by_the_api_and_its_token_is_nowhere_else(
 async def test_a_server_that_the_manifest_has_no_more_is_not_called_any_more(
     redis: Redis, claude: Claude, simulator: Served
 ) -> None:
-    simulator.simulator.faults.add([PAUSE, Fault(kind=FaultKind.OVERLOADED)])
-    assert isinstance(await attempt(redis, claude, routes(SEARCH, TRACKER)), Throttled)
+    simulator.simulator.faults.add([PAUSE, Fault(kind=FaultKind.API_ERROR)])
+    assert isinstance(await attempt(redis, claude, routes(SEARCH, TRACKER)), Later)
     again = Attempt(await lease_again(redis, sample_delivery().id))
     await build_runner(redis, claude=claude, routes=routes(SEARCH))(again)
     last = simulator.simulator.journal.entries()[-1]

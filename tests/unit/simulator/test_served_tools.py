@@ -117,7 +117,7 @@ def test_tokens_are_counted_with_servers_too() -> None:
 
 def test_a_model_that_lets_no_code_call_tools_wants_to_be_told_so() -> None:
     by_code = {name: value for name, value in SEARCH.items() if name != "allowed_callers"}
-    haiku = {"model": "claude-haiku-4-5", "thinking": {"type": "disabled"}}
+    haiku: dict[str, Any] = {"model": "claude-haiku-4-5", "thinking": {"type": "disabled"}}
     with pytest.raises(ApiError, match="Set allowed_callers to"):
         parse(**haiku, tools=[by_code])
     assert parse(**haiku, tools=[SEARCH]).tools.served

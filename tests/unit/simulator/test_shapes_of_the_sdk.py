@@ -11,7 +11,7 @@ from anthropic.types.shared.error_details import ErrorDetails
 from anthropic.types.shared.error_response import ErrorResponse
 from pydantic import BaseModel, TypeAdapter
 
-from eventroute.served import kinds
+from eventroute.served import ServedKind, kinds
 from eventroute_cli.simulator.api import DEFAULT_KEY, Reply, Simulator, SimulatorSettings
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.limits import RateLimits
@@ -75,7 +75,7 @@ def test_answers_are_messages_of_the_sdk(asked: str, kind: FaultKind) -> None:
 @pytest.mark.parametrize("fails", ["", "unavailable"])
 @pytest.mark.parametrize("kind", [FaultKind.TOOL_USE, FaultKind.PAUSE_TURN])
 @pytest.mark.parametrize("tool", ["web_search", "web_fetch", "code_execution"])
-def test_what_the_api_runs_is_told_as_the_sdk_has_it(tool: str, kind: FaultKind, fails: str) -> None:
+def test_what_the_api_runs_is_told_as_the_sdk_has_it(tool: ServedKind, kind: FaultKind, fails: str) -> None:
     simulator = Simulator(SimulatorSettings(faults=(Fault(kind=kind, tool=tool, fails=fails, times=2),)))
     offered = [{"type": kinds()[tool].type, "name": tool}]
     url = {"messages": [{"role": "user", "content": "https://example.com/simulated"}]}

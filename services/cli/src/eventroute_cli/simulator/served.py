@@ -342,43 +342,26 @@ def _use(use: ServedUse, fresh_id: str) -> dict[str, Any]:
 
 def _result(use: ServedUse, use_id: str) -> dict[str, Any]:
     told = f"{MARK} What came of {msgspec.json.encode(use.input).decode()}."
-    match use.tool.kind:
-        case "mcp":
-            content: Any = [{"type": "text", "text": use.error or told, "citations": None}]
-            return {"type": "mcp_tool_result", "tool_use_id": use_id, "is_error": bool(use.error), "content": content}
-        case "code_execution":
-            kind = "bash_code_execution"
-            content = {"type": f"{kind}_result", "stdout": told, "stderr": "", "return_code": 0, "content": []}
-        case "web_fetch":
-            kind = "web_fetch"
-            document = {
-                "type": "document",
-                "source": {"type": "text", "media_type": "text/plain", "data": told},
-                "title": None,
-                "citations": None,
-            }
-            content = {
-                "type": "web_fetch_result",
-                "url": use.input.get("url", ""),
-                "content": document,
-                "retrieved_at": None,
-            }
-        case "web_search":
-            kind = "web_search"
-            url, title = "https://example.com/simulated", told
-            content = [
-                {
-                    "type": "web_search_result",
-                    "url": url,
-                    "title": title,
-                    "encrypted_content": seal(url, title),
-                    "page_age": None,
-                }
-            ]
-    if use.error:
-        content = {"type": f"{kind}_tool_result_error", "error_code": use.error}
+    if use.tool.kind == "mcp":
+        text = [{"type": "text", "text": use.error or told, "citations": None}]
+        return {"type": "mcp_tool_result", "tool_use_id": use_id, "is_error": bool(use.error), "content": text}
+    kind = "bash_code_execution" if use.tool.kind == "code_execution" else use.tool.kind
+    content = {"type": f"{kind}_tool_result_error", "error_code": use.error} if use.error else _content(use, told)
     caller = {"caller": {"type": "direct"}} if kind.startswith("web") else {}
     return {"type": f"{kind}_tool_result", "tool_use_id": use_id, "content": content, **caller}
+
+
+def _content(use: ServedUse, told: str) -> Any:
+    if use.tool.kind == "code_execution":
+        return {"type": "bash_code_execution_result", "stdout": told, "stderr": "", "return_code": 0, "content": []}
+    if use.tool.kind == "web_fetch":
+        source = {"type": "text", "media_type": "text/plain", "data": told}
+        document = {"type": "document", "source": source, "title": None, "citations": None}
+        url = use.input.get("url", "")
+        return {"type": "web_fetch_result", "url": url, "content": document, "retrieved_at": None}
+    url, sealed = "https://example.com/simulated", seal("https://example.com/simulated", told)
+    found = {"type": "web_search_result", "url": url, "title": told, "encrypted_content": sealed, "page_age": None}
+    return [found]
 
 
 def citations(uses: tuple[ServedUse, ...]) -> list[dict[str, Any]] | None:

@@ -62,10 +62,11 @@ def placed_tools(gathered: Gathered) -> Iterator[PlacedTool]:
 def conditions(spec: crd.EventRouteSpec) -> Iterator[tuple[str, str]]:
     """List the conditions of all that Claude may do, with their fields."""
     for index, prompt in enumerate(spec.prompts):
-        for kind, tools in (("tools", prompt.tools), ("mcpServers", prompt.mcp_servers)):
-            for number, tool in enumerate(tools):
-                if tool.when:
-                    yield f"spec.prompts[{index}].{kind}[{number}].when", tool.when
+        said = {f"tools[{number}]": tool.when for number, tool in enumerate(prompt.tools)}
+        said |= {f"mcpServers[{number}]": server.when for number, server in enumerate(prompt.mcp_servers)}
+        for field, when in said.items():
+            if when:
+                yield f"spec.prompts[{index}].{field}.when", when
 
 
 def check_tools(gathered: Gathered) -> Iterator[Problem]:
