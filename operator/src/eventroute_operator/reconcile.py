@@ -2,7 +2,7 @@
 
 Level-triggered: a turn looks at what is, not at what happened, so that nothing is lost by a turn that fails or by an
 operator that is killed. Nothing is published before everything was listed once: a half-known cluster would look like
-one with most routes deleted.
+one with most routes deleted. An operator that does not lead has everything listed, and waits.
 """
 
 import asyncio
@@ -29,11 +29,12 @@ from eventroute.route_table import RECEIVER, WORKER
 from eventroute.runtime.notices import read_notices
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import RouteStats, read_stats
-from eventroute.runtime.tables import heartbeats
+from eventroute.runtime.tables import Deposed, heartbeats
 from eventroute_operator import metrics
 from eventroute_operator.announce import Announcement, warning_of_budget
 from eventroute_operator.api import Api
 from eventroute_operator.cluster import Cluster, Reference, RouteObject
+from eventroute_operator.election import Lead
 from eventroute_operator.fleet import REDIS_AWAY_S, Fleet, Published, programming
 from eventroute_operator.judge import Judged, judge
 from eventroute_operator.obstacles import Obstacle, Obstacles, read_obstacles
@@ -75,6 +76,7 @@ class Reconciler:
         self,
         cluster: Cluster,
         *,
+        lead: Lead,
         redis: Redis,
         api: Api,
         tables: Tables,
@@ -89,7 +91,7 @@ class Reconciler:
         announce: Callable[[Announcement], None] = lambda _: None,
         grace_s: float = GRACE_S,
     ) -> None:
-        """Take the collaborators; `run` does the work once `synced` is set."""
+        """Take the collaborators; `run` does the work once `synced` is set and this operator leads."""
         self.synced = asyncio.Event()
         """Everything was listed once."""
         self.unseen: frozenset[str] = frozenset()
@@ -99,6 +101,7 @@ class Reconciler:
         self.last_turn = time.monotonic()
         """When the loop last went round, monotonic seconds."""
         self._cluster = cluster
+        self._lead = lead
         self._redis = redis
         self._api = api
         self._tables = tables
@@ -133,9 +136,10 @@ class Reconciler:
 
     async def run(self) -> None:
         """Work for ever."""
-        while not self.synced.is_set():
-            self.last_turn = time.monotonic()
-            await _wait(self.synced, _IDLE_S)
+        for needed in (self.synced, self._lead.leads):
+            while not needed.is_set():
+                self.last_turn = time.monotonic()
+                await _wait(needed, _IDLE_S)
         while True:
             self.last_turn = time.monotonic()
             await self._turn()
@@ -248,6 +252,8 @@ class Reconciler:
         try:
             if await self._tables.publish(receiver, worker, existing=existing, staying=staying, unseen=self.unseen):
                 self._published_at = time.monotonic()
+        except Deposed as error:
+            await self._step_aside(error)
         except (RedisError, OSError, EventRouteError) as error:
             metrics.PUBLISH_ERRORS.inc()
             if self._away_since is None:
@@ -259,6 +265,16 @@ class Reconciler:
             self._grace_ends = None if left_s is None else time.monotonic() + left_s
             self._found()
 
+    async def _step_aside(self, deposed: Deposed) -> None:
+        """End, unless nothing was ever written under our epoch: then the Lease is younger than the table."""
+        if self._tables.are_ours:
+            self._lead.depose()
+            return
+        try:
+            await self._lead.rise_above(deposed.epoch)
+        except EventRouteError as error:
+            _log.warning("epoch_not_taken", error=str(error))
+
     async def _hear(self) -> None:
         try:
             receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
@@ -266,7 +282,8 @@ class Reconciler:
             obstacles = await read_obstacles(self._upkeep, self._groups)
             self._obstacles = obstacles._replace(notices=await read_notices(self._redis))
             metrics.STOPPED.set(self._obstacles.stop is not None)
-            await self._warn()
+            if self._lead.is_sure():
+                await self._warn()
         except (RedisError, OSError, RedisAway, RedisForbids) as error:
             if self._away_since is None:
                 _log.warning("redis_away", error=str(error))
