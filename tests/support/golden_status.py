@@ -119,6 +119,11 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "no-workers": lambda: status(fleet=Fleet(Serving(7), Serving())),
     "unreadable": lambda: status(fleet=Fleet(Serving(7, frozenset({RoutePath("team-a/triage")})), Serving(7))),
     "redis-away": lambda: status(fleet=SERVED._replace(is_away=True), before=_earlier()),
+    "not-published": lambda: status(
+        published=Published(None, 7),
+        fleet=SERVED._replace(refused="NOREPLICAS Not enough good replicas to write."),
+        before=_earlier(),
+    ),
     "redis-troubled": lambda: status(fleet=Fleet(TROUBLED, TROUBLED), before=_earlier()),
     "key-refused": lambda: status(
         obstacles=Obstacles(by_route={RoutePath("team-a/triage"): REFUSED}),

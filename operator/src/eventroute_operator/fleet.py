@@ -15,7 +15,7 @@ SILENCE_S: Final = float(HEARTBEAT_LIFETIME_S)
 """How long a plane without heartbeats counts as it was before."""
 
 REDIS_AWAY_S: Final = 10.0
-"""How long Redis may be away before routes say so: longer than a restart or a fail-over."""
+"""How long Redis may be away, or refuse to be written to, before routes say so: longer than a restart or a fail-over."""
 
 
 class Serving(NamedTuple):
@@ -46,6 +46,8 @@ class Fleet(NamedTuple):
     workers: Serving = Serving()
     is_away: bool = False
     """Redis has been away for so long that it matters."""
+    refused: str = ""
+    """What it has said for as long against being written to, while it could be read; empty = nothing."""
 
 
 class Published(NamedTuple):
@@ -79,6 +81,8 @@ def programming(path: RoutePath, published: Published, fleet: Fleet) -> StatusRe
     """Say how far a route that can be served has come."""
     if fleet.is_away:
         return StatusReason.REDIS_UNAVAILABLE
+    if fleet.refused and (published.receiver is None or published.worker is None):
+        return StatusReason.NOT_PUBLISHED
     if fleet.receivers.oldest is None:
         return StatusReason.NO_RECEIVERS
     if not (receivers_have(published, fleet) and workers_have(published, fleet)):

@@ -27,7 +27,7 @@ from eventroute.policy import Policy
 from eventroute.queue import Group, Upkeep
 from eventroute.route_table import RECEIVER, WORKER
 from eventroute.runtime.notices import read_notices
-from eventroute.runtime.scripts import RedisAway, RedisForbids
+from eventroute.runtime.scripts import LOST, RedisAway, RedisForbids, told
 from eventroute.runtime.stats import RouteStats, read_stats
 from eventroute.runtime.tables import Deposed, heartbeats
 from eventroute_operator import metrics
@@ -51,6 +51,9 @@ _DEBOUNCE_S: Final = 0.02
 _LOOK_S: Final = (0.03, 1.0)  # pause between looks at heartbeats while a change is on its way: first, and longest
 _IDLE_S: Final = 5.0  # the processes' own beat
 _AGAIN_S: Final = 0.5
+_REFUSED_S: Final = 2.0  # pause between publications that Redis refuses: each reads the whole table
+_SILENT: Final = frozenset({LOST, "LOADING", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "UNKILLABLE", "NOAUTH", "WRONGPASS"})
+"""First words of errors with which Redis answers nothing at all; the others concern writes only."""
 _FETCHES: Final = 16
 _BREATH: Final = 8  # routes judged before others get the loop
 
@@ -120,6 +123,7 @@ class Reconciler:
         self._grace_ends: float | None = None
         self._fleet = Fleet()
         self._away_since: float | None = None
+        self._refused_since: float | None = None
         self._published_at = 0.0
         self._look_s = _IDLE_S
         self._stats: dict[str, RouteStats] = {}
@@ -155,12 +159,13 @@ class Reconciler:
         if self._must_publish:
             await self._publish()
             metrics.RECONCILE.observe(time.monotonic() - began)
-        if not self._must_publish:  # else Redis is away, and each of its commands would wait in vain
+        if self._away_since is None:  # else each command would wait in vain
             await self._hear()
             await self._count()
         is_settled = self._tell(time.monotonic())
         if changed or self._must_publish:
-            self._look_s = _AGAIN_S if self._must_publish else _LOOK_S[0]
+            again_s = _AGAIN_S if self._refused_since is None else _REFUSED_S
+            self._look_s = again_s if self._must_publish else _LOOK_S[0]
         else:
             self._look_s = _IDLE_S if is_settled else min(self._look_s * 1.5, _LOOK_S[1])
         if self._deferred:
@@ -256,14 +261,28 @@ class Reconciler:
             await self._step_aside(error)
         except (RedisError, OSError, EventRouteError) as error:
             metrics.PUBLISH_ERRORS.inc()
-            if self._away_since is None:
+            if self._away_since is None and self._refused_since is None:
                 _log.warning("tables_not_published", error=str(error))
-            self._lost()
+            self._not_published(told(error) if isinstance(error, RedisError | OSError) else error)
         else:
             self._must_publish = False
             left_s = self._stays.next_end_s()
             self._grace_ends = None if left_s is None else time.monotonic() + left_s
             self._found()
+            self._refused_since = None
+            self._fleet = self._fleet._replace(refused="")
+
+    def _not_published(self, error: EventRouteError) -> None:
+        """Tell a Redis that is away, which concerns every route, from one that only refuses to be written to."""
+        if isinstance(error, RedisAway | RedisForbids) and error.word in _SILENT:
+            self._lost()
+            return
+        self._found()
+        now = time.monotonic()
+        if self._refused_since is None:
+            self._refused_since = now
+        if now - self._refused_since >= REDIS_AWAY_S:
+            self._fleet = self._fleet._replace(refused=str(error))
 
     async def _step_aside(self, deposed: Deposed) -> None:
         """End, unless nothing was ever written under our epoch: then the Lease is younger than the table."""
@@ -278,27 +297,34 @@ class Reconciler:
     async def _hear(self) -> None:
         try:
             receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
-            self._must_publish = not await self._tables.are_current()
+            self._must_publish |= not await self._tables.are_current()
             obstacles = await read_obstacles(self._upkeep, self._groups)
             self._obstacles = obstacles._replace(notices=await read_notices(self._redis))
             metrics.STOPPED.set(self._obstacles.stop is not None)
-            if self._lead.is_sure():
-                await self._warn()
         except (RedisError, OSError, RedisAway, RedisForbids) as error:
             if self._away_since is None:
                 _log.warning("redis_away", error=str(error))
             self._lost()
             return
         now = time.monotonic()
-        self._fleet = Fleet(self._fleet.receivers.after(receivers, now), self._fleet.workers.after(workers, now))
+        self._fleet = self._fleet._replace(
+            receivers=self._fleet.receivers.after(receivers, now), workers=self._fleet.workers.after(workers, now)
+        )
+        if self._lead.is_sure():
+            await self._warn()
 
     async def _warn(self) -> None:
-        """Tell of budgets that are nearly spent, which the workers notice."""
+        """Tell of budgets that are nearly spent, which the workers notice; in a full Redis, once there is room."""
         routes = {route_path(*key): judged.route for key, judged in self._judged.items()}
         for group in self._groups:
-            for scope, ends_ms in (await self._upkeep.take_warnings(group)).items():
-                for told in warning_of_budget(scope, ends_ms, routes):
-                    self._announce(told)
+            try:
+                ending = await self._upkeep.take_warnings(group)
+            except (RedisAway, RedisForbids) as error:
+                _log.info("budget_warnings_not_taken", error=str(error))
+                return
+            for scope, ends_ms in ending.items():
+                for warning in warning_of_budget(scope, ends_ms, routes):
+                    self._announce(warning)
 
     def _found(self) -> None:
         if self._away_since is not None:
@@ -344,10 +370,10 @@ class Reconciler:
             is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
             stats = self._stats.get(current.uid)
             obstacle = obstacles.of(judged, stats, moment)
-            told = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
-            if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != told:
-                self._write(current, told)
-                self._told[key] = told
+            known = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
+            if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != known:
+                self._write(current, known)
+                self._told[key] = known
             reasons[_ready_reason(self._writer.latest(current))] += 1
         metrics.ROUTES.clear()
         for name, count in reasons.items():

@@ -163,7 +163,7 @@ def _programming(facts: Facts) -> tuple[_Status, str, str]:
     if not judged.is_served:
         return _of_reason(StatusReason.NOT_SERVED, _half(facts))
     reason = programming(route_path(*judged.route.key), facts.published, facts.fleet)
-    troubles = redis_troubles(facts.fleet)
+    troubles = facts.fleet.refused if reason is StatusReason.NOT_PUBLISHED else redis_troubles(facts.fleet)
     return _of_reason(reason, f"{REASONS[reason].meaning} Redis: {troubles}" if troubles else "")
 
 

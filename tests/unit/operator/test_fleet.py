@@ -25,6 +25,10 @@ BROKEN = Serving(9, frozenset({PATH}))
         (Published(5, 5), Fleet(BROKEN, Serving(5)), StatusReason.UNREADABLE),
         (Published(5, 5), Fleet(Serving(5), BROKEN), StatusReason.UNREADABLE),
         (Published(5, 5), Fleet(Serving(5), Serving(5), is_away=True), StatusReason.REDIS_UNAVAILABLE),
+        (Published(5, 5), Fleet(Serving(5), Serving(5), refused="OOM"), StatusReason.PROGRAMMED),
+        (Published(5, None), Fleet(Serving(5), Serving(5), refused="OOM"), StatusReason.NOT_PUBLISHED),
+        (Published(None, 5), Fleet(Serving(), Serving(5), refused="OOM"), StatusReason.NOT_PUBLISHED),
+        (Published(None, 5), Fleet(Serving(5), Serving(5), is_away=True), StatusReason.REDIS_UNAVAILABLE),
     ],
 )
 def test_a_route_has_come_as_far_as_the_slowest_process(

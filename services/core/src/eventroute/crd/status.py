@@ -48,6 +48,7 @@ class StatusReason(StrEnum):
     PROPAGATING = "Propagating"
     UNREADABLE = "Unreadable"
     REDIS_UNAVAILABLE = "RedisUnavailable"
+    NOT_PUBLISHED = "NotPublished"
     WORKING = "Working"
     KEY_REFUSED = "KeyRefused"
     KEY_UNPAID = "KeyUnpaid"
@@ -452,6 +453,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "RedisUnavailable": ReasonPage(
         "False", _PROGRAMMED, "The operator cannot reach Redis.", "Mend Redis; publishing goes on by itself."
+    ),
+    "NotPublished": ReasonPage(
+        "False",
+        _PROGRAMMED,
+        "Redis answers, and refuses what changed of the route; what was served of it before stays served.",
+        "Mend Redis as the message says; publishing goes on by itself.",
     ),
     "Working": ReasonPage("True", _WORKING, "No delivery waits for something to be mended.", _NOTHING),
     "KeyRefused": ReasonPage(
