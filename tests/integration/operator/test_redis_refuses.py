@@ -12,7 +12,7 @@ from eventroute import keys
 from eventroute.route_table import RECEIVER, WORKER
 from eventroute.runtime.background import running
 from eventroute.runtime.tables import Heartbeat
-from eventroute_operator import reconcile
+from eventroute_operator import fleet, reconcile
 from eventroute_operator.cluster import Kind
 from integration.operator.conftest import Control
 from support.budgets import account, budget
@@ -30,6 +30,7 @@ LATER = 1 << 53  # a version that no table reaches: whatever is published is ser
 async def live(control: Control, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Control]:
     """An operator with a route that is ready, and little patience."""
     monkeypatch.setattr(reconcile, "REDIS_AWAY_S", 0.2)
+    monkeypatch.setattr(fleet, "SILENCE_S", 0.2)
     monkeypatch.setattr(reconcile, "_REFUSED_S", 0.1)
     monkeypatch.setattr(reconcile, "_IDLE_S", 0.1)
     for plane in (RECEIVER, WORKER):
@@ -72,6 +73,8 @@ async def test_in_a_full_redis_the_cure_is_published_and_every_route_stays_ready
         await until(is_suspended)
         await asyncio.sleep(0.6)
         assert said(live, "triage") == {"Ready"}
+        await redis.delete(keys.process(RECEIVER.name, "one"))
+        await until(lambda: live.reasons()["triage"] == "NoReceivers")  # the warning has no room, and all else is heard
     await until(lambda: bool(live.announced), timeout_s=5)
 
 
