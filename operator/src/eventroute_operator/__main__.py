@@ -48,7 +48,7 @@ async def serve(settings: OperatorSettings) -> None:
     api = Api(_client(), secret_labels=settings.secret_labels)
     election = Election(api, ObjectKey(settings.pod_namespace, settings.lease_name), settings.pod_name)
     announcer = Announcer(election.guarded(api.post_event))
-    cluster = Cluster()
+    cluster = Cluster(SealKey.from_text(settings.receiver_table_key.get_secret_value()).derive("revisions"))
     writer = StatusWriter(election.guarded(api.write_status), written=functools.partial(_announce, announcer))
     url = settings.redis_url.get_secret_value()
     link = open_link(url, groups=settings.groups)

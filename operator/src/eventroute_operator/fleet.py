@@ -30,13 +30,17 @@ class Serving(NamedTuple):
     redis: frozenset[str] = frozenset()
     """What one of them finds wrong with Redis."""
 
-    def after(self, beats: Sequence[Heartbeat], now: float) -> "Serving":
-        """Take the plane's heartbeats. Cold processes serve nobody yet, and so do not count."""
+    def after(self, beats: Sequence[Heartbeat], now: float, *, may_be_none: bool = False) -> "Serving":
+        """Take the plane's heartbeats. Cold processes serve nobody yet, or no more, and so do not count.
+
+        may_be_none  having none is no failure, so that it counts at once when the last one says that it has ended
+        """
         versions = [beat.version for beat in beats if beat.version is not None]
         if versions:
             broken = frozenset(path for beat in beats for path in beat.broken)
             return Serving(min(versions), broken, now, frozenset(words for beat in beats for words in beat.redis))
-        return self if now - self.heard < SILENCE_S else Serving()
+        is_told = may_be_none and bool(beats)
+        return self if now - self.heard < SILENCE_S and not is_told else Serving()
 
 
 class Fleet(NamedTuple):

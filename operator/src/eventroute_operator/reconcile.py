@@ -36,7 +36,7 @@ from eventroute_operator.api import Api
 from eventroute_operator.cluster import Cluster, Reference, RouteObject
 from eventroute_operator.election import Lead
 from eventroute_operator.fleet import REDIS_AWAY_S, Fleet, Published, programming
-from eventroute_operator.judge import Judged, judge
+from eventroute_operator.judge import Judged, judge, not_judged
 from eventroute_operator.obstacles import Obstacle, Obstacles, read_obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
@@ -55,6 +55,8 @@ _REFUSED_S: Final = 2.0  # pause between publications that Redis refuses: each r
 _SILENT: Final = frozenset({LOST, "LOADING", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "UNKILLABLE", "NOAUTH", "WRONGPASS"})
 """First words of errors with which Redis answers nothing at all; the others concern writes only."""
 _FETCHES: Final = 16
+_DOUBLINGS: Final = 6  # of the pause between attempts to get what cannot be got
+_LONGEST_S: Final = 30.0
 _BREATH: Final = 8  # routes judged before others get the loop
 
 _log = structlog.get_logger()
@@ -70,6 +72,13 @@ class _Told(NamedTuple):
     stats: RouteStats | None
     obstacle: Obstacle | None
     observed: Status
+
+
+class _Unfetched(NamedTuple):
+    """What could not be got, so often, and is to be asked for again then."""
+
+    failures: int
+    due: float
 
 
 class Reconciler:
@@ -118,6 +127,7 @@ class Reconciler:
         self._judged: dict[ObjectKey, Judged] = {}
         self._told: dict[ObjectKey, _Told] = {}
         self._deferred: set[ObjectKey] = set()  # to be judged: not yet, or not while the API server cannot be asked
+        self._unfetched: dict[Reference, _Unfetched] = {}
         self._must_publish = True
         self._stays = Stays(grace_s=grace_s)
         self._grace_ends: float | None = None
@@ -203,19 +213,23 @@ class Reconciler:
         self._deferred.discard(key)
         if old and old.route.uid != route.uid:
             self._forget(key)
+        new = self._judged[key] = self._verdict(route)
+        return old is None or (old.receiver, old.worker) != (new.receiver, new.worker)
+
+    def _verdict(self, route: RouteObject) -> Judged:
         try:
-            new = self._judged[key] = judge(
+            return judge(
                 route,
                 self._cluster.find,
                 models=self._models,
                 policy=self._policy,
                 outbound=self._outbound,
-                neighbours=self._cluster.neighbours(key),
+                neighbours=self._cluster.neighbours(route.key),
             )
         except Exception as error:  # noqa: BLE001 - a fault of ours, for which the other routes must not suffer
-            _log.error("route_not_judged", route=route_path(*key), error=type(error).__name__)
-            return False
-        return old is None or (old.receiver, old.worker) != (new.receiver, new.worker)
+            fault = type(error).__name__
+            _log.error("route_not_judged", route=route_path(*route.key), error=fault)
+            return not_judged(route, fault)
 
     def _forget(self, key: ObjectKey) -> None:
         self._told.pop(key, None)
@@ -224,14 +238,17 @@ class Reconciler:
             self._writer.forget(key, old.route.uid)
 
     async def _fetch(self, references: Iterable[Reference]) -> None:
-        """Get what nobody has looked at yet; what cannot be got stays unknown."""
-        gate = asyncio.Semaphore(_FETCHES)
+        """Get what nobody has looked at yet; what cannot be got stays unknown, and is asked for ever more seldom."""
+        gate, now = asyncio.Semaphore(_FETCHES), time.monotonic()
+        wanted = set(references)
+        self._unfetched = {each: known for each, known in self._unfetched.items() if each in wanted}
+        due = [each for each in wanted if each not in self._unfetched or self._unfetched[each].due <= now]
 
         async def fetch(reference: Reference) -> None:
             async with gate:
                 await self._fetch_one(reference)
 
-        await asyncio.gather(*map(fetch, references))
+        await asyncio.gather(*map(fetch, due))
 
     async def _fetch_one(self, reference: Reference) -> None:
         cluster = self._cluster
@@ -240,10 +257,18 @@ class Reconciler:
             found = await self._api.find(reference)
         except EventRouteError as error:
             _log.warning("reference_not_fetched", error=str(error))
+            self._put_off(reference)
             return
+        finally:
+            self.last_turn = time.monotonic()  # many that are slow are no sign that the loop hangs
         if found:
             cluster.see(reference.kind, found)  # newer than what a list that is under way may hold
         cluster.end_look(listing)
+
+    def _put_off(self, reference: Reference) -> None:
+        failures = self._unfetched[reference].failures + 1 if reference in self._unfetched else 1
+        pause_s = min(_AGAIN_S * 2 ** min(failures, _DOUBLINGS), _LONGEST_S)
+        self._unfetched[reference] = _Unfetched(failures, time.monotonic() + pause_s)
 
     # --- publishing ---
 
@@ -308,7 +333,8 @@ class Reconciler:
             return
         now = time.monotonic()
         self._fleet = self._fleet._replace(
-            receivers=self._fleet.receivers.after(receivers, now), workers=self._fleet.workers.after(workers, now)
+            receivers=self._fleet.receivers.after(receivers, now),
+            workers=self._fleet.workers.after(workers, now, may_be_none=True),
         )
         if self._lead.is_sure():
             await self._warn()

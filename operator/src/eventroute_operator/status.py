@@ -151,6 +151,8 @@ def _judgement(judged: Judged, kind: ConditionType) -> tuple[_Status, str, str]:
         if problems:
             return "False", problems[0].reason, problems[0].message
         return _of_reason(_TRUE[kind])
+    if judged.fault:
+        return _of_reason(StatusReason.OPERATOR_FAULT, f"{REASONS[StatusReason.OPERATOR_FAULT].meaning} {judged.fault}")
     mistake = verdict[0]
     message = _bounded(f"{mistake.field or 'the object'}: {mistake.message}")
     if kind is ConditionType.ACCEPTED:

@@ -27,6 +27,7 @@ from eventroute_operator.resync import Resync
 from eventroute_operator.settings import OperatorSettings
 from eventroute_operator.tables import Tables
 from eventroute_operator.write import StatusWriter
+from support.cluster_objects import REVISION_KEY
 
 
 class FakeApi(Api):
@@ -92,7 +93,7 @@ class Control:
     grace_s: float = 60.0
     lead: FakeLead = field(default_factory=FakeLead)
     api: FakeApi = field(default_factory=FakeApi)
-    cluster: Cluster = field(default_factory=Cluster)
+    cluster: Cluster = field(default_factory=lambda: Cluster(REVISION_KEY))
     announced: list[Announcement] = field(default_factory=list)
     receiver_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
     worker_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))

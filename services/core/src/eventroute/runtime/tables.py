@@ -15,6 +15,7 @@ Of several publishers the one with the greatest epoch counts: whoever has a smal
 """
 
 import asyncio
+import contextlib
 import gc
 import hashlib
 import math
@@ -50,6 +51,7 @@ NAME_HELD_S: Final = 600
 _VERSION: Final = "@version"  # no route path starts with "@"
 _UNFINISHED: Final = "@unfinished"  # the mark of a publication in pieces that is under way, or was broken off
 _EPOCH: Final = "@epoch"  # of the publisher that wrote last
+_WITHDRAW_S: Final = 1.0  # how long the end of a process waits for Redis
 _RECONNECT_S: Final = 0.5  # mean pause between attempts while Redis is away; jittered, so that a fleet spreads out
 _PUBLISH_ATTEMPTS: Final = 5  # two publishers at once are a mistake; that many collisions are a broken set-up
 _AT_ONCE: Final = 64  # entries per read; some hundred kilobytes, which neither Redis nor a reader notices
@@ -88,7 +90,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """What a live process says of itself."""
 
     version: int | None
-    """The table version that it serves; None while it is cold."""
+    """The table version that it serves; None while it is cold, and once it has ended."""
     broken: list[RoutePath]
     """Published routes that it cannot read."""
     redis: Annotated[list[Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=8)] = []
@@ -370,18 +372,27 @@ class RouteTable(Generic[Route]):
                 await self._apply(msgspec.json.decode(message["data"], type=Change))
                 await self._beat()
 
+    async def withdraw(self) -> None:
+        """Say that this process serves no more, so that nobody waits for it; to be called once `run` has ended."""
+        with contextlib.suppress(RedisError, OSError, TimeoutError):  # then it is missed a little later
+            async with asyncio.timeout(_WITHDRAW_S):
+                await self._say(Heartbeat(version=None, broken=[]))
+
     async def _beat(self) -> int | None:
         """Say what is served; returns the version that stands in Redis."""
-        plane = self._plane.name
         state = Heartbeat(version=self.version, broken=sorted(self._broken), redis=self._troubles())
+        stored = await self._say(state)
+        self._next_beat = time.monotonic() + HEARTBEAT_S
+        return stored
+
+    async def _say(self, state: Heartbeat) -> int | None:
+        plane = self._plane.name
         names = [keys.process(plane, self._process_id), keys.processes(plane)]
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.eval(
-                _BEAT.source, len(names), *names, msgspec.json.encode(state), self._process_id, HEARTBEAT_LIFETIME_S
-            )
+            said = msgspec.json.encode(state)
+            pipe.eval(_BEAT.source, len(names), *names, said, self._process_id, HEARTBEAT_LIFETIME_S)
             pipe.hget(keys.table(plane), _VERSION)
             _, stored = await pipe.execute()
-        self._next_beat = time.monotonic() + HEARTBEAT_S
         return None if stored is None else int(stored)
 
     async def _apply(self, change: Change) -> None:
