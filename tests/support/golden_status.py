@@ -102,7 +102,9 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "foreign-status-before": lambda: status(before={"conditions": "none of ours", "counts": 3}, stats=None),
     "invalid-spec": lambda: status(judged(modle={"name": "x"}), published=Published()),
     "operator-fault": lambda: status(
-        not_judged(judged().route, "KeyError"), published=Published(former_receiver=2, former_worker=2), before=_earlier()
+        not_judged(judged().route, "KeyError"),
+        published=Published(former_receiver=2, former_worker=2),
+        before=_earlier(),
     ),
     "secret-missing": lambda: status(judged(with_secret=False), published=Published()),
     "secret-lost": lambda: status(judged(with_secret=False), published=Published(), before=_earlier(stats=BUSY)),

@@ -1,4 +1,4 @@
-"""The API server, as far as kopf is not the one who asks: lists, status, Events, the Lease, autoscalers. Knows no rules.
+"""The API server, as far as kopf is not the one who asks: lists, status, Events, Lease, autoscalers. Knows no rules.
 
 Errors leave as `RetryLater`, with what is permanent as `Refused`; the callers' loops do the rest.
 """
@@ -141,7 +141,7 @@ class Api:
         body = _lease_body(key, lease, datetime.now(UTC))
         with _translated(f"lease {key.namespace}/{key.name}"):
             if not lease.version:
-                return _parse_lease(await self._client.create(_Lease(body)))
+                return _parse_lease(await self._client.create(_Lease(**body)))
             written = await self._client.patch(
                 _Lease,
                 key.name,

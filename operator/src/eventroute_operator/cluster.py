@@ -300,7 +300,8 @@ def _names_routes(spec: EventRoute | tuple[Mistake, ...]) -> bool:
 
 
 def _content(held: SecretObject | ConfigMapObject) -> list[tuple[bytes, bytes]]:
-    return [(_bytes(name), _bytes(each)) for name, each in sorted(held.data.items())]
+    values: Mapping[str, Secret | str] = held.data
+    return [(_bytes(name), _bytes(values[name])) for name in sorted(values)]
 
 
 def _bytes(value: Secret | str) -> bytes:

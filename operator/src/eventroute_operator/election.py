@@ -3,8 +3,8 @@
 No two clocks are compared. Who waits counts, by its own clock, from when it saw the Lease change last; who holds it
 counts from before it sent its last renewal, and is sure of itself for a shorter time than the others wait.
 
-Redis is told the epoch with each publication, and refuses what a former leader has yet to write. The API server knows no
-epochs: what goes there is sent while the leader is sure of itself, and else waits. Without the API server nobody can
+Redis is told the epoch with each publication, and refuses what a former leader has yet to write. The API server knows
+no epochs: what goes there is sent while the leader is sure of itself, and else waits. Without the API server nobody can
 take the Lease: the leader goes on publishing, and so mends a Redis that lost its tables.
 """
 
@@ -80,7 +80,7 @@ class Election:
     def __init__(
         self, leases: Leases, key: ObjectKey, holder: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Take the Lease's name, and this operator's own; who comes back under its name takes up at once what it held."""
+        """Take the Lease's name, and this operator's own: who comes back under it takes up at once what it held."""
         self.epoch = 0
         self.leads = asyncio.Event()
         self.deposed = asyncio.Event()
@@ -201,4 +201,3 @@ class Election:
                 yield
         except TimeoutError as error:
             raise RetryLater("the API server does not answer") from error
-

@@ -15,7 +15,7 @@ SILENCE_S: Final = float(HEARTBEAT_LIFETIME_S)
 """How long a plane without heartbeats counts as it was before."""
 
 REDIS_AWAY_S: Final = 10.0
-"""How long Redis may be away, or refuse to be written to, before routes say so: longer than a restart or a fail-over."""
+"""How long Redis may be away, or refuse writes, before routes say so: longer than a restart or a fail-over."""
 
 
 class Serving(NamedTuple):

@@ -126,9 +126,7 @@ class Tables:
         key = self._keys[plane.name]
         sent = with_marker_key(entries, self._marker_key)
         withheld = set(existing) - entries.keys()
-        version = await publish(
-            self._redis, plane, sent, key, withheld=withheld, unseen=unseen, epoch=self._epoch()
-        )
+        version = await publish(self._redis, plane, sent, key, withheld=withheld, unseen=unseen, epoch=self._epoch())
         if version < self._versions.get(
             plane.name, 0
         ):  # the clock, or Redis' data, went back: nobody has the older ones

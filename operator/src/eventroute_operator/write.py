@@ -1,8 +1,8 @@
 """Status on its way to the API server: the latest one wins, a few at a time, and only what differs.
 
-What fails is tried again, later each time and while others are written, unless the route is gone. The same status is written to a route at most once per
-`REWRITE_S`: an API server that drops a field (its CRD is older), or somebody who writes what is ours, must not become a
-contest.
+What fails is tried again, later each time and while others are written, unless the route is gone. The same status is
+written to a route at most once per `REWRITE_S`: an API server that drops a field (its CRD is older), or somebody who
+writes what is ours, must not become a contest.
 """
 
 import asyncio

@@ -109,7 +109,7 @@ async def test_of_a_large_publication_no_piece_is_written_once_another_has_come(
             return await redis.eval(*arguments)
 
     with pytest.raises((Deposed, RetryLater)):
-        await publish(Standing(), RECEIVER, many, KEY, epoch=1)  # type: ignore[arg-type]
+        await publish(Standing(), RECEIVER, many, KEY, epoch=1)
     assert await served(redis) == OTHER
     names = {name for name in await redis.hkeys(keys.table(RECEIVER.name)) if not name.startswith(b"@")}
     assert ONE.path.encode() in names

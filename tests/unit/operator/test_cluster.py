@@ -9,7 +9,15 @@ from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.ids import route_path
 from eventroute.secret import Secret
 from eventroute_operator.cluster import Cluster, Kind, Reference
-from support.cluster_objects import REVISION_KEY, TRIAGE, cluster_with, config_map_body, metadata, route_body, secret_body
+from support.cluster_objects import (
+    REVISION_KEY,
+    TRIAGE,
+    cluster_with,
+    config_map_body,
+    metadata,
+    route_body,
+    secret_body,
+)
 
 HOOK = Reference(Kind.SECRET, ObjectKey("team-a", "hook"))
 

@@ -128,8 +128,8 @@ async def publish(
     name_held_s  how long a route that is in neither keeps its name, from the publication that finds it gone
     epoch        the publisher's number, greater than those of all before; from now on, smaller ones can write no more
     returns      the table's version, unchanged when nothing differed; versions grow, also after Redis lost its data
-    raises       `Deposed` when one with a greater epoch has written, `RetryLater` when one keeps interfering; Redis' own
-                 errors when it is away
+    raises       `Deposed` when one with a greater epoch has written; `RetryLater` when one keeps interfering; Redis'
+                 own errors when it is away
     """
     wanted: dict[RoutePath, Entry | None] = {**dict.fromkeys(withheld), **entries}
     for _ in range(_PUBLISH_ATTEMPTS):
