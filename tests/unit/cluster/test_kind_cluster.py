@@ -6,6 +6,7 @@ import pytest
 
 from e2e.support import cluster as module
 from e2e.support.cluster import cluster
+from e2e.support.shell import Failed
 
 STAND_IN = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$JOURNAL"
@@ -46,6 +47,6 @@ def test_one_that_is_kept_is_found_by_the_next_run(journal: Path) -> None:
 
 def test_it_is_taken_away_when_an_image_cannot_be_built(journal: Path) -> None:
     (journal.parent / "docker").write_text("#!/bin/sh\nexit 1\n")
-    with pytest.raises(module.Failed), cluster("kind", keep=False):
+    with pytest.raises(Failed), cluster("kind", keep=False):
         pass
     assert "kind delete cluster" in journal.read_text().splitlines()[-1]
