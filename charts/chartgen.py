@@ -2,7 +2,7 @@
 
     values.yaml                  →  values.schema.json, and the settings in README.md
     eventroute.acl       →  files/users.acl
-    eventroute.outbound  →  files/internet.yaml
+    eventroute.outbound  →  files/internet.yaml, files/anywhere.yaml
 
 A setting's documentation is the comment above it, which must be there; a line `#: {…}` of it is JSON schema beyond the
 type, and is required where the default says nothing of what may stand there: empty maps and all lists. Keys that the
@@ -12,7 +12,7 @@ values don't have are refused by the schema.
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -153,11 +153,16 @@ def build_acl() -> str:
 
 def build_internet() -> str:
     """Write the public addresses as blocks of a NetworkPolicy, by the rules that workers have."""
-    blocks = [
-        {"cidr": str(block), "except": [str(exception) for exception in exceptions]}
-        for block, exceptions in outbound.public_blocks()
-    ]
-    return yaml.safe_dump(blocks, sort_keys=False)
+    return yaml.safe_dump(_blocks(outbound.public_blocks()), sort_keys=False)
+
+
+def build_anywhere() -> str:
+    """Write all addresses but those of cloud metadata, as peers of a NetworkPolicy."""
+    return yaml.safe_dump([{"ipBlock": block} for block in _blocks(outbound.blocks_but_metadata())], sort_keys=False)
+
+
+def _blocks(networks: Iterable[tuple[Any, Iterable[Any]]]) -> list[dict[str, Any]]:
+    return [{"cidr": str(block), "except": [str(exception) for exception in exceptions]} for block, exceptions in networks]
 
 
 def build_files(chart: Path) -> dict[Path, str]:
@@ -170,6 +175,7 @@ def build_files(chart: Path) -> dict[Path, str]:
         readme: _MARKED.sub(lambda found: f"{found[1]}\n{page}\n{found[2]}", readme.read_text(encoding="utf-8")),
         chart / "files" / "users.acl": build_acl(),
         chart / "files" / "internet.yaml": build_internet(),
+        chart / "files" / "anywhere.yaml": build_anywhere(),
     }
 
 

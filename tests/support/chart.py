@@ -14,6 +14,10 @@ from support.api_server import BIN
 CHART: Final = Path(__file__).parents[2] / "charts/eventroute"
 HELM: Final = BIN / "helm"
 NAMESPACE: Final = "er"
+REGISTRY: Final = "registry.example.com"
+"""Where the images are, unless an installation says otherwise: the chart has no default."""
+
+DIGEST: Final = f"sha256:{'0123456789abcdef' * 4}"
 
 Object = dict[str, Any]
 
@@ -26,7 +30,7 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "everything": {
         "fullnameOverride": "hooks",
-        "image": {"registry": "registry.example.com/team", "tag": "1.2.3", "pullSecrets": ["registry"]},
+        "image": {"registry": "registry.example.com/team", "tag": "1.2.3", "pullSecrets": ["registry"], "digests": {"worker": DIGEST}},
         "pods": {
             "annotations": {"team": "platform"},
             "labels": {"team": "platform"},
@@ -109,7 +113,7 @@ class Pod:
 def render(values: Mapping[str, Any], *, release: str = "ev") -> list[Object]:
     """Render the chart; raises `RefusedError`."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump(dict(values), file)
+        yaml.safe_dump({**values, "image": {"registry": REGISTRY, **values.get("image", {})}}, file)
         file.flush()
         done = helm("template", release, str(CHART), "--namespace", NAMESPACE, "--values", file.name)
     if done.returncode:
@@ -136,7 +140,7 @@ def named(objects: Sequence[Object], kind: str, name: str) -> Object:
 def pods(objects: Sequence[Object]) -> Iterator[Pod]:
     """List every pod that would be: of workloads, and by itself."""
     for item in objects:
-        if item["kind"] in {"Deployment", "StatefulSet"}:
+        if item["kind"] in {"Deployment", "StatefulSet", "Job"}:
             template = item["spec"]["template"]
             yield Pod(item, template["metadata"], template["spec"])
         elif item["kind"] == "Pod":

@@ -19,7 +19,7 @@ annotations:
 {{- define "eventroute.pod" -}}
 {{- $root := index . 0 -}}
 serviceAccountName: {{ include "eventroute.fullname" $root }}-{{ index . 1 }}
-automountServiceAccountToken: {{ eq (index . 1) "operator" }}
+automountServiceAccountToken: {{ has (index . 1) (list "operator" "keys") }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true

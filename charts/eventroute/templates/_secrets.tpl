@@ -18,14 +18,33 @@
 {{- end -}}
 {{- end -}}
 
-{{/* One program's Redis URL as a source of a projected volume. Takes a list: root, program. */}}
-{{- define "eventroute.redisURLSource" -}}
+{{/* Where a program finds Redis: the chart's Valkey by its name, one's own by a URL that may hold a password.
+     Takes a list: root, program. */}}
+{{- define "eventroute.redisEnv" -}}
+{{- $root := index . 0 -}}
+{{- $env := printf "EVENTROUTE_%s" (index . 1 | upper) -}}
+{{- $folder := include "eventroute.secretsFolder" $root -}}
+{{- if $root.Values.valkey.enabled -}}
+- {name: {{ $env }}_REDIS_URL, value: {{ include "eventroute.valkeyURL" . | quote }}}
+- {name: {{ $env }}_REDIS_PASSWORD_FILE, value: {{ $folder }}/redis-password}
+{{- else -}}
+- {name: {{ $env }}_REDIS_URL_FILE, value: {{ $folder }}/redis-url}
+{{- end -}}
+{{- end -}}
+
+{{/* The chart's Valkey as one of its users, without the password. Takes a list: root, user. */}}
+{{- define "eventroute.valkeyURL" -}}
+redis://{{ index . 1 }}@{{ include "eventroute.fullname" (index . 0) }}-valkey.{{ (index . 0).Release.Namespace }}.svc:6379/0
+{{- end -}}
+
+{{/* One program's part of that which is secret, as a source of a projected volume. Takes a list: root, program. */}}
+{{- define "eventroute.redisSource" -}}
 {{- $root := index . 0 -}}
 {{- $program := index . 1 -}}
 - secret:
     {{- if $root.Values.valkey.enabled }}
     name: {{ include "eventroute.valkeySecret" $root }}
-    items: [{key: {{ $program }}-url, path: redis-url}]
+    items: [{key: {{ $program }}-password, path: redis-password}]
     {{- else }}
     name: {{ required "redis.urlSecret.name is required with valkey.enabled=false" $root.Values.redis.urlSecret.name }}
     items: [{key: {{ get $root.Values.redis.urlSecret.keys $program }}, path: redis-url}]

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, Json, SecretStr
 
 from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
-from eventroute.runtime.settings import Settings
+from eventroute.runtime.settings import RedisSettings
 from eventroute_operator.staying import GRACE_S
 
 ScalingMode = Literal["none", "hpa", "keda"]
@@ -30,13 +30,11 @@ def _labels(text: object) -> object:
     return dict(part.split("=", 1) for part in parts)
 
 
-class OperatorSettings(Settings):
+class OperatorSettings(RedisSettings):
     """Everything that an installation may change; units are in the names."""
 
     prefix: ClassVar[str] = "EVENTROUTE_OPERATOR_"
 
-    redis_url: SecretStr
-    """Redis or Valkey with `noeviction`; may hold a password, so it does not print."""
     receiver_table_key: SecretStr
     """Seals the receivers' route table: base64 of 32 bytes."""
     worker_table_key: SecretStr

@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 
-from eventroute.runtime.settings import Settings
+from eventroute.runtime.settings import RedisSettings
 
 
-class ReceiverSettings(Settings):
+class ReceiverSettings(RedisSettings):
     """Everything that an installation may change; units are in the names."""
 
     prefix: ClassVar[str] = "EVENTROUTE_RECEIVER_"
@@ -18,8 +18,6 @@ class ReceiverSettings(Settings):
     """Port that providers reach."""
     probe_port: int = Field(default=8081, ge=0, le=65535)
     """Port for probes, metrics and the autoscaler's figure; no Ingress exposes it."""
-    redis_url: SecretStr
-    """Redis or Valkey with `noeviction`, as `eventroute.runtime.redis_url` describes; prints no password."""
     table_key: SecretStr
     """Opens the receivers' route table: base64 of 32 bytes."""
     max_queue_depth: int = Field(default=100_000, ge=1)
