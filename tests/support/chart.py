@@ -38,9 +38,40 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             "tolerations": [{"key": "spot", "operator": "Exists"}],
             "affinity": {"nodeAffinity": {}},
             "priorityClassName": "system-cluster-critical",
+            "workloadAnnotations": {"owner": "platform"},
+            "serviceAccountAnnotations": {"owner": "platform"},
+            "livenessProbe": {"timeoutSeconds": 9},
         },
-        "receiver": {"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]},
-        "worker": {"anthropic": {"apiKey": "sk-ant-of-a-trial"}},
+        "services": {"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"]},
+        "receiver": {
+            "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+            "service": {
+                "type": "LoadBalancer",
+                "annotations": {"team": "platform"},
+                "nodePort": 30080,
+                "loadBalancerClass": "example.com/inner",
+                "loadBalancerSourceRanges": ["192.0.2.0/24"],
+                "externalTrafficPolicy": "Local",
+            },
+            "pods": {
+                "annotations": {"only": "receivers"},
+                "nodeSelector": {"disk": "slow"},
+                "maxUnavailable": "1",
+                "topologySpreadConstraints": [
+                    {"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+                ],
+            },
+        },
+        "worker": {
+            "anthropic": {"apiKey": "sk-ant-of-a-trial", "baseURL": "http://gateway.models.svc:4000/v1"},
+            "pods": {
+                "runtimeClassName": "gvisor",
+                "strategy": {"type": "Recreate"},
+                "extraVolumes": [{"name": "certificates", "configMap": {"name": "certificates"}}],
+                "extraVolumeMounts": [{"name": "certificates", "mountPath": "/etc/ssl/own"}],
+            },
+        },
+        "valkey": {"tlsSecret": "valkey-tls", "maxMemory": "2gb", "pods": {"labels": {"backup": "yes"}}},
         "modelsConfigMap": "models",
         "operator": {
             "hooksURL": "https://hooks.example.com/hooks",
@@ -59,11 +90,25 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "autoscaling": {"mode": "keda", "worker": {"min": 0}},
         "simulator": {"enabled": True},
         "jaeger": {"enabled": True},
-        "ingress": {"enabled": True, "host": "hooks.example.com", "tlsSecret": "tls", "className": "public"},
-        "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["hooks.example.com"]},
+        "ingress": {
+            "enabled": True,
+            "hosts": [
+                {"name": "hooks.example.com", "tlsSecret": "tls"},
+                {"name": "other.example.com", "tlsSecret": "tls"},
+                {"name": "plain.example.com"},
+            ],
+            "className": "public",
+        },
+        "httpRoute": {
+            "enabled": True,
+            "parentRefs": [{"name": "public"}],
+            "hostnames": ["hooks.example.com"],
+            "annotations": {"team": "platform"},
+            "filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["server"]}}],
+        },
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "prometheusRule": {"enabled": True},
-        "networkPolicies": {"hooksFrom": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]},
+        "networkPolicies": {"hooksFrom": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "nodeLocalDNS": True},
         "tests": {"callClaude": True},
     },
     "one's own Redis": {
@@ -82,6 +127,7 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "valkey": {"existingSecret": "valkey"},
         "receiver": {"drainSeconds": 0},
     },
+    "OpenShift": {"openshift": True, "tableKeys": {"existingSecret": "keys"}},
 }
 """Settings that between them use every template and every branch."""
 

@@ -8,11 +8,26 @@ podSelector:
 {{- end -}}
 
 {{- define "eventroute.dnsEgress" -}}
+{{- $namespace := ternary "openshift-dns" "kube-system" .Values.openshift -}}
+{{- $pods := ternary (dict "dns.operator.openshift.io/daemonset-dns" "default") (dict "k8s-app" "kube-dns") .Values.openshift -}}
 - to:
+    {{- if .Values.networkPolicies.dnsTo }}
     {{- toYaml .Values.networkPolicies.dnsTo | nindent 4 }}
+    {{- else }}
+    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ $namespace }}}}
+      podSelector:
+        matchLabels:
+          {{- toYaml $pods | nindent 10 }}
+    {{- end }}
+    {{- if .Values.networkPolicies.nodeLocalDNS }}
+    - ipBlock: {cidr: 169.254.20.10/32}
+    {{- end }}
   ports:
-    - {protocol: UDP, port: 53}
-    - {protocol: TCP, port: 53}
+    {{- /* A policy sees the port of the pod, which is not the Service's on OpenShift. */}}
+    {{- range ternary (list 53 5353) (list 53) .Values.openshift }}
+    - {protocol: UDP, port: {{ . }}}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
 {{- end -}}
 
 {{- define "eventroute.redisEgress" -}}

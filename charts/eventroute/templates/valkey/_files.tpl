@@ -8,6 +8,9 @@ valkey.conf: |
   {{- .Files.Get "files/valkey.conf" | nindent 2 }}
   appendfsync {{ .Values.valkey.persistence.fsync }}
   maxmemory {{ .Values.valkey.maxMemory }}
+  {{- if .Values.valkey.tlsSecret }}
+  {{- .Files.Get "files/valkey-tls.conf" | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{/* Users of Valkey, with commas between them. */}}
