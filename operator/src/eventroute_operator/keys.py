@@ -11,6 +11,7 @@ import asyncio
 import base64
 import secrets
 import sys
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
@@ -21,6 +22,7 @@ from lightkube import AsyncClient
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Secret
+from pydantic import Field
 
 from eventroute import acl
 from eventroute.errors import Refused, RetryLater
@@ -30,8 +32,7 @@ from eventroute.runtime.settings import Settings
 from eventroute.sealed import new_key_text
 
 _PASSWORD_BYTES: Final = 24
-_ATTEMPTS: Final = 10
-_PAUSE_S: Final = 2.0  # between attempts: permissions may arrive a moment after the pod
+_PAUSE_S: Final = 1.0  # between attempts: permissions may arrive a moment after the pod
 _LABELS: Final = {"app.kubernetes.io/name": "eventroute", "app.kubernetes.io/managed-by": "eventroute-keys"}
 
 _log = structlog.get_logger()
@@ -51,6 +52,8 @@ class KeysSettings(Settings):
     """Name of the Secret with the keys that seal the route tables."""
     passwords: str = ""
     """Name of the Secret with the passwords of Valkey's users."""
+    patience_s: float = Field(default=30.0, ge=0)
+    """How long is tried what does not work."""
 
     @property
     def wanted(self) -> dict[str, Makers]:
@@ -71,23 +74,22 @@ async def make_keys(settings: KeysSettings) -> None:
     client = _client()
     try:
         for name, makers in settings.wanted.items():
-            await _patiently(client, settings.namespace, name, makers)
+            deadline = time.monotonic() + settings.patience_s
+            made = await _patiently(client, settings.namespace, name, makers, deadline=deadline)
+            _log.info("keys_complete", secret=f"{settings.namespace}/{name}", made=sorted(made))
     finally:
         await client.close()
 
 
-async def _patiently(client: AsyncClient, namespace: str, name: str, makers: Makers) -> None:
-    for attempt in range(_ATTEMPTS):
+async def _patiently(client: AsyncClient, namespace: str, name: str, makers: Makers, *, deadline: float) -> set[str]:
+    while True:
         try:
-            made = await _complete(client, namespace, name, makers)
+            return await _complete(client, namespace, name, makers)
         except RetryLater as error:
+            if time.monotonic() >= deadline:
+                raise Refused(f"Secret {namespace}/{name}: {error}") from error
             _log.warning("keys_delayed", secret=f"{namespace}/{name}", error=str(error))
-            if attempt + 1 < _ATTEMPTS:
-                await asyncio.sleep(_PAUSE_S)
-        else:
-            _log.info("keys_complete", secret=f"{namespace}/{name}", made=sorted(made))
-            return
-    raise Refused(f"Secret {namespace}/{name}: not complete after {_ATTEMPTS} attempts; the log says why")
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def _complete(client: AsyncClient, namespace: str, name: str, makers: Makers) -> set[str]:

@@ -36,9 +36,9 @@ class OperatorSettings(RedisSettings):
     prefix: ClassVar[str] = "EVENTROUTE_OPERATOR_"
 
     receiver_table_key: SecretStr
-    """Seals the receivers' route table: base64 of 32 bytes."""
+    """Seals the receivers' route table: base64 of 32 bytes, and after a space that of the previous key."""
     worker_table_key: SecretStr
-    """Seals the workers' route table: base64 of 32 bytes, another one."""
+    """Seals the workers' route table: the same, with other keys."""
     groups: int = Field(default=1, ge=1, le=1024)
     """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
     namespaces: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()

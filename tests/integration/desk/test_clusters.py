@@ -39,8 +39,8 @@ def labelled(kind: str, release: str = "er", **more: Any) -> dict[str, Any]:
     return {"kind": kind, "metadata": {"name": f"{release}-eventroute-valkey", "labels": labels}, **more}
 
 
-def stateful(release: str = "er") -> dict[str, Any]:
-    volumes = [{"name": "configuration"}, {"name": "passwords", "secret": {"secretName": "own-users"}}]
+def stateful(release: str = "er", *, more: str = "data") -> dict[str, Any]:
+    volumes = [{"name": "configuration"}, {"name": "passwords", "secret": {"secretName": "own-users"}}, {"name": more}]
     return labelled("StatefulSet", release, spec={"template": {"spec": {"volumes": volumes}}})
 
 
@@ -130,6 +130,7 @@ async def test_a_command_that_is_killed_leaves_no_port_forward(redis: Redis, clu
             "there are a, b; say which with --release",
         ),
         ("get service,statefulset", {"items": [labelled("Service")]}, "not as the chart makes it"),
+        ("get service,statefulset", {"items": [labelled("Service"), stateful(more="tls")]}, "the Valkey wants TLS"),
         ("get secret", {"error": 'secrets "own-users" is forbidden'}, "is forbidden"),
         ("get secret", {"data": {"reader-password": ""}}, "Secret hooks/own-users has no key desk-password"),
         ("port-forward", {"error": "pod is not running"}, "pod is not running"),

@@ -19,7 +19,7 @@ class ReceiverSettings(RedisSettings):
     probe_port: int = Field(default=8081, ge=0, le=65535)
     """Port for probes, metrics and the autoscaler's figure; no Ingress exposes it."""
     table_key: SecretStr
-    """Opens the receivers' route table: base64 of 32 bytes."""
+    """Opens the receivers' route table: base64 of 32 bytes, and after a space that of the previous key."""
     max_queue_depth: int = Field(default=100_000, ge=1)
     """Deliveries queued above which senders are told to come back; one route may hold as much as is left free."""
     max_queue_bytes: int = Field(default=0, ge=0)

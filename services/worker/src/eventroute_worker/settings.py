@@ -16,7 +16,7 @@ class WorkerSettings(RedisSettings):
     prefix: ClassVar[str] = "EVENTROUTE_WORKER_"
 
     table_key: SecretStr
-    """Opens the workers' route table: base64 of 32 bytes."""
+    """Opens the workers' route table: base64 of 32 bytes, and after a space that of the previous key."""
     anthropic_api_key: SecretStr | None = None
     """For routes without a key of their own; without either, deliveries wait. Its file is read again on a change."""
     anthropic_base_url: str | None = Field(default=None, pattern="^https?://")
