@@ -129,6 +129,8 @@ class HttpTool(msgspec.Struct, frozen=True, kw_only=True):
     """What follows when such a call may have happened."""
     dry_run: bool = False
     """No call is made; Claude is told so."""
+    approval_s: int = 0
+    """For how long a call waits for a person to approve it; 0 = none has to."""
 
 
 class TalkLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -75,10 +75,10 @@ def _check(gathered: Gathered, placed: PlacedTool) -> Iterator[Problem]:
             yield gathered.problem(Reason.INVALID_TOOL, f"{field}.http.headers", message)
     if found := placed.secret(gathered):
         yield from lint_text(gathered, found, "the header's value")
-    if placed.has_side_effect and not tool.when and not tool.dry_run:
+    if placed.has_side_effect and not tool.when and not tool.dry_run and tool.approval == "none":
         message = (
             f"tool {tool.name} changes something, and any event's text may talk Claude into it; say in when whose "
-            "events may"
+            "events may, or let people approve each call (approval: required)"
         )
         yield gathered.problem(Reason.TOOL_UNGUARDED, f"{field}.when", message, severity=Severity.WARNING)
 
@@ -105,6 +105,7 @@ def _entry(gathered: Gathered, placed: PlacedTool) -> HttpTool:
         side_effect=placed.has_side_effect,
         on_unknown=tool.on_unknown,
         dry_run=tool.dry_run,
+        approval_s=seconds(tool.approval_timeout) if tool.approval == "required" else 0,
     )
 
 

@@ -1,6 +1,7 @@
 """The calls of one turn: each is judged, made once, and its result saved; some of them beside each other.
 
-    known and allowed for this event? → arguments fit? → room within the limits? → intent saved → call → result saved
+    known and allowed for this event? → arguments fit? → room within the limits? → approved, if people have to?
+    → intent saved → call → result saved
 
 What is refused is a result too, which says why, so that Claude can do better. A call without side effect that was cut
 short is made again; one with may have happened, and is not.
@@ -14,12 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from eventroute.answer_schema import DoesNotFit
 from eventroute.ids import DeliveryId
 from eventroute.runtime import tracing
-from eventroute.talk import CallOutcome, CallRecord, CallResult, ToolUse
+from eventroute.talk import Ask, CallOutcome, CallRecord, CallResult, ToolUse, Word
 from eventroute.tool import Tool
 from eventroute.tool_url import ToolUrlRefused
 from eventroute_worker import metrics
@@ -35,6 +37,9 @@ _UNKNOWN: Final = (
     "It is not known whether this call has happened: it was sent, and no answer came. Do not make it again unless you "
     "can see that it has not; say in your answer that it is not known."
 )
+
+
+_DRY_RUN: Final = "This is a dry run: nothing was sent, and nothing has changed. It would be:\n"
 
 
 class Unknown(Exception):
@@ -72,16 +77,23 @@ class Calling:
         """Take the way out."""
         self._way = way
 
-    async def run(self, scene: Scene) -> None:
-        """Make the calls that have no result yet; raises `Unknown`, `TooLarge`, and what saving raises."""
+    async def run(self, scene: Scene) -> Mapping[str, Ask]:
+        """Make the calls that have no result yet; raises `Unknown`, `TooLarge`, and what saving raises.
+
+        returns  what people are to be asked, by the ids of the calls that wait for it
+        """
         missing = scene.talk.missing()
         calls = [self._call(scene, use, has_room=number < scene.room) for number, use in enumerate(missing)]
         ended = await asyncio.gather(*calls, return_exceptions=True)  # one that fails cuts no other one off
-        for error in ended:
-            if error is not None:
-                raise error
+        asks: dict[str, Ask] = {}
+        for use, end in zip(missing, ended, strict=True):
+            if isinstance(end, BaseException):
+                raise end
+            if end is not None:
+                asks[use.id] = end
+        return asks
 
-    async def _call(self, scene: Scene, use: ToolUse, *, has_room: bool) -> None:
+    async def _call(self, scene: Scene, use: ToolUse, *, has_room: bool) -> Ask | None:
         tool = next((tool for tool in scene.tools if tool.rule.name == use.name), None)
         async with scene.at_once:
             with tracing.tracer().start_as_current_span(
@@ -96,13 +108,17 @@ class Calling:
                 set_status_on_exception=False,
             ) as span:
                 result = await self._result(scene, use, tool, has_room=has_room)
+                if isinstance(result, Ask):
+                    span.set_attribute(tracing.OUTCOME, "unapproved")
+                    return result
                 span.set_attribute(tracing.OUTCOME, result.record.outcome)
                 if result.is_error:
                     span.set_status(StatusCode.ERROR)
         metrics.TOOL_CALLS.labels("http" if tool else "none", result.record.outcome).inc()
         await scene.save(scene.talk.end(use, result))
+        return None
 
-    async def _result(self, scene: Scene, use: ToolUse, tool: Tool | None, *, has_room: bool) -> CallResult:
+    async def _result(self, scene: Scene, use: ToolUse, tool: Tool | None, *, has_room: bool) -> CallResult | Ask:
         if tool is None:
             known = ", ".join(each.rule.name for each in scene.tools)
             return _refused(use, f"there is no tool of this name; there are: {known or 'none'}")
@@ -120,9 +136,18 @@ class Calling:
             return _refused(use, scene.full)
         if tool.rule.dry_run:
             return CallResult(
-                text=describe(tool.rule, request), is_error=False, record=_record(use, CallOutcome.DRY_RUN)
+                text=_DRY_RUN + describe(request), is_error=False, record=_record(use, CallOutcome.DRY_RUN)
             )
-        return await self._send(scene, use, tool, request, key=key)
+        if not tool.rule.approval_s:
+            return await self._send(scene, use, tool, request, key=key)
+        ask = scene.talk.ask(use, tool.rule.name, describe(request), tool.rule.approval_s)
+        word = scene.talk.word(use, ask)
+        if word is None and not scene.talk.is_over(ask):
+            return ask
+        if word is None or not word.approved:
+            return _declined(use, word)
+        result = await self._send(scene, use, tool, request, key=key)
+        return replace(result, record=replace(result.record, by=word.by, note=word.note))
 
     async def _send(self, scene: Scene, use: ToolUse, tool: Tool, request: Request, *, key: str) -> CallResult:
         if tool.rule.side_effect:
@@ -145,6 +170,12 @@ def _outcome(heard: Heard) -> CallOutcome:
 
 def _refused(use: ToolUse, why: str) -> CallResult:
     return CallResult(text=f"The call was not made: {why}.", is_error=True, record=_record(use, CallOutcome.REFUSED))
+
+
+def _declined(use: ToolUse, word: Word | None) -> CallResult:
+    why = "the person who was asked has declined it" if word else "nobody has approved it in time"
+    record = _record(use, CallOutcome.DECLINED, by=word.by if word else "", note=word.note if word else "")
+    return CallResult(text=f"The call was not made: {why}. Do not ask for it again.", is_error=True, record=record)
 
 
 def _unknown(use: ToolUse, tool: Tool, duration_ms: int = 0, why: str = "") -> CallResult:

@@ -59,12 +59,10 @@ def build_request(tool: Tool, arguments: Mapping[str, Any], *, key: str) -> Requ
     return Request(rule.method, url, {**headers, "content-type": "application/json"}, msgspec.json.encode(arguments))
 
 
-def describe(rule: HttpTool, request: Request) -> str:
-    """Say what a dry run leaves out; its headers are nobody's business."""
-    body = f" with the body {request.body.decode()}" if request.body else ""
-    return (
-        f"This is a dry run: nothing was sent, and nothing has changed. It would be {rule.method} {request.url}{body}"
-    )
+def describe(request: Request) -> str:
+    """Write exactly what would be sent; its headers are nobody's business."""
+    body = f"\n{request.body.decode()}" if request.body else ""
+    return f"{request.method} {request.url}{body}"
 
 
 async def send(way: Asks, rule: HttpTool, request: Request, *, key: str) -> Heard:
