@@ -5,8 +5,8 @@
     eventroute.outbound  →  files/internet.yaml, files/anywhere.yaml
 
 A setting's documentation is the comment above it, which must be there; a line `#: {…}` of it is JSON schema beyond the
-type, and is required where the default says nothing of what may stand there: empty maps and all lists. `#: {like: pods}`
-takes the settings of another one. Keys that the values don't have are refused by the schema.
+type, and is required where the default says nothing of what may stand there: empty maps and all lists. With
+`#: {like: pods}` the same may stand there as under another setting. Keys that the values don't have are refused.
 """
 
 import json
@@ -174,7 +174,9 @@ def build_anywhere() -> str:
 
 
 def _blocks(networks: Iterable[tuple[Any, Iterable[Any]]]) -> list[dict[str, Any]]:
-    return [{"cidr": str(block), "except": [str(exception) for exception in exceptions]} for block, exceptions in networks]
+    return [
+        {"cidr": str(block), "except": [str(exception) for exception in exceptions]} for block, exceptions in networks
+    ]
 
 
 def build_files(chart: Path) -> dict[Path, str]:

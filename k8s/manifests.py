@@ -38,9 +38,7 @@ OVERLAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "keda": {"autoscaling": {"mode": "keda"}},
 }
 
-_HEADER: Final = (
-    "# Rendered from charts/eventroute by k8s/manifests.py: change it there, and run `make manifests`.\n"
-)
+_HEADER: Final = "# Rendered from charts/eventroute by k8s/manifests.py: change it there, and run `make manifests`.\n"
 _NAMESPACE_FILE: Final = f"""\
 apiVersion: v1
 kind: Namespace

@@ -30,7 +30,12 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "everything": {
         "fullnameOverride": "hooks",
-        "image": {"registry": "registry.example.com/team", "tag": "1.2.3", "pullSecrets": ["registry"], "digests": {"worker": DIGEST}},
+        "image": {
+            "registry": "registry.example.com/team",
+            "tag": "1.2.3",
+            "pullSecrets": ["registry"],
+            "digests": {"worker": DIGEST},
+        },
         "pods": {
             "annotations": {"team": "platform"},
             "labels": {"team": "platform"},

@@ -20,7 +20,7 @@ import yaml
 from support.api_server import ApiServer
 
 _LOOK_S: Final = 0.3
-_RUN_S: Final = 60
+_RUN_S: Final = 120
 _THEN: Final = "2026-01-01T00:00:00Z"
 
 
@@ -52,7 +52,8 @@ def run_job(api: ApiServer, job: dict[str, Any]) -> "subprocess.CompletedProcess
     token = api.kubectl("create", "token", spec["serviceAccountName"], "-n", namespace).strip()
     config = yaml.safe_load(api.kubeconfig.read_text(encoding="utf-8"))
     config["users"][0]["user"] = {"token": token}
-    own = {entry["name"]: entry.get("value", namespace) for entry in container["env"]}  # what has no value is a reference
+    # What has no value is a reference to the namespace.
+    own = {entry["name"]: entry.get("value", namespace) for entry in container["env"]}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "kubeconfig")
         file.write_text(yaml.safe_dump(config), encoding="utf-8")

@@ -65,7 +65,9 @@ def leads_to(peer: Any, address: str) -> bool:
     """Tell whether a peer holds an address, which is no pod's."""
     block = peer.get("ipBlock", {"cidr": "::/128"})
     exceptions = [ip_network(each) for each in block.get("except", [])]
-    return ip_address(address) in ip_network(block["cidr"]) and not any(ip_address(address) in each for each in exceptions)
+    return ip_address(address) in ip_network(block["cidr"]) and not any(
+        ip_address(address) in each for each in exceptions
+    )
 
 
 def test_no_way_out_is_without_an_end(objects: list[Object]) -> None:

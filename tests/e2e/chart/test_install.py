@@ -91,7 +91,9 @@ def test_a_restricted_namespace_admits_every_pod(api: ApiServer, namespace: str,
 
 
 def replicas(api: ApiServer, namespace: str) -> int:
-    return int(api.kubectl("get", "deployment/ev-eventroute-worker", "-n", namespace, "-o", "jsonpath={.spec.replicas}"))
+    return int(
+        api.kubectl("get", "deployment/ev-eventroute-worker", "-n", namespace, "-o", "jsonpath={.spec.replicas}")
+    )
 
 
 def test_an_autoscaler_that_is_switched_on_begins_with_the_pods_that_there_are(

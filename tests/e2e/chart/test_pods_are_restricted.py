@@ -52,7 +52,10 @@ def test_secrets_are_files_and_never_variables(objects: list[Object]) -> None:
             assert not container.get("envFrom")
             for name, entry in environment(container).items():
                 assert "secretKeyRef" not in entry.get("valueFrom", {}), name
-                if any(word in name for word in ("REDIS_PASSWORD", "_TABLE_KEY", "API_KEY")) and pod.component != "keys":
+                if (
+                    any(word in name for word in ("REDIS_PASSWORD", "_TABLE_KEY", "API_KEY"))
+                    and pod.component != "keys"
+                ):
                     assert name.endswith("_FILE")
                 if name.endswith("_REDIS_URL"):
                     assert ":" not in entry["value"].partition("://")[2].partition("@")[0], "no password"

@@ -10,7 +10,19 @@ import yaml
 
 from eventroute.policy import Allowance, Policy
 from eventroute.runtime.redis_url import parse_redis_url, with_password
-from support.chart import CHART, DIGEST, INSTALLATIONS, REGISTRY, RefusedError, environment, helm, named, of_kind, pods, render
+from support.chart import (
+    CHART,
+    DIGEST,
+    INSTALLATIONS,
+    REGISTRY,
+    RefusedError,
+    environment,
+    helm,
+    named,
+    of_kind,
+    pods,
+    render,
+)
 
 
 def variables(values: Mapping[str, Any], component: str) -> dict[str, Any]:
@@ -307,7 +319,8 @@ def test_keys_that_are_somebody_elses_are_not_made() -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "limit", "volume"), [("512mb", "1024Mi", "4096Mi"), ("2gb", "4096Mi", "16384Mi"), ("100mb", "200Mi", "800Mi")]
+    ("memory", "limit", "volume"),
+    [("512mb", "1Gi", "4Gi"), ("2gb", "4Gi", "16Gi"), ("100mb", "200Mi", "800Mi")],
 )
 def test_valkeys_memory_and_volume_follow_from_its_data(memory: str, limit: str, volume: str) -> None:
     objects = render({"valkey": {"maxMemory": memory}})
@@ -341,7 +354,11 @@ def test_openshift_chooses_users_and_has_its_own_dns() -> None:
 
 def test_a_components_pods_are_said_over_what_is_said_of_all() -> None:
     values = {
-        "pods": {"annotations": {"a": "1", "b": "1"}, "nodeSelector": {"disk": "fast"}, "livenessProbe": {"timeoutSeconds": 9}},
+        "pods": {
+            "annotations": {"a": "1", "b": "1"},
+            "nodeSelector": {"disk": "fast"},
+            "livenessProbe": {"timeoutSeconds": 9},
+        },
         "worker": {
             "pods": {
                 "annotations": {"b": "2"},
@@ -434,7 +451,12 @@ def test_an_ingress_has_a_rule_for_each_host_and_a_certificate_for_those_that_na
 
 
 def test_further_objects_are_made_as_they_are_written() -> None:
-    extra = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine"}, "data": {"text": "{{ no template }}"}}
+    extra = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "mine"},
+        "data": {"text": "{{ no template }}"},
+    }
     assert named(render({"extraObjects": [extra]}), "ConfigMap", "mine") == extra
 
 

@@ -30,9 +30,7 @@ def process(redis: Redis) -> Process:
 
     @asynccontextmanager
     async def run(key: str) -> AsyncIterator[Table]:
-        table = RouteTable(
-            redis, RECEIVER, SealKey.from_text(key), process_id=key[:4], prepare=lambda route: route
-        )
+        table = RouteTable(redis, RECEIVER, SealKey.from_text(key), process_id=key[:4], prepare=lambda route: route)
         async with background.running(table.run):
             await until(lambda: {route.path for route in table.all()} == ROUTES.keys())
             yield table

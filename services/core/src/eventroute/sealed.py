@@ -40,7 +40,9 @@ class SealKey:
         """Read a key as settings hold it: base64 of 32 bytes, and after a space that of the previous one."""
         keys = text.split()
         if not 1 <= len(keys) <= _KEYS:
-            raise Refused(f"table key: {len(keys)} keys, expected the current one, and at most the previous one after it")
+            raise Refused(
+                f"table key: {len(keys)} keys, expected the current one, and at most the previous one after it"
+            )
         try:
             return cls(*(base64.b64decode(key, validate=True) for key in keys))
         except ValueError as error:  # base64's own, or that it is not even ASCII

@@ -54,7 +54,9 @@ def applied(cluster: Cluster) -> Iterator[Installation]:
         Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(overlay(cluster, folder)))
         cluster.kubectl("create", "namespace", NAMESPACE)
         try:
-            found.kubectl("create", "secret", "generic", "eventroute-anthropic", "--from-literal=api-key=sk-ant-simulated")
+            found.kubectl(
+                "create", "secret", "generic", "eventroute-anthropic", "--from-literal=api-key=sk-ant-simulated"
+            )
             cluster.kubectl("apply", "--filename", str(ROOT / "k8s/crd/eventroute.dev_eventroutes.yaml"))
             cluster.kubectl("apply", "--kustomize", folder)
             for program in PROGRAMS:

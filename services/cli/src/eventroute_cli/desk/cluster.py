@@ -76,8 +76,8 @@ def _find(command: Sequence[str], cluster: Cluster, namespace: str) -> tuple[str
         (secret,) = [volume["secret"]["secretName"] for volume in volumes if volume["name"] == _VOLUME]
         if any(volume["name"] == "tls" for volume in volumes):
             raise Refused(
-                f"namespace {namespace}: the Valkey wants TLS, for a name that a forwarded port does not have; give a URL "
-                "of one that its certificate has, with --redis-url"
+                f"namespace {namespace}: the Valkey wants TLS, for a name that a forwarded port does not have; give a "
+                "URL of one that its certificate has, with --redis-url"
             )
     except (KeyError, ValueError) as error:
         raise Refused(f"namespace {namespace}: the Valkey is not as the chart makes it; use --redis-url") from error

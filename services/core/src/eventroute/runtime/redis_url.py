@@ -132,7 +132,7 @@ def parse_redis_url(url: str) -> RedisUrl:
 
 
 def with_password(url: str, password: str) -> str:
-    """Put in a password that is kept apart: `redis://user@host` becomes `redis://user:password@host`; raises `Refused`."""
+    """Put in a password that is kept apart, as into `redis://user@host`; raises `Refused`."""
     found = _URL.fullmatch(url)
     if found is None:
         raise _refused("scheme", f"is none of {', '.join(_SCHEMES)}")
