@@ -4,7 +4,7 @@
 there is one source, the chart, and the overlays cannot fall behind it. Needs Helm: `$HELM`, or `helm` on PATH.
 
 Secrets are never rendered: the chart's Job makes keys and passwords, once, and Claude's key is yours. Images are to be
-named by an overlay of your own, as nobody publishes them.
+named by an overlay of your own, as a checkout comes without.
 """
 
 import os

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from eventroute_operator.keys import KeysSettings
 from support.api_server import BIN
 
 CHART: Final = Path(__file__).parents[2] / "charts/eventroute"
@@ -201,3 +202,14 @@ def pods(objects: Sequence[Object]) -> Iterator[Pod]:
 def environment(container: Object) -> dict[str, Object]:
     """List a container's variables by name."""
     return {entry["name"]: entry for entry in container.get("env", [])}
+
+
+def made_by_the_job(objects: Sequence[Object]) -> set[tuple[str, str]]:
+    """List the Secrets' keys that the Job is asked for."""
+    found: set[tuple[str, str]] = set()
+    for job in of_kind(objects, "Job"):
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        told = {name.removeprefix(KeysSettings.prefix).lower(): entry for name, entry in environment(container).items()}
+        settings = KeysSettings(**{name: entry.get("value", NAMESPACE) for name, entry in told.items()})
+        found |= {(secret, key) for secret, makers in settings.wanted.items() for key in makers}
+    return found

@@ -42,7 +42,7 @@ labels:
 {{- define "eventroute.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := $root.Values.image -}}
-{{- $why := "image.registry is required, as nobody publishes images: build them (`make images`), push them to a registry of yours, and name it" -}}
+{{- $why := "image.registry is required, as a checkout comes without images: build them (`make images`), push them to a registry of yours, and name it" -}}
 {{ required $why $image.registry | trimSuffix "/" }}/eventroute/{{ index . 1 }}
 {{- with get $image.digests (index . 1) }}@{{ . }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end }}
 {{- end -}}

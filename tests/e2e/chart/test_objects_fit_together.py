@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from eventroute_operator.keys import KeysSettings
-from support.chart import Object, environment, of_kind, pods, render
+from support.chart import Object, environment, made_by_the_job, of_kind, pods, render
 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
@@ -76,17 +75,6 @@ def test_every_budget_and_scaler_has_its_workload(objects: list[Object]) -> None
     for budget in of_kind(objects, "PodDisruptionBudget"):
         selector = budget["spec"]["selector"]["matchLabels"]
         assert any(selects(selector, pod.metadata["labels"]) for pod in pods(objects))
-
-
-def made_by_the_job(objects: list[Object]) -> set[tuple[str, str]]:
-    """List the Secrets' keys that the Job is asked for."""
-    found: set[tuple[str, str]] = set()
-    for job in of_kind(objects, "Job"):
-        (container,) = job["spec"]["template"]["spec"]["containers"]
-        told = {name.removeprefix(KeysSettings.prefix).lower(): entry for name, entry in environment(container).items()}
-        settings = KeysSettings(**{name: entry.get("value", "er") for name, entry in told.items()})
-        found |= {(secret, key) for secret, makers in settings.wanted.items() for key in makers}
-    return found
 
 
 def test_secrets_that_pods_mount_are_made_here_or_named_by_the_values(objects: list[Object]) -> None:

@@ -48,7 +48,7 @@ def trigger(values: Mapping[str, Any]) -> dict[str, Any]:
         ({"tracing": {"endpoint": "collector:4318"}}, "does not match pattern"),
         ({"valkey": {"maxMemory": "512"}}, "does not match pattern"),
         ({"valkey": {"maxMemory": "512kb"}}, "does not match pattern"),
-        ({"image": {"registry": ""}}, "image.registry is required, as nobody publishes images: build them"),
+        ({"image": {"registry": ""}}, "image.registry is required, as a checkout comes without images: build them"),
         ({"image": {"registry": "registry example"}}, "does not match pattern"),
         ({"image": {"digests": {"worker": "0123"}}}, "does not match pattern"),
         ({"image": {"digests": {"jaeger": DIGEST}}}, "additional properties 'jaeger' not allowed"),
