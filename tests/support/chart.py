@@ -48,7 +48,7 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             "serviceAccountAnnotations": {"owner": "platform"},
             "livenessProbe": {"timeoutSeconds": 9},
         },
-        "services": {"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"]},
+        "services": {"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv4"]},
         "receiver": {
             "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
             "service": {
@@ -64,7 +64,7 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
                 "nodeSelector": {"disk": "slow"},
                 "maxUnavailable": "1",
                 "topologySpreadConstraints": [
-                    {"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+                    {"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
                 ],
             },
         },

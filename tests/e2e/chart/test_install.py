@@ -82,6 +82,7 @@ async def test_the_api_server_accepts_every_object(api: ApiServer, name: str) ->
 def test_a_restricted_namespace_admits_every_pod(api: ApiServer, namespace: str, run: Helm) -> None:
     values = {"simulator": {"enabled": True}, "jaeger": {"enabled": True}}
     run("install", str(CHART), "--set", "simulator.enabled=true,jaeger.enabled=true")
+    api.kubectl("create", "serviceaccount", "ev-eventroute-keys", "-n", namespace)  # went with the Job
     for pod in pods(render(values)):
         name = f"try-{pod.component}"
         metadata = {"name": name, "namespace": namespace, "labels": pod.metadata["labels"]}
@@ -143,7 +144,7 @@ def test_an_upgrade_keeps_keys_and_passwords(api: ApiServer, namespace: str, run
     [
         "valkey.persistence.enabled=false",
         "valkey.maxMemory=1gb,receiver.drainSeconds=0",
-        "image.tag=2,valkey.tlsSecret=tls,operator.pods.labels.a=b",
+        "image.tag=v2,valkey.tlsSecret=tls,operator.pods.labels.a=b",
     ],
 )
 def test_an_upgrade_may_change_what_was_set_at_first(run: Helm, change: str) -> None:

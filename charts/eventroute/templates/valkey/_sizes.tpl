@@ -18,7 +18,11 @@
 {{- end -}}
 
 {{/* Eight times the data: what is appended may be twice as long as the data, and both stand there once more while they are
-     written anew; the rest is for disks that are slower than writers. */}}
+     written anew; the rest is for disks that are slower than writers. A claim that there is keeps its size: none can shrink,
+   and not all can grow. */}}
 {{- define "eventroute.valkeyVolume" -}}
-{{- .Values.valkey.persistence.size | default (include "eventroute.quantity" (mul 8 (include "eventroute.valkeyMiB" . | int64))) -}}
+{{- $claim := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (printf "%s-valkey" (include "eventroute.fullname" .)) -}}
+{{- $present := dig "spec" "resources" "requests" "storage" "" $claim -}}
+{{- $wanted := include "eventroute.quantity" (mul 8 (include "eventroute.valkeyMiB" . | int64)) -}}
+{{- .Values.valkey.persistence.size | default $present | default $wanted -}}
 {{- end -}}
