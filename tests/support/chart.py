@@ -80,6 +80,7 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "valkey": {"tlsSecret": "valkey-tls", "maxMemory": "2gb", "pods": {"labels": {"backup": "yes"}}},
         "modelsConfigMap": "models",
         "operator": {
+            "replicas": 2,
             "hooksURL": "https://hooks.example.com/hooks",
             "policy": {
                 "allowedHosts": ["*.example.com"],

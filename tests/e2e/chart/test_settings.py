@@ -196,6 +196,24 @@ def test_the_operator_watches_all_namespaces_by_a_cluster_role_or_some_by_a_role
     assert told["EVENTROUTE_OPERATOR_NAMESPACES"] == "shop,billing"
 
 
+def test_operators_may_write_the_one_lease_that_they_are_told_of() -> None:
+    told = variables({"fullnameOverride": "hooks"}, "operator")
+    role = named(render({"fullnameOverride": "hooks"}), "Role", "hooks-operator-lease")
+    changing, making = role["rules"]
+    assert changing["resourceNames"] == [told["EVENTROUTE_OPERATOR_LEASE_NAME"]] == ["hooks-operator"]
+    assert (changing["verbs"], making["verbs"]) == (["get", "patch"], ["create"])
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_rollout_of_the_operator_stops_the_one_before_once_the_next_is_ready(replicas: int) -> None:
+    objects = render({"operator": {"replicas": replicas}})
+    spec = named(objects, "Deployment", "ev-eventroute-operator")["spec"]
+    assert spec["replicas"] == replicas
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    budgets = {each["metadata"]["name"] for each in of_kind(objects, "PodDisruptionBudget")}
+    assert ("ev-eventroute-operator" in budgets) == (replicas > 1), "one alone must not hold up a node's drain"
+
+
 def test_the_tests_route_is_where_the_operator_looks_with_the_labels_that_it_wants() -> None:
     objects = render({"operator": {"namespaces": ["shop"], "secretLabels": {"read": "yes"}}})
     (route,) = of_kind(objects, "EventRoute")
