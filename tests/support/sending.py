@@ -11,10 +11,11 @@ from eventroute.queue import Admissions, Lease, Limits, Upkeep, Work
 from eventroute.runtime.scripts import Caller, ClientCaller
 from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End, Handler, Later, Settled
+from eventroute_worker.chain import Chain
 from eventroute_worker.finding import Finder
 from eventroute_worker.outbound import Outbound
 from eventroute_worker.sending import Sender
-from eventroute_worker.sinks import RemoteSinks, RouteSinkWriter
+from eventroute_worker.sinks import RemoteSinks
 from eventroute_worker.sinks.databases import Databases
 from support.queue import GROUP
 from support.runs import FakeClaude, FakeRoutes, build_runner
@@ -38,7 +39,7 @@ def build_handler(
     """
     call = call or ClientCaller(redis)
     runner = build_runner(redis, claude=claude or FakeClaude(), routes=routes, call=call)
-    chain = RouteSinkWriter(routes, Admissions(call, limits=Limits(1_000_000, 0)), Tally())
+    chain = Chain(routes, Admissions(call, limits=Limits(1_000_000, 0)), Tally())
     sinks = RemoteSinks(way, Work(call), databases, slack=slack, chain=chain)
     sender = Sender(work=Work(call), finder=Finder(routes, Upkeep(redis, call)), sinks=sinks)
 

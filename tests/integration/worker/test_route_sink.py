@@ -11,7 +11,8 @@ from eventroute.outcome import DeadReason
 from eventroute.queue import Desk, Found, LeaseLost, Line, State, Wanted
 from eventroute.route_table import RouteSink
 from eventroute_cli.desk.story import tell
-from eventroute_worker.sinks import Result, RouteSinkWriter
+from eventroute_worker.sinks import Result
+from eventroute_worker.sinks.route import RouteSinkWriter
 from support.chains import chaining, entries, route, table
 from support.queue import GROUP, admit, work_on
 from support.runs import sample_delivery

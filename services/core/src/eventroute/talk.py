@@ -57,6 +57,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     duration_ms: int = 0
     why: str = ""
     """Why there was no answer; Claude is not told."""
+    delivery: str = ""
+    """What it became at another route."""
 
 
 class CallResult(msgspec.Struct, frozen=True, kw_only=True):

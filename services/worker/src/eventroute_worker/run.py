@@ -311,8 +311,9 @@ class Runner:
 
         room, full = talk.room(work.plan.route.prompts[position].limits, work.paid)
         tools = work.plan.tools_for(position, work.event)
+        marker = markers(work.plan.route.marker_key).write(work.delivery.hops + 1)
         try:
-            await self._calling.run(Scene(lease.delivery, tools, talk, save, room, full))
+            await self._calling.run(Scene(work.delivery, tools, talk, save, room, full, marker))
         except Unknown as error:
             self._end(_with_calls(work), dead(DeadReason.TOOL_UNKNOWN, str(error)))
         except TooLarge as error:

@@ -292,7 +292,8 @@ def tell_call(call: CallRecord) -> str:
     status = f" HTTP {call.status}" if call.status else ""
     took = f" in {call.duration_ms} ms" if call.duration_ms else ""
     why = f", {call.why}" if call.why else ""
-    return f"{call.name}({call.arguments}) {call.outcome}{status}{took}{why}"
+    became = f", as delivery {call.delivery}" if call.delivery else ""
+    return f"{call.name}({call.arguments}) {call.outcome}{status}{took}{why}{became}"
 
 
 def _instead(line: Line) -> str:
