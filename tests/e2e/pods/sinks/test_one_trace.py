@@ -83,16 +83,18 @@ def test_a_webhook_a_tool_a_row_and_a_signed_request_are_one_trace(
     told = json.loads(message["body"])["data"]
     assert {name: told[name] for name in same} == {name: entry[name] for name in same}
 
-    expected = {
-        ("POST /hooks/{namespace}/{name}", None): 1,
-        ("send eventroute", "POST /hooks/{namespace}/{name}"): 1,
-        ("process eventroute", "send eventroute"): 1,
-        (f"chat {entry['model']}", "process eventroute"): 2,
-        ("execute_tool component", "process eventroute"): 1,
-        ("sink stream", "process eventroute"): 1,
-        ("sink postgres", "send eventroute"): 1,
-        ("sink http", "send eventroute"): 1,
-    }
+    expected = Counter(
+        {
+            ("POST /hooks/{namespace}/{name}", None): 1,
+            ("send eventroute", "POST /hooks/{namespace}/{name}"): 1,
+            ("process eventroute", "send eventroute"): 1,
+            (f"chat {entry['model']}", "process eventroute"): 2,
+            ("execute_tool component", "process eventroute"): 1,
+            ("sink stream", "process eventroute"): 1,
+            ("sink postgres", "send eventroute"): 1,
+            ("sink http", "send eventroute"): 1,
+        }
+    )
     until(lambda: _tree(installation, entry["trace_id"]) == expected, f"the trace {entry['trace_id']}")
 
 

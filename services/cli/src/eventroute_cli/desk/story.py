@@ -87,7 +87,7 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     line = found.line
     yield _receipt(line, now_ms)
     if line.parent:
-        yield f"It is the answer to delivery {line.parent}, handed over by that one's route."
+        yield f"It comes of delivery {line.parent}, whose route has handed it over."
     if line.replays:
         yield f"It was replayed {times(line.replays)}."
     if line.events:
