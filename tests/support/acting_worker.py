@@ -32,7 +32,6 @@ from support.chains import route, table
 from support.queue import lease
 from support.runs import FakeRoutes, build_runner, prompt_rule, worker_route
 
-
 TESTS: Final = Path(__file__).parents[1]
 
 
@@ -132,9 +131,7 @@ async def main(url: str, claude_url: str, port: int, step: Step) -> None:
         call = Deadly(ClientCaller(redis), step)
         routes = handing_routes() if step is Step.ADMITTED else acting_routes(port)
         chain = Chain(routes, Admissions(call, limits=Limits(1_000_000, 0)), Tally())
-        runner = build_runner(
-            redis, claude=claude, routes=routes, call=call, way=DeadlyWay(way, step), chain=chain
-        )
+        runner = build_runner(redis, claude=claude, routes=routes, call=call, way=DeadlyWay(way, step), chain=chain)
         await runner(Attempt(await lease(redis)))
 
 

@@ -68,7 +68,7 @@ class DoomedCaller:
 
     async def __call__(self, script: Script, key: str, args: Sequence[Argument]) -> Any:
         if script is scripts.ADMIT and self._step is Step.SENT:
-            _ = asyncio.ensure_future(self._call(script, key, args))
+            self._under_way = asyncio.ensure_future(self._call(script, key, args))
             await asyncio.sleep(0.05)  # Redis has it by then, and if not, so much the better
             _die()
         found = await self._call(script, key, args)

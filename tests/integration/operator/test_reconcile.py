@@ -490,8 +490,8 @@ async def test_routes_that_come_to_lead_back_to_themselves_are_told_so_until_one
 ) -> None:
     def inside(name: str, *targets: str) -> dict[str, Any]:
         to = [{"route": {"name": target}} for target in targets]
-        said = {"name": "a", "description": "A.", "when": "true", "input": {"type": "object", "properties": {}}}
-        tools = [{**said, "input": {**said["input"], "additionalProperties": False}, **each} for each in to]
+        nothing = {"type": "object", "properties": {}, "additionalProperties": False}
+        tools = [{"name": "a", "description": "A.", "when": "true", "input": nothing, **each} for each in to]
         more = {"sinks": to or [{"log": {}}]} if by == "sinks" else {"prompts": [{"tools": tools}]}
         return route_body(name, provider="eventroute", secretRefs=[], **more)
 

@@ -181,7 +181,7 @@ async def test_a_dry_run_hands_nothing_over_and_says_so(redis: Redis, claude: Cl
         ({"suspend": {"mode": "drop"}}, {}, "it is not wanted", "route team-a/escalate is suspended, and drops its"),
     ],
 )
-async def test_what_the_other_route_does_not_take_is_told(  # noqa: PLR0913  fixtures
+async def test_what_the_other_route_does_not_take_is_told(
     redis: Redis,
     claude: Claude,
     simulator: Served,

@@ -213,9 +213,7 @@ def _build_handler(settings: WorkerSettings, outside: _Outside, shared: _Shared)
     return handle
 
 
-def _build_runner(
-    settings: WorkerSettings, outside: _Outside, shared: _Shared, finder: Finder, chain: Chain
-) -> Runner:
+def _build_runner(settings: WorkerSettings, outside: _Outside, shared: _Shared, finder: Finder, chain: Chain) -> Runner:
     return Runner(
         work=shared.work,
         finder=finder,

@@ -1,5 +1,6 @@
-"""Routes that hand over to each other, by sinks and by tools: a target is a route of the same namespace that takes what
-others hand over, and from which no way leads back.
+"""Routes that hand over to each other, by sinks and by tools.
+
+A target is a route of the same namespace that takes what others hand over, and from which no way leads back.
 """
 
 from collections.abc import Iterator

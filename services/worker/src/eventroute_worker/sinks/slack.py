@@ -254,10 +254,7 @@ def _where_asked(delivery: Delivery) -> _Place:
 
 
 def _judge_api(response: Response) -> _Told:
-    try:
-        told = msgspec.json.decode(response.body, type=_Told)
-    except msgspec.DecodeError:
-        told = _Told(ok=True) if response.missing and _TAKEN.match(response.body) else None
+    told = _read(response)
     if told and told.ok:
         return told
     if told and told.error in _UNCHANGEABLE:
@@ -265,6 +262,14 @@ def _judge_api(response: Response) -> _Told:
     if told is None and is_success(response):
         raise _no_answer(response)
     raise _refusal(response, told.error if told else "")
+
+
+def _read(response: Response) -> _Told | None:
+    """Read what the Web API says, of an answer that was cut as much as there is; None = it is no answer of Slack's."""
+    try:
+        return msgspec.json.decode(response.body, type=_Told)
+    except msgspec.DecodeError:
+        return _Told(ok=True) if response.missing and _TAKEN.match(response.body) else None
 
 
 def _judge_webhook(response: Response) -> None:

@@ -106,9 +106,7 @@ class Calling:
         metrics.TOOL_CALLS.labels(kind_of(tool.rule) if tool else "none", result.record.outcome).inc()
         await scene.save(scene.talk.end(use, result))
 
-    async def _result(
-        self, scene: Scene, use: ToolUse, tool: Tool | None, span: Span, *, has_room: bool
-    ) -> CallResult:
+    async def _result(self, scene: Scene, use: ToolUse, tool: Tool | None, span: Span, *, has_room: bool) -> CallResult:
         if tool is None:
             known = ", ".join(each.rule.name for each in scene.tools)
             return _refused(use, f"there is no tool of this name; there are: {known or 'none'}")

@@ -86,7 +86,9 @@ def _request(rule: HttpTool, url: str, call: Call) -> Request:
     headers["idempotency-key"] = call.key
     if rule.method in _BODILESS:
         return Request(rule.method, url, headers)
-    return Request(rule.method, url, {**headers, "content-type": "application/json"}, msgspec.json.encode(call.arguments))
+    return Request(
+        rule.method, url, {**headers, "content-type": "application/json"}, msgspec.json.encode(call.arguments)
+    )
 
 
 def _told(answer: Answer, rule: HttpTool, key: str) -> str:
