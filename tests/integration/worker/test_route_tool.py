@@ -166,9 +166,7 @@ async def test_a_dry_run_hands_nothing_over_and_says_so(redis: Redis, claude: Cl
     simulator.simulator.faults.add([USE])
     found = await run(redis, claude, routes({"dryRun": True}))
     assert await lines(redis) == []
-    assert told(simulator)["content"].endswith(
-        'It would be an event eventroute.call of route team-a/escalate with {"id":"i-1"}'
-    )
+    assert told(simulator)["content"].endswith('\nevent eventroute.call of route team-a/escalate\n{"id":"i-1"}')
     assert [call.outcome for call in calls(found)] == ["dry_run"]
 
 

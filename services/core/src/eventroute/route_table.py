@@ -115,6 +115,8 @@ class _Tool(msgspec.Struct, frozen=True, kw_only=True):
     """JSON schema of the arguments."""
     dry_run: bool = False
     """No call is made; Claude is told so."""
+    approval_s: int = 0
+    """For how long a call waits for a person to approve it; 0 = none has to."""
 
 
 class HttpTool(_Tool, frozen=True, kw_only=True, tag="http"):

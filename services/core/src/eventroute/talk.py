@@ -43,6 +43,8 @@ class CallOutcome(StrEnum):
     """Not made: unknown or not allowed for this event, arguments that do not fit, a limit."""
     DRY_RUN = "dry_run"
     """Not made, as the manifest says so."""
+    DECLINED = "declined"
+    """Not made: a person has said no, or nobody has said yes in time."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,6 +61,41 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why there was no answer; Claude is not told."""
     delivery: str = ""
     """What it became at another route."""
+    by: str = ""
+    """Whose word on it there is, where people are asked."""
+    note: str = ""
+    """What they said of it; Claude is not told."""
+
+
+ASK: Final = "talk:ask:"
+"""Field of a delivery, before the id of a call: an `Ask`."""
+WORD: Final = "talk:word:"
+"""The same: a `Word`."""
+WORD_CHARS: Final = 200
+"""Of who has said it, and of the note."""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person is asked: whether a call may be made."""
+
+    tool: str
+    call: str
+    """Exactly what would be done. Headers are left out: an event has no part in them."""
+    digest: str
+    """Of the call: an approval is for these bytes, once."""
+    asked_ms: int
+    until_ms: int
+    """When it counts as declined; both by Redis' clock."""
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person has said."""
+
+    approved: bool
+    digest: str
+    by: str
+    note: str = ""
+    at_ms: int
 
 
 class CallResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,6 +52,7 @@ def build_probes(admission: Admission, table: RouteTable[Hook], *, is_draining: 
                 "throttled": found.throttled,
                 "deferred": found.later,
                 "held": found.held,
+                "approvals": found.approvals,
             }
         )
 

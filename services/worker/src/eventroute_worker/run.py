@@ -35,6 +35,7 @@ from eventroute.route_table import LocalSink, ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.secret import Secret
+from eventroute.talk import Ask
 from eventroute.template import RenderFailed
 from eventroute.throttle import bucket_name
 from eventroute_worker import metrics
@@ -61,6 +62,7 @@ from eventroute_worker.attempt import (
     Parked,
     Settled,
     Superseded,
+    Unapproved,
     check_attempts,
     dead,
 )
@@ -313,7 +315,9 @@ class Runner:
         tools = work.plan.tools_for(position, work.event)
         marker = markers(work.plan.route.marker_key).write(work.delivery.hops + 1)
         try:
-            await self._calling.run(Scene(work.delivery, tools, talk, save, room, full, marker))
+            asks = await self._calling.run(Scene(work.delivery, tools, talk, save, room, full, marker))
+            if asks:
+                raise Ended(_unapproved(asks, talk.put(asks)))
         except Unknown as error:
             self._end(_with_calls(work), dead(DeadReason.TOOL_UNKNOWN, str(error)))
         except TooLarge as error:
@@ -485,6 +489,12 @@ def _with(end: Settled, work: _Work, answer: Answer | None = None) -> Settled:
 def _with_calls(work: _Work) -> _Work:
     """Tell of the calls of a turn that comes to nothing."""
     return work._replace(paid=work.paid and msgspec.structs.replace(work.paid, calls=work.talk.calls()))
+
+
+def _unapproved(asks: Mapping[str, Ask], written: Mapping[str, bytes]) -> Unapproved:
+    names = ", ".join(sorted({ask.tool for ask in asks.values()}))
+    detail = f"a person is to approve: {names} (`eventroute approvals`)"
+    return Unapproved(asks=written, until_ms=min(ask.until_ms for ask in asks.values()), detail=detail)
 
 
 def _superseded(by: str) -> Settled:

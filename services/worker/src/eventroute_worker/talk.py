@@ -3,12 +3,15 @@
     talk            how it began: the prompt as Claude has read it, and when; later turns are asked with the same words
     talk:turn:<n>   the n-th thing that Claude said, while it wanted tools
     talk:call:<id>  a call: `intent` before anything is sent that has a side effect, then its result
+    talk:ask:<id>   a call that a person is to approve, as the person is shown it
+    talk:word:<id>  what the person has said
 
 Each is written before the next step begins: a turn that was saved is not asked for again, and a result that was saved
 is not fetched again. An intent without a result is a call that may have happened. A final answer removes all of it.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Self
 
@@ -16,7 +19,7 @@ import msgspec
 
 from eventroute.prompt import Prompt
 from eventroute.route_table import TalkLimits
-from eventroute.talk import MAX_BYTES, CallRecord, CallResult, Exchange, Offer, ToolUse, read_uses
+from eventroute.talk import ASK, MAX_BYTES, WORD, Ask, CallRecord, CallResult, Exchange, Offer, ToolUse, Word, read_uses
 from eventroute_worker.answer import Answer
 
 BEGINNING: Final = "talk"
@@ -42,6 +45,8 @@ class _Beginning(msgspec.Struct, frozen=True, kw_only=True):
 
 _beginnings = msgspec.json.Decoder(_Beginning)
 _results = msgspec.json.Decoder(CallResult)
+_asks = msgspec.json.Decoder(Ask)
+_words = msgspec.json.Decoder(Word)
 
 
 class Talk:
@@ -88,6 +93,30 @@ class Talk:
         """Take a call's result; returns what is to be saved. Raises `TooLarge`."""
         return self._add(f"{_CALL}{use.id}", _encoder.encode(result))
 
+    def ask(self, use: ToolUse, tool: str, call: str, timeout_s: int) -> Ask:
+        """Say what a person is asked about a call: what was asked before, unless another call would be made by now."""
+        digest = hashlib.sha256(call.encode()).hexdigest()
+        if (asked := self._asked(use)) and asked.digest == digest:
+            return asked
+        now_ms = self._now_ms()
+        return Ask(tool=tool, call=call, digest=digest, asked_ms=now_ms, until_ms=now_ms + timeout_s * 1000)
+
+    def is_over(self, ask: Ask) -> bool:
+        """Tell whether nobody has said anything in time."""
+        return ask.until_ms <= self._now_ms()
+
+    def word(self, use: ToolUse, ask: Ask) -> Word | None:
+        """Find what a person has said about that."""
+        value = self._fields.get(f"{WORD}{use.id}")
+        word = None if value is None else _words.decode(value)
+        return word if word and word.digest == ask.digest else None
+
+    def put(self, asks: Mapping[str, Ask]) -> dict[str, bytes]:
+        """Say what people are asked, by the ids of calls; returns it as it is to be saved. Raises `TooLarge`."""
+        for name, ask in asks.items():
+            self._add(f"{ASK}{name}", _encoder.encode(ask))
+        return {name: self._fields[f"{ASK}{name}"] for name in asks}
+
     def is_intended(self, use: ToolUse) -> bool:
         """Tell whether a call may have happened, of which nothing is known."""
         return self._fields.get(f"{_CALL}{use.id}") == _INTENT
@@ -132,7 +161,7 @@ class Talk:
 
     def _used_up(self, limits: TalkLimits, paid: Answer | None) -> str:
         if BEGINNING in self._fields:
-            age_ms = self._now_ms() - _beginnings.decode(self._fields[BEGINNING]).started_ms
+            age_ms = self._now_ms() - _beginnings.decode(self._fields[BEGINNING]).started_ms - self._waited_ms()
             if age_ms > limits.time_s * 1000:
                 return f"the limit of {limits.time_s} s is reached"
         if paid is None:
@@ -142,6 +171,20 @@ class Talk:
         if limits.micro_usd is not None and (paid.cost_usd or Decimal(0)) * _MILLION >= limits.micro_usd:
             return f"the limit of USD {Decimal(limits.micro_usd) / _MILLION:f} is reached"
         return _out_of_calls(limits) if len(self.calls()) >= limits.tool_calls else ""
+
+    def _waited_ms(self) -> int:
+        """Tell how long people took, whose calls of one turn wait beside each other."""
+        return sum(self._waited_for(read_uses(self._fields[f"{_TURN}{number}"])) for number in range(self.turns))
+
+    def _waited_for(self, uses: Sequence[ToolUse]) -> int:
+        now_ms = self._now_ms()
+        asks = [(use, ask) for use in uses if (ask := self._asked(use))]
+        ends = [word.at_ms if (word := self.word(use, ask)) else min(ask.until_ms, now_ms) for use, ask in asks]
+        return max(ends) - min(ask.asked_ms for _, ask in asks) if asks else 0
+
+    def _asked(self, use: ToolUse) -> Ask | None:
+        value = self._fields.get(f"{ASK}{use.id}")
+        return None if value is None else _asks.decode(value)
 
     def _add(self, name: str, value: bytes) -> dict[str, bytes]:
         size = sum(len(each) for other, each in self._fields.items() if other != name) + len(value)

@@ -1,6 +1,7 @@
 """The third act: an answer to a service of the team's own, which is away at first, and one to another route.
 
-Before the second one, Claude looks something up at the service, by a tool.
+Before the second one, Claude looks something up at the service, by a tool, and does something there that somebody has
+to approve: here, the demo itself.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from string import Template
 from typing import Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -49,6 +51,12 @@ spec:
           input:
             {type: object, properties: {number: {type: integer}}, required: [number], additionalProperties: false}
           http: {url: "$url/builds/{{ number }}"}
+        - name: merge
+          description: Merges the pull request once its build has passed. A person is asked first.
+          approval: required
+          input:
+            {type: object, properties: {number: {type: integer}}, required: [number], additionalProperties: false}
+          http: {method: POST, url: "$url/merges"}
   sinks:
     - route: {name: $follow_up}
 ---
@@ -64,17 +72,22 @@ spec:
 
 
 class _Service:
-    """Takes messages, unless it is away, and tells of builds."""
+    """Takes messages, unless it is away, tells of builds, and merges."""
 
     def __init__(self) -> None:
         self.is_away = True
         self.refused = 0
         self.taken: list[Request] = []
         self.looked_up: list[str] = []
+        self.merged: list[bytes] = []
 
     async def tell(self, request: web.Request) -> web.Response:
         self.looked_up.append(request.path)
         return web.json_response({"number": request.match_info["number"], "state": "passed"})
+
+    async def merge(self, request: web.Request) -> web.Response:
+        self.merged.append(await request.read())
+        return web.json_response({"state": "merged"})
 
     async def take(self, request: web.Request) -> web.Response:
         if self.is_away:
@@ -107,6 +120,7 @@ async def _serving(service: _Service) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/answers", service.take)
     app.router.add_get("/builds/{number}", service.tell)
+    app.router.add_post("/merges", service.merge)
     async with serving(app, host="127.0.0.1", port=0) as port:
         yield f"http://127.0.0.1:{port}"
 
@@ -141,28 +155,52 @@ async def _away(sender: Sender, service: _Service, signing: KeyPair) -> Act:
 
 
 async def _handed_on(sender: Sender, service: _Service, *, url: str, simulator_url: str) -> Act:
-    """Let Claude look something up, and have its answer worked on by another route."""
+    """Let Claude look something up and do what is approved, and have its answer worked on by another route."""
     route = sender.by_provider["github"]
     namespace, _, name = route.partition("/")
     text = _LOOKING_UP.substitute(name=name, namespace=namespace, url=url, follow_up=_FOLLOW_UP)
     own, follow_up = (found.route for found in parse_manifests(text).routes)
     await sender.serve(lambda each: own if each is sender.routes[route] else each, beside=[follow_up])
-    use = {"kind": "tool_use", "tool": "build", "input": {"number": 7}, "times": 1}
-    (await sender.client.post(f"{simulator_url}/simulator/faults", json=use)).raise_for_status()
+    for tool in ("build", "merge"):
+        use = {"kind": "tool_use", "tool": tool, "input": {"number": 7}, "times": 1}
+        (await sender.client.post(f"{simulator_url}/simulator/faults", json=use)).raise_for_status()
     row = Row("pull request", route, Receipt.QUEUED)
-    await sender.deliver(row, sender.signed(route, "pull_request.opened"))
+    approving = asyncio.create_task(_approve(sender, service))
+    try:
+        await sender.deliver(row, sender.signed(route, "pull_request.opened"))
+        shown = await approving
+    finally:
+        approving.cancel()
     next_row = Row("its answer", route_path(namespace, _FOLLOW_UP), Receipt.QUEUED, receipt=Receipt.QUEUED)
     next_row.delivery = await _first_of(sender, next_row.route)
     await sender.settle(next_row)
     if service.looked_up != ["/builds/7"]:
         raise GaveUp(f"the service was asked for {service.looked_up}, not once for /builds/7")
+    if service.merged != [b'{"number":7}']:
+        raise GaveUp(f"the service was told to merge {service.merged}, not once number 7")
     if not (row.run and next_row.run and row.run.trace_id == next_row.run.trace_id):
         raise GaveUp("the two answers are not of one trace")
     said = (
-        f"it looked its build up once (GET /builds/7), and its answer became an event of route {next_row.route}, "
-        "which was answered too: one trace"
+        f"it looked its build up once (GET /builds/7), and waited until `{shown}` was approved; its answer became an "
+        f"event of route {next_row.route}, which was answered too: one trace"
     )
-    return Act("A pull request, a tool and a second route", said, [row, next_row])
+    return Act("A pull request, tools and a second route", said, [row, next_row])
+
+
+async def _approve(sender: Sender, service: _Service) -> str:
+    """Do what a person does by `eventroute approvals`; returns what was shown."""
+    deadline = time.monotonic() + _SENT_S
+    while not (waiting := await sender.desk.approvals()):
+        if time.monotonic() > deadline:
+            raise GaveUp(f"nobody was asked to approve a call within {_SENT_S:g} s")
+        await asyncio.sleep(_LOOK_S)
+    if service.merged:
+        raise GaveUp("the service was told to merge before that was approved")
+    [approval] = waiting
+    if (said := await sender.desk.decide(approval, approved=True, by="demo")) != "ok":
+        raise GaveUp(f"the approval was not taken: {said}")
+    method, _, rest = approval.ask.call.partition(" ")
+    return f"{method} {urlsplit(rest.partition(chr(10))[0]).path}"
 
 
 async def _first_of(sender: Sender, route: RoutePath) -> DeliveryId:

@@ -71,10 +71,10 @@ def _check(gathered: Gathered, placed: PlacedTool) -> Iterator[Problem]:
         yield from _check_request(gathered, placed, tool.http)
     if tool.route:
         yield from check_target(gathered, f"{field}.route.name", tool.route.name)
-    if placed.has_side_effect and not tool.when and not tool.dry_run:
+    if placed.has_side_effect and not tool.when and not tool.dry_run and tool.approval == "none":
         message = (
             f"tool {tool.name} changes something, and any event's text may talk Claude into it; say in when whose "
-            "events may"
+            "events may, or let people approve each call (approval: required)"
         )
         yield gathered.problem(Reason.TOOL_UNGUARDED, f"{field}.when", message, severity=Severity.WARNING)
 
@@ -110,6 +110,7 @@ def _entry(gathered: Gathered, placed: PlacedTool) -> LocalTool:
         when=tool.when,
         input_schema=tool.input,
         dry_run=tool.dry_run,
+        approval_s=_approval_s(tool),
         route=target_path(gathered, tool.route.name),
         event=tool.route.event,
     )
@@ -123,6 +124,7 @@ def _request(gathered: Gathered, placed: PlacedTool, http: crd.HttpTool) -> Http
         when=tool.when,
         input_schema=tool.input,
         dry_run=tool.dry_run,
+        approval_s=_approval_s(tool),
         method=http.method,
         url=http.url,
         headers=http.headers,
@@ -132,6 +134,10 @@ def _request(gathered: Gathered, placed: PlacedTool, http: crd.HttpTool) -> Http
         side_effect=placed.has_side_effect,
         on_unknown=tool.on_unknown,
     )
+
+
+def _approval_s(tool: crd.Tool) -> int:
+    return seconds(tool.approval_timeout) if tool.approval == "required" else 0
 
 
 def talk_limits(limits: crd.Limits) -> TalkLimits:

@@ -500,6 +500,20 @@ class Tool(Strict):
     dry_run: bool = Field(
         default=False, description="Calls are recorded and not made, and Claude is told so. Default: false."
     )
+    approval: Literal["none", "required"] = Field(
+        default="none",
+        description=(
+            "`required`: a call waits until a person approves it by `eventroute approvals`, who is shown exactly what "
+            "would be sent. Claude is told when nobody does. Default: none."
+        ),
+    )
+    approval_timeout: Annotated[Duration, Between("1m", "168h")] = Field(
+        default="24h",
+        description=(
+            "For how long a call waits for that, 1m to 168h; then it counts as declined. It counts against no "
+            "deadline and no limit. Default: 24h."
+        ),
+    )
 
 
 class Limits(Strict):

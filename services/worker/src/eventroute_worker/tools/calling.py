@@ -1,6 +1,7 @@
 """The calls of one turn: each is judged, made once, and its result saved; some of them beside each other.
 
-    known and allowed for this event? → arguments fit? → room within the limits? → intent saved → call → result saved
+    known and allowed for this event? → arguments fit? → room within the limits? → approved, if people have to?
+    → intent saved → call → result saved
 
 What is refused is a result too, which says why, so that Claude can do better. A call that was cut short is made again,
 unless it may have changed something already: such a call has an intent.
@@ -14,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from eventroute.answer_schema import DoesNotFit
 from eventroute.delivery import Delivery
 from eventroute.route_table import HttpTool, RouteTool
 from eventroute.runtime import tracing
-from eventroute.talk import CallOutcome, CallRecord, CallResult, ToolUse
+from eventroute.talk import Ask, CallOutcome, CallRecord, CallResult, ToolUse, Word
 from eventroute.tool import Tool, kind_of
 from eventroute_worker import metrics
 from eventroute_worker.chain import Chain
@@ -37,6 +39,9 @@ _UNKNOWN: Final = (
     "It is not known whether this call has happened: it was sent, and no answer came. Do not make it again unless you "
     "can see that it has not; say in your answer that it is not known."
 )
+
+
+_DRY_RUN: Final = "This is a dry run: nothing was sent, and nothing has changed. It would be:\n"
 
 
 class Unknown(Exception):
@@ -76,16 +81,23 @@ class Calling:
         """Take the way out, and the one from route to route; None = nothing is handed over."""
         self._kinds: Mapping[type, Kind] = {HttpTool: HttpKind(way), RouteTool: RouteKind(chain)}
 
-    async def run(self, scene: Scene) -> None:
-        """Make the calls that have no result yet; raises `Unknown`, `TooLarge`, and what saving raises."""
+    async def run(self, scene: Scene) -> Mapping[str, Ask]:
+        """Make the calls that have no result yet; raises `Unknown`, `TooLarge`, and what saving raises.
+
+        returns  what people are to be asked, by the ids of the calls that wait for it
+        """
         missing = scene.talk.missing()
         calls = [self._call(scene, use, has_room=number < scene.room) for number, use in enumerate(missing)]
         ended = await asyncio.gather(*calls, return_exceptions=True)  # one that fails cuts no other one off
-        for error in ended:
-            if error is not None:
-                raise error
+        asks: dict[str, Ask] = {}
+        for use, end in zip(missing, ended, strict=True):
+            if isinstance(end, BaseException):
+                raise end
+            if end is not None:
+                asks[use.id] = end
+        return asks
 
-    async def _call(self, scene: Scene, use: ToolUse, *, has_room: bool) -> None:
+    async def _call(self, scene: Scene, use: ToolUse, *, has_room: bool) -> Ask | None:
         tool = next((tool for tool in scene.tools if tool.rule.name == use.name), None)
         async with scene.at_once:
             with tracing.tracer().start_as_current_span(
@@ -100,13 +112,19 @@ class Calling:
                 set_status_on_exception=False,
             ) as span:
                 result = await self._result(scene, use, tool, span, has_room=has_room)
+                if isinstance(result, Ask):
+                    span.set_attribute(tracing.OUTCOME, "unapproved")
+                    return result
                 span.set_attribute(tracing.OUTCOME, result.record.outcome)
                 if result.is_error:
                     span.set_status(StatusCode.ERROR)
         metrics.TOOL_CALLS.labels(kind_of(tool.rule) if tool else "none", result.record.outcome).inc()
         await scene.save(scene.talk.end(use, result))
+        return None
 
-    async def _result(self, scene: Scene, use: ToolUse, tool: Tool | None, span: Span, *, has_room: bool) -> CallResult:
+    async def _result(
+        self, scene: Scene, use: ToolUse, tool: Tool | None, span: Span, *, has_room: bool
+    ) -> CallResult | Ask:
         if tool is None:
             known = ", ".join(each.rule.name for each in scene.tools)
             return _refused(use, f"there is no tool of this name; there are: {known or 'none'}")
@@ -130,8 +148,19 @@ class Calling:
         if not has_room:
             return _refused(use, scene.full)
         if tool.rule.dry_run:
-            return CallResult(text=ready.describe(), is_error=False, record=_record(use, CallOutcome.DRY_RUN))
-        return await self._make(scene, use, tool, ready)
+            return CallResult(
+                text=_DRY_RUN + ready.describe(), is_error=False, record=_record(use, CallOutcome.DRY_RUN)
+            )
+        if not tool.rule.approval_s:
+            return await self._make(scene, use, tool, ready)
+        ask = scene.talk.ask(use, tool.rule.name, ready.describe(), tool.rule.approval_s)
+        word = scene.talk.word(use, ask)
+        if word is None and not scene.talk.is_over(ask):
+            return ask
+        if word is None or not word.approved:
+            return _declined(use, word)
+        result = await self._make(scene, use, tool, ready)
+        return replace(result, record=replace(result.record, by=word.by, note=word.note))
 
     async def _make(self, scene: Scene, use: ToolUse, tool: Tool, ready: Ready) -> CallResult:
         if tool.may_be_unknown:
@@ -161,6 +190,12 @@ def _outcome(heard: Heard) -> CallOutcome:
 
 def _refused(use: ToolUse, why: str) -> CallResult:
     return CallResult(text=f"The call was not made: {why}.", is_error=True, record=_record(use, CallOutcome.REFUSED))
+
+
+def _declined(use: ToolUse, word: Word | None) -> CallResult:
+    why = "the person who was asked has declined it" if word else "nobody has approved it in time"
+    record = _record(use, CallOutcome.DECLINED, by=word.by if word else "", note=word.note if word else "")
+    return CallResult(text=f"The call was not made: {why}. Do not ask for it again.", is_error=True, record=record)
 
 
 def _unknown(use: ToolUse, tool: Tool, duration_ms: int = 0, why: str = "") -> CallResult:

@@ -56,13 +56,9 @@ class _Ready:
     key: str
 
     def describe(self) -> str:
-        """Say what a dry run leaves out; its headers are nobody's business."""
-        rule, request = self.rule, self.request
-        body = f" with the body {request.body.decode()}" if request.body else ""
-        return (
-            f"This is a dry run: nothing was sent, and nothing has changed. It would be {rule.method} "
-            f"{request.url}{body}"
-        )
+        """Write exactly what would be sent; its headers are nobody's business."""
+        body = f"\n{self.request.body.decode()}" if self.request.body else ""
+        return f"{self.request.method} {self.request.url}{body}"
 
     async def make(self) -> Heard:
         """Send it once."""

@@ -45,7 +45,7 @@ class Ready(Protocol):
     """A call made ready."""
 
     def describe(self) -> str:
-        """Say what it would do, for a dry run."""
+        """Write exactly what it would do, for a dry run and for people who are to approve it."""
         ...
 
     async def make(self) -> Heard:

@@ -49,12 +49,9 @@ class _Ready:
     arguments: Mapping[str, Any]
 
     def describe(self) -> str:
-        """Say what a dry run leaves out."""
+        """Write exactly what would be handed over."""
         arguments = msgspec.json.encode(self.arguments).decode()
-        return (
-            f"This is a dry run: nothing was handed over. It would be an event {self.handover.event} of route "
-            f"{self.handover.to} with {arguments}"
-        )
+        return f"event {self.handover.event} of route {self.handover.to}\n{arguments}"
 
     async def make(self) -> Heard:
         """Hand it over once."""
