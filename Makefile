@@ -54,7 +54,7 @@ mutants: .venv/installed  ## small changes of the code that some test must notic
 ENGINE ?= docker
 images:  ## the images of the four programs (ENGINE=podman for another engine than docker)
 	for p in receiver worker operator cli; do \
-		$(ENGINE) build -f services/Dockerfile --build-arg PACKAGE=$$p -t eventroute/$$p:$(VERSION) . || exit 1; done
+		DOCKER_BUILDKIT=1 $(ENGINE) build -f services/Dockerfile --build-arg PACKAGE=$$p -t eventroute/$$p:$(VERSION) . || exit 1; done
 
 kind:  ## a local cluster with a registry that holds the images (needs docker, kind, kubectl; `k8s/kind.sh down` removes it)
 	k8s/kind.sh up

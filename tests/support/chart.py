@@ -39,6 +39,7 @@ INSTALLATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "worker": {"anthropic": {"apiKey": "sk-ant-of-a-trial"}},
         "modelsConfigMap": "models",
         "operator": {
+            "replicas": 2,
             "hooksURL": "https://hooks.example.com/hooks",
             "policy": {
                 "allowedHosts": ["*.example.com"],

@@ -1,10 +1,12 @@
-"""The API server, as far as kopf is not the one who asks: lists, status, Events, autoscalers. Knows no rules.
+"""The API server, as far as kopf is not the one who asks: lists, status, Events, Lease, autoscalers. Knows no rules.
 
 Errors leave as `RetryLater`, with what is permanent as `Refused`; the callers' loops do the rest.
 """
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
@@ -29,6 +31,7 @@ IGNORED_SECRETS: Final = "helm.sh/release.v1"
 
 _PAGE: Final = 250
 _PERMANENT: Final = frozenset({400, 404, 405, 410, 415, 422})
+_Lease: Final = create_namespaced_resource("coordination.k8s.io", "v1", "Lease", "leases")
 _EventRoute: Final = create_namespaced_resource(GROUP, "v1alpha1", KIND, "eventroutes")
 
 
@@ -58,6 +61,24 @@ class NotThere(Refused):
         """Take what was asked for."""
         super().__init__(message)
         self.is_kind = is_kind
+
+
+class Conflict(RetryLater):
+    """Somebody else has written the object since it was read, or has just made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A Lease of `coordination.k8s.io/v1`, as far as an election needs it."""
+
+    holder: str
+    """Empty = nobody."""
+    epoch: int
+    """Its `leaseTransitions`: each holder's number is greater than the one before."""
+    lasts_s: float
+    """For how long after its last renewal nobody else takes it."""
+    version: str
+    """Its resourceVersion, another one after each write; empty = it is to be made."""
 
 
 class Api:
@@ -107,6 +128,30 @@ class Api:
         with _translated("posting an event"):
             await self._client.create(cast("Event", Event.from_dict(dict(event))))
 
+    async def read_lease(self, key: ObjectKey) -> Lease | None:
+        """Get a Lease; None = there is none."""
+        try:
+            with _translated(f"lease {key.namespace}/{key.name}"):
+                return _parse_lease(await self._client.get(_Lease, key.name, namespace=key.namespace))
+        except NotThere:
+            return None
+
+    async def write_lease(self, key: ObjectKey, lease: Lease) -> Lease:
+        """Write a Lease over the version that it names, or make it; raises `Conflict` or `NotThere`."""
+        body = _lease_body(key, lease, datetime.now(UTC))
+        with _translated(f"lease {key.namespace}/{key.name}"):
+            if not lease.version:
+                return _parse_lease(await self._client.create(_Lease(**body)))
+            written = await self._client.patch(
+                _Lease,
+                key.name,
+                body,
+                namespace=key.namespace,
+                patch_type=PatchType.MERGE,
+                field_manager=FIELD_MANAGER,
+            )
+            return _parse_lease(written)
+
     async def autoscaler(self, kind: AutoscalerKind, namespace: str, name: str) -> dict[str, Any]:
         """Get an autoscaler; raises `NotThere`."""
         with _translated(f"{kind} {namespace}/{name}"):
@@ -129,6 +174,30 @@ class Api:
                 yield text.to_dict()
 
 
+def _parse_lease(body: Mapping[str, Any]) -> Lease:
+    spec = body.get("spec") or {}
+    return Lease(
+        spec.get("holderIdentity") or "",
+        spec.get("leaseTransitions") or 0,
+        float(spec.get("leaseDurationSeconds") or 0),
+        body["metadata"]["resourceVersion"],
+    )
+
+
+def _lease_body(key: ObjectKey, lease: Lease, now: datetime) -> dict[str, Any]:
+    """Write a Lease as a merge patch; `renewTime` is for people, as nobody compares clocks."""
+    metadata = {"name": key.name, "namespace": key.namespace}
+    return {
+        "metadata": {**metadata, "resourceVersion": lease.version} if lease.version else metadata,
+        "spec": {
+            "holderIdentity": lease.holder or None,  # the API server takes no empty one
+            "leaseTransitions": lease.epoch,
+            "leaseDurationSeconds": round(lease.lasts_s),
+            "renewTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        },
+    }
+
+
 @contextlib.contextmanager
 def _translated(what: str) -> Iterator[None]:
     try:
@@ -140,6 +209,8 @@ def _translated(what: str) -> Iterator[None]:
             raise NotThere(message, is_kind=bool(error.status.details and error.status.details.name)) from error
         if code == httpx2.codes.FORBIDDEN:
             raise Forbidden(message) from error
+        if code == httpx2.codes.CONFLICT:
+            raise Conflict(message) from error
         raise (Refused(message) if code in _PERMANENT else RetryLater(message)) from error
     except httpx2.HTTPStatusError as error:  # an answer that is no Status: of an API group that does not exist
         message = f"{what}: {error.response.status_code}"

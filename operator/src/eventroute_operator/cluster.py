@@ -6,6 +6,7 @@ only those are kept that some route refers to. It knows neither kopf nor Redis, 
 
 import asyncio
 import hashlib
+import hmac
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from eventroute.crd.objects import ConfigMapObject, ObjectKey, SecretObject, par
 from eventroute.crd.v1alpha1 import API_VERSION, KIND, EventRoute, SecretKeyRef
 from eventroute.crd.validate import Mistake, parse_route
 from eventroute.ids import RoutePath, route_path
+from eventroute.secret import Secret
 
 _REVISION_DIGITS: Final = 12  # enough to tell two revisions of one object apart
 
@@ -60,7 +62,7 @@ class Held:
     """A Secret or ConfigMap that a route names."""
 
     revision: str
-    """Short, and different after each change; nothing can be learned from it about the values."""
+    """Short, and different after each change of what it holds; nothing can be learned from it without the key."""
     object: SecretObject | ConfigMapObject = field(repr=False)
     """Empty if what the cluster holds cannot be read."""
 
@@ -87,8 +89,9 @@ class _Touched(NamedTuple):
 class Cluster:
     """The objects, which of them changed, and who refers to whom."""
 
-    def __init__(self) -> None:
-        """Start knowing nothing."""
+    def __init__(self, revision_key: Secret) -> None:
+        """Start knowing nothing; take the key by which revisions are made of values."""
+        self._revision_key = revision_key
         self.routes: dict[ObjectKey, RouteObject] = {}
         self.changed = asyncio.Event()
         """Set when there is something in `take_dirty`."""
@@ -234,12 +237,21 @@ class Cluster:
             self._callers[route.namespace].discard(route)
 
     def _hold(self, reference: Reference, body: Mapping[str, Any] | None) -> None:
-        held = _held(reference, body) if body else None
+        held = self._read(reference, body) if body else None
         before = self._held.get(reference)
         if reference in self._held and (before and before.revision) == (held and held.revision):
             return
         self._held[reference] = held
         self.mark(self._users[reference])
+
+    def _read(self, reference: Reference, body: Mapping[str, Any]) -> Held:
+        """Read an object, and make its revision: of its name and values, as its other fields concern nobody here."""
+        parsed = parse_secret(body) if reference.kind is Kind.SECRET else parse_config_map(body)
+        if isinstance(parsed, tuple):  # cannot be read: as good as empty
+            parsed = (SecretObject if reference.kind is Kind.SECRET else ConfigMapObject)(reference.key, {})
+        content = msgspec.msgpack.encode([reference.kind, *reference.key, _content(parsed)])
+        revision = hmac.digest(self._revision_key.reveal(), content, hashlib.sha256).hex()[:_REVISION_DIGITS]
+        return Held(revision, parsed)
 
     def _remove(self, kind: Kind, key: ObjectKey) -> None:
         if kind is Kind.ROUTE:
@@ -287,11 +299,10 @@ def _names_routes(spec: EventRoute | tuple[Mistake, ...]) -> bool:
     return not isinstance(spec, tuple) and any(targets(spec.spec))
 
 
-def _held(reference: Reference, body: Mapping[str, Any]) -> Held:
-    metadata = body["metadata"]
-    version = f"{metadata.get('uid', '')}/{metadata.get('resourceVersion', '')}"
-    revision = hashlib.sha256(version.encode()).hexdigest()[:_REVISION_DIGITS]
-    parsed = parse_secret(body) if reference.kind is Kind.SECRET else parse_config_map(body)
-    if isinstance(parsed, SecretObject | ConfigMapObject):
-        return Held(revision, parsed)
-    return Held(revision, (SecretObject if reference.kind is Kind.SECRET else ConfigMapObject)(reference.key, {}))
+def _content(held: SecretObject | ConfigMapObject) -> list[tuple[bytes, bytes]]:
+    values: Mapping[str, Secret | str] = held.data
+    return [(_bytes(name), _bytes(values[name])) for name in sorted(values)]
+
+
+def _bytes(value: Secret | str) -> bytes:
+    return value.reveal() if isinstance(value, Secret) else value.encode(errors="surrogatepass")

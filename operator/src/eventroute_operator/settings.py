@@ -1,6 +1,7 @@
 """The operator's settings, read once from `EVENTROUTE_OPERATOR_…`."""
 
 import re
+import socket
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -60,7 +61,11 @@ class OperatorSettings(Settings):
     autoscalers: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     """Names of this installation's ScaledObjects or HorizontalPodAutoscalers, with commas between them."""
     pod_namespace: str = "default"
-    """The operator's own namespace, where its autoscalers are."""
+    """The operator's own namespace, where its Lease and its autoscalers are."""
+    pod_name: str = Field(default_factory=socket.gethostname, min_length=1)
+    """This operator's name in the Lease, another one for each that runs."""
+    lease_name: str = Field(default="eventroute-operator", min_length=1)
+    """The Lease that says which of this installation's operators leads."""
     probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from other addresses
     """Address of the port for probes and metrics."""
     probe_port: int = Field(default=8081, ge=0, le=65535)

@@ -152,13 +152,31 @@ def test_a_workers_share_is_what_it_asks_about_and_as_much_that_waits_unless_sai
 def test_the_operator_watches_all_namespaces_by_a_cluster_role_or_some_by_a_role_in_each() -> None:
     everywhere = render({})
     assert of_kind(everywhere, "ClusterRoleBinding")
-    assert not of_kind(everywhere, "Role")
+    assert [role["metadata"]["namespace"] for role in of_kind(everywhere, "Role")] == ["er"]
     some = render({"operator": {"namespaces": ["shop", "billing"]}})
     assert not of_kind(some, "ClusterRole")
-    assert [role["metadata"]["namespace"] for role in of_kind(some, "Role")] == ["shop", "billing"]
-    assert [role["metadata"]["namespace"] for role in of_kind(some, "RoleBinding")] == ["shop", "billing"]
+    assert [role["metadata"]["namespace"] for role in of_kind(some, "Role")] == ["shop", "billing", "er"]
+    assert [role["metadata"]["namespace"] for role in of_kind(some, "RoleBinding")] == ["shop", "billing", "er"]
     told = variables({"operator": {"namespaces": ["shop", "billing"]}}, "operator")
     assert told["EVENTROUTE_OPERATOR_NAMESPACES"] == "shop,billing"
+
+
+def test_operators_may_write_the_one_lease_that_they_are_told_of() -> None:
+    told = variables({"fullnameOverride": "hooks"}, "operator")
+    role = named(render({"fullnameOverride": "hooks"}), "Role", "hooks-operator-lease")
+    changing, making = role["rules"]
+    assert changing["resourceNames"] == [told["EVENTROUTE_OPERATOR_LEASE_NAME"]] == ["hooks-operator"]
+    assert (changing["verbs"], making["verbs"]) == (["get", "patch"], ["create"])
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_rollout_of_the_operator_stops_the_one_before_once_the_next_is_ready(replicas: int) -> None:
+    objects = render({"operator": {"replicas": replicas}})
+    spec = named(objects, "Deployment", "ev-eventroute-operator")["spec"]
+    assert spec["replicas"] == replicas
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    budgets = {each["metadata"]["name"] for each in of_kind(objects, "PodDisruptionBudget")}
+    assert ("ev-eventroute-operator" in budgets) == (replicas > 1), "one alone must not hold up a node's drain"
 
 
 def test_the_tests_route_is_where_the_operator_looks_with_the_labels_that_it_wants() -> None:

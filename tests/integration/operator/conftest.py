@@ -1,5 +1,6 @@
 """The reconciler on a real Redis, with an API server of the test's own making."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ from eventroute_operator.resync import Resync
 from eventroute_operator.settings import OperatorSettings
 from eventroute_operator.tables import Tables
 from eventroute_operator.write import StatusWriter
+from support.cluster_objects import REVISION_KEY
 
 
 class FakeApi(Api):
@@ -61,6 +63,27 @@ class FakeApi(Api):
 
 
 @dataclass
+class FakeLead:
+    """Leads, unless a test says otherwise."""
+
+    epoch: int = 1
+    leads: asyncio.Event = field(default_factory=asyncio.Event)
+    is_deposed: bool = False
+
+    def __post_init__(self) -> None:
+        self.leads.set()
+
+    def is_sure(self) -> bool:
+        return self.leads.is_set() and not self.is_deposed
+
+    def depose(self) -> None:
+        self.is_deposed = True
+
+    async def rise_above(self, epoch: int) -> None:
+        self.epoch = epoch + 1
+
+
+@dataclass
 class Control:
     """An operator without kopf."""
 
@@ -68,17 +91,21 @@ class Control:
     namespaces: str = ""
     policy: Policy | None = None
     grace_s: float = 60.0
+    lead: FakeLead = field(default_factory=FakeLead)
     api: FakeApi = field(default_factory=FakeApi)
-    cluster: Cluster = field(default_factory=Cluster)
+    cluster: Cluster = field(default_factory=lambda: Cluster(REVISION_KEY))
     announced: list[Announcement] = field(default_factory=list)
     receiver_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
     worker_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
 
     def __post_init__(self) -> None:
         self.writer = StatusWriter(self.api.write_status, written=lambda *_: None, retry_s=0.05)
-        tables = Tables(self.redis, receiver_key=self.receiver_key, worker_key=self.worker_key)
+        tables = Tables(
+            self.redis, receiver_key=self.receiver_key, worker_key=self.worker_key, epoch=lambda: self.lead.epoch
+        )
         self.reconciler = Reconciler(
             self.cluster,
+            lead=self.lead,
             redis=self.redis,
             upkeep=Upkeep(self.redis, ClientCaller(self.redis)),
             api=self.api,
@@ -105,7 +132,7 @@ class Control:
         """Name the routes of a table but those that were deleted; `@version` stands for the table itself."""
         table = await self._table(plane)
         names = [name.decode() for name in await self.redis.hkeys(keys.table(plane.name))]
-        return {name for name in names if table.deleted_since(RoutePath(name)) is None}
+        return {name for name in names if name != "@epoch" and table.deleted_since(RoutePath(name)) is None}
 
     async def entries(self, plane: Plane[Any]) -> Collection[Any]:
         """Read what a table says of the routes that are served."""

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute import keys
+from eventroute.errors import RetryLater
 from eventroute.hops import MARKERS
 from eventroute.ids import RoutePath, RouteUid, route_path
 from eventroute.outcome import LeftOut
@@ -325,18 +326,82 @@ async def test_a_turn_that_fails_loses_no_change(control: Control, monkeypatch: 
         await until(lambda: any(status["observedGeneration"] == 2 for _, status in control.api.statuses))
 
 
-async def test_a_route_that_trips_the_compiler_harms_no_other(
+async def test_a_route_that_trips_the_compiler_says_so_stays_served_and_harms_no_other(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def trip(route: RouteObject, find: Callable[[Reference], Held | None], **more: Any) -> Judged:
-        if route.key.name == "a-trap":
+        if route.key.name == "a-trap" and route.generation > 1:
             raise KeyError("a fault of ours")
         return judge(route, find, **more)
 
     monkeypatch.setattr(reconcile, "judge", trip)
     control.api.objects |= {Kind.ROUTE: [route_body("a-trap"), route_body()], Kind.SECRET: [secret_body()]}
     async with running(control.resync.run):
-        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        await until(lambda: _equal(control, {VERSION, TRIAGE, "team-a/a-trap"}))
+        control.api.objects[Kind.ROUTE] = [
+            route_body("a-trap", generation=2, suspend={"mode": "drop"}),
+            route_body("new-trap", generation=2),
+            route_body(generation=3),
+        ]
+        for each in control.api.objects[Kind.ROUTE]:
+            control.cluster.see(Kind.ROUTE, each)
+        await until(lambda: {"a-trap", "triage"} <= {n for n, s in control.api.statuses if s["observedGeneration"] > 1})
+        told = next(status for name, status in reversed(control.api.statuses) if name == "a-trap")
+        assert {each["reason"] for each in told["conditions"][:3]} == {"OperatorFault"}
+        assert "KeyError" in told["conditions"][0]["message"]
+        assert "a fault of ours" not in str(told)
+        trapped = {entry.path: entry for entry in await control.entries(RECEIVER)}["team-a/a-trap"]
+        assert (trapped.generation, trapped.suspend) == (1, "drop"), "what is served stays, and suspension counts"
+
+
+async def test_what_cannot_be_fetched_is_asked_for_ever_more_seldom(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "_AGAIN_S", 0.01)
+    asked: list[Reference] = []
+
+    async def refuse(reference: Reference) -> None:
+        asked.append(reference)
+        raise RetryLater("403")
+
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION}))
+        monkeypatch.setattr(control.api, "find", refuse)
+        for number in range(10):
+            control.cluster.see(
+                Kind.ROUTE, route_body(f"r{number}", secretRefs=[{"name": f"s{number}", "key": "secret"}])
+            )
+        await until(lambda: len(asked) >= 30)
+        before = len(asked)
+        await asyncio.sleep(0.3)  # thirty turns
+        assert before <= len(asked) <= before + 30
+        monkeypatch.undo()
+        for number in range(10):
+            control.api.objects[Kind.SECRET].append(secret_body(f"s{number}"))
+            control.api.objects[Kind.ROUTE].append(
+                route_body(f"r{number}", secretRefs=[{"name": f"s{number}", "key": "secret"}])
+            )
+        await until(lambda: len(control.reasons()) == 10)
+
+
+async def test_references_that_answer_slowly_do_not_make_the_loop_look_dead(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "_FETCHES", 1)
+    find, turns = control.api.find, []
+
+    async def find_slowly(reference: Reference) -> dict[str, Any] | None:
+        turns.append(control.reconciler.last_turn)
+        await asyncio.sleep(0.01)
+        return await find(reference)
+
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION}))
+        monkeypatch.setattr(control.api, "find", find_slowly)
+        names = [f"s{number}" for number in range(4)]
+        control.cluster.see(Kind.ROUTE, route_body(secretRefs=[{"name": name, "key": "secret"} for name in names]))
+        await until(lambda: len(turns) == 4)
+    assert turns == sorted(set(turns)), "each answer counts"
 
 
 async def test_redis_that_lost_its_data_is_filled_again(control: Control, redis: Redis) -> None:

@@ -75,6 +75,7 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
             async with background.running(link.run, table.run, check.run, keyring.run), writing(tally, redis):
                 yield
         finally:
+            await table.withdraw()
             await fetcher.aclose()
             await redis.aclose()
 

@@ -109,6 +109,7 @@ async def serve(settings: WorkerSettings) -> None:
             await outside.link.until_up(_CONNECT_S)
             await worker.async_run()
             await _settle(shared.spending)
+        await routes.withdraw()
     _log.info("worker_stopped")
 
 

@@ -42,12 +42,14 @@ class StatusReason(StrEnum):
     RESOLVED = "Resolved"
     VALID = "Valid"
     INVALID_SPEC = "InvalidSpec"
+    OPERATOR_FAULT = "OperatorFault"
     PROGRAMMED = "Programmed"
     NOT_SERVED = "NotServed"
     NO_RECEIVERS = "NoReceivers"
     PROPAGATING = "Propagating"
     UNREADABLE = "Unreadable"
     REDIS_UNAVAILABLE = "RedisUnavailable"
+    NOT_PUBLISHED = "NotPublished"
     WORKING = "Working"
     KEY_REFUSED = "KeyRefused"
     KEY_UNPAID = "KeyUnpaid"
@@ -101,7 +103,7 @@ class SecretStatus(_Part):
     revision: str | None = Field(
         default=None,
         max_length=64,
-        description="Changes with the Secret; made of its uid and resourceVersion, not of its values.",
+        description="Changes with the Secret's values; without the installation's keys nothing can be learned from it.",
     )
     last_matched: Time | None = Field(default=None, description="When a delivery was last verified with it.")
 
@@ -203,6 +205,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         _ACCEPTED,
         "The object does not fit the operator's version of the resource.",
         "Mend the named field, or bring CRD and operator to one version.",
+    ),
+    "OperatorFault": ReasonPage(
+        "Unknown",
+        (ConditionType.ACCEPTED, ConditionType.SECRETS_RESOLVED, ConditionType.PROMPTS_VALID),
+        "The operator failed in judging the route, which is a fault of its own; what was served of it stays served.",
+        "Report it with the operator's log; another spec, or another version of the operator, may be judged.",
     ),
     "DuplicatePath": ReasonPage(
         "False", _ACCEPTED, "An older route has the same path.", "Delete or rename one of the two."
@@ -452,6 +460,12 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "RedisUnavailable": ReasonPage(
         "False", _PROGRAMMED, "The operator cannot reach Redis.", "Mend Redis; publishing goes on by itself."
+    ),
+    "NotPublished": ReasonPage(
+        "False",
+        _PROGRAMMED,
+        "Redis answers, and refuses what changed of the route; what was served of it before stays served.",
+        "Mend Redis as the message says; publishing goes on by itself.",
     ),
     "Working": ReasonPage("True", _WORKING, "No delivery waits for something to be mended.", _NOTHING),
     "KeyRefused": ReasonPage(

@@ -50,7 +50,7 @@ def setup(level: str, *, program: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for chatty in ("arq", "httpx", "httpx2", "uvicorn.access"):
+    for chatty in ("arq", "httpcore", "httpcore2", "httpx", "httpx2", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
