@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from e2e.support.images import JAEGER, PROGRAMS, REGISTRY, VALKEY, Store, equipment, program_image
+from e2e.support.images import JAEGER, POSTGRES, PROGRAMS, REGISTRY, VALKEY, Store, equipment, program_image
 from e2e.support.prepare import BIN, SCRIPTS, prepare
 from e2e.support.sharing import Shared
 from e2e.support.shell import CACHE, ROOT, Failed, Unusable, require, run, say, stream
@@ -144,6 +144,7 @@ def _load_images(environ: Mapping[str, str]) -> None:
         say(f"building the image of the {package}")
         images[program_image(package)] = store.program(package)
     images |= {binary.image: store.binary(binary) for binary in equipment(BIN)}
+    images[POSTGRES] = store.postgres()
     say("loading the images")
     layout = store.export(images)
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,7 +1,7 @@
 """Rules that the API server evaluates alone say what the compiler says, for every provider and every combination."""
 
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import cel
 import pytest
@@ -9,7 +9,8 @@ import pytest
 from eventroute.compile import Problem, Reason
 from eventroute.compile.sinks import KINDS
 from eventroute.crd.rules import Rule, exactly_one
-from eventroute.crd.v1alpha1 import SINK_KINDS, EventRouteSpec, Sink, Strict
+from eventroute.crd.v1alpha1 import SINK_KINDS, TOOL_KINDS, EventRouteSpec, Sink, Strict, Tool
+from eventroute.crd.validate import Mistake
 from eventroute.schemes import SCHEMES
 from support.specs import verdict_on
 
@@ -127,6 +128,35 @@ def test_every_kind_of_sink_is_one_of_those_that_exclude_each_other() -> None:
     kinds = [kind for kind in Sink.model_fields if kind not in {"name", "when", "message"}]
     assert exactly_one(*kinds) in Sink.rules
     assert tuple(kinds) == SINK_KINDS == tuple(KINDS)
+
+
+def test_every_kind_of_tool_is_one_of_those_that_exclude_each_other() -> None:
+    kinds = [
+        name
+        for name, about in Tool.model_fields.items()
+        if any(isinstance(each, type) and issubclass(each, Strict) for each in get_args(about.annotation))
+    ]
+    assert exactly_one(*kinds) in Tool.rules
+    assert tuple(kinds) == TOOL_KINDS
+
+
+TOOL: dict[str, Any] = {"name": "a", "description": "A.", "input": {"type": "object"}}
+KINDS_OF_TOOLS: dict[str, dict[str, Any]] = {
+    "http": {"http": {"url": "https://api.example.com/"}},
+    "route": {"route": {"name": "b"}},
+}
+
+
+@pytest.mark.parametrize("chosen", [(), *((kind,) for kind in KINDS_OF_TOOLS), tuple(KINDS_OF_TOOLS)])
+@pytest.mark.parametrize("more", [{}, {"sideEffect": False}, {"onUnknown": "tell"}, {"dryRun": True}])
+def test_a_tool_is_of_one_kind_and_says_what_that_kind_may_say(chosen: tuple[str, ...], more: dict[str, Any]) -> None:
+    tool = {**TOOL, **more}
+    for kind in chosen:
+        tool |= KINDS_OF_TOOLS[kind]
+    is_right = len(chosen) == 1 and (chosen == ("http",) or not more.keys() & {"sideEffect", "onUnknown"})
+    assert all(holds(rule, tool) for rule in Tool.rules) is is_right
+    mistakes = verdict_on({"provider": "eventroute", "prompts": [{"tools": [tool]}]})
+    assert any(isinstance(found, Mistake) for found in mistakes) is not is_right
 
 
 def test_messages_of_rules_are_sentences_for_people() -> None:

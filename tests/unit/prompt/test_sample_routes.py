@@ -70,7 +70,7 @@ def _of_sinks(route: EventRoute) -> Iterator[tuple[ObjectKey, str, Secret]]:
 def _of_tools(route: EventRoute) -> Iterator[tuple[ObjectKey, str, Secret]]:
     """Make what each tool refers to."""
     for tool in (tool for prompt in route.spec.prompts for tool in prompt.tools):
-        if header := tool.http.secret_header:
+        if tool.http and (header := tool.http.secret_header):
             yield ObjectKey(route.metadata.namespace, header.ref.name), header.ref.key, Secret(b"Bearer sample")
 
 

@@ -423,8 +423,43 @@ class HttpTool(Strict):
     )
 
 
+EVENT_NAME: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+
+
+class RouteTool(Strict):
+    """A hand-over to another route of the namespace, whose provider is `eventroute`; the arguments are its event."""
+
+    name: str = Field(
+        max_length=253,
+        pattern=OBJECT_NAME,
+        description=(
+            "The route; its provider is eventroute. It has the arguments as `payload.data.value`, and works on them by "
+            "itself: Claude is told the delivery, and nothing of what becomes of it. Each call is accepted once. "
+            "Routes that lead back to themselves are refused. Required."
+        ),
+    )
+    event: str = Field(
+        default="eventroute.call",
+        max_length=200,
+        pattern=EVENT_NAME,
+        description="What the event is called there. Default: eventroute.call.",
+    )
+
+
+TOOL_KINDS: Final = ("http", "route")
+"""As their fields are called."""
+
+
 class Tool(Strict):
-    """Something that Claude may do before it answers."""
+    """Something that Claude may do before it answers: exactly one kind per entry."""
+
+    rules = (
+        exactly_one(*TOOL_KINDS),
+        Rule(
+            "has(self.http) || (!has(self.sideEffect) && !has(self.onUnknown))",
+            "sideEffect and onUnknown are for http",
+        ),
+    )
 
     name: str = Field(max_length=64, pattern=TOOL_NAME, description="Name, unique in the prompt. Required.")
     description: str = Field(
@@ -446,12 +481,13 @@ class Tool(Strict):
         ),
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
-    http: HttpTool = Field(description="As a request to a service. Required.")
+    http: HttpTool | None = Field(default=None, description="As a request to a service.")
+    route: RouteTool | None = Field(default=None, description="As an event of another route of this namespace.")
     side_effect: bool | None = Field(
         default=None,
         description=(
-            "Whether a call changes something. One that does is made once at most, also when its worker dies. Default: "
-            "true, but for GET."
+            "Whether a call of http changes something. One that does is made once at most, also when its worker dies. "
+            "Default: true, but for GET."
         ),
     )
     on_unknown: Literal["tell", "fail"] = Field(
@@ -948,7 +984,7 @@ class RouteSink(Strict):
 
     name: str = Field(
         max_length=253,
-        pattern=rf"^{_LABEL}(\.{_LABEL})*$",
+        pattern=OBJECT_NAME,
         description=(
             "The route; its provider is eventroute. What it says of entities, limits, hops and suspension holds for "
             "answers as for any event. Routes that lead back to themselves are refused. Required."
@@ -957,7 +993,7 @@ class RouteSink(Strict):
     event: str = Field(
         default="eventroute.answer",
         max_length=200,
-        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        pattern=EVENT_NAME,
         description="What the event is called there. Default: eventroute.answer.",
     )
 
