@@ -1,7 +1,7 @@
 """Rules that the API server evaluates alone say what the compiler says, for every provider and every combination."""
 
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import cel
 import pytest
@@ -9,7 +9,16 @@ import pytest
 from eventroute.compile import Problem, Reason
 from eventroute.compile.sinks import KINDS
 from eventroute.crd.rules import Rule, exactly_one
-from eventroute.crd.v1alpha1 import SERVED_KINDS, SINK_KINDS, TOOL_KINDS, EventRouteSpec, Sink, Strict, Tool
+from eventroute.crd.v1alpha1 import (
+    LOCAL_KINDS,
+    SERVED_KINDS,
+    SINK_KINDS,
+    TOOL_KINDS,
+    EventRouteSpec,
+    Sink,
+    Strict,
+    Tool,
+)
 from eventroute.schemes import SCHEMES
 from support.routes import mistakes
 from support.specs import verdict_on
@@ -130,22 +139,27 @@ def test_every_kind_of_sink_is_one_of_those_that_exclude_each_other() -> None:
     assert tuple(kinds) == SINK_KINDS == tuple(KINDS)
 
 
+def test_every_kind_of_tool_is_one_of_those_that_exclude_each_other() -> None:
+    kinds = [
+        about.alias
+        for about in Tool.model_fields.values()
+        if any(isinstance(each, type) and issubclass(each, Strict) for each in get_args(about.annotation))
+    ]
+    assert exactly_one(*map(str, kinds)) in Tool.rules
+    assert tuple(kinds) == TOOL_KINDS
+
+
 OF_TOOLS: dict[str, Any] = {
     "name": "look_up",
     "description": "Looks up.",
     "input": {"type": "object"},
     "approval": "required",
+    "onUnknown": "tell",
     "when": "true",
     "http": {"url": "https://api.example.com/"},
+    "route": {"name": "b"},
     **{kind: {} for kind in SERVED_KINDS},
 }
-
-
-def test_every_kind_of_tool_is_one_of_those_that_exclude_each_other() -> None:
-    own = {"name", "description", "when", "input", "sideEffect", "onUnknown", "dryRun", "approval", "approvalTimeout"}
-    kinds = tuple(str(about.alias) for about in Tool.model_fields.values() if about.alias not in own)
-    assert exactly_one(*kinds) in Tool.rules
-    assert kinds == TOOL_KINDS
 
 
 @pytest.mark.parametrize("kinds", list(product((False, True), repeat=len(TOOL_KINDS))))
@@ -157,9 +171,9 @@ def test_a_tool_is_refused_by_the_api_server_exactly_where_it_is_refused_here(ki
         tool = {name: OF_TOOLS[name] for name in (*named, *chosen)}
         is_taken = all(holds(rule, tool) for rule in Tool.rules)
         assert is_taken is not bool(mistakes(prompts=[{"tools": [tool]}])), tool
-        is_whole = {"name", "description", "input"} <= tool.keys()
+        is_local = {"name", "description", "input"} <= tool.keys() and ("http" in tool or "onUnknown" not in tool)
         is_bare = tool.keys() <= {"when", *SERVED_KINDS}
-        assert is_taken is (len(chosen) == 1 and (is_whole if chosen == ["http"] else is_bare)), tool
+        assert is_taken is (len(chosen) == 1 and (is_local if chosen[0] in LOCAL_KINDS else is_bare)), tool
 
 
 def test_messages_of_rules_are_sentences_for_people() -> None:

@@ -66,6 +66,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     duration_ms: int = 0
     why: str = ""
     """Why there was no answer; Claude is not told."""
+    delivery: str = ""
+    """What it became at another route."""
     by: str = ""
     """Whose word on it there is, where people are asked."""
     note: str = ""

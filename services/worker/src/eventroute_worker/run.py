@@ -315,8 +315,9 @@ class Runner:
 
         room, full = talk.room(work.plan.route.prompts[position].limits, work.paid)
         tools = work.plan.tools_for(position, work.event)
+        marker = markers(work.plan.route.marker_key).write(work.delivery.hops + 1)
         try:
-            asks = await self._calling.run(Scene(lease.delivery, tools, talk, save, room, full))
+            asks = await self._calling.run(Scene(work.delivery, tools, talk, save, room, full, marker))
             if asks:
                 raise Ended(_unapproved(asks, talk.put(asks)))
         except Unknown as error:

@@ -174,10 +174,11 @@ def _targets_may_be_reached(gathered: Gathered) -> Iterator[Problem]:
 
 
 def _tool_urls(gathered: Gathered) -> Iterator[tuple[Reason, str, str]]:
-    """List where tools lead; one whose URL cannot be read is told of elsewhere."""
+    """List where requests of tools go; one whose URL cannot be read is told of elsewhere."""
     for placed in placed_tools(gathered):
         with contextlib.suppress(ToolUrlRefused):
-            yield Reason.TOOL_OUT_OF_REACH, f"{placed.field}.http.url", placed.url().example
+            if url := placed.url():
+                yield Reason.TOOL_OUT_OF_REACH, f"{placed.field}.http.url", url.example
 
 
 def _judge_url(url: str, rules: OutboundRules) -> None:

@@ -428,6 +428,29 @@ class HttpTool(Strict):
     )
 
 
+EVENT_NAME: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+
+
+class RouteTool(Strict):
+    """A hand-over to another route of the namespace, whose provider is `eventroute`; the arguments are its event."""
+
+    name: str = Field(
+        max_length=253,
+        pattern=OBJECT_NAME,
+        description=(
+            "The route; its provider is eventroute. It has the arguments as `payload.data.value`, and works on them by "
+            "itself: Claude is told the delivery, and nothing of what becomes of it. Each call is accepted once. "
+            "Routes that lead back to themselves are refused. Required."
+        ),
+    )
+    event: str = Field(
+        default="eventroute.call",
+        max_length=200,
+        pattern=EVENT_NAME,
+        description="What the event is called there. Default: eventroute.call.",
+    )
+
+
 Domain = Annotated[str, StringConstraints(pattern=DOMAIN, max_length=253)]
 DomainAndPath = Annotated[str, StringConstraints(pattern=DOMAIN_AND_PATH, max_length=512)]
 
@@ -480,7 +503,10 @@ class CodeExecution(Strict):
 
 SERVED_KINDS: Final = ("webSearch", "webFetch", "codeExecution")
 """Tools that run on the API's side: it knows their names, and what they take."""
-TOOL_KINDS: Final = ("http", *SERVED_KINDS)
+LOCAL_KINDS: Final = ("http", "route")
+"""Those that are called here."""
+TOOL_KINDS: Final = (*LOCAL_KINDS, *SERVED_KINDS)
+"""As their fields are called."""
 _SERVED: Final = " || ".join(f"has(self.{kind})" for kind in SERVED_KINDS)
 _OWN: Final = " || ".join(
     f"has(self.{field})"
@@ -489,7 +515,7 @@ _OWN: Final = " || ".join(
 
 
 class Tool(Strict):
-    """Something that Claude may do before it answers."""
+    """Something that Claude may do before it answers: exactly one kind per entry."""
 
     rules = (
         exactly_one(*TOOL_KINDS),
@@ -502,6 +528,10 @@ class Tool(Strict):
             f"!({_SERVED}) || !({_OWN})",
             f"{', '.join(SERVED_KINDS)}: the API's own tools have nothing beside them but when",
             reason="FieldValueForbidden",
+        ),
+        Rule(
+            "has(self.http) || (!has(self.sideEffect) && !has(self.onUnknown))",
+            "sideEffect and onUnknown are for http",
         ),
     )
 
@@ -536,6 +566,9 @@ class Tool(Strict):
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
     http: HttpTool | None = Field(default=None, description="A request to a service. Default: another kind.")
+    route: RouteTool | None = Field(
+        default=None, description="An event of another route of this namespace. Default: another kind."
+    )
     web_search: WebSearch | None = Field(
         default=None, description="The API's search of the web. Default: another kind."
     )
@@ -548,8 +581,8 @@ class Tool(Strict):
     side_effect: bool | None = Field(
         default=None,
         description=(
-            "Whether a call changes something. One that does is made once at most, also when its worker dies. Default: "
-            "true, but for GET."
+            "Whether a call of http changes something. One that does is made once at most, also when its worker dies. "
+            "Default: true, but for GET."
         ),
     )
     on_unknown: Literal["tell", "fail"] = Field(
@@ -576,6 +609,11 @@ class Tool(Strict):
             "deadline and no limit. Default: 24h."
         ),
     )
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether it is called here."""
+        return bool(self.http or self.route)
 
 
 class McpServer(Strict):
@@ -1079,7 +1117,7 @@ class RouteSink(Strict):
 
     name: str = Field(
         max_length=253,
-        pattern=rf"^{_LABEL}(\.{_LABEL})*$",
+        pattern=OBJECT_NAME,
         description=(
             "The route; its provider is eventroute. What it says of entities, limits, hops and suspension holds for "
             "answers as for any event. Routes that lead back to themselves are refused. Required."
@@ -1088,7 +1126,7 @@ class RouteSink(Strict):
     event: str = Field(
         default="eventroute.answer",
         max_length=200,
-        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        pattern=EVENT_NAME,
         description="What the event is called there. Default: eventroute.answer.",
     )
 
