@@ -157,7 +157,7 @@ def test_of_a_server_nothing_is_enabled_but_what_is_listed() -> None:
 @pytest.mark.parametrize(
     ("prompt", "says"),
     [
-        ({"tools": [{}]}, "set exactly one of http, webSearch, webFetch and codeExecution"),
+        ({"tools": [{}]}, "set exactly one of http, route, webSearch, webFetch and codeExecution"),
         ({"tools": [{"webSearch": {}, "codeExecution": {}}]}, "set exactly one of"),
         ({"tools": [{"webSearch": {}, "name": "search"}]}, "nothing beside them but when"),
         ({"tools": [{"webFetch": {}, "dryRun": True}]}, "nothing beside them but when"),
