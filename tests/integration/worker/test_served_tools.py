@@ -25,7 +25,7 @@ from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.journal import key_id
 from eventroute_cli.simulator.server import Served
 from eventroute_worker.answer import Answer, Reply, decode_answer
-from eventroute_worker.attempt import Attempt, End, Later, Parked, Settled
+from eventroute_worker.attempt import Attempt, End, Later, Settled
 from eventroute_worker.claude import Claude
 from eventroute_worker.outbound import Outbound
 from eventroute_worker.pricing import Prices
@@ -132,12 +132,6 @@ async def test_what_is_searched_is_counted_priced_and_not_shown(
     [chat] = [span for span in exporter.get_finished_spans() if span.name.startswith("chat")]
     events = [(event.attributes or {}) for event in chat.events]
     assert [(each["gen_ai.tool.name"], each["eventroute.outcome"]) for each in events] == [("web_search", "done")] * 2
-
-
-async def test_what_is_said_before_a_search_is_not_the_answer(redis: Redis, claude: Claude, simulator: Served) -> None:
-    simulator.simulator.faults.add([PAUSE, Fault(kind=FaultKind.OK, text="Found.")])
-    await run(redis, claude, routes(SEARCH))
-    assert (await saved(redis)).text == "[simulated] Found."
 
 
 async def test_a_paused_turn_goes_on_with_what_was_said_and_nothing_else(
@@ -303,12 +297,3 @@ async def test_a_call_is_reserved_with_all_its_searches_and_what_they_bring(redi
         tokens * 4,
     )  # in millionths: as many dollars as a million tokens written to the cache for an hour
     assert fake.reserved[0] > searches + read
-
-
-async def test_searches_alone_may_be_more_than_a_budget_has(redis: Redis) -> None:
-    table = routes(SEARCH, budgets=(budget(micro_usd=49_000),))
-    await admit(redis, sample_delivery())
-    end = await build_runner(redis, claude=FakeClaude(), routes=table)(Attempt(await lease(redis)))
-    assert not isinstance(end, Parked)
-    assert isinstance(end, Settled)
-    assert (end.outcome, end.reason) == (RunOutcome.DEAD, "budget")
