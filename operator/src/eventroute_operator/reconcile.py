@@ -40,7 +40,7 @@ from eventroute_operator.judge import Judged, judge, not_judged
 from eventroute_operator.obstacles import Obstacle, Obstacles, read_obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
-from eventroute_operator.staying import GRACE_S, Stays
+from eventroute_operator.staying import GRACE_S, Stays, as_it_was
 from eventroute_operator.tables import Tables
 from eventroute_operator.write import Status, StatusWriter
 
@@ -163,6 +163,8 @@ class Reconciler:
     async def _turn(self) -> None:
         began = time.monotonic()
         self._deferred |= self._cluster.take_dirty()
+        await self._fetch(self._cluster.unknown(self._deferred) | self._cluster.stale())
+        self._deferred |= self._cluster.take_dirty()
         changed = await self._judge(set(self._deferred))
         if self._grace_ends is not None and time.monotonic() >= self._grace_ends:
             changed = self._must_publish = True
@@ -178,7 +180,7 @@ class Reconciler:
             self._look_s = again_s if self._must_publish else _LOOK_S[0]
         else:
             self._look_s = _IDLE_S if is_settled else min(self._look_s * 1.5, _LOOK_S[1])
-        if self._deferred:
+        if self._deferred or self._unfetched:
             self._look_s = min(self._look_s, _AGAIN_S)
         if self._grace_ends is not None:
             self._look_s = min(self._look_s, max(self._grace_ends - time.monotonic(), _LOOK_S[0]))
@@ -187,7 +189,6 @@ class Reconciler:
 
     async def _judge(self, dirty: set[ObjectKey]) -> bool:
         """Judge these routes anew; returns whether the tables have to change."""
-        await self._fetch(self._cluster.unknown(dirty))
         changed = False
         for number, key in enumerate(sorted(dirty, key=self._age)):
             if number % _BREATH == _BREATH - 1:
@@ -277,8 +278,11 @@ class Reconciler:
         receiver = {each.receiver.path: each.receiver for each in judged if each.receiver}
         worker = {each.worker.path: each.worker for each in judged if each.worker}
         # Deleted is one thing, a mistake or a missing Secret another: then events are to wait, not to be denied.
-        existing = {route_path(*key) for key in self._judged}
-        staying = {side: self._stays.of(self._judged, side) for side in Side}
+        existing = {route_path(*key) for key in self._judged.keys() | self._cluster.routes.keys()}
+        # What they name could not be looked up yet.
+        unjudged = [route for key, route in self._cluster.routes.items() if key not in self._judged]
+        waiting = {route_path(*route.key): as_it_was(route) for route in unjudged}
+        staying = {side: {**waiting, **self._stays.of(self._judged, side)} for side in Side}
         try:
             if await self._tables.publish(receiver, worker, existing=existing, staying=staying, unseen=self.unseen):
                 self._published_at = time.monotonic()
