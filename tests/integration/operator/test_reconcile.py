@@ -430,6 +430,35 @@ async def test_a_live_route_outlives_an_operator_that_cannot_read_what_it_names(
         await until(lambda: len(second.reasons()) == 2)
 
 
+async def test_an_operator_that_lists_no_route_leaves_full_tables_alone_until_it_is_sure(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Control(redis)
+    first.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(first.resync.run, first.reconciler.run):
+        await until(lambda: _equal(first, {VERSION, TRIAGE}))
+    version = await redis.hget(keys.table(RECEIVER.name), VERSION)
+    restored = Control(redis, receiver_key=first.receiver_key, worker_key=first.worker_key)
+    async with running(restored.resync.run, restored.reconciler.run):
+        await until(restored.reconciler.synced.is_set)
+        await asyncio.sleep(0.7)
+        assert await redis.hget(keys.table(RECEIVER.name), VERSION) == version
+        restored.api.objects = {**first.api.objects, Kind.ROUTE: [route_body("another")]}
+        await until(lambda: _equal(restored, {VERSION, "team-a/another"}))
+    monkeypatch.setattr(reconcile, "EMPTY_S", 0.3)
+    emptied = Control(redis, receiver_key=first.receiver_key, worker_key=first.worker_key)
+    async with running(emptied.resync.run, emptied.reconciler.run):
+        await until(lambda: _equal(emptied, {VERSION}))
+
+
+async def test_the_last_route_may_be_deleted_while_an_operator_looks_on(control: Control) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.cluster.forget(Kind.ROUTE, control.api.objects[Kind.ROUTE].pop())
+        await until(lambda: _equal(control, {VERSION}))
+
+
 async def test_references_that_answer_slowly_do_not_make_the_loop_look_dead(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
