@@ -12,10 +12,10 @@ from support.control_plane import SECRET, ControlPlane, Namespace
 from support.operator_process import OperatorProcess
 from support.waiting import until
 
-MANY = 3000
+MANY = 5000
 BYTES = 8192
 ROOM = 60 << 20
-"""What all of them may cost, where their values alone are 24 MiB, and several times that once they are parsed."""
+"""What all of them may cost, where their values alone are 40 MiB, and twice that once they are parsed."""
 
 
 def peak_bytes(operator: OperatorProcess) -> int:
@@ -55,7 +55,7 @@ def fill(plane: ControlPlane, namespace: str) -> None:
         body = {"metadata": {"name": f"unnamed-{number}"}, "data": {"value": value}}
         assert plane.kubernetes.post(f"/api/v1/namespaces/{namespace}/secrets", json=body).is_success
 
-    with ThreadPoolExecutor(4) as makers:
+    with ThreadPoolExecutor(8) as makers:
         list(makers.map(make, range(MANY)))
 
 
