@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,19 +44,29 @@ async def peak_after_some_time(plane: ControlPlane, team: Namespace, route: str)
 async def crowd(plane: ControlPlane, team: Namespace) -> AsyncIterator[Namespace]:
     """A namespace to be filled with Secrets, which is empty again afterwards."""
     yield team
-    plane.kubernetes.delete(f"/api/v1/namespaces/{team.name}/secrets", timeout=60)
+    await asyncio.to_thread(at_once, lambda name: plane.kubernetes.delete(f"{path(team.name)}/{name}"))
 
 
 def fill(plane: ControlPlane, namespace: str) -> None:
     """Make many Secrets, as others keep them in a cluster."""
     value = base64.b64encode(b"x" * BYTES).decode()
 
-    def make(number: int) -> None:
-        body = {"metadata": {"name": f"unnamed-{number}"}, "data": {"value": value}}
-        assert plane.kubernetes.post(f"/api/v1/namespaces/{namespace}/secrets", json=body).is_success
+    def make(name: str) -> None:
+        body = {"metadata": {"name": name}, "data": {"value": value}}
+        assert plane.kubernetes.post(path(namespace), json=body).is_success
 
-    with ThreadPoolExecutor(8) as makers:
-        list(makers.map(make, range(MANY)))
+    at_once(make)
+
+
+def path(namespace: str) -> str:
+    """Name a namespace's Secrets."""
+    return f"/api/v1/namespaces/{namespace}/secrets"
+
+
+def at_once(do: Callable[[str], object]) -> None:
+    """Do something with each name, several at a time; one request for all would take longer than one may."""
+    with ThreadPoolExecutor(8) as hands:
+        list(hands.map(do, (f"unnamed-{number}" for number in range(MANY))))
 
 
 @pytest.mark.timeout(300)
