@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
-from support.control_plane import SECRET, ControlPlane, Namespace
+from e2e.api.conftest import DEFINITION
+from support.api_server import api_server
+from support.control_plane import SECRET, ControlPlane, Namespace, control_plane
 from support.operator_process import OperatorProcess
 from support.waiting import until
 
@@ -40,45 +43,37 @@ async def peak_after_some_time(plane: ControlPlane, team: Namespace, route: str)
     return peak_bytes(plane.operator)
 
 
-@pytest.fixture
-async def crowd(plane: ControlPlane, team: Namespace) -> AsyncIterator[Namespace]:
-    """A namespace to be filled with Secrets, which is empty again afterwards."""
-    yield team
-    await asyncio.to_thread(at_once, lambda name: plane.kubernetes.delete(f"{path(team.name)}/{name}"))
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane with an API server of its own: removing so many Secrets takes longer than the test."""
+    with api_server(Path(mkdtemp(prefix="er-api-"))) as server:
+        server.define(DEFINITION)
+        with control_plane(tmp_path_factory.mktemp("plane"), server) as running:
+            yield running
 
 
 def fill(plane: ControlPlane, namespace: str) -> None:
     """Make many Secrets, as others keep them in a cluster."""
     value = base64.b64encode(b"x" * BYTES).decode()
 
-    def make(name: str) -> None:
-        body = {"metadata": {"name": name}, "data": {"value": value}}
-        assert plane.kubernetes.post(path(namespace), json=body).is_success
+    def make(number: int) -> None:
+        body = {"metadata": {"name": f"unnamed-{number}"}, "data": {"value": value}}
+        assert plane.kubernetes.post(f"/api/v1/namespaces/{namespace}/secrets", json=body).is_success
 
-    at_once(make)
-
-
-def path(namespace: str) -> str:
-    """Name a namespace's Secrets."""
-    return f"/api/v1/namespaces/{namespace}/secrets"
-
-
-def at_once(do: Callable[[str], object]) -> None:
-    """Do something with each name, several at a time; one request for all would take longer than one may."""
-    with ThreadPoolExecutor(8) as hands:
-        list(hands.map(do, (f"unnamed-{number}" for number in range(MANY))))
+    with ThreadPoolExecutor(8) as makers:
+        list(makers.map(make, range(MANY)))
 
 
 @pytest.mark.timeout(300)
 async def test_thousands_of_secrets_that_no_route_names_take_little_memory(
-    plane: ControlPlane, crowd: Namespace
+    plane: ControlPlane, team: Namespace
 ) -> None:
-    crowd.apply_secret("hook", {"secret": SECRET})
-    without = await peak_after_some_time(plane, crowd, "before")
-    await asyncio.to_thread(fill, plane, crowd.name)  # while it watches
+    team.apply_secret("hook", {"secret": SECRET})
+    without = await peak_after_some_time(plane, team, "before")
+    await asyncio.to_thread(fill, plane, team.name)  # while it watches
     watching = peak_bytes(plane.operator)
-    listing = await peak_after_some_time(plane, crowd, "after")
+    listing = await peak_after_some_time(plane, team, "after")
     assert watching - without < ROOM
     assert listing - without < ROOM
-    crowd.apply_secret("hook", {"secret": SECRET + "-new"})  # one that is named is noticed among them
-    await until(lambda: crowd.deliver("after", secret=SECRET + "-new") == 200)
+    team.apply_secret("hook", {"secret": SECRET + "-new"})  # one that is named is noticed among them
+    await until(lambda: team.deliver("after", secret=SECRET + "-new") == 200)
