@@ -96,9 +96,7 @@ def test_a_saved_file_of_another_program_neither_rebuilds_nor_restarts_one(tiltf
 
 
 def test_the_restart_of_a_program_that_has_ended_by_itself_is_no_failure(tiltfile: Recording, tmp_path: Path) -> None:
-    [restart] = {
-        call["live_update"][-1]["cmd"] for call in tiltfile.of("docker_build") if call.get("live_update")
-    }
+    [restart] = {call["live_update"][-1]["cmd"] for call in tiltfile.of("docker_build") if call.get("live_update")}
     (tmp_path / "program").write_text("999999999")
     command = restart.replace("/tmp/", f"{tmp_path}/")  # noqa: S108
     assert subprocess.run(["/bin/sh", "-c", command], check=False, stderr=subprocess.DEVNULL).returncode == 0
