@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from eventroute.compile import references
+from eventroute.compile import references, targets
 from eventroute.crd.objects import ConfigMapObject, ObjectKey, SecretObject, parse_config_map, parse_secret
 from eventroute.crd.v1alpha1 import API_VERSION, KIND, EventRoute, SecretKeyRef
 from eventroute.crd.validate import Mistake, parse_route
@@ -326,7 +326,7 @@ def _references(spec: EventRoute | tuple[Mistake, ...]) -> frozenset[Reference]:
 
 
 def _names_routes(spec: EventRoute | tuple[Mistake, ...]) -> bool:
-    return not isinstance(spec, tuple) and any(sink.route for sink in spec.spec.sinks)
+    return not isinstance(spec, tuple) and any(targets(spec.spec))
 
 
 def _content(held: SecretObject | ConfigMapObject) -> list[tuple[bytes, bytes]]:

@@ -624,10 +624,16 @@ async def test_a_route_that_hands_over_to_one_that_comes_later_heals(control: Co
         await until(lambda: control.reasons()["triage"] == "TargetNotFound")
 
 
-async def test_routes_that_come_to_lead_back_to_themselves_are_told_so_until_one_is_mended(control: Control) -> None:
+@pytest.mark.parametrize("by", ["sinks", "tools"])
+async def test_routes_that_come_to_lead_back_to_themselves_are_told_so_until_one_is_mended(
+    control: Control, by: str
+) -> None:
     def inside(name: str, *targets: str) -> dict[str, Any]:
-        sinks = [{"route": {"name": target}} for target in targets] or [{"log": {}}]
-        return route_body(name, provider="eventroute", secretRefs=[], sinks=sinks)
+        to = [{"route": {"name": target}} for target in targets]
+        nothing = {"type": "object", "properties": {}, "additionalProperties": False}
+        tools = [{"name": "a", "description": "A.", "when": "true", "input": nothing, **each} for each in to]
+        more = {"sinks": to or [{"log": {}}]} if by == "sinks" else {"prompts": [{"tools": tools}]}
+        return route_body(name, provider="eventroute", secretRefs=[], **more)
 
     def are_told(reason: str) -> bool:
         said = control.reasons()

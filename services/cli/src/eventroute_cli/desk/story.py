@@ -87,7 +87,7 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     line = found.line
     yield _receipt(line, now_ms)
     if line.parent:
-        yield f"It is the answer to delivery {line.parent}, handed over by that one's route."
+        yield f"It comes of delivery {line.parent}, whose route has handed it over."
     if line.replays:
         yield f"It was replayed {times(line.replays)}."
     if line.events:
@@ -298,9 +298,10 @@ def tell_call(call: CallRecord) -> str:
     status = f" HTTP {call.status}" if call.status else ""
     took = f" in {call.duration_ms} ms" if call.duration_ms else ""
     why = f", {call.why}" if call.why else ""
+    became = f", as delivery {call.delivery}" if call.delivery else ""
     said = f", {'declined' if call.outcome is CallOutcome.DECLINED else 'approved'} by {call.by}" if call.by else ""
     note = f" ({call.note})" if call.note else ""
-    return f"{call.name}({call.arguments}) {call.outcome}{status}{took}{why}{said}{note}"
+    return f"{call.name}({call.arguments}) {call.outcome}{status}{took}{why}{became}{said}{note}"
 
 
 def _instead(line: Line) -> str:

@@ -274,21 +274,21 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "TargetNotFound": ReasonPage(
         "False",
-        _ACCEPTED,
-        "A `route` sink names a route that its namespace does not have.",
+        _EITHER,
+        "A `route` sink or tool names a route that its namespace does not have.",
         "Create that route, or mend the name; all goes on by itself then.",
     ),
     "TargetTakesNoAnswers": ReasonPage(
         "False",
-        _ACCEPTED,
-        "A `route` sink names a route whose events come from elsewhere.",
+        _EITHER,
+        "A `route` sink or tool names a route whose events come from elsewhere.",
         "Name a route whose `provider` is `eventroute`.",
     ),
     "RouteCycle": ReasonPage(
         "False",
-        _ACCEPTED,
-        "The `route` sinks of some routes lead back to the first of them, so that answers would go round for ever.",
-        "Take one of the sinks away that the message lists.",
+        _EITHER,
+        "Some routes hand over to each other, by `route` sinks and tools, so that answers would go round for ever.",
+        "Take one of the sinks or tools away by which the routes that the message lists lead to each other.",
     ),
     "SinkOutOfReach": ReasonPage(
         "False",

@@ -19,7 +19,7 @@ from eventroute.queue import Lease
 from eventroute.route_table import SLACK, SlackApp, SlackSink, SlackWebhook
 from eventroute_worker.outbound import Answer as Response
 from eventroute_worker.outbound import Bounds, NoAnswer, Request
-from eventroute_worker.sinks.asking import Asks, after_s, ask, is_passing, is_success
+from eventroute_worker.sinks.asking import Asks, after_s, ask, is_page, is_passing, is_success
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
 from eventroute_worker.sinks.pace import Pace
 from eventroute_worker.sinks.slack_message import build_message
@@ -27,6 +27,8 @@ from eventroute_worker.sinks.slack_message import build_message
 _BOUNDS: Final = Bounds(deadline_s=10, max_bytes=1024 * 1024)  # the API sends the whole message back
 _HEADERS: Final = {"content-type": "application/json; charset=utf-8"}
 _WORD: Final = re.compile(r"[a-z_]{1,64}")
+_TAKEN: Final = re.compile(rb'\s*\{\s*"ok"\s*:\s*true\b')
+"""How an answer begins that says so, should the rest not come."""
 _THREADED: Final = frozenset({"message", "app_mention"})
 """Types of events whose `ts` is a message's."""
 
@@ -194,6 +196,8 @@ class SlackSinkWriter:
         return True
 
     async def _remember(self, told: "_Told", result: Result, subject: str) -> None:
+        if not told.ts:  # it was cut
+            return
         known = _Known(told.channel, told.ts, result.delivery.received_ms)
         await self._places.place(result.lease, subject, msgspec.json.encode(known), ttl_s=_REMEMBERED_S)
 
@@ -250,22 +254,33 @@ def _where_asked(delivery: Delivery) -> _Place:
 
 
 def _judge_api(response: Response) -> _Told:
-    try:
-        told = msgspec.json.decode(response.body, type=_Told)
-    except msgspec.DecodeError:
-        told = None
+    told = _read(response)
     if told and told.ok:
         return told
     if told and told.error in _UNCHANGEABLE:
         raise _Unchangeable(f"{told.error}: the message cannot be changed")
     if told is None and is_success(response):
-        raise SinkFailed(f"HTTP {response.status}, and what came with it is no answer of Slack's")
+        raise _no_answer(response)
     raise _refusal(response, told.error if told else "")
+
+
+def _read(response: Response) -> _Told | None:
+    """Read what the Web API says, of an answer that was cut as much as there is; None = it is no answer of Slack's."""
+    try:
+        return msgspec.json.decode(response.body, type=_Told)
+    except msgspec.DecodeError:
+        return _Told(ok=True) if response.missing and _TAKEN.match(response.body) else None
 
 
 def _judge_webhook(response: Response) -> None:
     if not is_success(response):
         raise _refusal(response, response.body[:128].decode(errors="replace").strip())
+    if is_page(response):
+        raise _no_answer(response)
+
+
+def _no_answer(response: Response) -> SinkFailed:
+    return SinkFailed(f"HTTP {response.status}, and what came with it is no answer of Slack's")
 
 
 def _refusal(response: Response, error: str) -> SinkFailed | SinkRefused:

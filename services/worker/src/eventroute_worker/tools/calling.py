@@ -3,34 +3,33 @@
     known and allowed for this event? → arguments fit? → room within the limits? → approved, if people have to?
     → intent saved → call → result saved
 
-What is refused is a result too, which says why, so that Claude can do better. A call without side effect that was cut
-short is made again; one with may have happened, and is not.
+What is refused is a result too, which says why, so that Claude can do better. A call that was cut short is made again,
+unless it may have changed something already: such a call has an intent.
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-import msgspec
 from msgspec.structs import replace
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from eventroute.answer_schema import DoesNotFit
-from eventroute.ids import DeliveryId
+from eventroute.delivery import Delivery
+from eventroute.route_table import HttpTool, RouteTool
 from eventroute.runtime import tracing
-from eventroute.talk import Ask, CallOutcome, CallRecord, CallResult, ToolUse, Word
-from eventroute.tool import Tool
-from eventroute.tool_url import ToolUrlRefused
+from eventroute.talk import Ask, CallOutcome, CallRecord, CallResult, ToolUse, Word, arguments_hash
+from eventroute.tool import Tool, kind_of
 from eventroute_worker import metrics
-from eventroute_worker.outbound import Request
+from eventroute_worker.chain import Chain
 from eventroute_worker.talk import Talk
-from eventroute_worker.tools.http import Asks, Heard, build_request, describe, send
+from eventroute_worker.tools.http import Asks, HttpKind
+from eventroute_worker.tools.kinds import ArgumentsRefused, Call, Heard, Kind, Ready
+from eventroute_worker.tools.route import RouteKind
 
 _AT_ONCE: Final = 4  # calls of one turn; arbitrary
-_DIGITS: Final = 16
 _WHY: Final = 200  # characters of why a call failed
 
 _UNKNOWN: Final = (
@@ -58,7 +57,7 @@ class Notes(Protocol):
 class Scene:
     """Where calls are made."""
 
-    delivery: DeliveryId
+    delivery: Delivery
     tools: Sequence[Tool]
     """Those that the event has."""
     talk: Talk
@@ -67,15 +66,17 @@ class Scene:
     """How many calls may be made."""
     full: str
     """What keeps others from it."""
+    marker: str = ""
+    """What is to be written with what calls write, against loops."""
     at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
 
 class Calling:
     """Makes calls."""
 
-    def __init__(self, way: Asks) -> None:
-        """Take the way out."""
-        self._way = way
+    def __init__(self, way: Asks, chain: Chain | None = None) -> None:
+        """Take the way out, and the one from route to route; None = nothing is handed over."""
+        self._kinds: Mapping[type, Kind] = {HttpTool: HttpKind(way), RouteTool: RouteKind(chain)}
 
     async def run(self, scene: Scene) -> Mapping[str, Ask]:
         """Make the calls that have no result yet; raises `Unknown`, `TooLarge`, and what saving raises.
@@ -107,60 +108,76 @@ class Calling:
                 record_exception=False,
                 set_status_on_exception=False,
             ) as span:
-                result = await self._result(scene, use, tool, has_room=has_room)
+                result = await self._result(scene, use, tool, span, has_room=has_room)
                 if isinstance(result, Ask):
                     span.set_attribute(tracing.OUTCOME, "unapproved")
                     return result
                 span.set_attribute(tracing.OUTCOME, result.record.outcome)
                 if result.is_error:
                     span.set_status(StatusCode.ERROR)
-        metrics.TOOL_CALLS.labels("http" if tool else "none", result.record.outcome).inc()
+        metrics.TOOL_CALLS.labels(kind_of(tool.rule) if tool else "none", result.record.outcome).inc()
         await scene.save(scene.talk.end(use, result))
         return None
 
-    async def _result(self, scene: Scene, use: ToolUse, tool: Tool | None, *, has_room: bool) -> CallResult | Ask:
+    async def _result(
+        self, scene: Scene, use: ToolUse, tool: Tool | None, span: Span, *, has_room: bool
+    ) -> CallResult | Ask:
         if tool is None:
             known = ", ".join(each.rule.name for each in scene.tools)
             return _refused(use, f"there is no tool of this name; there are: {known or 'none'}")
         if scene.talk.is_intended(use):
             return _unknown(use, tool)
-        key = f"{scene.delivery}:{use.id}"
         try:
-            arguments = tool.read(use.input)
-            request = build_request(tool, arguments, key=key)
+            ready = self._kinds[type(tool.rule)].prepare(
+                Call(
+                    tool=tool,
+                    arguments=tool.read(use.input),
+                    key=f"{scene.delivery.id}:{use.id}",
+                    parent=scene.delivery,
+                    marker=scene.marker,
+                    traceparent=tracing.traceparent(span),
+                )
+            )
         except DoesNotFit as error:
             return _refused(use, f"the arguments do not fit the tool's input schema: {error}")
-        except ToolUrlRefused as error:
+        except ArgumentsRefused as error:
             return _refused(use, f"the arguments do not fit: {error}")
         if not has_room:
             return _refused(use, scene.full)
         if tool.rule.dry_run:
             return CallResult(
-                text=_DRY_RUN + describe(request), is_error=False, record=_record(use, CallOutcome.DRY_RUN)
+                text=_DRY_RUN + ready.describe(), is_error=False, record=_record(use, CallOutcome.DRY_RUN)
             )
         if not tool.rule.approval_s:
-            return await self._send(scene, use, tool, request, key=key)
-        ask = scene.talk.ask(use, tool.rule.name, describe(request), tool.rule.approval_s)
+            return await self._make(scene, use, tool, ready)
+        ask = scene.talk.ask(use, tool.rule.name, ready.describe(), tool.rule.approval_s)
         word = scene.talk.word(use, ask)
         if word is None and not scene.talk.is_over(ask):
             return ask
         if word is None or not word.approved:
             return _declined(use, word)
-        result = await self._send(scene, use, tool, request, key=key)
+        result = await self._make(scene, use, tool, ready)
         return replace(result, record=replace(result.record, by=word.by, note=word.note))
 
-    async def _send(self, scene: Scene, use: ToolUse, tool: Tool, request: Request, *, key: str) -> CallResult:
-        if tool.rule.side_effect:
+    async def _make(self, scene: Scene, use: ToolUse, tool: Tool, ready: Ready) -> CallResult:
+        if tool.may_be_unknown:
             await scene.save(scene.talk.intend(use))
         started = time.monotonic()
-        heard = await send(self._way, tool.rule, request, key=key)
+        heard = await ready.make()
         duration_ms = int((time.monotonic() - started) * 1000)
-        if heard.may_have_happened and tool.rule.side_effect:
+        if heard.may_have_happened and tool.may_be_unknown:
             return _unknown(use, tool, duration_ms, heard.why)
         return CallResult(
             text=heard.text,
             is_error=not heard.is_success,
-            record=_record(use, _outcome(heard), status=heard.status, duration_ms=duration_ms, why=heard.why[:_WHY]),
+            record=_record(
+                use,
+                _outcome(heard),
+                status=heard.status,
+                duration_ms=duration_ms,
+                why=heard.why[:_WHY],
+                delivery=heard.delivery,
+            ),
         )
 
 
@@ -180,13 +197,12 @@ def _declined(use: ToolUse, word: Word | None) -> CallResult:
 
 def _unknown(use: ToolUse, tool: Tool, duration_ms: int = 0, why: str = "") -> CallResult:
     """Tell Claude, or raise `Unknown`: then the intent stays, and a replay ends alike."""
-    if tool.rule.on_unknown == "fail":
-        metrics.TOOL_CALLS.labels("http", CallOutcome.UNKNOWN).inc()
+    if tool.fails_unknown:
+        metrics.TOOL_CALLS.labels(kind_of(tool.rule), CallOutcome.UNKNOWN).inc()
         raise Unknown(f"tool {tool.rule.name}: nobody knows whether call {use.id} has happened")
     record = _record(use, CallOutcome.UNKNOWN, duration_ms=duration_ms, why=why[:_WHY])
     return CallResult(text=_UNKNOWN, is_error=True, record=record)
 
 
 def _record(use: ToolUse, outcome: CallOutcome, **told: Any) -> CallRecord:
-    arguments = hashlib.sha256(msgspec.json.encode(use.input, order="deterministic")).hexdigest()[:_DIGITS]
-    return CallRecord(name=use.name[:64], outcome=outcome, arguments=arguments, **told)
+    return CallRecord(name=use.name[:64], outcome=outcome, arguments=arguments_hash(use.input), **told)
