@@ -39,7 +39,7 @@ generate: .venv/installed  ## rewrite every generated file
 	.venv/bin/python charts/chartgen.py --write
 
 manifests: .venv/installed  ## rewrite k8s/base and k8s/overlays from the chart; needs Helm, on PATH or from `make e2e`
-	PATH=$$PATH:$${KUBE_BIN:-$$HOME/.cache/eventroute-e2e/bin} .venv/bin/python charts/manifests.py --write
+	PATH=$$PATH:$${KUBE_BIN:-$$HOME/.cache/eventroute-e2e/bin} .venv/bin/python k8s/manifests.py --write
 
 bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARGS="--quick", "--only receiver", "--write")
 	PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)

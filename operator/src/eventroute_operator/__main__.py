@@ -1,4 +1,7 @@
-"""`python -m eventroute_operator`: keep tables and statuses as the cluster wants them, until SIGTERM or SIGINT."""
+"""`python -m eventroute_operator`: keep tables and statuses as the cluster wants them, until SIGTERM or SIGINT.
+
+With the argument `keys` it makes an installation's keys instead, and ends: `eventroute_operator.keys`.
+"""
 
 import asyncio
 import contextlib
@@ -25,7 +28,7 @@ from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.sealed import SealKey
-from eventroute_operator import metrics
+from eventroute_operator import keys, metrics
 from eventroute_operator.announce import Announcer, announcements
 from eventroute_operator.api import Api
 from eventroute_operator.cluster import Cluster, RouteObject
@@ -50,7 +53,7 @@ async def serve(settings: OperatorSettings) -> None:
     announcer = Announcer(election.guarded(api.post_event))
     cluster = Cluster(SealKey.from_text(settings.receiver_table_key.get_secret_value()).derive("revisions"))
     writer = StatusWriter(election.guarded(api.write_status), written=functools.partial(_announce, announcer))
-    url = settings.redis_url.get_secret_value()
+    url = settings.redis
     link = open_link(url, groups=settings.groups)
     call_soon = functools.partial(_call_soon, asyncio.get_running_loop())
     async with connect(url) as redis:
@@ -153,6 +156,8 @@ def _client() -> AsyncClient:
 
 def main() -> int:
     """Run the operator; returns the exit code."""
+    if sys.argv[1:] == ["keys"]:
+        return keys.main()
     return run_program("operator", OperatorSettings, serve, run=asyncio.run)
 
 

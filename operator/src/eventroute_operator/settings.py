@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, Json, SecretStr
 
 from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
-from eventroute.runtime.settings import Settings
+from eventroute.runtime.settings import RedisSettings
 from eventroute_operator.staying import GRACE_S
 
 ScalingMode = Literal["none", "hpa", "keda"]
@@ -31,17 +31,15 @@ def _labels(text: object) -> object:
     return dict(part.split("=", 1) for part in parts)
 
 
-class OperatorSettings(Settings):
+class OperatorSettings(RedisSettings):
     """Everything that an installation may change; units are in the names."""
 
     prefix: ClassVar[str] = "EVENTROUTE_OPERATOR_"
 
-    redis_url: SecretStr
-    """Redis or Valkey with `noeviction`; may hold a password, so it does not print."""
     receiver_table_key: SecretStr
-    """Seals the receivers' route table: base64 of 32 bytes."""
+    """Seals the receivers' route table: base64 of 32 bytes, and after a space that of the previous key."""
     worker_table_key: SecretStr
-    """Seals the workers' route table: base64 of 32 bytes, another one."""
+    """Seals the workers' route table: the same, with other keys."""
     groups: int = Field(default=1, ge=1, le=1024)
     """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
     namespaces: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from e2e.support.images import JAEGER, POSTGRES, PROGRAMS, VALKEY, VERSION, Store, equipment, program_image
+from e2e.support.images import JAEGER, POSTGRES, PROGRAMS, REGISTRY, VALKEY, Store, equipment, program_image
 from e2e.support.prepare import BIN, SCRIPTS, prepare
 from e2e.support.sharing import Shared
 from e2e.support.shell import CACHE, ROOT, Failed, Unusable, require, run, say, stream
@@ -30,7 +30,9 @@ CHOSEN_CONTEXT: Final = "EVENTROUTE_E2E_CONTEXT"
 _STATE: Final = Path(os.environ.get("KUBE_STATE", "/var/lib/eventroute-e2e"))
 _TEST_CONTEXTS: Final = re.compile(r"kind-.*|k3d-.*|minikube|docker-desktop|rancher-desktop|eventroute-.*")
 _KIND: Final = "eventroute-e2e"
+_KIND_VALUES: Final = {"image": {"registry": REGISTRY}}
 _HOST_VALUES: Final = {
+    **_KIND_VALUES,
     "valkey": {"image": VALKEY, "persistence": {"enabled": False}},
     "jaeger": {"image": JAEGER},
     "networkPolicies": {"apiServerTo": [{"ipBlock": {"cidr": "10.254.0.1/32"}}]},
@@ -165,7 +167,7 @@ def _kind(*, keep: bool) -> Iterator[Cluster]:
             say("making a kind cluster")
             stream("kind", "create", "cluster", *own, "--wait", "120s", timeout_s=_INSTALL_S)
         _load_into_kind()
-        yield Cluster("kind", kubeconfig, f"kind-{_KIND}")
+        yield Cluster("kind", kubeconfig, f"kind-{_KIND}", _KIND_VALUES)
     finally:
         if keep:
             say(f"left up: {kubeconfig}; `kind delete cluster --name {_KIND}` ends it")
@@ -177,7 +179,7 @@ def _kind(*, keep: bool) -> Iterator[Cluster]:
 def _load_into_kind() -> None:
     for package in PROGRAMS:
         say(f"building the image of the {package}")
-        image = f"eventroute/{package}:{VERSION}"
+        image = program_image(package)
         dockerfile = ("--file", "services/Dockerfile", "--build-arg", f"PACKAGE={package}")
         built = ("docker", "build", "--quiet", *dockerfile, "--tag", image, ".")
         run(*built, timeout_s=_INSTALL_S, environ={"DOCKER_BUILDKIT": "1"})  # Docker before 23 has to be asked

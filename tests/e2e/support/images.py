@@ -24,9 +24,10 @@ from e2e.support.shell import CACHE, ROOT, require, run, say
 
 PROGRAMS: Final = ("receiver", "worker", "operator", "cli")
 VERSION: Final = tomllib.loads((ROOT / "services/cli/pyproject.toml").read_text())["project"]["version"]
-VALKEY: Final = "localhost/e2e/valkey:dev"
-JAEGER: Final = "localhost/e2e/jaeger:dev"
-POSTGRES: Final = "localhost/e2e/postgres:dev"
+REGISTRY: Final = "localhost/e2e"
+VALKEY: Final = f"{REGISTRY}/valkey:dev"
+JAEGER: Final = f"{REGISTRY}/jaeger:dev"
+POSTGRES: Final = f"{REGISTRY}/postgres:dev"
 
 _UV: Final = ROOT / ".tools/uv/bin/uv"
 _SOURCES: Final = ("pyproject.toml", "requirements", "services", "operator", ".dockerignore")
@@ -51,8 +52,8 @@ class Binary:
 
 
 def program_image(package: str) -> str:
-    """Name a program's image as the chart does by default."""
-    return f"docker.io/eventroute/{package}:{VERSION}"
+    """Name a program's image as the chart does with this registry."""
+    return f"{REGISTRY}/eventroute/{package}:{VERSION}"
 
 
 def equipment(binaries: Path) -> list[Binary]:

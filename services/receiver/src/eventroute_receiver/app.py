@@ -47,7 +47,7 @@ class Receiver:
 
 def build_receiver(settings: ReceiverSettings) -> Receiver:
     """Put a receiver together; nothing connects before the lifespan of `hooks` begins."""
-    url = settings.redis_url.get_secret_value()
+    url = settings.redis
     link, redis = open_link(url, groups=settings.groups, replicas=settings.replicas), connect(url)
     key = SealKey.from_text(settings.table_key.get_secret_value())
     process_id = f"{socket.gethostname()}-{os.getpid()}"

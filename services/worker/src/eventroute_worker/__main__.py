@@ -116,7 +116,7 @@ async def serve(settings: WorkerSettings) -> None:
 @contextlib.asynccontextmanager
 async def _reaching(settings: WorkerSettings) -> AsyncIterator[_Outside]:
     """Hold the connections while the block runs; the link is the block's to run."""
-    url, key = settings.redis_url.get_secret_value(), settings.anthropic_api_key
+    url, key = settings.redis, settings.anthropic_api_key
     models = Models.load(settings.models_path)
     link = open_link(url, groups=settings.groups)
     async with (

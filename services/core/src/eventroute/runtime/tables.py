@@ -184,9 +184,10 @@ async def _difference(
     def put(path: RoutePath, content: bytes) -> None:
         items.append((path, key.seal(content, context=_context(plane, path))))
 
+    current = key.current  # what is sealed with the previous key is written anew
     for path, entry in wanted.items():
         content = msgspec.msgpack.encode(entry)
-        if _opened(key, plane, path, present.get(path)) != content:
+        if _opened(current, plane, path, present.get(path)) != content:
             put(path, content)
         await pace.give_way()
     for path in present.keys() - wanted.keys():
