@@ -9,9 +9,18 @@ import pytest
 from eventroute.compile import Problem, Reason
 from eventroute.compile.sinks import KINDS
 from eventroute.crd.rules import Rule, exactly_one
-from eventroute.crd.v1alpha1 import SINK_KINDS, TOOL_KINDS, EventRouteSpec, Sink, Strict, Tool
-from eventroute.crd.validate import Mistake
+from eventroute.crd.v1alpha1 import (
+    LOCAL_KINDS,
+    SERVED_KINDS,
+    SINK_KINDS,
+    TOOL_KINDS,
+    EventRouteSpec,
+    Sink,
+    Strict,
+    Tool,
+)
 from eventroute.schemes import SCHEMES
+from support.routes import mistakes
 from support.specs import verdict_on
 
 JUDGED_EARLY = {
@@ -132,31 +141,39 @@ def test_every_kind_of_sink_is_one_of_those_that_exclude_each_other() -> None:
 
 def test_every_kind_of_tool_is_one_of_those_that_exclude_each_other() -> None:
     kinds = [
-        name
-        for name, about in Tool.model_fields.items()
+        about.alias
+        for about in Tool.model_fields.values()
         if any(isinstance(each, type) and issubclass(each, Strict) for each in get_args(about.annotation))
     ]
-    assert exactly_one(*kinds) in Tool.rules
+    assert exactly_one(*map(str, kinds)) in Tool.rules
     assert tuple(kinds) == TOOL_KINDS
 
 
-TOOL: dict[str, Any] = {"name": "a", "description": "A.", "input": {"type": "object"}}
-KINDS_OF_TOOLS: dict[str, dict[str, Any]] = {
-    "http": {"http": {"url": "https://api.example.com/"}},
-    "route": {"route": {"name": "b"}},
+OF_TOOLS: dict[str, Any] = {
+    "name": "look_up",
+    "description": "Looks up.",
+    "input": {"type": "object"},
+    "approval": "required",
+    "onUnknown": "tell",
+    "when": "true",
+    "http": {"url": "https://api.example.com/"},
+    "route": {"name": "b"},
+    **{kind: {} for kind in SERVED_KINDS},
 }
 
 
-@pytest.mark.parametrize("chosen", [(), *((kind,) for kind in KINDS_OF_TOOLS), tuple(KINDS_OF_TOOLS)])
-@pytest.mark.parametrize("more", [{}, {"sideEffect": False}, {"onUnknown": "tell"}, {"dryRun": True}])
-def test_a_tool_is_of_one_kind_and_says_what_that_kind_may_say(chosen: tuple[str, ...], more: dict[str, Any]) -> None:
-    tool = {**TOOL, **more}
-    for kind in chosen:
-        tool |= KINDS_OF_TOOLS[kind]
-    is_right = len(chosen) == 1 and (chosen == ("http",) or not more.keys() & {"sideEffect", "onUnknown"})
-    assert all(holds(rule, tool) for rule in Tool.rules) is is_right
-    mistakes = verdict_on({"provider": "eventroute", "prompts": [{"tools": [tool]}]})
-    assert any(isinstance(found, Mistake) for found in mistakes) is not is_right
+@pytest.mark.parametrize("kinds", list(product((False, True), repeat=len(TOOL_KINDS))))
+def test_a_tool_is_refused_by_the_api_server_exactly_where_it_is_refused_here(kinds: tuple[bool, ...]) -> None:
+    chosen = [kind for kind, is_set in zip(TOOL_KINDS, kinds, strict=True) if is_set]
+    others = [name for name in OF_TOOLS if name not in TOOL_KINDS]
+    for fields in product((False, True), repeat=len(others)):
+        named = [name for name, is_set in zip(others, fields, strict=True) if is_set]
+        tool = {name: OF_TOOLS[name] for name in (*named, *chosen)}
+        is_taken = all(holds(rule, tool) for rule in Tool.rules)
+        assert is_taken is not bool(mistakes(prompts=[{"tools": [tool]}])), tool
+        is_local = {"name", "description", "input"} <= tool.keys() and ("http" in tool or "onUnknown" not in tool)
+        is_bare = tool.keys() <= {"when", *SERVED_KINDS}
+        assert is_taken is (len(chosen) == 1 and (is_local if chosen[0] in LOCAL_KINDS else is_bare)), tool
 
 
 def test_messages_of_rules_are_sentences_for_people() -> None:

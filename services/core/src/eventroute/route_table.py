@@ -14,6 +14,7 @@ from eventroute.ids import RoutePath, RouteUid
 from eventroute.models import CacheRule, Effort, Thinking
 from eventroute.schemes import Scheme
 from eventroute.secret import Secret
+from eventroute.served import Served
 
 NO_KEY: Final = Secret(b"")
 """Of a publisher that knows of no markers: none is made and none is known."""
@@ -147,6 +148,16 @@ LocalTool = HttpTool | RouteTool
 """Those that are called here."""
 
 
+class ServedTool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool that the API runs itself, or calls a server for."""
+
+    when: str | None = None
+    """CEL over the event: only where this holds, the API hears of it."""
+    offer: Served
+    token: Secret | None = None
+    """What its server is shown."""
+
+
 class TalkLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How far a conversation with tools may go; what is reached ends the use of tools."""
 
@@ -176,6 +187,8 @@ class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
     """JSON schema of the answer; absent = text."""
     tools: tuple[LocalTool, ...] = ()
     """What Claude may do before it answers."""
+    served: tuple[ServedTool, ...] = ()
+    """The same, on the API's side."""
     limits: TalkLimits = NO_TALK
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from eventroute.answer_schema import AnswerSchema
 from eventroute.expression import Expression, compile_expression
-from eventroute.route_table import HttpTool, LocalTool
+from eventroute.route_table import HttpTool, LocalTool, ServedTool
 from eventroute.talk import Offer
 from eventroute.tool_url import ToolUrl
 
@@ -52,6 +52,23 @@ class Tool:
         """Check arguments; raises `DoesNotFit`."""
         found: dict[str, Any] = self.schema.read(msgspec.json.encode(arguments).decode())
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTool:
+    """One that runs on the API's side."""
+
+    rule: ServedTool
+    condition: Expression | None
+
+    def is_for(self, variables: Mapping[str, Any]) -> bool:
+        """Tell whether an event has it; where its condition cannot be judged it has not."""
+        return self.condition is None or self.condition.test(variables).holds
+
+
+def prepare_remote(rule: ServedTool) -> RemoteTool:
+    """Compile; raises `Refused` for a table entry that no compiler let through."""
+    return RemoteTool(rule, compile_expression(rule.when) if rule.when else None)
 
 
 def kind_of(rule: LocalTool) -> str:

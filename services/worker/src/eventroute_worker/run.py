@@ -286,7 +286,9 @@ class Runner:
             if (own := self._judge(work, call, reply, key_id=key_id)) is None:
                 return None
             paid = wanted.note(added(work.paid, own), missing_fields=prompt.missing_fields)
-            answer = read_by(work.plan.schemas[position], msgspec.structs.replace(paid, calls=work.talk.calls()))
+            answer = read_by(
+                work.plan.schemas[position], msgspec.structs.replace(paid, calls=work.talk.calls(own.said or b"[]"))
+            )
             is_final = self._next_call(work, position, answer) is None
             talk = self._take(work, prompt, answer) if answer.goes_on else NOTHING_SAID
             by = await patiently(
@@ -299,7 +301,7 @@ class Runner:
     def _take(self, work: _Work, prompt: Prompt, turn: Answer) -> Mapping[str, bytes]:
         """Take a turn that wants tools; returns what is to be saved of it."""
         try:
-            return {**work.talk.begin(prompt), **work.talk.take(turn.said)}
+            return {**work.talk.begin(prompt), **work.talk.take(turn.said, turn.container)}
         except TooLarge as error:
             self._end(work._replace(paid=turn), dead(DeadReason.TOOL_LIMIT, str(error)))
 

@@ -2,6 +2,7 @@
 
     talk            how it began: the prompt as Claude has read it, and when; later turns are asked with the same words
     talk:turn:<n>   the n-th thing that Claude said, while it wanted tools
+    talk:container  in which the API has run code
     talk:call:<id>  a call: `intent` before anything is sent that has a side effect, then its result
     talk:ask:<id>   a call that a person is to approve, as the person is shown it
     talk:word:<id>  what the person has said
@@ -19,12 +20,26 @@ import msgspec
 
 from eventroute.prompt import Prompt
 from eventroute.route_table import TalkLimits
-from eventroute.talk import ASK, MAX_BYTES, WORD, Ask, CallRecord, CallResult, Exchange, Offer, ToolUse, Word, read_uses
+from eventroute.talk import (
+    ASK,
+    MAX_BYTES,
+    WORD,
+    Ask,
+    CallRecord,
+    CallResult,
+    Exchange,
+    Offer,
+    ToolUse,
+    Word,
+    read_calls,
+    read_uses,
+)
 from eventroute_worker.answer import Answer
 
 BEGINNING: Final = "talk"
 _TURN: Final = "talk:turn:"
 _CALL: Final = "talk:call:"
+_CONTAINER: Final = "talk:container"
 _INTENT: Final = b"intent"
 _MILLION: Final = 1_000_000
 
@@ -65,7 +80,7 @@ class Talk:
 
     @property
     def turns(self) -> int:
-        """How often Claude has wanted tools."""
+        """How often Claude has wanted tools, or more time for them."""
         return sum(name.startswith(_TURN) for name in self._fields)
 
     def begin(self, prompt: Prompt) -> dict[str, bytes]:
@@ -81,9 +96,13 @@ class Talk:
         )
         return self._add(BEGINNING, _encoder.encode(beginning))
 
-    def take(self, said: bytes) -> dict[str, bytes]:
-        """Take a turn of Claude's; returns what is to be saved. Raises `TooLarge`."""
-        return self._add(f"{_TURN}{self.turns}", said)
+    def take(self, said: bytes, container: str = "") -> dict[str, bytes]:
+        """Take a turn of Claude's; returns what is to be saved. Raises `TooLarge`.
+
+        container  in which the API has run code, if it has
+        """
+        kept = self._add(_CONTAINER, container.encode()) if container else {}
+        return kept | self._add(f"{_TURN}{self.turns}", said)
 
     def intend(self, use: ToolUse) -> dict[str, bytes]:
         """Say that a call is about to be made; returns what is to be saved. Raises `TooLarge`."""
@@ -125,9 +144,13 @@ class Talk:
         """List the calls that have no result."""
         return tuple(use for use in self._uses() if self._result(use) is None)
 
-    def calls(self) -> tuple[CallRecord, ...]:
-        """Tell of the calls that are over, in their order."""
-        return tuple(result.record for use in self._uses() if (result := self._result(use)) is not None)
+    def calls(self, last: bytes = b"[]") -> tuple[CallRecord, ...]:
+        """Tell of the calls that are over, in their order.
+
+        last  what Claude has said since
+        """
+        results = {use.id: found.record for use in self._uses() if (found := self._result(use)) is not None}
+        return read_calls([*self._said(), last], results)
 
     def go_on(self, prompt: Prompt, limits: TalkLimits, paid: Answer | None) -> Prompt:
         """Say in its own words what is asked next; at a limit that no more tools may be used."""
@@ -136,13 +159,14 @@ class Talk:
         begun = _beginnings.decode(self._fields[BEGINNING])
         exchanges = [self._exchange(number) for number in range(self.turns)]
         reached = self.reached(limits, paid)
-        if reached and exchanges:
+        if reached and exchanges and exchanges[-1].takes_note:
             exchanges[-1] = exchanges[-1]._replace(note=f"{reached}: no tool can be used any more. Answer now.")
         return prompt._replace(
             system=begun.system,
             user=begun.user,
             missing_fields=begun.missing_fields,
             offers=begun.offers,
+            container=self._fields.get(_CONTAINER, b"").decode(),
             exchanges=tuple(exchanges),
             may_act=not reached,
         )
@@ -197,8 +221,11 @@ class Talk:
         said = self._fields[f"{_TURN}{number}"]
         return Exchange(said, [(use.id, found) for use in read_uses(said) if (found := self._result(use))])
 
+    def _said(self) -> list[bytes]:
+        return [self._fields[f"{_TURN}{number}"] for number in range(self.turns)]
+
     def _uses(self) -> list[ToolUse]:
-        return [use for number in range(self.turns) for use in read_uses(self._fields[f"{_TURN}{number}"])]
+        return [use for said in self._said() for use in read_uses(said)]
 
     def _result(self, use: ToolUse) -> CallResult | None:
         value = self._fields.get(f"{_CALL}{use.id}")

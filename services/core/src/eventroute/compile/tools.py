@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eventroute.answer_schema import AnswerSchema, SchemaRefused
 from eventroute.compile.chain import check_target, target_path
@@ -21,15 +21,30 @@ _MILLION = 1_000_000
 
 
 class PlacedTool(NamedTuple):
-    """A tool, and where it stands in the manifest."""
+    """A tool that is called here, and where it stands in the manifest."""
 
     field: str
     tool: crd.Tool
 
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.tool.name or ""
+
+    @property
+    def description(self) -> str:
+        """What it is for."""
+        return self.tool.description or ""
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """What it takes, a JSON schema."""
+        return self.tool.input or {}
+
     def url(self) -> ToolUrl | None:
         """Read the URL of a request; raises `ToolUrlRefused`."""
         http = self.tool.http
-        return ToolUrl(http.url, url_names(self.tool.input)) if http else None
+        return ToolUrl(http.url, url_names(self.input)) if http else None
 
     def secret(self, gathered: Gathered) -> Found[Secret] | None:
         """Find what its secret header refers to."""
@@ -43,10 +58,21 @@ class PlacedTool(NamedTuple):
 
 
 def placed_tools(gathered: Gathered) -> Iterator[PlacedTool]:
-    """Go through the tools of all prompts."""
+    """Go through the tools of all prompts that are called here."""
     for index, prompt in enumerate(gathered.spec.prompts):
         for number, tool in enumerate(prompt.tools):
-            yield PlacedTool(f"spec.prompts[{index}].tools[{number}]", tool)
+            if tool.is_local:
+                yield PlacedTool(f"spec.prompts[{index}].tools[{number}]", tool)
+
+
+def conditions(spec: crd.EventRouteSpec) -> Iterator[tuple[str, str]]:
+    """List the conditions of all that Claude may do, with their fields."""
+    for index, prompt in enumerate(spec.prompts):
+        said = {f"tools[{number}]": tool.when for number, tool in enumerate(prompt.tools)}
+        said |= {f"mcpServers[{number}]": server.when for number, server in enumerate(prompt.mcp_servers)}
+        for field, when in said.items():
+            if when:
+                yield f"spec.prompts[{index}].{field}.when", when
 
 
 def check_tools(gathered: Gathered) -> Iterator[Problem]:
@@ -54,9 +80,9 @@ def check_tools(gathered: Gathered) -> Iterator[Problem]:
     names: set[tuple[str, str]] = set()
     for placed in placed_tools(gathered):
         yield from _check(gathered, placed)
-        name = (placed.field.rpartition(".")[0], placed.tool.name)
+        name = (placed.field.rpartition(".")[0], placed.name)
         if name in names:
-            message = f'another tool of this prompt is called "{placed.tool.name}" too; give each a name of its own'
+            message = f'another tool of this prompt is called "{placed.name}" too; give each a name of its own'
             yield gathered.problem(Reason.DUPLICATE_TOOL, f"{placed.field}.name", message)
         names.add(name)
 
@@ -64,7 +90,7 @@ def check_tools(gathered: Gathered) -> Iterator[Problem]:
 def _check(gathered: Gathered, placed: PlacedTool) -> Iterator[Problem]:
     tool, field = placed.tool, placed.field
     try:
-        AnswerSchema(tool.input)
+        AnswerSchema(placed.input)
     except SchemaRefused as refused:
         yield gathered.problem(Reason.INVALID_TOOL, f"{field}.input{refused.path}", str(refused))
     if tool.http:
@@ -73,7 +99,7 @@ def _check(gathered: Gathered, placed: PlacedTool) -> Iterator[Problem]:
         yield from check_target(gathered, f"{field}.route.name", tool.route.name)
     if placed.has_side_effect and not tool.when and not tool.dry_run and tool.approval == "none":
         message = (
-            f"tool {tool.name} changes something, and any event's text may talk Claude into it; say in when whose "
+            f"tool {placed.name} changes something, and any event's text may talk Claude into it; say in when whose "
             "events may, or let people approve each call (approval: required)"
         )
         yield gathered.problem(Reason.TOOL_UNGUARDED, f"{field}.when", message, severity=Severity.WARNING)
@@ -105,10 +131,10 @@ def _entry(gathered: Gathered, placed: PlacedTool) -> LocalTool:
     if tool.route is None:
         raise TypeError(f"{placed.field} has no kind")  # the manifest's rules let none through
     return RouteTool(
-        name=tool.name,
-        description=tool.description,
+        name=placed.name,
+        description=placed.description,
         when=tool.when,
-        input_schema=tool.input,
+        input_schema=placed.input,
         dry_run=tool.dry_run,
         approval_s=_approval_s(tool),
         route=target_path(gathered, tool.route.name),
@@ -119,10 +145,10 @@ def _entry(gathered: Gathered, placed: PlacedTool) -> LocalTool:
 def _request(gathered: Gathered, placed: PlacedTool, http: crd.HttpTool) -> HttpTool:
     tool, found = placed.tool, placed.secret(gathered)
     return HttpTool(
-        name=tool.name,
-        description=tool.description,
+        name=placed.name,
+        description=placed.description,
         when=tool.when,
-        input_schema=tool.input,
+        input_schema=placed.input,
         dry_run=tool.dry_run,
         approval_s=_approval_s(tool),
         method=http.method,

@@ -40,6 +40,9 @@ SLACK_ID: Final = r"^[CDGUW][A-Z0-9]+$"
 GITHUB_REPOSITORY: Final = r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 GITHUB_LABEL: Final = r"^[^\x00-\x1f,]*[^\x00-\x20,]$"
 API_URL: Final = r"^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~-]+)*$"
+HTTPS_URL: Final = r"^https://[!-~]+$"
+DOMAIN: Final = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+DOMAIN_AND_PATH: Final = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(/[!-~]*)?$"
 USD: Final = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
 
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
@@ -379,6 +382,8 @@ class Output(Strict):
 
 
 TOOL_NAME: Final = r"^[a-zA-Z0-9_-]{1,64}$"
+MCP_TOOL: Final = r"^[a-zA-Z0-9_.-]+$"
+McpTool = Annotated[str, StringConstraints(pattern=MCP_TOOL, max_length=128)]
 HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 
 
@@ -446,8 +451,67 @@ class RouteTool(Strict):
     )
 
 
-TOOL_KINDS: Final = ("http", "route")
+Domain = Annotated[str, StringConstraints(pattern=DOMAIN, max_length=253)]
+DomainAndPath = Annotated[str, StringConstraints(pattern=DOMAIN_AND_PATH, max_length=512)]
+
+
+class WebSearch(Strict):
+    """The search of the API itself. It costs by search, and by what Claude reads of it."""
+
+    rules = (not_both("allowedDomains", "blockedDomains"),)
+
+    max_uses: int = Field(
+        default=5, ge=1, le=50, description="Searches in one call to Claude at most, 1 to 50. Default: 5."
+    )
+    allowed_domains: tuple[DomainAndPath, ...] = Field(
+        default=(),
+        max_length=64,
+        description=(
+            "Where results may be from, with all that is below: `example.com`, `example.com/docs`. Default: anywhere."
+        ),
+    )
+    blocked_domains: tuple[DomainAndPath, ...] = Field(
+        default=(), max_length=64, description="Where they may not be from. Default: nowhere."
+    )
+
+
+class WebFetch(Strict):
+    """Pages that the API itself fetches, of URLs that stand in the prompt, or in what other tools say."""
+
+    max_uses: int = Field(
+        default=5, ge=1, le=50, description="Pages in one call to Claude at most, 1 to 50. Default: 5."
+    )
+    allowed_domains: tuple[Domain, ...] = Field(
+        default=(),
+        max_length=64,
+        description=(
+            "Where pages may be from, with all subdomains: `docs.example.com`. An event may name any URL, so name "
+            "them. Default: anywhere."
+        ),
+    )
+    max_content_tokens: int = Field(
+        default=10_000,
+        ge=100,
+        le=500_000,
+        description="How much of a page Claude reads, in tokens, about; PDFs are read whole. Default: 10000.",
+    )
+
+
+class CodeExecution(Strict):
+    """Code that Claude writes, run in a container of the API, which has no way to the internet."""
+
+
+SERVED_KINDS: Final = ("webSearch", "webFetch", "codeExecution")
+"""Tools that run on the API's side: it knows their names, and what they take."""
+LOCAL_KINDS: Final = ("http", "route")
+"""Those that are called here."""
+TOOL_KINDS: Final = (*LOCAL_KINDS, *SERVED_KINDS)
 """As their fields are called."""
+_SERVED: Final = " || ".join(f"has(self.{kind})" for kind in SERVED_KINDS)
+_OWN: Final = " || ".join(
+    f"has(self.{field})"
+    for field in ("name", "description", "input", "sideEffect", "onUnknown", "dryRun", "approval", "approvalTimeout")
+)
 
 
 class Tool(Strict):
@@ -456,16 +520,35 @@ class Tool(Strict):
     rules = (
         exactly_one(*TOOL_KINDS),
         Rule(
+            f"{_SERVED} || (has(self.name) && has(self.description) && has(self.input))",
+            "a tool of your own needs name, description and input",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            f"!({_SERVED}) || !({_OWN})",
+            f"{', '.join(SERVED_KINDS)}: the API's own tools have nothing beside them but when",
+            reason="FieldValueForbidden",
+        ),
+        Rule(
             "has(self.http) || (!has(self.sideEffect) && !has(self.onUnknown))",
             "sideEffect and onUnknown are for http",
         ),
     )
 
-    name: str = Field(max_length=64, pattern=TOOL_NAME, description="Name, unique in the prompt. Required.")
-    description: str = Field(
+    name: str | None = Field(
+        default=None,
+        max_length=64,
+        pattern=TOOL_NAME,
+        description="Name, unique in the prompt; a tool of your own needs one. Default: the name of the API's own one.",
+    )
+    description: str | None = Field(
+        default=None,
         min_length=1,
         max_length=4096,
-        description="What it does, and when to use it: by this Claude chooses. Required.",
+        description=(
+            "What it does, and when to use it: by this Claude chooses. A tool of your own needs one. Default: what the "
+            "API says of its own tool."
+        ),
     )
     when: Cel | None = Field(
         default=None,
@@ -474,15 +557,27 @@ class Tool(Strict):
             "hear of the tool, and cannot call it. Default: always."
         ),
     )
-    input: dict[str, Any] = Field(
+    input: dict[str, Any] | None = Field(
+        default=None,
         description=(
             "JSON schema of the arguments, an object, as in `output.schema`. Arguments that do not fit are refused, "
-            "and Claude is told why. Required."
+            "and Claude is told why. A tool of your own needs one. Default: what the API's own tool takes."
         ),
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
-    http: HttpTool | None = Field(default=None, description="As a request to a service.")
-    route: RouteTool | None = Field(default=None, description="As an event of another route of this namespace.")
+    http: HttpTool | None = Field(default=None, description="A request to a service. Default: another kind.")
+    route: RouteTool | None = Field(
+        default=None, description="An event of another route of this namespace. Default: another kind."
+    )
+    web_search: WebSearch | None = Field(
+        default=None, description="The API's search of the web. Default: another kind."
+    )
+    web_fetch: WebFetch | None = Field(
+        default=None, description="Pages of the web, fetched by the API. Default: another kind."
+    )
+    code_execution: CodeExecution | None = Field(
+        default=None, description="Code that Claude writes, run by the API. Default: another kind."
+    )
     side_effect: bool | None = Field(
         default=None,
         description=(
@@ -515,6 +610,33 @@ class Tool(Strict):
         ),
     )
 
+    @property
+    def is_local(self) -> bool:
+        """Tell whether it is called here."""
+        return bool(self.http or self.route)
+
+
+class McpServer(Strict):
+    """A server of the Model Context Protocol, which the API calls: it has to be on the public internet."""
+
+    name: str = Field(max_length=64, pattern=TOOL_NAME, description="Name, unique in the prompt. Required.")
+    url: str = Field(
+        max_length=2048, pattern=HTTPS_URL, description="Where it is, `https` only; Streamable HTTP or SSE. Required."
+    )
+    tools: tuple[McpTool, ...] = Field(
+        min_length=1, max_length=64, description="Those of its tools that Claude has; it has no other. Required."
+    )
+    token_ref: SecretKeyRef | None = Field(
+        default=None, description="Secret with the OAuth token that the API shows it. Default: none."
+    )
+    when: Cel | None = Field(
+        default=None,
+        description=(
+            "CEL over payload, event, headers and route. Where it is not true, or cannot be judged, neither Claude nor "
+            "the API hears of the server. Default: always."
+        ),
+    )
+
 
 class Limits(Strict):
     """How far Claude may go with tools. At a limit it is asked once more, without tools, for its answer."""
@@ -525,7 +647,13 @@ class Limits(Strict):
         default=8, ge=2, le=50, description="Calls to Claude, the last of which has no tools, 2 to 50. Default: 8."
     )
     tool_calls: int = Field(
-        default=20, ge=1, le=200, description="Calls of tools, refused ones too, 1 to 200. Default: 20."
+        default=20,
+        ge=1,
+        le=200,
+        description=(
+            "Calls of tools, refused ones too, 1 to 200; those that the API makes are counted between turns. Default: "
+            "20."
+        ),
     )
     tokens: int | None = Field(
         default=None,
@@ -587,6 +715,11 @@ class Prompt(Strict):
     output: Output | None = Field(default=None, description="What form the answer has. Default: text.")
     tools: tuple[Tool, ...] = Field(
         default=(), max_length=16, description="What Claude may do before it answers. Default: nothing."
+    )
+    mcp_servers: tuple[McpServer, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Servers whose tools Claude may use before it answers; the API calls them. Default: none.",
     )
     limits: Limits = Field(
         default_factory=Limits, description="How far it may go with tools. Default: the defaults of its fields."

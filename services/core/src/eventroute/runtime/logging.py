@@ -50,7 +50,8 @@ def setup(level: str, *, program: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for chatty in ("arq", "httpcore", "httpcore2", "httpx", "httpx2", "uvicorn.access"):
+    # That of anthropic has whole requests at debug, with the prompt and with what servers of tools are shown.
+    for chatty in ("anthropic", "arq", "httpcore", "httpcore2", "httpx", "httpx2", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

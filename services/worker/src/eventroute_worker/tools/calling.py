@@ -8,13 +8,11 @@ unless it may have changed something already: such a call has an intent.
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-import msgspec
 from msgspec.structs import replace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
@@ -22,7 +20,7 @@ from eventroute.answer_schema import DoesNotFit
 from eventroute.delivery import Delivery
 from eventroute.route_table import HttpTool, RouteTool
 from eventroute.runtime import tracing
-from eventroute.talk import Ask, CallOutcome, CallRecord, CallResult, ToolUse, Word
+from eventroute.talk import Ask, CallOutcome, CallRecord, CallResult, ToolUse, Word, arguments_hash
 from eventroute.tool import Tool, kind_of
 from eventroute_worker import metrics
 from eventroute_worker.chain import Chain
@@ -32,7 +30,6 @@ from eventroute_worker.tools.kinds import ArgumentsRefused, Call, Heard, Kind, R
 from eventroute_worker.tools.route import RouteKind
 
 _AT_ONCE: Final = 4  # calls of one turn; arbitrary
-_DIGITS: Final = 16
 _WHY: Final = 200  # characters of why a call failed
 
 _UNKNOWN: Final = (
@@ -208,5 +205,4 @@ def _unknown(use: ToolUse, tool: Tool, duration_ms: int = 0, why: str = "") -> C
 
 
 def _record(use: ToolUse, outcome: CallOutcome, **told: Any) -> CallRecord:
-    arguments = hashlib.sha256(msgspec.json.encode(use.input, order="deterministic")).hexdigest()[:_DIGITS]
-    return CallRecord(name=use.name[:64], outcome=outcome, arguments=arguments, **told)
+    return CallRecord(name=use.name[:64], outcome=outcome, arguments=arguments_hash(use.input), **told)
