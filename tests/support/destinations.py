@@ -53,10 +53,10 @@ class Destination:
     """Where Slack's API is."""
 
 
-def delivery_of_github() -> Delivery:
+def delivery_of_github(name: str = "d-1") -> Delivery:
     """Build a delivery that each kind has something to write of."""
     payload = {"repository": {"id": 1, "full_name": REPOSITORY}, "pull_request": {"number": ISSUE}}
-    return sample_delivery("d-1", payload=msgspec.json.encode(payload))
+    return sample_delivery(name, payload=msgspec.json.encode(payload))
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final, cast
 
 import httpx2
+import msgspec
 from lightkube import AsyncClient
 from lightkube.core.exceptions import ApiError
 from lightkube.core.generic_client import ALL_NS
@@ -23,9 +24,14 @@ from lightkube.types import PatchType
 from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import GROUP, KIND
 from eventroute.errors import Refused, RetryLater
-from eventroute_operator.cluster import Kind, Reference
+from eventroute_operator.cluster import PARTIAL, Kind, Reference
 
 FIELD_MANAGER: Final = "eventroute-operator"
+METADATA_ONLY: Final = ",".join(
+    f"application/json{kind}"
+    for kind in (f";as={PARTIAL}List;g=meta.k8s.io;v=v1", f";as={PARTIAL};g=meta.k8s.io;v=v1", "")
+)
+"""What to accept of Secrets and ConfigMaps, so that a list or watch tells of them without what they hold."""
 IGNORED_SECRETS: Final = "helm.sh/release.v1"
 """A type of Secrets that no route can want, and of which there are many and large ones."""
 
@@ -42,6 +48,7 @@ class AutoscalerKind(StrEnum):
     SCALED_OBJECT = "ScaledObject"
 
 
+_LIGHT: Final[Mapping[Kind, Any]] = {Kind.SECRET: Secret, Kind.CONFIG_MAP: ConfigMap}
 _AUTOSCALERS: Final = {
     AutoscalerKind.HPA: create_namespaced_resource(
         "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"
@@ -81,6 +88,30 @@ class Lease:
     """Its resourceVersion, another one after each write; empty = it is to be made."""
 
 
+class _Metadata(msgspec.Struct, frozen=True):
+    """What is read of an object that nobody may need: which one it is, and in which version."""
+
+    name: str
+    resourceVersion: str  # noqa: N815 - as the API server calls it
+    namespace: str = ""
+    uid: str = ""
+
+
+class _Item(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+
+
+class _PageMetadata(msgspec.Struct, frozen=True):
+    next: str = msgspec.field(name="continue", default="")
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """One of the pages of a list of metadata."""
+
+    metadata: _PageMetadata
+    items: list[_Item] | None = None  # an empty one is null
+
+
 class Api:
     """The API server."""
 
@@ -90,15 +121,19 @@ class Api:
         self._secret_labels = secret_labels
 
     async def list(self, kind: Kind, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
-        """List a kind's objects, of one namespace or of all."""
+        """List a kind's objects, of one namespace or of all; of Secrets and ConfigMaps their metadata only."""
         with _translated(f"listing {kind}s"):
-            async for found in self._list(kind, namespace or ALL_NS):
+            if kind is Kind.ROUTE:
+                async for route in self._client.list(_EventRoute, namespace=namespace or ALL_NS, chunk_size=_PAGE):
+                    yield dict(route)
+                return
+            async for found in self._list_metadata(kind, namespace or ALL_NS):
                 yield found
 
     async def find(self, reference: Reference) -> dict[str, Any] | None:
         """Get a Secret or ConfigMap; by a list, which minds labels and needs no further permission."""
         with _translated(f"looking for {reference.kind} {reference.key.namespace}/{reference.key.name}"):
-            async for found in self._list(reference.kind, reference.key.namespace, name=reference.key.name):
+            async for found in self._list_one(reference):
                 return found
         return None
 
@@ -157,20 +192,36 @@ class Api:
         with _translated(f"{kind} {namespace}/{name}"):
             return dict(await self._client.get(_AUTOSCALERS[kind], name, namespace=namespace))
 
-    async def _list(self, kind: Kind, namespace: str, *, name: str = "") -> AsyncIterator[dict[str, Any]]:
-        fields: dict[str, Any] = {"metadata.name": name} if name else {}
-        if kind is Kind.ROUTE:
-            async for route in self._client.list(_EventRoute, namespace=namespace, chunk_size=_PAGE, fields=fields):
-                yield dict(route)
-        elif kind is Kind.SECRET:
+    async def _list_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[dict[str, Any]]:
+        params: dict[str, Any] = {"limit": _PAGE}
+        if kind is Kind.SECRET:
+            params["fieldSelector"] = f"type!={IGNORED_SECRETS}"
+            params["labelSelector"] = ",".join(f"{key}={value}" for key, value in self._secret_labels.items()) or None
+        # The public client asks for whole objects only.
+        client: Any = self._client._client  # noqa: SLF001
+        request = client.prepare_request(
+            "list", _LIGHT[kind], namespace=namespace, params=params, headers={"Accept": METADATA_ONLY}
+        )
+        while True:
+            answer = await client.send(client.build_adapter_request(request))
+            client.raise_for_status(answer)
+            page = msgspec.json.decode(answer.content, type=_Page)
+            for item in page.items or ():
+                yield {"kind": PARTIAL, "metadata": msgspec.structs.asdict(item.metadata)}
+            if not page.metadata.next:
+                return
+            request.params["continue"] = page.metadata.next
+
+    async def _list_one(self, reference: Reference) -> AsyncIterator[dict[str, Any]]:
+        fields: dict[str, Any] = {"metadata.name": reference.key.name}
+        namespace = reference.key.namespace
+        if reference.kind is Kind.SECRET:
             fields["type"] = not_equal(IGNORED_SECRETS)
             labels: dict[str, Any] = dict(self._secret_labels)
-            async for secret in self._client.list(
-                Secret, namespace=namespace, chunk_size=_PAGE, fields=fields, labels=labels
-            ):
+            async for secret in self._client.list(Secret, namespace=namespace, fields=fields, labels=labels):
                 yield secret.to_dict()
         else:
-            async for text in self._client.list(ConfigMap, namespace=namespace, chunk_size=_PAGE, fields=fields):
+            async for text in self._client.list(ConfigMap, namespace=namespace, fields=fields):
                 yield text.to_dict()
 
 

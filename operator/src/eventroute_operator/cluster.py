@@ -1,7 +1,8 @@
 """What the API server holds, as far as it is known: EventRoutes, and the Secrets and ConfigMaps that they name.
 
 Watches and lists feed it, in any order and as often as they like; the reconciler asks it. Of Secrets and ConfigMaps
-only those are kept that some route refers to. It knows neither kopf nor Redis, and decides nothing.
+they tell no more than that one is there, and in which version: what those hold that some route refers to is stale then,
+and read one by one. It knows neither kopf nor Redis, and decides nothing.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ from eventroute.crd.v1alpha1 import API_VERSION, KIND, EventRoute, SecretKeyRef
 from eventroute.crd.validate import Mistake, parse_route
 from eventroute.ids import RoutePath, route_path
 from eventroute.secret import Secret
+
+PARTIAL: Final = "PartialObjectMetadata"
+"""The kind of an object without what it holds, as the API server calls it."""
 
 _REVISION_DIGITS: Final = 12  # enough to tell two revisions of one object apart
 
@@ -96,6 +100,8 @@ class Cluster:
         self.changed = asyncio.Event()
         """Set when there is something in `take_dirty`."""
         self._held: dict[Reference, Held | None] = {}
+        self._versions: dict[Reference, int] = {}  # of what is held, as resourceVersions
+        self._stale: set[Reference] = set()
         self._users: defaultdict[Reference, set[ObjectKey]] = defaultdict(set)
         self._callers: defaultdict[str, set[ObjectKey]] = defaultdict(set)  # by namespace, routes that name others
         self._dirty: set[ObjectKey] = set()
@@ -131,9 +137,16 @@ class Cluster:
         }
 
     def unknown(self, routes: Iterable[ObjectKey]) -> set[Reference]:
-        """Name what these routes refer to and nobody has looked at yet."""
+        """Name what these routes refer to and nobody has looked at yet, or not since it changed."""
         found = (self.routes[key] for key in routes if key in self.routes)
-        return {reference for route in found for reference in route.references if reference not in self._held}
+        return {reference for route in found for reference in route.references if self._is_unknown(reference)}
+
+    def stale(self) -> set[Reference]:
+        """Name what some route refers to and has changed since somebody has looked."""
+        return set(self._stale)
+
+    def _is_unknown(self, reference: Reference) -> bool:
+        return reference not in self._held or reference in self._stale
 
     # --- what is told ---
 
@@ -207,8 +220,19 @@ class Cluster:
             self._put_route(key, body)
             return
         reference = Reference(kind, key)
-        if reference in self._users:
+        if reference not in self._users:
+            return
+        if body.get("kind") == PARTIAL:
+            self._expect(reference, _version(body))
+        else:
             self._hold(reference, body)
+
+    def _expect(self, reference: Reference, version: int) -> None:
+        """Take note that an object is there in this version; a list may be older than what was read."""
+        known = self._versions.get(reference)
+        if known is None or version > known or not version:
+            self._stale.add(reference)
+            self.changed.set()
 
     def _put_route(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
         metadata = body["metadata"]
@@ -238,6 +262,10 @@ class Cluster:
 
     def _hold(self, reference: Reference, body: Mapping[str, Any] | None) -> None:
         held = self._read(reference, body) if body else None
+        self._stale.discard(reference)
+        self._versions.pop(reference, None)
+        if body:
+            self._versions[reference] = _version(body)
         before = self._held.get(reference)
         if reference in self._held and (before and before.revision) == (held and held.revision):
             return
@@ -269,6 +297,8 @@ class Cluster:
             if not users:  # what nobody refers to is not kept
                 del self._users[reference]
                 self._held.pop(reference, None)
+                self._versions.pop(reference, None)
+                self._stale.discard(reference)
         for reference in after - before:
             self._users[reference].add(route)
 

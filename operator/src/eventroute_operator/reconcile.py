@@ -29,7 +29,7 @@ from eventroute.route_table import RECEIVER, WORKER
 from eventroute.runtime.notices import read_notices
 from eventroute.runtime.scripts import LOST, RedisAway, RedisForbids, told
 from eventroute.runtime.stats import RouteStats, read_stats
-from eventroute.runtime.tables import Deposed, heartbeats
+from eventroute.runtime.tables import NAME_HELD_S, Deposed, heartbeats
 from eventroute_operator import metrics
 from eventroute_operator.announce import Announcement, warning_of_budget
 from eventroute_operator.api import Api
@@ -40,12 +40,15 @@ from eventroute_operator.judge import Judged, judge, not_judged
 from eventroute_operator.obstacles import Obstacle, Obstacles, read_obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
-from eventroute_operator.staying import GRACE_S, Stays
+from eventroute_operator.staying import GRACE_S, Stays, as_it_was
 from eventroute_operator.tables import Tables
 from eventroute_operator.write import Status, StatusWriter
 
 SETTLE_S: Final = 2.0
 """How long a published change may be on its way before the status says so: most arrive within a tenth."""
+
+EMPTY_S: Final = float(NAME_HELD_S)
+"""How long a cluster has to be without routes before tables with some are emptied; names are held as long again."""
 
 _DEBOUNCE_S: Final = 0.02
 _LOOK_S: Final = (0.03, 1.0)  # pause between looks at heartbeats while a change is on its way: first, and longest
@@ -134,6 +137,7 @@ class Reconciler:
         self._fleet = Fleet()
         self._away_since: float | None = None
         self._refused_since: float | None = None
+        self._doubted_since: float | None = None
         self._published_at = 0.0
         self._look_s = _IDLE_S
         self._stats: dict[str, RouteStats] = {}
@@ -163,6 +167,8 @@ class Reconciler:
     async def _turn(self) -> None:
         began = time.monotonic()
         self._deferred |= self._cluster.take_dirty()
+        await self._fetch(self._cluster.unknown(self._deferred) | self._cluster.stale())
+        self._deferred |= self._cluster.take_dirty()
         changed = await self._judge(set(self._deferred))
         if self._grace_ends is not None and time.monotonic() >= self._grace_ends:
             changed = self._must_publish = True
@@ -178,7 +184,7 @@ class Reconciler:
             self._look_s = again_s if self._must_publish else _LOOK_S[0]
         else:
             self._look_s = _IDLE_S if is_settled else min(self._look_s * 1.5, _LOOK_S[1])
-        if self._deferred:
+        if self._deferred or self._unfetched:
             self._look_s = min(self._look_s, _AGAIN_S)
         if self._grace_ends is not None:
             self._look_s = min(self._look_s, max(self._grace_ends - time.monotonic(), _LOOK_S[0]))
@@ -187,7 +193,6 @@ class Reconciler:
 
     async def _judge(self, dirty: set[ObjectKey]) -> bool:
         """Judge these routes anew; returns whether the tables have to change."""
-        await self._fetch(self._cluster.unknown(dirty))
         changed = False
         for number, key in enumerate(sorted(dirty, key=self._age)):
             if number % _BREATH == _BREATH - 1:
@@ -277,9 +282,14 @@ class Reconciler:
         receiver = {each.receiver.path: each.receiver for each in judged if each.receiver}
         worker = {each.worker.path: each.worker for each in judged if each.worker}
         # Deleted is one thing, a mistake or a missing Secret another: then events are to wait, not to be denied.
-        existing = {route_path(*key) for key in self._judged}
-        staying = {side: self._stays.of(self._judged, side) for side in Side}
+        existing = {route_path(*key) for key in self._judged.keys() | self._cluster.routes.keys()}
+        # What they name could not be looked up yet.
+        unjudged = [route for key, route in self._cluster.routes.items() if key not in self._judged]
+        waiting = {route_path(*route.key): as_it_was(route) for route in unjudged}
+        staying = {side: {**waiting, **self._stays.of(self._judged, side)} for side in Side}
         try:
+            if await self._is_doubtful():
+                return
             if await self._tables.publish(receiver, worker, existing=existing, staying=staying, unseen=self.unseen):
                 self._published_at = time.monotonic()
         except Deposed as error:
@@ -308,6 +318,19 @@ class Reconciler:
             self._refused_since = now
         if now - self._refused_since >= REDIS_AWAY_S:
             self._fleet = self._fleet._replace(refused=str(error))
+
+    async def _is_doubtful(self) -> bool:
+        """Tell whether to wait: no route is listed, and the tables that were there before this process have some.
+
+        A cluster that is being restored looks so, or the wrong one. Who deleted them all while no operator ran waits.
+        """
+        if self._tables.are_ours or self._cluster.routes or not await self._tables.have_routes():
+            self._doubted_since = None
+            return False
+        if self._doubted_since is None:
+            self._doubted_since = time.monotonic()
+            _log.warning("no_routes_listed", but="the tables have some, and stay as they are", for_s=EMPTY_S)
+        return time.monotonic() - self._doubted_since < EMPTY_S
 
     async def _step_aside(self, deposed: Deposed) -> None:
         """End, unless nothing was ever written under our epoch: then the Lease is younger than the table."""

@@ -14,7 +14,7 @@ from eventroute.compile import Side
 from eventroute.hops import MARKERS
 from eventroute.ids import RoutePath
 from eventroute.route_table import RECEIVER, WORKER, Entry, Plane, ReceiverRoute, WorkerRoute, with_marker_key
-from eventroute.runtime.tables import publish, read_entry, table_version
+from eventroute.runtime.tables import has_routes, publish, read_entry, table_version
 from eventroute.sealed import SealKey
 from eventroute_operator.fleet import Published
 from eventroute_operator.staying import Staying
@@ -81,6 +81,10 @@ class Tables:
             await self._publish(WORKER, worker, self._worker, existing=existing, unseen=unseen)
         self.are_ours = True
         return self._versions != before
+
+    async def have_routes(self) -> bool:
+        """Tell whether Redis has routes in one of them, whoever wrote them."""
+        return any([await has_routes(self._redis, plane, self._keys[plane.name]) for plane in _PLANES])
 
     async def are_current(self) -> bool:
         """Tell whether Redis still has what was published last: it may have been restarted without its data."""

@@ -9,9 +9,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,8 +21,9 @@ from redis.asyncio import Redis
 from eventroute.ids import DeliveryId
 from eventroute.outbound import OutboundRules
 from eventroute.outcome import SENT
-from eventroute.queue import Desk, State, Wanted
+from eventroute.queue import Desk, State, Wanted, scripts
 from eventroute.route_table import WORKER
+from eventroute.runtime.scripts import Argument, Caller, ClientCaller, RedisAway, Script
 from eventroute.runtime.tables import publish
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_worker.attempt import End, Handler, Later, Settled
@@ -31,7 +33,7 @@ from support.destinations import KINDS, Destination, delivery_of_github, destina
 from support.doomed_worker import Doom, Step
 from support.front import RETRY_AFTER_S, Fault
 from support.postgres import TABLE, Postgres, own_postgres
-from support.queue import GROUP, admit, run_all_out, work_on
+from support.queue import GROUP, admit, clock_ms, run_all_out, work_on
 from support.runs import FakeClaude, FakeRoutes
 from support.sending import build_handler, make_attempts
 
@@ -94,14 +96,16 @@ def postgres(server: Postgres) -> Postgres:
 
 
 @contextlib.asynccontextmanager
-async def handling(redis: Redis, place: Destination, claude: FakeClaude | None = None) -> AsyncIterator[Handler]:
+async def handling(
+    redis: Redis, place: Destination, claude: FakeClaude | None = None, *, call: Caller | None = None
+) -> AsyncIterator[Handler]:
     """Make what runs deliveries, and sends to a place without much patience."""
     async with (
         Hasty(OutboundRules(mode="dev")) as way,
         Databases(way, deadline_s=0.5, rest_s=0) as databases,
     ):
         routes = FakeRoutes(*place.routes)
-        yield build_handler(redis, routes, way, claude=claude, databases=databases, slack=place.slack)
+        yield build_handler(redis, routes, way, call=call, claude=claude, databases=databases, slack=place.slack)
 
 
 async def send(redis: Redis, handler: Handler) -> End:
@@ -174,6 +178,50 @@ async def test_an_answer_that_meets_a_fault(
         await finish(redis, handler)
         assert len(await place.there()) == {TWICE: 2, LOST: 0}.get(becomes, 1)
         assert len(claude.asked) == 1
+
+
+async def test_a_changed_message_whose_receipt_is_cut_is_known_to_say_what_is_newer(
+    redis: Redis, postgres: Postgres
+) -> None:
+    async with destination("slack by app", redis=redis, postgres=postgres) as place, handling(redis, place) as handler:
+        assert place.front
+        place.front.writes = b"POST /api/chat.update"
+        now_ms = await clock_ms(redis)
+        for name, later_ms, fault in (("d-1", 0, None), ("d-2", 200, Fault.CUT_IN_BODY), ("d-3", 100, None)):
+            await admit(redis, delivery_of_github(name))
+            await redis.hset(GROUP.delivery(DeliveryId(name)), "at", now_ms + later_ms)
+            place.front.fault = fault
+            await finish(redis, handler)
+        assert await place.there() == ["Answer 2."]
+
+
+class Lossy:
+    """Calls scripts, and loses the answer to the first admission."""
+
+    def __init__(self, call: Caller) -> None:
+        self._call = call
+        self._has_lost = False
+
+    async def __call__(self, script: Script, key: str, args: Sequence[Argument]) -> Any:
+        found = await self._call(script, key, args)
+        if script is scripts.ADMIT and not self._has_lost:
+            self._has_lost = True
+            raise RedisAway("LOST", "the connection broke")
+        return found
+
+
+async def test_a_hand_over_whose_receipt_is_lost_is_there_once(redis: Redis, postgres: Postgres) -> None:
+    async with destination("route", redis=redis, postgres=postgres) as place:
+        call = Lossy(ClientCaller(redis))
+        async with handling(redis, place, call=call) as handler:
+            await admit(redis, delivery_of_github())
+            await send(redis, handler)
+            with pytest.raises(RedisAway):
+                await send(redis, handler)
+            assert len(await place.there()) == 1
+            await run_all_out(redis)
+            await finish(redis, handler)
+        assert len(await place.there()) == 1
 
 
 KILLED = {

@@ -21,7 +21,7 @@ from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_operator.announce import Announcement
 from eventroute_operator.api import Api, Forbidden
-from eventroute_operator.cluster import Cluster, Kind, Reference
+from eventroute_operator.cluster import PARTIAL, Cluster, Kind, Reference
 from eventroute_operator.reconcile import Reconciler
 from eventroute_operator.resync import Resync
 from eventroute_operator.settings import OperatorSettings
@@ -37,6 +37,7 @@ class FakeApi(Api):
         self.objects: dict[Kind, list[Mapping[str, Any]]] = {kind: [] for kind in Kind}
         self.is_away = False
         self.forbidden: set[str] = set()
+        self.found: list[Reference] = []
         self.statuses: list[tuple[str, Mapping[str, Any]]] = []
 
     async def list(self, kind: Kind, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
@@ -45,10 +46,11 @@ class FakeApi(Api):
             raise Forbidden(f"listing {kind}s: 403 Forbidden")
         for body in self.objects[kind]:
             if namespace in {None, body["metadata"]["namespace"]}:
-                yield dict(body)
+                yield dict(body) if kind is Kind.ROUTE else {"kind": PARTIAL, "metadata": body["metadata"]}
 
     async def find(self, reference: Reference) -> dict[str, Any] | None:
         self._check()
+        self.found.append(reference)
         found = (body for body in self.objects[reference.kind] if body["metadata"]["name"] == reference.key.name)
         return next((dict(body) for body in found), None)
 

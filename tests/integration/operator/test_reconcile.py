@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from eventroute import keys
+from eventroute.crd.objects import ObjectKey
 from eventroute.errors import RetryLater
 from eventroute.hops import MARKERS
 from eventroute.ids import RoutePath, RouteUid, route_path
@@ -23,7 +24,7 @@ from eventroute.runtime.notices import Notice, write_notices
 from eventroute.runtime.stats import Tally
 from eventroute.runtime.tables import Heartbeat, RouteTable
 from eventroute_operator import metrics, reconcile
-from eventroute_operator.cluster import Held, Kind, Reference, RouteObject
+from eventroute_operator.cluster import PARTIAL, Held, Kind, Reference, RouteObject
 from eventroute_operator.judge import Judged, judge
 from integration.operator.conftest import Control
 from support.budgets import account, budget, turn_period
@@ -382,6 +383,80 @@ async def test_what_cannot_be_fetched_is_asked_for_ever_more_seldom(
                 route_body(f"r{number}", secretRefs=[{"name": f"s{number}", "key": "secret"}])
             )
         await until(lambda: len(control.reasons()) == 10)
+
+
+async def test_what_many_routes_name_is_read_once_and_again_when_it_has_changed(control: Control) -> None:
+    control.api.objects |= {
+        Kind.ROUTE: [route_body(f"r{number}") for number in range(10)],
+        Kind.SECRET: [secret_body(version=5), *(secret_body(f"unnamed-{number}") for number in range(10))],
+    }
+    hook = Reference(Kind.SECRET, ObjectKey("team-a", "hook"))
+    async with running(control.resync.run):
+        await until(lambda: len(control.reasons()) == 10)
+        for _ in range(3):  # lists that tell nothing new
+            await control.resync._list_all()
+        assert control.api.found == [hook]
+        control.api.objects[Kind.SECRET][0] = secret_body(version=6, secret="another-one-that-is-long-enough")
+        control.cluster.see(Kind.SECRET, {"kind": PARTIAL, "metadata": control.api.objects[Kind.SECRET][0]["metadata"]})
+
+        async def is_served() -> bool:
+            entries = await control.entries(RECEIVER)
+            return {entry.secrets[0].reveal() for entry in entries} == {b"another-one-that-is-long-enough"}
+
+        await until(is_served)
+        assert control.api.found == [hook, hook]
+
+
+async def test_a_live_route_outlives_an_operator_that_cannot_read_what_it_names(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Control(redis)
+    first.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(first.resync.run, first.reconciler.run):
+        await until(lambda: _equal(first, {VERSION, TRIAGE}))
+    second = Control(redis, receiver_key=first.receiver_key, worker_key=first.worker_key)
+    second.api.objects = {**first.api.objects, Kind.ROUTE: [route_body(), route_body("new")]}
+    find = second.api.find
+
+    async def refuse(_: Reference) -> None:
+        raise RetryLater("429")
+
+    monkeypatch.setattr(second.api, "find", refuse)
+    async with running(second.resync.run, second.reconciler.run, second.writer.run):
+        await until(lambda: _equal(second, {VERSION, TRIAGE, "team-a/new"}))
+        for plane in (RECEIVER, WORKER):
+            assert await _served(second, plane, "triage", "new") == {"triage"}, "the new one waits, and is not denied"
+        monkeypatch.setattr(second.api, "find", find)
+        await until(lambda: len(second.reasons()) == 2)
+
+
+async def test_an_operator_that_lists_no_route_leaves_full_tables_alone_until_it_is_sure(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Control(redis)
+    first.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(first.resync.run, first.reconciler.run):
+        await until(lambda: _equal(first, {VERSION, TRIAGE}))
+    version = await redis.hget(keys.table(RECEIVER.name), VERSION)
+    restored = Control(redis, receiver_key=first.receiver_key, worker_key=first.worker_key)
+    async with running(restored.resync.run, restored.reconciler.run):
+        await until(restored.reconciler.synced.is_set)
+        await asyncio.sleep(0.7)
+        assert await redis.hget(keys.table(RECEIVER.name), VERSION) == version
+        restored.api.objects = {**first.api.objects, Kind.ROUTE: [route_body("another")]}
+        await until(lambda: _equal(restored, {VERSION, "team-a/another"}))
+    monkeypatch.setattr(reconcile, "EMPTY_S", 0.3)
+    emptied = Control(redis, receiver_key=first.receiver_key, worker_key=first.worker_key)
+    async with running(emptied.resync.run, emptied.reconciler.run):
+        await until(lambda: _equal(emptied, {VERSION}))
+
+
+async def test_the_last_route_may_be_deleted_while_an_operator_looks_on(control: Control) -> None:
+    control.api.objects |= {Kind.ROUTE: [route_body()], Kind.SECRET: [secret_body()]}
+    async with running(control.resync.run):
+        await until(lambda: _equal(control, {VERSION, TRIAGE}))
+        control.cluster.forget(Kind.ROUTE, control.api.objects[Kind.ROUTE].pop())
+        await until(lambda: _equal(control, {VERSION}))
 
 
 async def test_references_that_answer_slowly_do_not_make_the_loop_look_dead(

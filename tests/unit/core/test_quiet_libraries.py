@@ -19,7 +19,9 @@ def _as_it_was() -> Iterator[None]:
     structlog.configure(**config)
 
 
-@pytest.mark.parametrize("library", ["anthropic", "anthropic._base_client", "httpx"])
+@pytest.mark.parametrize(
+    "library", ["anthropic", "anthropic._base_client", "httpx", "httpcore.http11", "httpcore2.connection", "arq.worker"]
+)
 def test_a_program_that_logs_everything_logs_no_requests(library: str, capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger(library.partition(".")[0]).setLevel(logging.NOTSET)
     programs_logging.setup("DEBUG", program="worker")

@@ -77,13 +77,29 @@ def test_live_update_copies_the_sources_of_the_program_and_of_core_and_restarts_
     assert {call["build_args"]["PACKAGE"] for call in updated} == {"receiver", "worker", "operator"}
     for call in updated:
         steps = call["live_update"]
-        assert [step["function"] for step in steps] == ["fall_back_on", "sync", "sync", "run"]
+        assert [step["function"] for step in steps] == ["fall_back_on", "sync", "sync", "sync", "sync", "run"]
         for path in steps[0]["files"]:
             assert (ROOT / path).exists()
         packages = {child.name for step in steps[1:3] for child in (ROOT / step["local_path"]).iterdir()}
         assert {"eventroute", f"eventroute_{call['build_args']['PACKAGE']}"} <= packages
         assert {step["remote_path"] for step in steps[1:3]} == {"/tmp/app"}  # noqa: S108 - in the container
         assert "PYTHONPATH=/tmp/app" in call["entrypoint"][2]
+        assert steps[-1]["trigger"] == [step["local_path"] for step in steps[1:3]]
+
+
+def test_a_saved_file_of_another_program_neither_rebuilds_nor_restarts_one(tiltfile: Recording) -> None:
+    for call in (call for call in tiltfile.of("docker_build") if call.get("live_update")):
+        unread = [step for step in call["live_update"] if step.get("remote_path") == "/tmp/unread"]  # noqa: S108
+        sources = {only for only in call["only"] if (ROOT / only).is_dir()} - {"requirements"}
+        assert {step["local_path"] for step in unread} == sources
+        assert "/tmp/unread" not in call["entrypoint"][2]  # noqa: S108
+
+
+def test_the_restart_of_a_program_that_has_ended_by_itself_is_no_failure(tiltfile: Recording, tmp_path: Path) -> None:
+    [restart] = {call["live_update"][-1]["cmd"] for call in tiltfile.of("docker_build") if call.get("live_update")}
+    (tmp_path / "program").write_text("999999999")
+    command = restart.replace("/tmp/", f"{tmp_path}/")  # noqa: S108
+    assert subprocess.run(["/bin/sh", "-c", command], check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def test_the_chart_is_rendered_with_values_that_it_knows_and_with_the_job_that_makes_keys(tiltfile: Recording) -> None:

@@ -8,7 +8,7 @@ from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.ids import route_path
 from eventroute.secret import Secret
-from eventroute_operator.cluster import Cluster, Kind, Reference
+from eventroute_operator.cluster import PARTIAL, Cluster, Kind, Reference
 from support.cluster_objects import (
     REVISION_KEY,
     TRIAGE,
@@ -246,3 +246,50 @@ def test_what_becomes_of_a_route_concerns_those_that_hand_answers_to_some() -> N
 def test_a_route_that_cannot_be_understood_is_there_all_the_same() -> None:
     cluster = cluster_with(route_body(sinks=[{"route": {"name": "escalate"}}]), route_body("escalate", provider=7))
     assert cluster.neighbours(TRIAGE)[route_path("team-a", "escalate")] is None
+
+
+def partial(name: str = "hook", *, version: int) -> dict[str, Any]:
+    """Tell that a Secret is there, and nothing of what it holds."""
+    return {"kind": PARTIAL, "metadata": metadata(name, version=version)}
+
+
+def test_what_is_told_of_without_values_is_to_be_read_before_its_routes_are_judged() -> None:
+    cluster = cluster_with(route_body())
+    cluster.see(Kind.SECRET, partial(version=5))
+    assert cluster.changed.is_set()
+    assert cluster.stale() == cluster.unknown([TRIAGE]) == {HOOK}
+    assert cluster.take_dirty() == set(), "nothing is known to have changed yet"
+    cluster.see(Kind.SECRET, secret_body(version=5))
+    assert cluster.stale() == cluster.unknown([TRIAGE]) == set()
+    assert cluster.take_dirty() == {TRIAGE}
+
+
+def test_a_list_that_tells_of_what_is_held_already_lets_nothing_be_read_again() -> None:
+    cluster = cluster_with(route_body(), secrets=(secret_body(version=5),))
+    for version in (5, 4):  # the list may be older than what was read
+        listing = cluster.begin_list(Kind.SECRET)
+        cluster.add_listed(listing, partial(version=version))
+        cluster.end_list(listing)
+        assert cluster.stale() == set()
+        assert cluster.find(HOOK) is not None
+    listing = cluster.begin_list(Kind.SECRET)
+    cluster.add_listed(listing, partial(version=6))
+    cluster.end_list(listing)
+    assert cluster.stale() == {HOOK}
+    assert cluster.find(HOOK) is not None, "it is held until it is read again"
+
+
+def test_what_is_gone_or_no_longer_named_is_not_to_be_read() -> None:
+    cluster = cluster_with(route_body())
+    cluster.see(Kind.SECRET, partial(version=5))
+    cluster.forget(Kind.SECRET, partial(version=6))
+    assert cluster.stale() == cluster.unknown([TRIAGE]) == set()
+    cluster.see(Kind.SECRET, partial(version=7))
+    cluster.forget(Kind.ROUTE, route_body())
+    assert cluster.stale() == set()
+
+
+def test_what_nobody_names_is_neither_kept_nor_read() -> None:
+    cluster = cluster_with(route_body())
+    cluster.see(Kind.SECRET, partial("another", version=5))
+    assert cluster.stale() == set()

@@ -189,7 +189,7 @@ _WORKER: Final = (
     _Grant("+zadd +zrem +zrange", _all(_LANE, _BEHIND)),
     _Grant("+hget +hset +hdel +hscan", _all(_HOLDING)),
     _Grant("+hget +hmget +hset +lrange +rpush +del", _all(_COLLECTING, _COLLECTED)),
-    _Grant("+zadd +zrem", (f"%W~{_ALL.approvals}",)),
+    _Grant("+zadd +zrem +zcard", _all(_ALL.approvals)),
     _Grant("+get +set +del", _all(_NEWEST)),
     _Grant("+lpop +rpush", _all(_ALL.outdone)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),

@@ -9,7 +9,7 @@ import pytest
 from eventroute import keys
 from eventroute.route_table import RECEIVER, WORKER
 from support.control_plane import SECRET, ControlPlane, Namespace, redis_of
-from support.operator_process import NAMESPACE, OperatorProcess, operator_process
+from support.operator_process import NAMESPACE, OperatorProcess, grant_documented, operator_process
 from support.waiting import until
 
 OVER_S = 20.0
@@ -81,6 +81,24 @@ async def test_a_leader_that_stood_still_writes_nothing_when_it_goes_on(
     assert team.events() == events
     assert team.deliver("other", secret=SECRET) == 401
     assert await second.leads()
+
+
+async def test_a_leader_that_cannot_ask_for_its_lease_is_refused_by_redis_once_it_was_followed(
+    plane: ControlPlane, team: Namespace, second: OperatorProcess, tmp_path: Path
+) -> None:
+    other = grant_documented(plane.api, tmp_path, name="another")
+    second.close()
+    with operator_process(tmp_path, other, **plane.settings) as third:
+        await third.until_ready()
+        plane.api.kubectl("delete", "rolebinding", "operator", "-n", NAMESPACE)
+        try:
+            await until(third.leads, timeout_s=OVER_S)
+            team.apply_route("after")  # both are told of it
+            await until(plane.operator.has_ended, timeout_s=OVER_S)
+            assert await third.leads()
+            await team.until_ready("after")
+        finally:
+            grant_documented(plane.api, plane.kubeconfig.parent)
 
 
 async def test_the_lease_says_who_leads_and_may_be_deleted(

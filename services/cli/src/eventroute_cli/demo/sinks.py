@@ -16,18 +16,22 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from eventroute.crd.manifest import parse_manifests
-from eventroute.crd.v1alpha1 import EventRoute, HttpSink, LogSink, SecretKeyRef, Sink
+from eventroute.crd.v1alpha1 import EventRoute, HttpSink, LogSink, PostgresSink, SecretKeyRef, Sink
 from eventroute.errors import GaveUp
 from eventroute.ids import DeliveryId, RoutePath, route_path
-from eventroute.outcome import Receipt
+from eventroute.outcome import Receipt, RunOutcome
 from eventroute.queue import Wanted
 from eventroute.runtime.probe_port import serving
 from eventroute.schemes import SCHEMES, KeyPair, Request, Verified, parse_key, verify
 from eventroute_cli.demo.pressure import Act
 from eventroute_cli.demo.scenario import Row, Sender
+from eventroute_cli.local.postgres import read_rows
 
 SECRET: Final = SecretKeyRef(name="demo-service", key="signing-secret")
 """Messages to the service are signed with what stands there."""
+
+DATABASE: Final = SecretKeyRef(name="demo-database", key="url")
+"""Where answers are rows, on a machine that has a PostgreSQL."""
 
 _SCHEME: Final = SCHEMES["standard-webhooks"]
 _AWAY_S: Final = 1.0
@@ -98,17 +102,18 @@ class _Service:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-async def reach(sender: Sender, signing: KeyPair, *, simulator_url: str | None) -> list[Act]:
+async def reach(sender: Sender, signing: KeyPair, *, database_url: str, simulator_url: str | None) -> list[Act]:
     """Play the third act.
 
     signing        what messages are signed with
+    database_url   where answers are rows too; empty = nowhere
     simulator_url  where it can be said that a tool is used; None = Claude itself answers, who may do without
     raises         `GaveUp` when something does not end as it should
     """
     service = _Service()
     async with _serving(service) as url:
-        await sender.serve(lambda route: _with_service(route, f"{url}/answers"))
-        acts = [await _away(sender, service, signing)]
+        await sender.serve(lambda route: _with_sinks(route, f"{url}/answers", has_database=bool(database_url)))
+        acts = [await _away(sender, service, signing, database_url=database_url)]
         if simulator_url:
             acts.append(await _handed_on(sender, service, url=url, simulator_url=simulator_url))
         await sender.serve()
@@ -125,19 +130,22 @@ async def _serving(service: _Service) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def _with_service(route: EventRoute, url: str) -> EventRoute:
+def _with_sinks(route: EventRoute, url: str, *, has_database: bool) -> EventRoute:
     if route.spec.provider != "github":
         return route
-    sinks = (Sink(log=LogSink()), Sink(http=HttpSink(url=url, secretRefs=(SECRET,))))
-    return route.model_copy(update={"spec": route.spec.model_copy(update={"sinks": sinks})})
+    sinks = [Sink(log=LogSink()), Sink(http=HttpSink(url=url, secretRefs=(SECRET,)))]
+    if has_database:
+        sinks.append(Sink(postgres=PostgresSink(urlRef=DATABASE)))
+    return route.model_copy(update={"spec": route.spec.model_copy(update={"sinks": tuple(sinks)})})
 
 
-async def _away(sender: Sender, service: _Service, signing: KeyPair) -> Act:
+async def _away(sender: Sender, service: _Service, signing: KeyPair, *, database_url: str) -> Act:
     route = sender.by_provider["github"]
     row = Row("pull request", route, Receipt.QUEUED)
     started = time.monotonic()
     await sender.deliver(row, sender.signed(route, "pull_request.opened"))
     answered_s = time.monotonic() - started
+    row_said = await _row(database_url, route) if database_url else ""
     await _until(lambda: service.refused > 0, "asked the service")
     await asyncio.sleep(_AWAY_S)
     service.is_away = False
@@ -148,10 +156,22 @@ async def _away(sender: Sender, service: _Service, signing: KeyPair) -> Act:
     if not isinstance(verify(_SCHEME, service.taken[0], [key], time.time()), Verified):
         raise GaveUp("the message to the service is not signed as it should be")
     said = (
-        f"in the log after {answered_s:.1f} s; at the service, which was away, {sent_s:.1f} s after it came back, "
-        f"signed ({service.refused} attempts before)"
+        f"in the log after {answered_s:.1f} s{row_said}; at the service, which was away, {sent_s:.1f} s after it came "
+        f"back, signed ({service.refused} attempts before)"
     )
-    return Act("An answer to the log and to a service", said, [row])
+    return Act(f"An answer to the log{', to PostgreSQL' if row_said else ''} and to a service", said, [row])
+
+
+async def _row(url: str, route: RoutePath) -> str:
+    """Wait for the one row; returns what is said of it."""
+    deadline = time.monotonic() + _SENT_S
+    while not (rows := await asyncio.to_thread(read_rows, url)):
+        if time.monotonic() > deadline:
+            raise GaveUp(f"PostgreSQL has no row of the answer within {_SENT_S:g} s")
+        await asyncio.sleep(_LOOK_S)
+    if rows != [(route, "pull_request.opened", RunOutcome.SUCCEEDED)]:
+        raise GaveUp(f"PostgreSQL has {rows}, not one row of the answer")
+    return ", and a row in PostgreSQL"
 
 
 async def _handed_on(sender: Sender, service: _Service, *, url: str, simulator_url: str) -> Act:

@@ -157,6 +157,14 @@ async def read_entry(redis: Redis, plane: Plane[Entry], path: RoutePath, key: Se
         return None
 
 
+async def has_routes(redis: Redis, plane: Plane[Any], key: SealKey) -> bool:
+    """Tell whether a table has any route but deleted ones; one that cannot be read is one."""
+    async for piece in _scan(redis, plane.name):
+        if any(_deleted_ms(_opened(key, plane.name, path, sealed)) is None for path, sealed in piece):
+            return True
+    return False
+
+
 async def _find(redis: Redis, plane: str) -> _Found:
     async with redis.pipeline(transaction=False) as pipe:
         pipe.hmget(keys.table(plane), _VERSION, _UNFINISHED, _EPOCH)

@@ -173,8 +173,8 @@ class SlackSinkWriter:
                     return
                 place = _Place(channel) if channel else _where_asked(result.delivery)
                 told = await self._call("chat.postMessage", headers, {**message, **place.fields()})
-                if entity:
-                    await self._remember(told, result, _subject(entity))
+                if entity and told.ts:  # unless it was cut
+                    await self._remember(told.channel, told.ts, result, _subject(entity))
             case _:
                 assert_never(sink.by)
 
@@ -189,16 +189,14 @@ class SlackSinkWriter:
         changed = {name: value for name, value in message.items() if name not in _ONLY_POSTED}
         where = {"channel": known.channel, "ts": known.ts}
         try:
-            told = await self._call("chat.update", headers, {"blocks": [], **changed, **where})
+            await self._call("chat.update", headers, {"blocks": [], **changed, **where})
         except _Unchangeable:
             return False
-        await self._remember(told, result, subject)
+        await self._remember(known.channel, known.ts, result, subject)
         return True
 
-    async def _remember(self, told: "_Told", result: Result, subject: str) -> None:
-        if not told.ts:  # it was cut
-            return
-        known = _Known(told.channel, told.ts, result.delivery.received_ms)
+    async def _remember(self, channel: str, ts: str, result: Result, subject: str) -> None:
+        known = _Known(channel, ts, result.delivery.received_ms)
         await self._places.place(result.lease, subject, msgspec.json.encode(known), ttl_s=_REMEMBERED_S)
 
     async def _call(self, method: str, headers: dict[str, str], arguments: dict[str, Any]) -> "_Told":
