@@ -39,7 +39,7 @@ generate: .venv/installed  ## rewrite every generated file
 	.venv/bin/python charts/chartgen.py --write
 
 manifests: .venv/installed  ## rewrite k8s/base and k8s/overlays from the chart; needs Helm, on PATH or from `make e2e`
-	PATH=$$PATH:$${KUBE_BIN:-$$HOME/.cache/eventroute-e2e/bin} .venv/bin/python k8s/manifests.py --write
+	PATH=$$PATH:$${KUBE_BIN:-$$HOME/.cache/eventroute-e2e/bin} .venv/bin/python charts/manifests.py --write
 
 bench: .venv/installed  ## the benchmark: ours beside its peers, in one run (ARGS="--quick", "--only receiver", "--write")
 	PYTHONPATH=tests .venv/bin/python -m bench $(ARGS)
@@ -54,7 +54,7 @@ mutants: .venv/installed  ## small changes of the code that some test must notic
 ENGINE ?= docker
 images:  ## the images of the four programs (ENGINE=podman for another engine than docker)
 	for p in receiver worker operator cli; do \
-		DOCKER_BUILDKIT=1 $(ENGINE) build -f services/Dockerfile --build-arg PACKAGE=$$p -t eventroute/$$p:$(VERSION) . || exit 1; done
+		$(ENGINE) build -f services/Dockerfile --build-arg PACKAGE=$$p -t eventroute/$$p:$(VERSION) . || exit 1; done
 
 kind:  ## a local cluster with a registry that holds the images (needs docker, kind, kubectl; `k8s/kind.sh down` removes it)
 	k8s/kind.sh up

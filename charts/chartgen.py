@@ -2,18 +2,18 @@
 
     values.yaml                  →  values.schema.json, and the settings in README.md
     eventroute.acl       →  files/users.acl
-    eventroute.outbound  →  files/internet.yaml, files/anywhere.yaml
+    eventroute.outbound  →  files/internet.yaml
 
 A setting's documentation is the comment above it, which must be there; a line `#: {…}` of it is JSON schema beyond the
-type, and is required where the default says nothing of what may stand there: empty maps and all lists. With
-`#: {like: pods}` the same may stand there as under another setting. Keys that the values don't have are refused.
+type, and is required where the default says nothing of what may stand there: empty maps and all lists. Keys that the
+values don't have are refused by the schema.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +35,6 @@ _OPEN: Final = {"object": "additionalProperties", "array": "items"}
 """What a `#:` line must say of values whose default says too little."""
 
 _MARKED: Final = re.compile(r"(<!-- settings -->\n).*(<!-- end of settings -->\n)", re.DOTALL)
-_LIKE: Final = "like"
 _LONG: Final = 60
 """Characters of a default beyond which the README refers to values.yaml."""
 
@@ -63,30 +62,19 @@ def read_settings(text: str) -> tuple[Setting, ...]:
     root = yaml.compose(text)
     if not isinstance(root, yaml.MappingNode):
         raise BadValues("values.yaml: not a map")
-    settings = tuple(_read_map(root, yaml.safe_load(text), text.splitlines(), ""))
-    return tuple(_likened(setting, {each.path: each for each in settings}) for setting in settings)
-
-
-def _likened(setting: Setting, others: Mapping[str, Setting]) -> Setting:
-    """Say of what is to be like another setting what may stand there."""
-    children = tuple(_likened(child, others) for child in setting.children)
-    if (other := setting.extra.get(_LIKE)) is None:
-        return replace(setting, children=children)
-    if other not in others:
-        raise BadValues(f"{setting.path}: there is no setting {other} that it could be like")
-    return replace(setting, extra=_closed(others[other].children))
+    return tuple(_read_map(root, yaml.safe_load(text), text.splitlines(), ""))
 
 
 def _read_map(node: yaml.MappingNode, values: Mapping[str, Any], lines: list[str], parent: str) -> Iterator[Setting]:
     for key, value in node.value:
         path, default = f"{parent}{key.value}", values[key.value]
         description, extra = _read_comment(lines, key.start_mark.line, path)
-        is_fixed = isinstance(value, yaml.MappingNode) and not extra.keys() & {"additionalProperties", _LIKE}
+        is_fixed = isinstance(value, yaml.MappingNode) and "additionalProperties" not in extra
         children = tuple(_read_map(value, default, lines, f"{path}.")) if is_fixed else ()
         kind = _TYPES.get(type(default))
         if kind is None:
             raise BadValues(f"{path}: a default is a text, number, boolean, list or map")
-        if kind in _OPEN and not children and not extra.keys() & {_OPEN[kind], _LIKE}:
+        if kind in _OPEN and not children and _OPEN[kind] not in extra:
             raise BadValues(f"{path}: say `#: {{{_OPEN[kind]}: …}}`")
         yield Setting(path, description, default, extra, children)
 
@@ -165,18 +153,11 @@ def build_acl() -> str:
 
 def build_internet() -> str:
     """Write the public addresses as blocks of a NetworkPolicy, by the rules that workers have."""
-    return yaml.safe_dump(_blocks(outbound.public_blocks()), sort_keys=False)
-
-
-def build_anywhere() -> str:
-    """Write all addresses but those of cloud metadata, as peers of a NetworkPolicy."""
-    return yaml.safe_dump([{"ipBlock": block} for block in _blocks(outbound.blocks_but_metadata())], sort_keys=False)
-
-
-def _blocks(networks: Iterable[tuple[Any, Iterable[Any]]]) -> list[dict[str, Any]]:
-    return [
-        {"cidr": str(block), "except": [str(exception) for exception in exceptions]} for block, exceptions in networks
+    blocks = [
+        {"cidr": str(block), "except": [str(exception) for exception in exceptions]}
+        for block, exceptions in outbound.public_blocks()
     ]
+    return yaml.safe_dump(blocks, sort_keys=False)
 
 
 def build_files(chart: Path) -> dict[Path, str]:
@@ -189,7 +170,6 @@ def build_files(chart: Path) -> dict[Path, str]:
         readme: _MARKED.sub(lambda found: f"{found[1]}\n{page}\n{found[2]}", readme.read_text(encoding="utf-8")),
         chart / "files" / "users.acl": build_acl(),
         chart / "files" / "internet.yaml": build_internet(),
-        chart / "files" / "anywhere.yaml": build_anywhere(),
     }
 
 

@@ -11,8 +11,6 @@ registry=eventroute-registry registry_port=5001 registry_image=registry:3
 ingress=eventroute-ingress ingress_image=registry.k8s.io/cloud-provider-kind/cloud-controller-manager:v0.10.0
 version=$(sed -n 's/^appVersion: *"\?\([^"]*\)"\?$/\1/p' charts/eventroute/Chart.yaml)
 
-export DOCKER_BUILDKIT=1 # Docker before 23 has to be asked
-
 step() { printf -- '-- %s\n' "$*"; }
 die() { printf 'kind.sh: %s\n' "$*" >&2; exit 1; }
 
@@ -57,7 +55,7 @@ YAML
 
 ingress_up() {
     is_running $ingress && return
-    docker rm -fv $ingress >/dev/null 2>&1 || true
+    docker rm -f $ingress >/dev/null 2>&1 || true
     docker run -d --restart=always --name $ingress --network kind \
         -v /var/run/docker.sock:/var/run/docker.sock $ingress_image >/dev/null
 }
@@ -94,12 +92,7 @@ TEXT
 down() {
     check_tools
     kind delete cluster --name $cluster
-    docker rm -fv $ingress $registry
-    # What the Ingress controller has made, once it makes no more; each with the volumes that have no name.
-    local proxies
-    proxies=$(docker ps -aq --filter label=io.x-k8s.cloud-provider-kind.cluster=$cluster)
-    # shellcheck disable=SC2086 # a list of ids
-    [ -z "$proxies" ] || docker rm -fv $proxies
+    docker rm -f $ingress $registry
 }
 
 case ${1:-} in

@@ -17,7 +17,7 @@ from eventroute_cli.findings import Examined, examine
 from eventroute_cli.lint import summary
 from eventroute_operator.cluster import Cluster, Kind
 from eventroute_operator.judge import judge
-from support.cluster_objects import REVISION_KEY, TRIAGE, config_map_body, route_body, secret_body
+from support.cluster_objects import TRIAGE, config_map_body, route_body, secret_body
 from support.fuzz import Edit, Swap, bounded, edited, swapped, swaps, words
 from support.specs import specs
 
@@ -77,7 +77,7 @@ def _policy(text: str) -> Policy | str:
 
 def _judged(route: dict[str, Any], secret: dict[str, Any], texts: dict[str, Any]) -> bool:
     """Let the operator see the objects and judge the route; tells whether it came to a verdict."""
-    cluster = Cluster(REVISION_KEY)
+    cluster = Cluster()
     cluster.see(Kind.ROUTE, route)
     cluster.see(Kind.SECRET, secret)
     cluster.see(Kind.CONFIG_MAP, texts)

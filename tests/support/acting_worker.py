@@ -11,28 +11,22 @@ import signal
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from eventroute.models import Models
 from eventroute.outbound import OutboundRules
-from eventroute.queue import Admissions, Limits, scripts
+from eventroute.queue import scripts
 from eventroute.route_table import HttpTool
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import Argument, ClientCaller, Script
-from eventroute.runtime.stats import Tally
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_worker.attempt import Attempt
-from eventroute_worker.chain import Chain
 from eventroute_worker.claude import Claude
 from eventroute_worker.outbound import Answer, Bounds, Outbound, Request
 from eventroute_worker.pricing import Prices
-from support.chains import route, table
 from support.queue import lease
 from support.runs import FakeRoutes, build_runner, prompt_rule, worker_route
-
-TESTS: Final = Path(__file__).parents[1]
 
 
 class Step(StrEnum):
@@ -41,18 +35,8 @@ class Step(StrEnum):
     TURN_SAVED = "turn_saved"
     INTENT_SAVED = "intent_saved"
     CALLED = "called"
-    ADMITTED = "admitted"
-    """By another route."""
     RESULT_SAVED = "result_saved"
     ANSWER_SAVED = "answer_saved"
-
-
-_INPUT: Final = {
-    "type": "object",
-    "properties": {"id": {"type": "string"}},
-    "required": ["id"],
-    "additionalProperties": False,
-}
 
 
 def acting_routes(port: int, **changes: Any) -> FakeRoutes:
@@ -60,7 +44,12 @@ def acting_routes(port: int, **changes: Any) -> FakeRoutes:
     said: dict[str, Any] = {
         "name": "refund",
         "description": "Refunds a payment.",
-        "input_schema": _INPUT,
+        "input_schema": {
+            "type": "object",
+            "properties": {"id": {"type": "string"}},
+            "required": ["id"],
+            "additionalProperties": False,
+        },
         "method": "POST",
         "url": f"http://127.0.0.1:{port}/refunds",
         "timeout_s": 5.0,
@@ -68,13 +57,6 @@ def acting_routes(port: int, **changes: Any) -> FakeRoutes:
         "side_effect": True,
     }
     return FakeRoutes(worker_route(prompts=(prompt_rule(tools=(HttpTool(**{**said, **changes}),)),)))
-
-
-def handing_routes(**changes: Any) -> FakeRoutes:
-    """Build a route whose tool hands over to another one, which waits."""
-    said = {"name": "page", "description": "Pages.", "when": "true", "input": _INPUT, "route": {"name": "escalate"}}
-    first = route("triage", prompts=[{"tools": [{**said, **changes}]}])
-    return table(first, route("escalate", suspend={"mode": "hold"}))
 
 
 def _die() -> None:
@@ -96,8 +78,6 @@ class Deadly:
 
 
 def _taken(script: Script, args: Sequence[Argument]) -> Step | None:
-    if script is scripts.ADMIT:
-        return Step.ADMITTED
     if script is scripts.SAVE:
         return Step.ANSWER_SAVED if args[3] == 1 else Step.TURN_SAVED
     if script is scripts.NOTE and str(args[2]).startswith("talk:call:"):
@@ -120,7 +100,7 @@ class DeadlyWay:
 
 
 async def main(url: str, claude_url: str, port: int, step: Step) -> None:
-    """Make one attempt, up to the step; a route that is to admit something is handed over to."""
+    """Make one attempt, up to the step."""
     key = Secret(DEFAULT_KEY.encode())
     prices = Prices(Models.load())
     async with (
@@ -128,19 +108,14 @@ async def main(url: str, claude_url: str, port: int, step: Step) -> None:
         Claude(api_key=key, base_url=claude_url, propagate_trace=False, prices=prices) as claude,
         Outbound(OutboundRules.model_validate({"mode": "dev", "ports": (port,)})) as way,
     ):
-        call = Deadly(ClientCaller(redis), step)
-        routes = handing_routes() if step is Step.ADMITTED else acting_routes(port)
-        chain = Chain(routes, Admissions(call, limits=Limits(1_000_000, 0)), Tally())
-        runner = build_runner(redis, claude=claude, routes=routes, call=call, way=DeadlyWay(way, step), chain=chain)
+        runner = build_runner(
+            redis,
+            claude=claude,
+            routes=acting_routes(port),
+            call=Deadly(ClientCaller(redis), step),
+            way=DeadlyWay(way, step),
+        )
         await runner(Attempt(await lease(redis)))
-
-
-async def die_after(step: Step, *, valkey_url: str, claude_url: str, port: int = 1) -> None:
-    """Run one until it is dead."""
-    words = ("-m", "support.acting_worker", valkey_url, claude_url, str(port), step)
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(TESTS), os.environ.get("PYTHONPATH", "")))}
-    process = await asyncio.create_subprocess_exec(sys.executable, *words, env=environ)
-    assert await process.wait() == -signal.SIGKILL
 
 
 if __name__ == "__main__":

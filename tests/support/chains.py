@@ -15,12 +15,10 @@ from eventroute.queue import Admissions, Limits
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally
 from eventroute_worker.attempt import Attempt, End
-from eventroute_worker.chain import Chain
 from eventroute_worker.finding import Finder
 from eventroute_worker.outbound import Outbound
-from eventroute_worker.run import Asks
 from eventroute_worker.sending import Sender
-from eventroute_worker.sinks import RemoteSinks
+from eventroute_worker.sinks import RemoteSinks, RouteSinkWriter
 from support.queue import upkeep_of, work_on
 from support.routes import SECRETS
 from support.runs import FakeClaude, FakeRoutes, build_runner
@@ -63,17 +61,14 @@ def entries(*routes: EventRoute) -> Mapping[RoutePath, Any]:
 
 @contextlib.asynccontextmanager
 async def chaining(
-    redis: Redis, routes: FakeRoutes, *, claude: Asks | None = None, depth: int = 1_000_000
+    redis: Redis, routes: FakeRoutes, *, claude: FakeClaude | None = None, depth: int = 1_000_000
 ) -> AsyncIterator[FakeClaude]:
-    """Run deliveries and hand answers over, in one worker.
-
-    claude  None = the one that is returned
-    """
-    asked = FakeClaude()
-    chain = Chain(routes, Admissions(ClientCaller(redis), limits=Limits(depth, 0)), Tally())
-    runner = build_runner(redis, claude=claude or asked, routes=routes, chain=chain)
+    """Run deliveries and hand answers over, in one worker."""
+    asked = claude or FakeClaude()
+    runner = build_runner(redis, claude=asked, routes=routes)
+    admissions = Admissions(ClientCaller(redis), limits=Limits(depth, 0))
     async with Outbound(OutboundRules(mode="dev"), at_once=5) as way:
-        sinks = RemoteSinks(way, work_on(redis), chain=chain)
+        sinks = RemoteSinks(way, work_on(redis), chain=RouteSinkWriter(routes, admissions, Tally()))
         sender = Sender(work=work_on(redis), finder=Finder(routes, upkeep_of(redis)), sinks=sinks)
 
         async def handle(attempt: Attempt) -> End:

@@ -6,11 +6,9 @@ from typing import Any
 
 from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import API_VERSION, KIND
-from eventroute.secret import Secret
 from eventroute_operator.cluster import Cluster, Kind
 
 SECRET = "5b1f0c8de2a94e7fb0a3"
-REVISION_KEY = Secret(b"a key of the tests")
 TRIAGE = ObjectKey("team-a", "triage")
 
 _versions = itertools.count(1000)
@@ -54,7 +52,7 @@ def config_map_body(name: str = "texts", **texts: str) -> dict[str, Any]:
 
 def cluster_with(*routes: dict[str, Any], secrets: tuple[dict[str, Any], ...] = ()) -> Cluster:
     """Make a cluster that was told of these objects, and has been asked what changed."""
-    cluster = Cluster(REVISION_KEY)
+    cluster = Cluster()
     for route in routes:
         cluster.see(Kind.ROUTE, route)
     for secret in secrets:

@@ -717,110 +717,9 @@ async def _(queue: StillQueue) -> Any:
     return await queue.work.begin((await look(queue)).leases[0], traceparent="00-probe")
 
 
-@_of("begin", "one that has asked people")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue)
-    queue.now_ms += LEASE_MS
-    return await queue.work.begin((await look(queue)).leases[0], traceparent="00-later")
-
-
 @_of("begin", "a lost lease")
 async def _(queue: StillQueue) -> Any:
     return await lost(queue.work.begin(await overtaken(queue), traceparent="00-late"))
-
-
-# --- what people are asked ---
-
-
-async def asked(queue: StillQueue, *calls: str, name: str = "d-1") -> Lease:
-    """Begin an attempt, and let it wait for people's word on calls."""
-    lease = await begun(queue, name)
-    asks = {call: b"whether " + call.encode() for call in calls or ("toolu_1",)}
-    await queue.work.ask(lease, asks, until_ms=queue.now_ms + LEASE_MS, error="a person is to approve")
-    return lease
-
-
-async def said(queue: StillQueue, call: str, word: str = "yes", *, shown: str = "") -> Any:
-    """Give a person's word."""
-    return await queue(scripts.DECIDE, GROUP.prefix, ["d-1", call, shown or f"whether {call}", word])
-
-
-@_of("ask", "about two calls")
-async def _(queue: StillQueue) -> Any:
-    return await asked(queue, "toolu_1", "toolu_2")
-
-
-@_of("ask", "about another call than the one that was approved")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue)
-    await said(queue, "toolu_1")
-    lease = (await look(queue)).leases[0]
-    await queue.work.begin(lease, traceparent="00-second")
-    asks = {"toolu_1": b"whether another one"}
-    return await queue.work.ask(lease, asks, until_ms=queue.now_ms + 5, error="a person is to approve")
-
-
-@_of("ask", "what a newer event has superseded")
-async def _(queue: StillQueue) -> Any:
-    lease = await begun(queue)
-    await queue.redis.hset(GROUP.delivery(lease.delivery), "superseded_by", "d-2")
-    return await queue.work.ask(lease, {"toolu_1": b"whether"}, until_ms=queue.now_ms + 5, error="")
-
-
-@_of("ask", "a lost lease")
-async def _(queue: StillQueue) -> Any:
-    return await lost(queue.work.ask(await overtaken(queue), {"toolu_1": b"whether"}, until_ms=0, error=""))
-
-
-@_of("decide", "the only call")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue)
-    return await said(queue, "toolu_1")
-
-
-@_of("decide", "the first of two calls")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue, "toolu_1", "toolu_2")
-    return await said(queue, "toolu_1")
-
-
-@_of("decide", "the same again, as the reply got lost")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue, "toolu_1", "toolu_2")
-    await said(queue, "toolu_1")
-    return await said(queue, "toolu_1")
-
-
-@_of("decide", "what somebody has decided")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue, "toolu_1", "toolu_2")
-    await said(queue, "toolu_1")
-    return await said(queue, "toolu_1", "no")
-
-
-@_of("decide", "what has changed")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue)
-    return await said(queue, "toolu_1", shown="whether something else")
-
-
-@_of("decide", "what nobody asks")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue)
-    return await said(queue, "toolu_9")
-
-
-@_of("decide", "what a worker has by now")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue)
-    queue.now_ms += LEASE_MS
-    await look(queue)
-    return await said(queue, "toolu_1")
-
-
-@_of("decide", "of an unknown delivery")
-async def _(queue: StillQueue) -> Any:
-    return await said(queue, "toolu_1")
 
 
 # --- what a worker writes while it runs ---
@@ -1500,14 +1399,6 @@ async def _(queue: StillQueue) -> Any:
 @_of("forsake", "some at a time")
 async def _(queue: StillQueue) -> Any:
     return await _forsaken(queue, waits_ms=60_000, count=2)
-
-
-@_of("forsake", "one that waits for people")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue, name="d-0")
-    queue.now_ms += LEASE_MS
-    await look(queue, 0)
-    return await _forsaken(queue, waits_ms=60_000)
 
 
 @_of("forsake", "too early")
@@ -2250,12 +2141,6 @@ async def parked_beside(queue: StillQueue) -> None:
     await admit(queue, "d-9")
     lease = (await look(queue, worker="other")).leases[0]
     await queue.work.park(lease, KEY, has_asked=False)
-
-
-@_of("load", "of one that waits for people")
-async def _(queue: StillQueue) -> Any:
-    await asked(queue)
-    return await queue.upkeep.load(GROUP)
 
 
 @_of("load", "of two held routes, one of them without deliveries")

@@ -17,7 +17,7 @@ from eventroute.runtime.notices import Notice
 from eventroute.runtime.stats import Effect, LastDelivery, RouteStats
 from eventroute_operator.cluster import Kind
 from eventroute_operator.fleet import Fleet, Published, Serving
-from eventroute_operator.judge import Judged, judge, not_judged
+from eventroute_operator.judge import Judged, judge
 from eventroute_operator.obstacles import Obstacle, Obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
@@ -101,11 +101,6 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "statistics-not-read": lambda: status(before=_earlier(stats=BUSY), stats=None),
     "foreign-status-before": lambda: status(before={"conditions": "none of ours", "counts": 3}, stats=None),
     "invalid-spec": lambda: status(judged(modle={"name": "x"}), published=Published()),
-    "operator-fault": lambda: status(
-        not_judged(judged().route, "KeyError"),
-        published=Published(former_receiver=2, former_worker=2),
-        before=_earlier(),
-    ),
     "secret-missing": lambda: status(judged(with_secret=False), published=Published()),
     "secret-lost": lambda: status(judged(with_secret=False), published=Published(), before=_earlier(stats=BUSY)),
     "config-map-missing": lambda: status(judged(**_text_in("texts")), published=Published()),
@@ -124,11 +119,6 @@ SITUATIONS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "no-workers": lambda: status(fleet=Fleet(Serving(7), Serving())),
     "unreadable": lambda: status(fleet=Fleet(Serving(7, frozenset({RoutePath("team-a/triage")})), Serving(7))),
     "redis-away": lambda: status(fleet=SERVED._replace(is_away=True), before=_earlier()),
-    "not-published": lambda: status(
-        published=Published(None, 7),
-        fleet=SERVED._replace(refused="NOREPLICAS Not enough good replicas to write."),
-        before=_earlier(),
-    ),
     "redis-troubled": lambda: status(fleet=Fleet(TROUBLED, TROUBLED), before=_earlier()),
     "key-refused": lambda: status(
         obstacles=Obstacles(by_route={RoutePath("team-a/triage"): REFUSED}),

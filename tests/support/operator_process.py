@@ -88,12 +88,7 @@ class OperatorProcess:
     def __init__(self, folder: Path, kubeconfig: Path, settings: Mapping[str, object]) -> None:
         self._processes = Processes(folder)
         self.port = free_port()
-        fields = {
-            "probe_port": self.port,
-            "pod_namespace": NAMESPACE,
-            "pod_name": f"operator-{self.port}",
-            **settings,
-        }
+        fields = {"probe_port": self.port, "pod_namespace": NAMESPACE, **settings}
         own = {OperatorSettings.variable(name): str(value) for name, value in fields.items()}
         self._environ = {**os.environ, "KUBECONFIG": str(kubeconfig), **own}
         self._process: Popen[bytes] | None = None
@@ -118,22 +113,6 @@ class OperatorProcess:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
-
-    def pause(self) -> None:
-        """Let it stand still, as on a node that is out of memory or cut off, until `go_on`."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Let it run again."""
-        os.kill(self.pid, signal.SIGCONT)
-
-    def has_ended(self) -> bool:
-        """Tell whether it has ended by itself."""
-        return self._process is not None and self._process.poll() is not None
-
-    async def leads(self) -> bool:
-        """Tell whether it is the one that acts."""
-        return await self.metric("eventroute_operator_leads") == 1
 
     def terminate(self) -> int:
         """Ask it to stop, as the kubelet does; returns its exit code."""

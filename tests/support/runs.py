@@ -22,7 +22,6 @@ from eventroute.throttle import Throttle
 from eventroute_worker import outbound
 from eventroute_worker.answer import Answer, Reply, Usage
 from eventroute_worker.attempt import DEFAULT_RETENTION
-from eventroute_worker.chain import Chain
 from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
 from eventroute_worker.history import History
@@ -173,7 +172,6 @@ def build_runner(  # noqa: PLR0913 - collaborators, all by name
     spending: Spending | None = None,
     tally: Tally | None = None,
     way: tools.Asks | None = None,
-    chain: Chain | None = None,
 ) -> Runner:
     """Build a runner on a real Redis; `call` is how it calls scripts."""
     call = call or ClientCaller(redis)
@@ -185,7 +183,7 @@ def build_runner(  # noqa: PLR0913 - collaborators, all by name
         work=work,
         finder=Finder(routes or FakeRoutes(worker_route()), Upkeep(redis, call)),
         claude=claude or FakeClaude(),
-        calling=Calling(way or Walled(), chain),
+        calling=Calling(way or Walled()),
         history=History(redis, work),
         sinks=LocalSinks(work),
         troubles=troubles or Troubles(),

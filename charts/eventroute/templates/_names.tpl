@@ -41,8 +41,6 @@ labels:
 {{/* The image of one of the project's programs. Takes a list: root, program. */}}
 {{- define "eventroute.image" -}}
 {{- $root := index . 0 -}}
-{{- $image := $root.Values.image -}}
-{{- $why := "image.registry is required, as a checkout comes without images: build them (`make images`), push them to a registry of yours, and name it" -}}
-{{ required $why $image.registry | trimSuffix "/" }}/eventroute/{{ index . 1 }}
-{{- with get $image.digests (index . 1) }}@{{ . }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end }}
+{{- with $root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
+eventroute/{{ index . 1 }}:{{ $root.Values.image.tag | default $root.Chart.AppVersion }}
 {{- end -}}

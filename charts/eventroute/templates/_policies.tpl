@@ -8,26 +8,11 @@ podSelector:
 {{- end -}}
 
 {{- define "eventroute.dnsEgress" -}}
-{{- $namespace := ternary "openshift-dns" "kube-system" .Values.openshift -}}
-{{- $pods := ternary (dict "dns.operator.openshift.io/daemonset-dns" "default") (dict "k8s-app" "kube-dns") .Values.openshift -}}
 - to:
-    {{- if .Values.networkPolicies.dnsTo }}
     {{- toYaml .Values.networkPolicies.dnsTo | nindent 4 }}
-    {{- else }}
-    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ $namespace }}}}
-      podSelector:
-        matchLabels:
-          {{- toYaml $pods | nindent 10 }}
-    {{- end }}
-    {{- if .Values.networkPolicies.nodeLocalDNS }}
-    - ipBlock: {cidr: 169.254.20.10/32}
-    {{- end }}
   ports:
-    {{- /* A policy sees the port of the pod, which is not the Service's on OpenShift. */}}
-    {{- range ternary (list 53 5353) (list 53) .Values.openshift }}
-    - {protocol: UDP, port: {{ . }}}
-    - {protocol: TCP, port: {{ . }}}
-    {{- end }}
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
 {{- end -}}
 
 {{- define "eventroute.redisEgress" -}}
@@ -37,42 +22,19 @@ podSelector:
   ports:
     - {protocol: TCP, port: 6379}
 {{- else -}}
-- to:
-    {{- include "eventroute.anywhere" . | nindent 4 }}
-  ports:
+- ports:
     {{- range .Values.redis.ports }}
     - {protocol: TCP, port: {{ . }}}
     {{- end }}
 {{- end -}}
 {{- end -}}
 
-{{/* All pods, and all addresses but those of cloud metadata: where something is that a policy cannot know the place of. */}}
-{{- define "eventroute.anywhere" -}}
-- namespaceSelector: {}
-{{ .Files.Get "files/anywhere.yaml" | trim }}
-{{- end -}}
-
-{{/* Towards a URL of the values: its port, wherever its host is. Takes a list: root, URL. */}}
+{{/* Towards a URL of the values: its port, wherever its host is. */}}
 {{- define "eventroute.urlEgress" -}}
-{{- $url := urlParse (index . 1) -}}
+{{- $url := urlParse . -}}
 {{- $default := ternary "443" "80" (eq $url.scheme "https") -}}
-- to:
-    {{- include "eventroute.anywhere" (index . 0) | nindent 4 }}
-  ports:
+- ports:
     - {protocol: TCP, port: {{ regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default $default }}}
-{{- end -}}
-
-{{- define "eventroute.apiServerEgress" -}}
-- to:
-    {{- if .Values.networkPolicies.apiServerTo }}
-    {{- toYaml .Values.networkPolicies.apiServerTo | nindent 4 }}
-    {{- else }}
-    {{- include "eventroute.anywhere" . | nindent 4 }}
-    {{- end }}
-  ports:
-    {{- range .Values.networkPolicies.apiServerPorts }}
-    - {protocol: TCP, port: {{ . }}}
-    {{- end }}
 {{- end -}}
 
 {{/* All public addresses, as workers judge them, unless the values say otherwise. */}}
@@ -141,7 +103,7 @@ podSelector:
 
 {{- define "eventroute.tracingEgress" -}}
 {{- if .Values.tracing.endpoint -}}
-{{- include "eventroute.urlEgress" (list . .Values.tracing.endpoint) -}}
+{{- include "eventroute.urlEgress" .Values.tracing.endpoint -}}
 {{- else if .Values.jaeger.enabled -}}
 - to:
     - {{- include "eventroute.peer" (list . "jaeger") | nindent 6 }}

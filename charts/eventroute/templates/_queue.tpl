@@ -4,7 +4,9 @@
 {{- define "eventroute.maxQueueBytes" -}}
 {{- $bytes := .Values.queue.maxBytes | int64 -}}
 {{- if and (not $bytes) .Values.valkey.enabled -}}
-{{- $bytes = div (mul (include "eventroute.valkeyMiB" . | int64) 1048576 2) 5 -}}
+{{- $memory := .Values.valkey.maxMemory -}}
+{{- $unit := get (dict "kb" 1024 "mb" 1048576 "gb" 1073741824) (regexFind "[a-z]+$" $memory) -}}
+{{- $bytes = div (mul (regexFind "^[0-9]+" $memory | int64) $unit 2) 5 -}}
 {{- end -}}
 {{ $bytes }}
 {{- end -}}

@@ -1,7 +1,4 @@
-"""`python -m eventroute_operator`: keep tables and statuses as the cluster wants them, until SIGTERM or SIGINT.
-
-With the argument `keys` it makes an installation's keys instead, and ends: `eventroute_operator.keys`.
-"""
+"""`python -m eventroute_operator`: keep tables and statuses as the cluster wants them, until SIGTERM or SIGINT."""
 
 import asyncio
 import contextlib
@@ -17,7 +14,6 @@ from lightkube import AsyncClient
 from lightkube.core.exceptions import ConfigError
 from redis.asyncio import Redis
 
-from eventroute.crd.objects import ObjectKey
 from eventroute.errors import Refused
 from eventroute.models import Models
 from eventroute.queue import Group, Upkeep
@@ -28,11 +24,10 @@ from eventroute.runtime.program import run_program
 from eventroute.runtime.redis import connect
 from eventroute.runtime.scripts import ClientCaller
 from eventroute.sealed import SealKey
-from eventroute_operator import keys, metrics
+from eventroute_operator import metrics
 from eventroute_operator.announce import Announcer, announcements
 from eventroute_operator.api import Api
 from eventroute_operator.cluster import Cluster, RouteObject
-from eventroute_operator.election import Election
 from eventroute_operator.handlers import Change, watching
 from eventroute_operator.probes import build_probes
 from eventroute_operator.reconcile import Reconciler
@@ -46,32 +41,30 @@ _log = structlog.get_logger()
 
 
 async def serve(settings: OperatorSettings) -> None:
-    """Run until asked to stop, or deposed. Nothing has to be finished: whoever comes next begins from what is."""
+    """Run until asked to stop. Nothing has to be finished: whoever comes next begins from what is."""
     stop = _asked_to_stop()
     api = Api(_client(), secret_labels=settings.secret_labels)
-    election = Election(api, ObjectKey(settings.pod_namespace, settings.lease_name), settings.pod_name)
-    announcer = Announcer(election.guarded(api.post_event))
-    cluster = Cluster(SealKey.from_text(settings.receiver_table_key.get_secret_value()).derive("revisions"))
-    writer = StatusWriter(election.guarded(api.write_status), written=functools.partial(_announce, announcer))
-    url = settings.redis
+    announcer = Announcer(api.post_event)
+    cluster = Cluster()
+    writer = StatusWriter(api.write_status, written=functools.partial(_announce, announcer))
+    url = settings.redis_url.get_secret_value()
     link = open_link(url, groups=settings.groups)
     call_soon = functools.partial(_call_soon, asyncio.get_running_loop())
     async with connect(url) as redis:
         reconciler = _reconciler(
-            settings, cluster, redis, LinkedRedis(link), lead=election, api=api, writer=writer, announcer=announcer
+            settings, cluster, redis, LinkedRedis(link), api=api, writer=writer, announcer=announcer
         )
         resync = Resync(cluster, reconciler, api, settings)
         watches = Watches(functools.partial(call_soon, resync.soon))
         async with (
             serving(build_probes(reconciler, watches), host=settings.probe_host, port=settings.probe_port) as port,
-            election.standing(),  # ends after all that writes
             background.running(link.run, resync.run, reconciler.run, writer.run, announcer.run),
         ):
             _log.info("operator_started", probe_port=port, namespaces=list(settings.namespaces) or "all")
             # kopf looks only once which resources there are: begin when ours is.
-            if await _first_of(stop, election.deposed, reconciler.synced) is reconciler.synced:
+            if await _first_of(stop, reconciler.synced) is reconciler.synced:
                 with watching(settings, watches, functools.partial(call_soon, _take, cluster)):
-                    await _first_of(stop, election.deposed)
+                    await stop.wait()
     _log.info("operator_stopped")
 
 
@@ -108,7 +101,6 @@ def _reconciler(
     redis: Redis,
     shared: LinkedRedis,
     *,
-    lead: Election,
     api: Api,
     writer: StatusWriter,
     announcer: Announcer,
@@ -118,11 +110,9 @@ def _reconciler(
         redis,
         receiver_key=SealKey.from_text(settings.receiver_table_key.get_secret_value()),
         worker_key=SealKey.from_text(settings.worker_table_key.get_secret_value()),
-        epoch=lambda: lead.epoch,
     )
     return Reconciler(
         cluster,
-        lead=lead,
         redis=redis,
         api=api,
         tables=tables,
@@ -156,8 +146,6 @@ def _client() -> AsyncClient:
 
 def main() -> int:
     """Run the operator; returns the exit code."""
-    if sys.argv[1:] == ["keys"]:
-        return keys.main()
     return run_program("operator", OperatorSettings, serve, run=asyncio.run)
 
 

@@ -1,13 +1,11 @@
 """What the API server holds, as far as it is known: EventRoutes, and the Secrets and ConfigMaps that they name.
 
 Watches and lists feed it, in any order and as often as they like; the reconciler asks it. Of Secrets and ConfigMaps
-they tell no more than that one is there, and in which version: what those hold that some route refers to is stale then,
-and read one by one. It knows neither kopf nor Redis, and decides nothing.
+only those are kept that some route refers to. It knows neither kopf nor Redis, and decides nothing.
 """
 
 import asyncio
 import hashlib
-import hmac
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,15 +14,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from eventroute.compile import references, targets
+from eventroute.compile import references
 from eventroute.crd.objects import ConfigMapObject, ObjectKey, SecretObject, parse_config_map, parse_secret
 from eventroute.crd.v1alpha1 import API_VERSION, KIND, EventRoute, SecretKeyRef
 from eventroute.crd.validate import Mistake, parse_route
 from eventroute.ids import RoutePath, route_path
-from eventroute.secret import Secret
-
-PARTIAL: Final = "PartialObjectMetadata"
-"""The kind of an object without what it holds, as the API server calls it."""
 
 _REVISION_DIGITS: Final = 12  # enough to tell two revisions of one object apart
 
@@ -66,7 +60,7 @@ class Held:
     """A Secret or ConfigMap that a route names."""
 
     revision: str
-    """Short, and different after each change of what it holds; nothing can be learned from it without the key."""
+    """Short, and different after each change; nothing can be learned from it about the values."""
     object: SecretObject | ConfigMapObject = field(repr=False)
     """Empty if what the cluster holds cannot be read."""
 
@@ -93,15 +87,12 @@ class _Touched(NamedTuple):
 class Cluster:
     """The objects, which of them changed, and who refers to whom."""
 
-    def __init__(self, revision_key: Secret) -> None:
-        """Start knowing nothing; take the key by which revisions are made of values."""
-        self._revision_key = revision_key
+    def __init__(self) -> None:
+        """Start knowing nothing."""
         self.routes: dict[ObjectKey, RouteObject] = {}
         self.changed = asyncio.Event()
         """Set when there is something in `take_dirty`."""
         self._held: dict[Reference, Held | None] = {}
-        self._versions: dict[Reference, int] = {}  # of what is held, as resourceVersions
-        self._stale: set[Reference] = set()
         self._users: defaultdict[Reference, set[ObjectKey]] = defaultdict(set)
         self._callers: defaultdict[str, set[ObjectKey]] = defaultdict(set)  # by namespace, routes that name others
         self._dirty: set[ObjectKey] = set()
@@ -137,16 +128,9 @@ class Cluster:
         }
 
     def unknown(self, routes: Iterable[ObjectKey]) -> set[Reference]:
-        """Name what these routes refer to and nobody has looked at yet, or not since it changed."""
+        """Name what these routes refer to and nobody has looked at yet."""
         found = (self.routes[key] for key in routes if key in self.routes)
-        return {reference for route in found for reference in route.references if self._is_unknown(reference)}
-
-    def stale(self) -> set[Reference]:
-        """Name what some route refers to and has changed since somebody has looked."""
-        return set(self._stale)
-
-    def _is_unknown(self, reference: Reference) -> bool:
-        return reference not in self._held or reference in self._stale
+        return {reference for route in found for reference in route.references if reference not in self._held}
 
     # --- what is told ---
 
@@ -220,19 +204,8 @@ class Cluster:
             self._put_route(key, body)
             return
         reference = Reference(kind, key)
-        if reference not in self._users:
-            return
-        if body.get("kind") == PARTIAL:
-            self._expect(reference, _version(body))
-        else:
+        if reference in self._users:
             self._hold(reference, body)
-
-    def _expect(self, reference: Reference, version: int) -> None:
-        """Take note that an object is there in this version; a list may be older than what was read."""
-        known = self._versions.get(reference)
-        if known is None or version > known or not version:
-            self._stale.add(reference)
-            self.changed.set()
 
     def _put_route(self, key: ObjectKey, body: Mapping[str, Any]) -> None:
         metadata = body["metadata"]
@@ -261,25 +234,12 @@ class Cluster:
             self._callers[route.namespace].discard(route)
 
     def _hold(self, reference: Reference, body: Mapping[str, Any] | None) -> None:
-        held = self._read(reference, body) if body else None
-        self._stale.discard(reference)
-        self._versions.pop(reference, None)
-        if body:
-            self._versions[reference] = _version(body)
+        held = _held(reference, body) if body else None
         before = self._held.get(reference)
         if reference in self._held and (before and before.revision) == (held and held.revision):
             return
         self._held[reference] = held
         self.mark(self._users[reference])
-
-    def _read(self, reference: Reference, body: Mapping[str, Any]) -> Held:
-        """Read an object, and make its revision: of its name and values, as its other fields concern nobody here."""
-        parsed = parse_secret(body) if reference.kind is Kind.SECRET else parse_config_map(body)
-        if isinstance(parsed, tuple):  # cannot be read: as good as empty
-            parsed = (SecretObject if reference.kind is Kind.SECRET else ConfigMapObject)(reference.key, {})
-        content = msgspec.msgpack.encode([reference.kind, *reference.key, _content(parsed)])
-        revision = hmac.digest(self._revision_key.reveal(), content, hashlib.sha256).hex()[:_REVISION_DIGITS]
-        return Held(revision, parsed)
 
     def _remove(self, kind: Kind, key: ObjectKey) -> None:
         if kind is Kind.ROUTE:
@@ -297,8 +257,6 @@ class Cluster:
             if not users:  # what nobody refers to is not kept
                 del self._users[reference]
                 self._held.pop(reference, None)
-                self._versions.pop(reference, None)
-                self._stale.discard(reference)
         for reference in after - before:
             self._users[reference].add(route)
 
@@ -326,13 +284,14 @@ def _references(spec: EventRoute | tuple[Mistake, ...]) -> frozenset[Reference]:
 
 
 def _names_routes(spec: EventRoute | tuple[Mistake, ...]) -> bool:
-    return not isinstance(spec, tuple) and any(targets(spec.spec))
+    return not isinstance(spec, tuple) and any(sink.route for sink in spec.spec.sinks)
 
 
-def _content(held: SecretObject | ConfigMapObject) -> list[tuple[bytes, bytes]]:
-    values: Mapping[str, Secret | str] = held.data
-    return [(_bytes(name), _bytes(values[name])) for name in sorted(values)]
-
-
-def _bytes(value: Secret | str) -> bytes:
-    return value.reveal() if isinstance(value, Secret) else value.encode(errors="surrogatepass")
+def _held(reference: Reference, body: Mapping[str, Any]) -> Held:
+    metadata = body["metadata"]
+    version = f"{metadata.get('uid', '')}/{metadata.get('resourceVersion', '')}"
+    revision = hashlib.sha256(version.encode()).hexdigest()[:_REVISION_DIGITS]
+    parsed = parse_secret(body) if reference.kind is Kind.SECRET else parse_config_map(body)
+    if isinstance(parsed, SecretObject | ConfigMapObject):
+        return Held(revision, parsed)
+    return Held(revision, (SecretObject if reference.kind is Kind.SECRET else ConfigMapObject)(reference.key, {}))

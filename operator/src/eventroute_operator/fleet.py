@@ -15,7 +15,7 @@ SILENCE_S: Final = float(HEARTBEAT_LIFETIME_S)
 """How long a plane without heartbeats counts as it was before."""
 
 REDIS_AWAY_S: Final = 10.0
-"""How long Redis may be away, or refuse writes, before routes say so: longer than a restart or a fail-over."""
+"""How long Redis may be away before routes say so: longer than a restart or a fail-over."""
 
 
 class Serving(NamedTuple):
@@ -30,17 +30,13 @@ class Serving(NamedTuple):
     redis: frozenset[str] = frozenset()
     """What one of them finds wrong with Redis."""
 
-    def after(self, beats: Sequence[Heartbeat], now: float, *, may_be_none: bool = False) -> "Serving":
-        """Take the plane's heartbeats. Cold processes serve nobody yet, or no more, and so do not count.
-
-        may_be_none  having none is no failure, so that it counts at once when the last one says that it has ended
-        """
+    def after(self, beats: Sequence[Heartbeat], now: float) -> "Serving":
+        """Take the plane's heartbeats. Cold processes serve nobody yet, and so do not count."""
         versions = [beat.version for beat in beats if beat.version is not None]
         if versions:
             broken = frozenset(path for beat in beats for path in beat.broken)
             return Serving(min(versions), broken, now, frozenset(words for beat in beats for words in beat.redis))
-        is_told = may_be_none and bool(beats)
-        return self if now - self.heard < SILENCE_S and not is_told else Serving()
+        return self if now - self.heard < SILENCE_S else Serving()
 
 
 class Fleet(NamedTuple):
@@ -50,8 +46,6 @@ class Fleet(NamedTuple):
     workers: Serving = Serving()
     is_away: bool = False
     """Redis has been away for so long that it matters."""
-    refused: str = ""
-    """What it has said for as long against being written to, while it could be read; empty = nothing."""
 
 
 class Published(NamedTuple):
@@ -85,8 +79,6 @@ def programming(path: RoutePath, published: Published, fleet: Fleet) -> StatusRe
     """Say how far a route that can be served has come."""
     if fleet.is_away:
         return StatusReason.REDIS_UNAVAILABLE
-    if fleet.refused and (published.receiver is None or published.worker is None):
-        return StatusReason.NOT_PUBLISHED
     if fleet.receivers.oldest is None:
         return StatusReason.NO_RECEIVERS
     if not (receivers_have(published, fleet) and workers_have(published, fleet)):

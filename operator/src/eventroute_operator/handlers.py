@@ -26,7 +26,6 @@ from eventroute_operator.watches import SERVER_TIMEOUT_S, Watches
 
 _PAGE: Final = 250
 _RESTART_S: Final = 1.0
-_WORKERS: Final = 64  # of kopf, one per object that changed; each only hands on what it is told
 _STOP_S: Final = 2.0
 _LOOK_S: Final = 0.1
 _LOGIN_S: Final = 1.0  # between attempts; a token may be missed while it is replaced
@@ -120,8 +119,7 @@ def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     found.watching.client_timeout = SERVER_TIMEOUT_S + 30
     found.watching.connect_timeout = 10
     found.networking.error_backoffs = [0.2, 0.5, 1, 2, 3, 5]
-    found.queueing.idle_timeout = 0.1  # an object's worker holds the object so long
-    found.queueing.worker_limit = _WORKERS
+    found.queueing.idle_timeout = 1.0  # an object's worker holds the object so long
     secrets = _SELECTORS[Kind.SECRET]
     found.watching.field_selectors[secrets] = f"type!={IGNORED_SECRETS}"
     if settings.secret_labels:
@@ -134,17 +132,6 @@ async def _on_event(*, event: Mapping[str, Any], kind: Kind, watches: Watches, d
     deliver(Change(kind, event["object"], is_gone=event["type"] == "DELETED"))
 
 
-class _Answer(aiohttp.ClientResponse):
-    """What the API server answers kopf."""
-
-    async def json(self, **given: Any) -> Any:
-        """Read it; an empty list of metadata has null where kopf wants an array."""
-        found = await super().json(**given)
-        if isinstance(found, dict) and found.get("items", ()) is None:
-            found["items"] = []
-        return found
-
-
 async def _login(*, watches: Watches, **given: Any) -> kopf.AiohttpSession:
     """Log in as the pod's service account, or as the kubeconfig says, by a session whose watches are seen."""
     found = kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
@@ -154,6 +141,5 @@ async def _login(*, watches: Watches, **given: Any) -> kopf.AiohttpSession:
         connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
         headers=found.as_http_headers(),
         trace_configs=[watches.trace()],
-        response_class=_Answer,
     )
     return kopf.AiohttpSession(server=found.server, default_namespace=found.default_namespace, aiohttp_session=session)

@@ -28,18 +28,11 @@ class Judged(NamedTuple):
     worker: WorkerRoute | None
     revisions: dict[str, str]
     """Secret → revision."""
-    fault: str = ""
-    """What went wrong in judging it, which is the operator's own doing; then there is no verdict."""
 
     @property
     def is_served(self) -> bool:
         """Whether it stands in both tables."""
         return self.receiver is not None and self.worker is not None
-
-
-def not_judged(route: RouteObject, fault: str) -> Judged:
-    """Say that a route could not be judged: what is served of it stays served."""
-    return Judged(route, (), None, None, {}, fault)
 
 
 def judge(

@@ -15,7 +15,6 @@ RECONCILE: Final = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
     registry=REGISTRY,
 )
-LEADS: Final = Gauge("eventroute_operator_leads", "1 while this operator is the one that acts", registry=REGISTRY)
 PUBLISH_ERRORS: Final = Counter("eventroute_operator_publish_errors", "Publications that failed", registry=REGISTRY)
 STATUS_WRITES: Final = Counter(
     "eventroute_operator_status_writes", "Status writes, by how they ended", ["result"], registry=REGISTRY

@@ -2,7 +2,7 @@
 
 Level-triggered: a turn looks at what is, not at what happened, so that nothing is lost by a turn that fails or by an
 operator that is killed. Nothing is published before everything was listed once: a half-known cluster would look like
-one with most routes deleted. An operator that does not lead has everything listed, and waits.
+one with most routes deleted.
 """
 
 import asyncio
@@ -27,39 +27,30 @@ from eventroute.policy import Policy
 from eventroute.queue import Group, Upkeep
 from eventroute.route_table import RECEIVER, WORKER
 from eventroute.runtime.notices import read_notices
-from eventroute.runtime.scripts import LOST, RedisAway, RedisForbids, told
+from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import RouteStats, read_stats
-from eventroute.runtime.tables import NAME_HELD_S, Deposed, heartbeats
+from eventroute.runtime.tables import heartbeats
 from eventroute_operator import metrics
 from eventroute_operator.announce import Announcement, warning_of_budget
 from eventroute_operator.api import Api
 from eventroute_operator.cluster import Cluster, Reference, RouteObject
-from eventroute_operator.election import Lead
 from eventroute_operator.fleet import REDIS_AWAY_S, Fleet, Published, programming
-from eventroute_operator.judge import Judged, judge, not_judged
+from eventroute_operator.judge import Judged, judge
 from eventroute_operator.obstacles import Obstacle, Obstacles, read_obstacles
 from eventroute_operator.scaling import Scaling
 from eventroute_operator.status import Facts, build_status
-from eventroute_operator.staying import GRACE_S, Stays, as_it_was
+from eventroute_operator.staying import GRACE_S, Stays
 from eventroute_operator.tables import Tables
 from eventroute_operator.write import Status, StatusWriter
 
 SETTLE_S: Final = 2.0
 """How long a published change may be on its way before the status says so: most arrive within a tenth."""
 
-EMPTY_S: Final = float(NAME_HELD_S)
-"""How long a cluster has to be without routes before tables with some are emptied; names are held as long again."""
-
 _DEBOUNCE_S: Final = 0.02
 _LOOK_S: Final = (0.03, 1.0)  # pause between looks at heartbeats while a change is on its way: first, and longest
 _IDLE_S: Final = 5.0  # the processes' own beat
 _AGAIN_S: Final = 0.5
-_REFUSED_S: Final = 2.0  # pause between publications that Redis refuses: each reads the whole table
-_SILENT: Final = frozenset({LOST, "LOADING", "MASTERDOWN", "CLUSTERDOWN", "BUSY", "UNKILLABLE", "NOAUTH", "WRONGPASS"})
-"""First words of errors with which Redis answers nothing at all; the others concern writes only."""
 _FETCHES: Final = 16
-_DOUBLINGS: Final = 6  # of the pause between attempts to get what cannot be got
-_LONGEST_S: Final = 30.0
 _BREATH: Final = 8  # routes judged before others get the loop
 
 _log = structlog.get_logger()
@@ -77,13 +68,6 @@ class _Told(NamedTuple):
     observed: Status
 
 
-class _Unfetched(NamedTuple):
-    """What could not be got, so often, and is to be asked for again then."""
-
-    failures: int
-    due: float
-
-
 class Reconciler:
     """Brings the tables and the statuses to where the cluster says that they should be."""
 
@@ -91,7 +75,6 @@ class Reconciler:
         self,
         cluster: Cluster,
         *,
-        lead: Lead,
         redis: Redis,
         api: Api,
         tables: Tables,
@@ -106,7 +89,7 @@ class Reconciler:
         announce: Callable[[Announcement], None] = lambda _: None,
         grace_s: float = GRACE_S,
     ) -> None:
-        """Take the collaborators; `run` does the work once `synced` is set and this operator leads."""
+        """Take the collaborators; `run` does the work once `synced` is set."""
         self.synced = asyncio.Event()
         """Everything was listed once."""
         self.unseen: frozenset[str] = frozenset()
@@ -116,7 +99,6 @@ class Reconciler:
         self.last_turn = time.monotonic()
         """When the loop last went round, monotonic seconds."""
         self._cluster = cluster
-        self._lead = lead
         self._redis = redis
         self._api = api
         self._tables = tables
@@ -130,14 +112,11 @@ class Reconciler:
         self._judged: dict[ObjectKey, Judged] = {}
         self._told: dict[ObjectKey, _Told] = {}
         self._deferred: set[ObjectKey] = set()  # to be judged: not yet, or not while the API server cannot be asked
-        self._unfetched: dict[Reference, _Unfetched] = {}
         self._must_publish = True
         self._stays = Stays(grace_s=grace_s)
         self._grace_ends: float | None = None
         self._fleet = Fleet()
         self._away_since: float | None = None
-        self._refused_since: float | None = None
-        self._doubted_since: float | None = None
         self._published_at = 0.0
         self._look_s = _IDLE_S
         self._stats: dict[str, RouteStats] = {}
@@ -154,10 +133,9 @@ class Reconciler:
 
     async def run(self) -> None:
         """Work for ever."""
-        for needed in (self.synced, self._lead.leads):
-            while not needed.is_set():
-                self.last_turn = time.monotonic()
-                await _wait(needed, _IDLE_S)
+        while not self.synced.is_set():
+            self.last_turn = time.monotonic()
+            await _wait(self.synced, _IDLE_S)
         while True:
             self.last_turn = time.monotonic()
             await self._turn()
@@ -167,24 +145,21 @@ class Reconciler:
     async def _turn(self) -> None:
         began = time.monotonic()
         self._deferred |= self._cluster.take_dirty()
-        await self._fetch(self._cluster.unknown(self._deferred) | self._cluster.stale())
-        self._deferred |= self._cluster.take_dirty()
         changed = await self._judge(set(self._deferred))
         if self._grace_ends is not None and time.monotonic() >= self._grace_ends:
             changed = self._must_publish = True
         if self._must_publish:
             await self._publish()
             metrics.RECONCILE.observe(time.monotonic() - began)
-        if self._away_since is None:  # else each command would wait in vain
+        if not self._must_publish:  # else Redis is away, and each of its commands would wait in vain
             await self._hear()
             await self._count()
         is_settled = self._tell(time.monotonic())
         if changed or self._must_publish:
-            again_s = _AGAIN_S if self._refused_since is None else _REFUSED_S
-            self._look_s = again_s if self._must_publish else _LOOK_S[0]
+            self._look_s = _AGAIN_S if self._must_publish else _LOOK_S[0]
         else:
             self._look_s = _IDLE_S if is_settled else min(self._look_s * 1.5, _LOOK_S[1])
-        if self._deferred or self._unfetched:
+        if self._deferred:
             self._look_s = min(self._look_s, _AGAIN_S)
         if self._grace_ends is not None:
             self._look_s = min(self._look_s, max(self._grace_ends - time.monotonic(), _LOOK_S[0]))
@@ -193,6 +168,7 @@ class Reconciler:
 
     async def _judge(self, dirty: set[ObjectKey]) -> bool:
         """Judge these routes anew; returns whether the tables have to change."""
+        await self._fetch(self._cluster.unknown(dirty))
         changed = False
         for number, key in enumerate(sorted(dirty, key=self._age)):
             if number % _BREATH == _BREATH - 1:
@@ -218,23 +194,19 @@ class Reconciler:
         self._deferred.discard(key)
         if old and old.route.uid != route.uid:
             self._forget(key)
-        new = self._judged[key] = self._verdict(route)
-        return old is None or (old.receiver, old.worker) != (new.receiver, new.worker)
-
-    def _verdict(self, route: RouteObject) -> Judged:
         try:
-            return judge(
+            new = self._judged[key] = judge(
                 route,
                 self._cluster.find,
                 models=self._models,
                 policy=self._policy,
                 outbound=self._outbound,
-                neighbours=self._cluster.neighbours(route.key),
+                neighbours=self._cluster.neighbours(key),
             )
         except Exception as error:  # noqa: BLE001 - a fault of ours, for which the other routes must not suffer
-            fault = type(error).__name__
-            _log.error("route_not_judged", route=route_path(*route.key), error=fault)
-            return not_judged(route, fault)
+            _log.error("route_not_judged", route=route_path(*key), error=type(error).__name__)
+            return False
+        return old is None or (old.receiver, old.worker) != (new.receiver, new.worker)
 
     def _forget(self, key: ObjectKey) -> None:
         self._told.pop(key, None)
@@ -243,17 +215,14 @@ class Reconciler:
             self._writer.forget(key, old.route.uid)
 
     async def _fetch(self, references: Iterable[Reference]) -> None:
-        """Get what nobody has looked at yet; what cannot be got stays unknown, and is asked for ever more seldom."""
-        gate, now = asyncio.Semaphore(_FETCHES), time.monotonic()
-        wanted = set(references)
-        self._unfetched = {each: known for each, known in self._unfetched.items() if each in wanted}
-        due = [each for each in wanted if each not in self._unfetched or self._unfetched[each].due <= now]
+        """Get what nobody has looked at yet; what cannot be got stays unknown."""
+        gate = asyncio.Semaphore(_FETCHES)
 
         async def fetch(reference: Reference) -> None:
             async with gate:
                 await self._fetch_one(reference)
 
-        await asyncio.gather(*map(fetch, due))
+        await asyncio.gather(*map(fetch, references))
 
     async def _fetch_one(self, reference: Reference) -> None:
         cluster = self._cluster
@@ -262,18 +231,10 @@ class Reconciler:
             found = await self._api.find(reference)
         except EventRouteError as error:
             _log.warning("reference_not_fetched", error=str(error))
-            self._put_off(reference)
             return
-        finally:
-            self.last_turn = time.monotonic()  # many that are slow are no sign that the loop hangs
         if found:
             cluster.see(reference.kind, found)  # newer than what a list that is under way may hold
         cluster.end_look(listing)
-
-    def _put_off(self, reference: Reference) -> None:
-        failures = self._unfetched[reference].failures + 1 if reference in self._unfetched else 1
-        pause_s = min(_AGAIN_S * 2 ** min(failures, _DOUBLINGS), _LONGEST_S)
-        self._unfetched[reference] = _Unfetched(failures, time.monotonic() + pause_s)
 
     # --- publishing ---
 
@@ -282,98 +243,45 @@ class Reconciler:
         receiver = {each.receiver.path: each.receiver for each in judged if each.receiver}
         worker = {each.worker.path: each.worker for each in judged if each.worker}
         # Deleted is one thing, a mistake or a missing Secret another: then events are to wait, not to be denied.
-        existing = {route_path(*key) for key in self._judged.keys() | self._cluster.routes.keys()}
-        # What they name could not be looked up yet.
-        unjudged = [route for key, route in self._cluster.routes.items() if key not in self._judged]
-        waiting = {route_path(*route.key): as_it_was(route) for route in unjudged}
-        staying = {side: {**waiting, **self._stays.of(self._judged, side)} for side in Side}
+        existing = {route_path(*key) for key in self._judged}
+        staying = {side: self._stays.of(self._judged, side) for side in Side}
         try:
-            if await self._is_doubtful():
-                return
             if await self._tables.publish(receiver, worker, existing=existing, staying=staying, unseen=self.unseen):
                 self._published_at = time.monotonic()
-        except Deposed as error:
-            await self._step_aside(error)
         except (RedisError, OSError, EventRouteError) as error:
             metrics.PUBLISH_ERRORS.inc()
-            if self._away_since is None and self._refused_since is None:
+            if self._away_since is None:
                 _log.warning("tables_not_published", error=str(error))
-            self._not_published(told(error) if isinstance(error, RedisError | OSError) else error)
+            self._lost()
         else:
             self._must_publish = False
             left_s = self._stays.next_end_s()
             self._grace_ends = None if left_s is None else time.monotonic() + left_s
             self._found()
-            self._refused_since = None
-            self._fleet = self._fleet._replace(refused="")
-
-    def _not_published(self, error: EventRouteError) -> None:
-        """Tell a Redis that is away, which concerns every route, from one that only refuses to be written to."""
-        if isinstance(error, RedisAway | RedisForbids) and error.word in _SILENT:
-            self._lost()
-            return
-        self._found()
-        now = time.monotonic()
-        if self._refused_since is None:
-            self._refused_since = now
-        if now - self._refused_since >= REDIS_AWAY_S:
-            self._fleet = self._fleet._replace(refused=str(error))
-
-    async def _is_doubtful(self) -> bool:
-        """Tell whether to wait: no route is listed, and the tables that were there before this process have some.
-
-        A cluster that is being restored looks so, or the wrong one. Who deleted them all while no operator ran waits.
-        """
-        if self._tables.are_ours or self._cluster.routes or not await self._tables.have_routes():
-            self._doubted_since = None
-            return False
-        if self._doubted_since is None:
-            self._doubted_since = time.monotonic()
-            _log.warning("no_routes_listed", but="the tables have some, and stay as they are", for_s=EMPTY_S)
-        return time.monotonic() - self._doubted_since < EMPTY_S
-
-    async def _step_aside(self, deposed: Deposed) -> None:
-        """End, unless nothing was ever written under our epoch: then the Lease is younger than the table."""
-        if self._tables.are_ours:
-            self._lead.depose()
-            return
-        try:
-            await self._lead.rise_above(deposed.epoch)
-        except EventRouteError as error:
-            _log.warning("epoch_not_taken", error=str(error))
 
     async def _hear(self) -> None:
         try:
             receivers, workers = await heartbeats(self._redis, RECEIVER), await heartbeats(self._redis, WORKER)
-            self._must_publish |= not await self._tables.are_current()
+            self._must_publish = not await self._tables.are_current()
             obstacles = await read_obstacles(self._upkeep, self._groups)
             self._obstacles = obstacles._replace(notices=await read_notices(self._redis))
             metrics.STOPPED.set(self._obstacles.stop is not None)
+            await self._warn()
         except (RedisError, OSError, RedisAway, RedisForbids) as error:
             if self._away_since is None:
                 _log.warning("redis_away", error=str(error))
             self._lost()
             return
         now = time.monotonic()
-        self._fleet = self._fleet._replace(
-            receivers=self._fleet.receivers.after(receivers, now),
-            workers=self._fleet.workers.after(workers, now, may_be_none=True),
-        )
-        if self._lead.is_sure():
-            await self._warn()
+        self._fleet = Fleet(self._fleet.receivers.after(receivers, now), self._fleet.workers.after(workers, now))
 
     async def _warn(self) -> None:
-        """Tell of budgets that are nearly spent, which the workers notice; in a full Redis, once there is room."""
+        """Tell of budgets that are nearly spent, which the workers notice."""
         routes = {route_path(*key): judged.route for key, judged in self._judged.items()}
         for group in self._groups:
-            try:
-                ending = await self._upkeep.take_warnings(group)
-            except (RedisAway, RedisForbids) as error:
-                _log.info("budget_warnings_not_taken", error=str(error))
-                return
-            for scope, ends_ms in ending.items():
-                for warning in warning_of_budget(scope, ends_ms, routes):
-                    self._announce(warning)
+            for scope, ends_ms in (await self._upkeep.take_warnings(group)).items():
+                for told in warning_of_budget(scope, ends_ms, routes):
+                    self._announce(told)
 
     def _found(self) -> None:
         if self._away_since is not None:
@@ -419,10 +327,10 @@ class Reconciler:
             is_passing = reason is StatusReason.PROPAGATING and now - self._published_at < SETTLE_S
             stats = self._stats.get(current.uid)
             obstacle = obstacles.of(judged, stats, moment)
-            known = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
-            if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != known:
-                self._write(current, known)
-                self._told[key] = known
+            told = _Told(judged, published, reason, self.scaling, stats, obstacle, current.status)
+            if not (is_passing or (is_unclear and judged.is_served)) and self._told.get(key) != told:
+                self._write(current, told)
+                self._told[key] = told
             reasons[_ready_reason(self._writer.latest(current))] += 1
         metrics.ROUTES.clear()
         for name, count in reasons.items():

@@ -1,7 +1,6 @@
 """The operator's settings, read once from `EVENTROUTE_OPERATOR_…`."""
 
 import re
-import socket
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -9,7 +8,7 @@ from pydantic import BeforeValidator, Field, Json, SecretStr
 
 from eventroute.outbound import OutboundRules
 from eventroute.policy import Policy
-from eventroute.runtime.settings import RedisSettings
+from eventroute.runtime.settings import Settings
 from eventroute_operator.staying import GRACE_S
 
 ScalingMode = Literal["none", "hpa", "keda"]
@@ -31,15 +30,17 @@ def _labels(text: object) -> object:
     return dict(part.split("=", 1) for part in parts)
 
 
-class OperatorSettings(RedisSettings):
+class OperatorSettings(Settings):
     """Everything that an installation may change; units are in the names."""
 
     prefix: ClassVar[str] = "EVENTROUTE_OPERATOR_"
 
+    redis_url: SecretStr
+    """Redis or Valkey with `noeviction`; may hold a password, so it does not print."""
     receiver_table_key: SecretStr
-    """Seals the receivers' route table: base64 of 32 bytes, and after a space that of the previous key."""
+    """Seals the receivers' route table: base64 of 32 bytes."""
     worker_table_key: SecretStr
-    """Seals the workers' route table: the same, with other keys."""
+    """Seals the workers' route table: base64 of 32 bytes, another one."""
     groups: int = Field(default=1, ge=1, le=1024)
     """Into how many groups the queue is split, for a Redis Cluster; the same number in every program."""
     namespaces: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
@@ -59,11 +60,7 @@ class OperatorSettings(RedisSettings):
     autoscalers: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     """Names of this installation's ScaledObjects or HorizontalPodAutoscalers, with commas between them."""
     pod_namespace: str = "default"
-    """The operator's own namespace, where its Lease and its autoscalers are."""
-    pod_name: str = Field(default_factory=socket.gethostname, min_length=1)
-    """This operator's name in the Lease, another one for each that runs."""
-    lease_name: str = Field(default="eventroute-operator", min_length=1)
-    """The Lease that says which of this installation's operators leads."""
+    """The operator's own namespace, where its autoscalers are."""
     probe_host: str = "0.0.0.0"  # noqa: S104 - the kubelet and Prometheus come from other addresses
     """Address of the port for probes and metrics."""
     probe_port: int = Field(default=8081, ge=0, le=65535)

@@ -151,8 +151,6 @@ def _judgement(judged: Judged, kind: ConditionType) -> tuple[_Status, str, str]:
         if problems:
             return "False", problems[0].reason, problems[0].message
         return _of_reason(_TRUE[kind])
-    if judged.fault:
-        return _of_reason(StatusReason.OPERATOR_FAULT, f"{REASONS[StatusReason.OPERATOR_FAULT].meaning} {judged.fault}")
     mistake = verdict[0]
     message = _bounded(f"{mistake.field or 'the object'}: {mistake.message}")
     if kind is ConditionType.ACCEPTED:
@@ -165,7 +163,7 @@ def _programming(facts: Facts) -> tuple[_Status, str, str]:
     if not judged.is_served:
         return _of_reason(StatusReason.NOT_SERVED, _half(facts))
     reason = programming(route_path(*judged.route.key), facts.published, facts.fleet)
-    troubles = facts.fleet.refused if reason is StatusReason.NOT_PUBLISHED else redis_troubles(facts.fleet)
+    troubles = redis_troubles(facts.fleet)
     return _of_reason(reason, f"{REASONS[reason].meaning} Redis: {troubles}" if troubles else "")
 
 

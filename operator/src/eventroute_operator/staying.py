@@ -11,7 +11,6 @@ from typing import Final, Literal, NamedTuple
 from eventroute.compile import Reason, Side, Verdict
 from eventroute.crd.objects import ObjectKey
 from eventroute.ids import RoutePath, RouteUid, route_path
-from eventroute_operator.cluster import RouteObject
 from eventroute_operator.judge import Judged
 
 GRACE_S: Final = 60.0
@@ -32,14 +31,6 @@ class Staying(NamedTuple):
     suspend: Mode | None
 
 
-def as_it_was(route: RouteObject) -> Staying:
-    """Let a route be served as it was, but for what its spec says of its suspension."""
-    if isinstance(route.spec, tuple):
-        return Staying(RouteUid(route.uid), is_readable=False, suspend=None)
-    suspend = route.spec.spec.suspend
-    return Staying(RouteUid(route.uid), is_readable=True, suspend=suspend.mode if suspend else None)
-
-
 class Stays:
     """Knows for how long."""
 
@@ -54,7 +45,11 @@ class Stays:
         found: dict[RoutePath, Staying] = {}
         for key, each in judged.items():
             if self._may_stay(key, each, side):
-                found[route_path(*key)] = as_it_was(each.route)
+                spec = each.route.spec
+                suspend = None if isinstance(spec, tuple) else spec.spec.suspend
+                found[route_path(*key)] = Staying(
+                    RouteUid(each.route.uid), not isinstance(spec, tuple), suspend.mode if suspend else None
+                )
         for known in [known for known in self._since if known[0] not in judged]:
             del self._since[known]
         return found

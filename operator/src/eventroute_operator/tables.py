@@ -3,7 +3,7 @@
 Workers learn of a route before receivers do, and forget it after them: what a receiver accepts, a worker can run.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from eventroute.compile import Side
 from eventroute.hops import MARKERS
 from eventroute.ids import RoutePath
 from eventroute.route_table import RECEIVER, WORKER, Entry, Plane, ReceiverRoute, WorkerRoute, with_marker_key
-from eventroute.runtime.tables import has_routes, publish, read_entry, table_version
+from eventroute.runtime.tables import publish, read_entry, table_version
 from eventroute.sealed import SealKey
 from eventroute_operator.fleet import Published
 from eventroute_operator.staying import Staying
@@ -38,14 +38,9 @@ def _of_work(entry: WorkerRoute, stays: Staying) -> WorkerRoute:
 class Tables:
     """What was published."""
 
-    def __init__(
-        self, redis: Redis, *, receiver_key: SealKey, worker_key: SealKey, epoch: Callable[[], int] = lambda: 0
-    ) -> None:
-        """Take the Redis, both planes' keys, and what tells the epoch to write under."""
-        self.are_ours = False
-        """Both have been written under an epoch of this process."""
+    def __init__(self, redis: Redis, *, receiver_key: SealKey, worker_key: SealKey) -> None:
+        """Take the Redis and both planes' keys."""
         self._redis = redis
-        self._epoch = epoch
         self._marker_key = receiver_key.derive(MARKERS)
         self._keys = {RECEIVER.name: receiver_key, WORKER.name: worker_key}
         self._versions: dict[str, int] = {}
@@ -63,8 +58,6 @@ class Tables:
     ) -> bool:
         """Make these the tables, and tell whether they were not; to be called again when Redis' own errors come out.
 
-        Raises `Deposed` when somebody with a greater epoch has written one of them.
-
         existing  all routes that there are: what is in no table is withheld there, and neither denied nor forgotten
         staying   those of them that are served as they were, where the table has them
         unseen    namespaces of which nothing is known
@@ -79,12 +72,7 @@ class Tables:
         await self._publish(RECEIVER, receiver, self._receiver, existing=existing, unseen=unseen)
         if leaving:
             await self._publish(WORKER, worker, self._worker, existing=existing, unseen=unseen)
-        self.are_ours = True
         return self._versions != before
-
-    async def have_routes(self) -> bool:
-        """Tell whether Redis has routes in one of them, whoever wrote them."""
-        return any([await has_routes(self._redis, plane, self._keys[plane.name]) for plane in _PLANES])
 
     async def are_current(self) -> bool:
         """Tell whether Redis still has what was published last: it may have been restarted without its data."""
@@ -130,7 +118,7 @@ class Tables:
         key = self._keys[plane.name]
         sent = with_marker_key(entries, self._marker_key)
         withheld = set(existing) - entries.keys()
-        version = await publish(self._redis, plane, sent, key, withheld=withheld, unseen=unseen, epoch=self._epoch())
+        version = await publish(self._redis, plane, sent, key, withheld=withheld, unseen=unseen)
         if version < self._versions.get(
             plane.name, 0
         ):  # the clock, or Redis' data, went back: nobody has the older ones

@@ -3,8 +3,6 @@
 A watch that dies in silence is the classic end of an operator. A live one asks anew at least every `SERVER_TIMEOUT_S`,
 when the server ends it, also if nothing happens in the cluster; and it goes on trying while the API server is away,
 which is no reason to end this process.
-
-On the way the requests are made to ask for no more than metadata of Secrets and ConfigMaps, which kopf cannot.
 """
 
 import time
@@ -15,7 +13,6 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from eventroute_operator.api import METADATA_ONLY
 from eventroute_operator.cluster import Kind
 
 SERVER_TIMEOUT_S: Final = 300
@@ -26,9 +23,6 @@ DEAD_S: Final = SERVER_TIMEOUT_S + 120.0
 
 _KOPFS_OWN: Final = frozenset({401, 429})
 """It logs in again, or waits as long as it is told."""
-
-_LIGHT: Final = frozenset({Kind.SECRET, Kind.CONFIG_MAP})
-"""Kinds of which the values of all objects would be told, and nearly none is of use."""
 
 _KINDS: Final = {"eventroutes": Kind.ROUTE, "secrets": Kind.SECRET, "configmaps": Kind.CONFIG_MAP}
 
@@ -72,8 +66,6 @@ class Watches:
     ) -> None:
         if kind := _kind(request.url):
             self._tried[kind] = self._clock()
-        if kind in _LIGHT:
-            request.headers["Accept"] = METADATA_ONLY
 
     async def _on_end(
         self, _session: aiohttp.ClientSession, _context: SimpleNamespace, request: aiohttp.TraceRequestEndParams

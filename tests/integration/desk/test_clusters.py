@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from support.acl_users import PASSWORD, AclUsers
+from support.acl_users import AclUsers
 from support.command import Ended, command, run
 from support.letters import end
 from support.runs import sample_delivery
@@ -39,13 +39,9 @@ def labelled(kind: str, release: str = "er", **more: Any) -> dict[str, Any]:
     return {"kind": kind, "metadata": {"name": f"{release}-eventroute-valkey", "labels": labels}, **more}
 
 
-def stateful(release: str = "er", *, more: str = "data") -> dict[str, Any]:
-    volumes = [{"name": "configuration"}, {"name": "passwords", "secret": {"secretName": "own-users"}}, {"name": more}]
+def stateful(release: str = "er") -> dict[str, Any]:
+    volumes = [{"name": "configuration"}, {"name": "acl", "secret": {"secretName": "own-users"}}]
     return labelled("StatefulSet", release, spec={"template": {"spec": {"volumes": volumes}}})
-
-
-HEADLESS: dict[str, Any] = labelled("Service", spec={"clusterIP": "None"})
-HEADLESS["metadata"]["name"] += "-pods"
 
 
 class Cluster:
@@ -57,10 +53,11 @@ class Cluster:
         program = folder / "kubectl"
         program.write_text(KUBECTL.format(python=sys.executable))
         program.chmod(0o755)
+        url = server.url("desk").replace("127.0.0.1", "eventroute-valkey.eventroute.svc")
         self.answers: dict[str, Any] = {
-            "get service,statefulset": {"items": [labelled("Service"), HEADLESS, stateful()]},
-            "get secret": {"data": {"desk-password": base64.b64encode(PASSWORD.encode()).decode()}},
-            "port-forward": {"forward": int(server.admin.rpartition(":")[2].partition("/")[0])},
+            "get service,statefulset": {"items": [labelled("Service"), stateful()]},
+            "get secret": {"data": {"desk-url": base64.b64encode(url.encode()).decode()}},
+            "port-forward": {"forward": int(url.rpartition(":")[2].partition("/")[0])},
         }
         self._count = 0
 
@@ -130,9 +127,8 @@ async def test_a_command_that_is_killed_leaves_no_port_forward(redis: Redis, clu
             "there are a, b; say which with --release",
         ),
         ("get service,statefulset", {"items": [labelled("Service")]}, "not as the chart makes it"),
-        ("get service,statefulset", {"items": [labelled("Service"), stateful(more="tls")]}, "the Valkey wants TLS"),
         ("get secret", {"error": 'secrets "own-users" is forbidden'}, "is forbidden"),
-        ("get secret", {"data": {"reader-password": ""}}, "Secret hooks/own-users has no key desk-password"),
+        ("get secret", {"data": {"reader-url": ""}}, "Secret hooks/own-users has no key desk-url"),
         ("port-forward", {"error": "pod is not running"}, "pod is not running"),
     ],
 )

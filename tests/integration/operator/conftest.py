@@ -1,6 +1,5 @@
 """The reconciler on a real Redis, with an API server of the test's own making."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,13 +20,12 @@ from eventroute.runtime.tables import RouteTable
 from eventroute.sealed import SealKey, new_key_text
 from eventroute_operator.announce import Announcement
 from eventroute_operator.api import Api, Forbidden
-from eventroute_operator.cluster import PARTIAL, Cluster, Kind, Reference
+from eventroute_operator.cluster import Cluster, Kind, Reference
 from eventroute_operator.reconcile import Reconciler
 from eventroute_operator.resync import Resync
 from eventroute_operator.settings import OperatorSettings
 from eventroute_operator.tables import Tables
 from eventroute_operator.write import StatusWriter
-from support.cluster_objects import REVISION_KEY
 
 
 class FakeApi(Api):
@@ -37,7 +35,6 @@ class FakeApi(Api):
         self.objects: dict[Kind, list[Mapping[str, Any]]] = {kind: [] for kind in Kind}
         self.is_away = False
         self.forbidden: set[str] = set()
-        self.found: list[Reference] = []
         self.statuses: list[tuple[str, Mapping[str, Any]]] = []
 
     async def list(self, kind: Kind, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
@@ -46,11 +43,10 @@ class FakeApi(Api):
             raise Forbidden(f"listing {kind}s: 403 Forbidden")
         for body in self.objects[kind]:
             if namespace in {None, body["metadata"]["namespace"]}:
-                yield dict(body) if kind is Kind.ROUTE else {"kind": PARTIAL, "metadata": body["metadata"]}
+                yield dict(body)
 
     async def find(self, reference: Reference) -> dict[str, Any] | None:
         self._check()
-        self.found.append(reference)
         found = (body for body in self.objects[reference.kind] if body["metadata"]["name"] == reference.key.name)
         return next((dict(body) for body in found), None)
 
@@ -65,27 +61,6 @@ class FakeApi(Api):
 
 
 @dataclass
-class FakeLead:
-    """Leads, unless a test says otherwise."""
-
-    epoch: int = 1
-    leads: asyncio.Event = field(default_factory=asyncio.Event)
-    is_deposed: bool = False
-
-    def __post_init__(self) -> None:
-        self.leads.set()
-
-    def is_sure(self) -> bool:
-        return self.leads.is_set() and not self.is_deposed
-
-    def depose(self) -> None:
-        self.is_deposed = True
-
-    async def rise_above(self, epoch: int) -> None:
-        self.epoch = epoch + 1
-
-
-@dataclass
 class Control:
     """An operator without kopf."""
 
@@ -93,21 +68,17 @@ class Control:
     namespaces: str = ""
     policy: Policy | None = None
     grace_s: float = 60.0
-    lead: FakeLead = field(default_factory=FakeLead)
     api: FakeApi = field(default_factory=FakeApi)
-    cluster: Cluster = field(default_factory=lambda: Cluster(REVISION_KEY))
+    cluster: Cluster = field(default_factory=Cluster)
     announced: list[Announcement] = field(default_factory=list)
     receiver_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
     worker_key: SealKey = field(default_factory=lambda: SealKey.from_text(new_key_text()))
 
     def __post_init__(self) -> None:
         self.writer = StatusWriter(self.api.write_status, written=lambda *_: None, retry_s=0.05)
-        tables = Tables(
-            self.redis, receiver_key=self.receiver_key, worker_key=self.worker_key, epoch=lambda: self.lead.epoch
-        )
+        tables = Tables(self.redis, receiver_key=self.receiver_key, worker_key=self.worker_key)
         self.reconciler = Reconciler(
             self.cluster,
-            lead=self.lead,
             redis=self.redis,
             upkeep=Upkeep(self.redis, ClientCaller(self.redis)),
             api=self.api,
@@ -134,7 +105,7 @@ class Control:
         """Name the routes of a table but those that were deleted; `@version` stands for the table itself."""
         table = await self._table(plane)
         names = [name.decode() for name in await self.redis.hkeys(keys.table(plane.name))]
-        return {name for name in names if name != "@epoch" and table.deleted_since(RoutePath(name)) is None}
+        return {name for name in names if table.deleted_since(RoutePath(name)) is None}
 
     async def entries(self, plane: Plane[Any]) -> Collection[Any]:
         """Read what a table says of the routes that are served."""

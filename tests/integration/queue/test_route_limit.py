@@ -216,7 +216,7 @@ async def test_what_waits_for_the_throttle_counts_as_far_as_it_may_run_and_is_to
     await upkeep_of(redis).limit(GROUP, {LIMITED: Limit(2)})
     load = await upkeep_of(redis).load(GROUP)
     assert (load.ready, load.throttled, load.workable) == (2, 5, 2)
-    assert (await upkeep_of(redis).waiting(GROUP)).buckets == {BUCKET: 5}
+    assert await upkeep_of(redis).waiting(GROUP) == {BUCKET: 5}
 
 
 async def test_a_turn_that_was_granted_is_taken_before_what_is_ready(redis: Redis) -> None:

@@ -3,17 +3,16 @@
 import hmac
 
 import msgspec
-from redis.asyncio import Redis
 
 from eventroute import keys
 from eventroute.route_table import RECEIVER, ReceiverRoute
-from eventroute.runtime.tables import heartbeats, publish
+from eventroute.runtime.tables import publish
 from eventroute.schemes import Request
 from eventroute.sealed import SealKey, new_key_text
 from eventroute.secret import Secret
 from support.probes import probing
 from support.receipts import receipts
-from support.receiving import Receiving, opened, receiving
+from support.receiving import Receiving, opened
 from support.sample_routes import receiver_route
 from support.waiting import until
 
@@ -30,17 +29,6 @@ async def test_a_cold_receiver_is_not_ready_and_sends_nobody_away_for_good(recei
 async def test_an_empty_table_is_a_table(receiver: Receiving) -> None:
     await receiver.serve()
     assert (await receiver.post(opened())).status_code == 404
-
-
-async def test_a_receiver_that_ends_is_not_waited_for(redis: Redis, valkey_url: str) -> None:
-    async with receiving(valkey_url, redis) as receiver:
-        await receiver.serve(receiver_route())
-
-        async def is_told() -> bool:
-            return [beat.version for beat in await heartbeats(redis, RECEIVER)] == [receiver.receiver.table.version]
-
-        await until(is_told)
-    assert [beat.version for beat in await heartbeats(redis, RECEIVER)] == [None]
 
 
 async def test_an_entry_that_cannot_be_read_is_503_and_the_others_are_served(receiver: Receiving) -> None:

@@ -5,7 +5,6 @@ import functools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import msgspec
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
@@ -25,7 +24,6 @@ from eventroute.runtime.scripts import ClientCaller
 from eventroute.runtime.stats import Tally, read_stats
 from eventroute.runtime.tables import RouteTable, heartbeats, publish, table_version
 from eventroute.sealed import SealKey, new_key_text
-from eventroute.talk import Ask
 from eventroute.throttle import Size
 from eventroute_operator.obstacles import Obstacles, read_obstacles
 from eventroute_receiver.admit import Admission
@@ -106,21 +104,9 @@ async def test_a_receiver_admits_repeats_buries_redelivers_and_counts(server: Ac
         assert (await receiver.post(opened(3))).json()["status"] == "queued"
         await upkeep_of(admin).release(GROUP, [limited.path])
         async with probing(receiver) as probes:
-            assert (await probes.get("/load")).json() == {
-                "load": 2,
-                "throttled": 0,
-                "deferred": 0,
-                "held": 0,
-                "approvals": 0,
-            }
+            assert (await probes.get("/load")).json() == {"load": 2, "throttled": 0, "deferred": 0, "held": 0}
             await Desk({GROUP: admin}).stop(by="ada", reason="")
-            assert (await probes.get("/load")).json() == {
-                "load": 0,
-                "throttled": 0,
-                "deferred": 0,
-                "held": 2,
-                "approvals": 0,
-            }
+            assert (await probes.get("/load")).json() == {"load": 0, "throttled": 0, "deferred": 0, "held": 2}
         assert [beat.version for beat in await heartbeats(admin, RECEIVER)] == [receiver.receiver.table.version]
         tally = Tally()
         tally.add_match(ROUTE, "hook/secret", time_ms=1)
@@ -187,24 +173,6 @@ async def test_a_receiver_marks_what_a_newer_event_supersedes_and_a_worker_ends_
     newest = await admin.get(GROUP.newest(PATH, (await fields(admin, names[3]))["newest_of"]))
     assert newest is not None
     assert newest.split()[0] == names[3].encode()
-
-
-async def test_a_worker_asks_people_and_somebody_at_the_desk_answers(server: AclUsers, admin: Redis) -> None:
-    async with allowed(server, admin, "worker") as redis:
-        for number in range(2):
-            await admit(admin, sample_delivery(f"d-{number}"))
-            taken = await lease(redis)
-            await work_on(redis).begin(taken, traceparent="")
-            ask = Ask(tool="refund", call="POST /", digest="1", asked_ms=1, until_ms=2**50)
-            asks = {"toolu_1": msgspec.json.encode(ask)}
-            await work_on(redis).ask(taken, asks, until_ms=2**50, error="")
-    async with allowed(server, admin, "desk") as redis:
-        desk = Desk({GROUP: redis})
-        first, _ = await desk.approvals()
-        assert await desk.decide(first, approved=True, by="ada") == "ok"
-        assert (await desk.load()).approvals == 1
-    async with allowed(server, admin, "worker") as redis:
-        await work_on(redis).begin(await lease(redis), traceparent="")
 
 
 async def test_a_worker_keeps_lanes_in_order(server: AclUsers, admin: Redis) -> None:

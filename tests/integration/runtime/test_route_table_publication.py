@@ -13,7 +13,6 @@ from eventroute.route_table import RECEIVER, ReceiverRoute
 from eventroute.runtime import background
 from eventroute.runtime.tables import Change, RouteTable, heartbeats, publish
 from eventroute.sealed import SealKey, new_key_text
-from support.full_redis import no_memory
 from support.sample_routes import receiver_route
 
 TRIAGE = route_path("team-a", "triage")
@@ -94,16 +93,6 @@ async def test_a_process_says_which_version_it_serves(redis: Redis, following: T
     async with asyncio.timeout(5):
         while [beat.version for beat in await heartbeats(redis, RECEIVER)] != [version]:
             await asyncio.sleep(0.01)
-
-
-async def test_a_process_that_ends_says_so_also_in_a_full_redis(redis: Redis, table: Table, key: SealKey) -> None:
-    version = await publish(redis, RECEIVER, _entries(receiver_route()), key)
-    async with background.running(table.run):
-        await _until(lambda: table.version == version)
-    async with no_memory(redis):
-        await table.withdraw()
-    assert [beat.version for beat in await heartbeats(redis, RECEIVER)] == [None]
-    assert await redis.ttl(keys.process(RECEIVER.name, "one")) > 0
 
 
 async def test_a_process_that_is_dead_is_forgotten(redis: Redis, following: Table, key: SealKey) -> None:

@@ -1,13 +1,9 @@
-"""Claude's simulator, one for a module, emptied for each test; Slack; a service; spans."""
+"""Claude's simulator, one for a module, without faults and calls at the beginning of each test; Slack; a service."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from eventroute.runtime import tracing
 from eventroute_cli.simulator.server import Served, serving
 from support.service import Service, serving_messages
 from support.slack import Slack, serving_slack
@@ -24,15 +20,6 @@ def simulator(_served: Served) -> Served:
     _served.simulator.faults.clear()
     _served.simulator.journal.clear()
     return _served
-
-
-@pytest.fixture
-def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("test"))
-    return exporter
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from eventroute.queue import Amount, Desk
 from eventroute.route_table import WORKER, WorkerRoute
 from eventroute.runtime.notices import read_notices
 from eventroute.runtime.redis import connect
-from eventroute.runtime.tables import heartbeats, publish
+from eventroute.runtime.tables import publish
 from eventroute.sealed import SealKey, new_key_text
 from eventroute.secret import Secret
 from eventroute.throttle import bucket_name
@@ -89,19 +89,6 @@ async def test_a_delivery_goes_through(redis: Redis, fleet: WorkerFleet) -> None
     exposed = worker.get("/metrics").text
     assert 'eventroute_worker_runs_total{outcome="succeeded",reason=""} 1.0' in exposed
     assert "eventroute_worker_cost_usd_total" in exposed
-
-
-async def test_a_worker_that_ends_is_not_waited_for(redis: Redis, fleet: WorkerFleet) -> None:
-    await _publish(redis, fleet, worker_route())
-    worker = fleet.start()
-
-    async def serves() -> bool:
-        return [beat.version is not None for beat in await heartbeats(redis, WORKER)] == [True]
-
-    await until(serves)
-    worker.terminate()
-    worker.wait()
-    assert [beat.version for beat in await heartbeats(redis, WORKER)] == [None]
 
 
 async def test_the_pool_of_an_installations_own_models_file_is_the_one_that_is_throttled(

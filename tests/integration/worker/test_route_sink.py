@@ -11,8 +11,7 @@ from eventroute.outcome import DeadReason
 from eventroute.queue import Desk, Found, LeaseLost, Line, State, Wanted
 from eventroute.route_table import RouteSink
 from eventroute_cli.desk.story import tell
-from eventroute_worker.sinks import Result
-from eventroute_worker.sinks.route import RouteSinkWriter
+from eventroute_worker.sinks import Result, RouteSinkWriter
 from support.chains import chaining, entries, route, table
 from support.queue import GROUP, admit, work_on
 from support.runs import sample_delivery
@@ -102,7 +101,7 @@ async def test_the_desk_tells_of_parent_and_child(redis: Redis) -> None:
     now_ms, situation = await desk.now_ms(), await desk.situation()
     told = tell(await show(redis, "d-1"), situation, now_ms=now_ms)
     assert f"By sink to-escalate the answer became delivery {child.id}" in told
-    assert "It comes of delivery d-1, whose route has handed it over." in tell(
+    assert "It is the answer to delivery d-1, handed over by that one's route." in tell(
         await show(redis, child.id), situation, now_ms=now_ms
     )
 

@@ -58,20 +58,6 @@ async def test_the_keeper_counts_over_all_groups_and_nobody_else_tells(redis: Re
     assert held() == {}, "who was the keeper once no longer tells"
 
 
-def waiting_for_people() -> float:
-    (family,) = metrics.APPROVALS.collect()
-    return family.samples[0].value
-
-
-async def test_the_keeper_tells_how_many_wait_for_people(redis: Redis) -> None:
-    await admit(redis, sample_delivery())
-    await work_on(redis).ask(await lease(redis), {"toolu_1": b"{}"}, until_ms=2**42, error="")
-    await keeper(redis, "first").look()
-    assert waiting_for_people() == 1
-    await keeper(redis, "second").look()
-    assert waiting_for_people() == 0
-
-
 async def test_the_keeper_tells_what_waits_for_the_throttle_and_how_its_buckets_stand(redis: Redis) -> None:
     throttle = Throttle(ClientCaller(redis))
     await throttle.enter("own:haiku-5-5", DeliveryId("d-0"), fence=1, size=Size(3, 1), lasts_ms=60_000)

@@ -1,6 +1,11 @@
 """A worker that dies in the middle of a conversation is stood in for: nothing is asked, or done, a second time."""
 
+import asyncio
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -16,7 +21,7 @@ from eventroute_worker.attempt import Attempt, Settled
 from eventroute_worker.claude import Claude
 from eventroute_worker.outbound import Outbound
 from eventroute_worker.pricing import Prices
-from support.acting_worker import Step, acting_routes, die_after
+from support.acting_worker import Step, acting_routes
 from support.queue import admit, fields, lease_again
 from support.runs import build_runner, results, sample_delivery
 from support.tool_server import ToolServer, serving_tools
@@ -24,6 +29,7 @@ from support.tool_server import ToolServer, serving_tools
 pytestmark = pytest.mark.real
 
 USE = Fault(kind=FaultKind.TOOL_USE, tool="refund", input={"id": "re_1"})
+TESTS = Path(__file__).parents[2]
 DELIVERY = sample_delivery().id
 
 
@@ -31,6 +37,13 @@ DELIVERY = sample_delivery().id
 async def service() -> AsyncIterator[ToolServer]:
     async with serving_tools() as running:
         yield running
+
+
+async def _die_after(step: Step, *, valkey_url: str, simulator: Served, service: ToolServer) -> None:
+    words = ("-m", "support.acting_worker", valkey_url, simulator.url, str(service.port), step)
+    environ = {**os.environ, "PYTHONPATH": str(TESTS)}
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, env=environ)
+    assert await process.wait() == -signal.SIGKILL
 
 
 async def _go_on(redis: Redis, simulator: Served, service: ToolServer, **tool: object) -> Settled:
@@ -69,7 +82,7 @@ async def test_the_next_worker_goes_on_where_the_last_one_died(
 ) -> None:
     simulator.simulator.faults.add([USE])
     await admit(redis, sample_delivery())
-    await die_after(step, valkey_url=valkey_url, claude_url=simulator.url, port=service.port)
+    await _die_after(step, valkey_url=valkey_url, simulator=simulator, service=service)
     end = await _go_on(redis, simulator, service)
     assert (end.outcome, len(service.journal)) == (RunOutcome.SUCCEEDED, done)
     first, second = simulator.simulator.journal.entries()  # neither turn was paid for twice
@@ -87,7 +100,7 @@ async def test_where_people_are_to_look_it_is_a_dead_letter_each_time_until_some
 ) -> None:
     simulator.simulator.faults.add([USE])
     await admit(redis, sample_delivery())
-    await die_after(step, valkey_url=valkey_url, claude_url=simulator.url, port=service.port)
+    await _die_after(step, valkey_url=valkey_url, simulator=simulator, service=service)
     called = len(service.journal)
     for _ in range(2):
         end = await _go_on(redis, simulator, service, on_unknown="fail")
@@ -103,7 +116,7 @@ async def test_a_call_without_side_effect_is_made_again(
     """It is the manifest of now that says so; its service sees the same key."""
     simulator.simulator.faults.add([USE])
     await admit(redis, sample_delivery())
-    await die_after(Step.TURN_SAVED, valkey_url=valkey_url, claude_url=simulator.url, port=service.port)
+    await _die_after(Step.TURN_SAVED, valkey_url=valkey_url, simulator=simulator, service=service)
     await _go_on(redis, simulator, service, side_effect=False)
     assert len(service.journal) == 1
     assert service.journal[0].headers["idempotency-key"].startswith(f"{DELIVERY}:toolu_")
@@ -114,6 +127,6 @@ async def test_a_tool_that_the_manifest_has_no_longer_is_not_called(
 ) -> None:
     simulator.simulator.faults.add([USE])
     await admit(redis, sample_delivery())
-    await die_after(Step.TURN_SAVED, valkey_url=valkey_url, claude_url=simulator.url, port=service.port)
+    await _die_after(Step.TURN_SAVED, valkey_url=valkey_url, simulator=simulator, service=service)
     end = await _go_on(redis, simulator, service, when="false")
     assert (end.outcome, service.journal) == (RunOutcome.SUCCEEDED, [])

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from redis.asyncio import Redis
@@ -12,6 +13,7 @@ from eventroute.ids import DeliveryId
 from eventroute.models import Models
 from eventroute.prompt import Prompt
 from eventroute.route_table import ModelCall
+from eventroute.runtime import tracing
 from eventroute.secret import Secret
 from eventroute_cli.simulator.api import DEFAULT_KEY
 from eventroute_cli.simulator.faults import Fault, FaultKind
@@ -28,6 +30,15 @@ pytestmark = pytest.mark.real
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 RECEIPT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "tracer", lambda: provider.get_tracer("test"))
+    return exporter
 
 
 def _named(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:

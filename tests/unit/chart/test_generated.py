@@ -87,20 +87,3 @@ def test_what_is_left_unsaid_is_refused(text: str, message: str) -> None:
 
 def test_the_charts_files_are_current(capsys: pytest.CaptureFixture[str]) -> None:
     assert chartgen.main(["--check"]) == 0, capsys.readouterr().err
-
-
-LIKE = VALUES + "# The worker.\nworker:\n  # Its pods.\n  #: {like: receiver}\n  pods: {}\n"
-
-
-def test_a_setting_may_be_like_another_one() -> None:
-    pods = schema(LIKE)["properties"]["worker"]["properties"]["pods"]
-    assert pods["type"] == "object"
-    assert pods["description"] == "Its pods."
-    assert pods["additionalProperties"] is False
-    assert pods["properties"] == schema()["properties"]["receiver"]["properties"]
-    assert "| `worker.pods` | `{}` | Its pods. |" in chartgen.build_settings_page(chartgen.read_settings(LIKE))
-
-
-def test_a_setting_that_is_like_none_is_refused() -> None:
-    with pytest.raises(chartgen.BadValues, match=r"worker\.pods: there is no setting nobody"):
-        chartgen.read_settings(LIKE.replace("like: receiver", "like: nobody"))

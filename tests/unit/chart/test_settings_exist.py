@@ -26,7 +26,6 @@ def test_the_chart_sets_all_settings_of_a_program_and_no_others(settings: type[S
     program = settings.prefix.removeprefix("EVENTROUTE_").removesuffix("_").lower()
     text = (TEMPLATES / program / "deployment.yaml").read_text(encoding="utf-8")
     assert f'$env := "{settings.prefix.removesuffix("_")}"' in text
-    text += (TEMPLATES / "_secrets.tpl").read_text(encoding="utf-8")  # where Redis is
     fields = {name.removesuffix("_FILE").lower() for name in re.findall(r"\{\{ \$env \}\}_(\w+)", text)}
     assert fields == settings.model_fields.keys() - FIXED
 
@@ -80,7 +79,7 @@ def test_alerts_name_metrics_that_exist() -> None:
 
 def test_the_simulators_key_is_the_one_that_workers_are_given() -> None:
     assert DEFAULT_KEY in (TEMPLATES / "secrets/anthropic.yaml").read_text(encoding="utf-8")
-    assert DEFAULT_KEY in (CHART.parents[1] / "k8s/README.md").read_text(encoding="utf-8")
+    assert DEFAULT_KEY in (CHART.parents[1] / "k8s/make_secrets.py").read_text(encoding="utf-8")
 
 
 def test_the_charts_version_is_the_programs() -> None:

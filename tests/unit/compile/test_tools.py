@@ -60,7 +60,6 @@ ERROR, WARNING = Severity.ERROR, Severity.WARNING
         ([_tool(sideEffect=True)], [(Reason.TOOL_UNGUARDED, f"{AT}.when", WARNING)]),
         ([_tool(http={"method": "POST"}, when="true")], []),
         ([_tool(http={"method": "POST"}, dryRun=True)], []),
-        ([_tool(http={"method": "POST"}, approval="required")], []),
         ([_tool(http={"method": "POST"}, sideEffect=False)], []),
     ],
 )

@@ -28,7 +28,6 @@ def _made_by_group() -> set[str]:
         group.usage,
         group.rotation,
         group.later,
-        group.approvals,
         group.running,
         group.suspects,
         group.solo,

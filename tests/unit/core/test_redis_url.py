@@ -1,13 +1,12 @@
 """Redis URLs: what each part means, and that a wrong one is named without showing any of it."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eventroute.errors import Refused
-from eventroute.runtime.redis_url import Address, Login, RedisUrl, Tls, parse_redis_url, with_password
+from eventroute.runtime.redis_url import Address, Login, RedisUrl, Tls, parse_redis_url
 from eventroute.secret import Secret
 
 
@@ -128,18 +127,3 @@ def test_a_wrong_part_is_named_and_nothing_of_the_url_is_shown(text: str) -> Non
 def test_a_url_that_was_read_prints_no_password(text: str) -> None:
     shown = repr(parse_redis_url(text))
     assert not any(password in shown for password in ("s3cr3t", "p:/", "a@b", "a:b", "other", "pass'"))
-
-
-@pytest.mark.parametrize("password", ["s3cr3t", "p:/@?#%&[ ]<é>"])
-@pytest.mark.parametrize("rest", ["r:6379/2", "r?ssl_ca_certs=/tls/ca.crt", "s1,s2:7000/main", ""])
-def test_a_password_that_is_kept_apart_is_put_in_as_it_is(password: str, rest: str) -> None:
-    scheme = "rediss+sentinel" if "," in rest else "rediss" if "?" in rest else "redis"
-    parsed = parse_redis_url(with_password(f"{scheme}://worker@{rest or 'r'}", password))
-    assert parsed.login == login("worker", password)
-    assert parsed == replace(parse_redis_url(f"{scheme}://{rest or 'r'}"), login=parsed.login)
-
-
-def test_a_password_in_the_url_and_apart_from_it_is_refused() -> None:
-    with pytest.raises(Refused, match="is in the URL, and given apart from it") as refused:
-        with_password(f"redis://worker:{HIDDEN}@r", HIDDEN)
-    assert HIDDEN not in str(refused.value)

@@ -41,23 +41,6 @@ def test_another_key_does_not_open_it() -> None:
         SealKey.from_text(new_key_text()).open(sealed, context="c")
 
 
-def test_while_a_key_is_replaced_both_open_and_the_new_one_seals() -> None:
-    old, new = new_key_text(), new_key_text()
-    both = SealKey.from_text(f"{new} {old}\n")
-    assert both.open(SealKey.from_text(old).seal(b"entry", context="c"), context="c") == b"entry"
-    assert SealKey.from_text(new).open(both.seal(b"entry", context="c"), context="c") == b"entry"
-    assert both.derive("a") == SealKey.from_text(new).derive("a")
-    with pytest.raises(Refused):
-        both.current.open(SealKey.from_text(old).seal(b"entry", context="c"), context="c")
-
-
-def test_a_third_key_or_one_that_is_none_is_refused() -> None:
-    with pytest.raises(Refused, match="table key: 3 keys"):
-        SealKey.from_text(" ".join(new_key_text() for _ in range(3)))
-    with pytest.raises(Refused, match="table key: 3 bytes"):
-        SealKey.from_text(f"{new_key_text()} QUJD")
-
-
 @pytest.mark.parametrize("damage", [lambda s: s[:-1], lambda s: s[:5], lambda s: s[:0], lambda s: s[:-1] + b"\0\0"])
 def test_a_damaged_entry_is_refused(damage: Callable[[bytes], bytes]) -> None:
     key = SealKey.from_text(new_key_text())

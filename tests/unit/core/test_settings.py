@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field, SecretStr
 
 from eventroute.errors import Refused
-from eventroute.runtime.settings import RedisSettings, Settings
+from eventroute.runtime.settings import Settings
 
 
 class Sample(Settings):
@@ -45,15 +45,3 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
 
 def test_secrets_do_not_print() -> None:
     assert "hunter2" not in repr(Sample.load({"SAMPLE_TOKEN": "hunter2"}))
-
-
-class WithRedis(RedisSettings):
-    prefix: ClassVar[str] = "SAMPLE_"
-
-
-def test_redis_is_found_by_a_url_and_a_password_in_a_file_or_by_a_url_with_its_password(tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("p@ss\n")
-    apart = {"SAMPLE_REDIS_URL": "redis://worker@r:6379/0", "SAMPLE_REDIS_PASSWORD_FILE": str(tmp_path / "password")}
-    assert WithRedis.load(apart).redis == "redis://worker:p%40ss@r:6379/0"
-    assert WithRedis.load({"SAMPLE_REDIS_URL": "redis://worker:x@r"}).redis == "redis://worker:x@r"
-    assert "p@ss" not in repr(WithRedis.load(apart))

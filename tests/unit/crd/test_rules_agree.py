@@ -1,7 +1,7 @@
 """Rules that the API server evaluates alone say what the compiler says, for every provider and every combination."""
 
 from itertools import product
-from typing import Any, get_args
+from typing import Any
 
 import cel
 import pytest
@@ -9,18 +9,8 @@ import pytest
 from eventroute.compile import Problem, Reason
 from eventroute.compile.sinks import KINDS
 from eventroute.crd.rules import Rule, exactly_one
-from eventroute.crd.v1alpha1 import (
-    LOCAL_KINDS,
-    SERVED_KINDS,
-    SINK_KINDS,
-    TOOL_KINDS,
-    EventRouteSpec,
-    Sink,
-    Strict,
-    Tool,
-)
+from eventroute.crd.v1alpha1 import SINK_KINDS, EventRouteSpec, Sink, Strict
 from eventroute.schemes import SCHEMES
-from support.routes import mistakes
 from support.specs import verdict_on
 
 JUDGED_EARLY = {
@@ -137,43 +127,6 @@ def test_every_kind_of_sink_is_one_of_those_that_exclude_each_other() -> None:
     kinds = [kind for kind in Sink.model_fields if kind not in {"name", "when", "message"}]
     assert exactly_one(*kinds) in Sink.rules
     assert tuple(kinds) == SINK_KINDS == tuple(KINDS)
-
-
-def test_every_kind_of_tool_is_one_of_those_that_exclude_each_other() -> None:
-    kinds = [
-        about.alias
-        for about in Tool.model_fields.values()
-        if any(isinstance(each, type) and issubclass(each, Strict) for each in get_args(about.annotation))
-    ]
-    assert exactly_one(*map(str, kinds)) in Tool.rules
-    assert tuple(kinds) == TOOL_KINDS
-
-
-OF_TOOLS: dict[str, Any] = {
-    "name": "look_up",
-    "description": "Looks up.",
-    "input": {"type": "object"},
-    "approval": "required",
-    "onUnknown": "tell",
-    "when": "true",
-    "http": {"url": "https://api.example.com/"},
-    "route": {"name": "b"},
-    **{kind: {} for kind in SERVED_KINDS},
-}
-
-
-@pytest.mark.parametrize("kinds", list(product((False, True), repeat=len(TOOL_KINDS))))
-def test_a_tool_is_refused_by_the_api_server_exactly_where_it_is_refused_here(kinds: tuple[bool, ...]) -> None:
-    chosen = [kind for kind, is_set in zip(TOOL_KINDS, kinds, strict=True) if is_set]
-    others = [name for name in OF_TOOLS if name not in TOOL_KINDS]
-    for fields in product((False, True), repeat=len(others)):
-        named = [name for name, is_set in zip(others, fields, strict=True) if is_set]
-        tool = {name: OF_TOOLS[name] for name in (*named, *chosen)}
-        is_taken = all(holds(rule, tool) for rule in Tool.rules)
-        assert is_taken is not bool(mistakes(prompts=[{"tools": [tool]}])), tool
-        is_local = {"name", "description", "input"} <= tool.keys() and ("http" in tool or "onUnknown" not in tool)
-        is_bare = tool.keys() <= {"when", *SERVED_KINDS}
-        assert is_taken is (len(chosen) == 1 and (is_local if chosen[0] in LOCAL_KINDS else is_bare)), tool
 
 
 def test_messages_of_rules_are_sentences_for_people() -> None:

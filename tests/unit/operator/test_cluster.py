@@ -7,23 +7,14 @@ import pytest
 from eventroute.crd.objects import ObjectKey
 from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.ids import route_path
-from eventroute.secret import Secret
-from eventroute_operator.cluster import PARTIAL, Cluster, Kind, Reference
-from support.cluster_objects import (
-    REVISION_KEY,
-    TRIAGE,
-    cluster_with,
-    config_map_body,
-    metadata,
-    route_body,
-    secret_body,
-)
+from eventroute_operator.cluster import Cluster, Kind, Reference
+from support.cluster_objects import TRIAGE, cluster_with, config_map_body, metadata, route_body, secret_body
 
 HOOK = Reference(Kind.SECRET, ObjectKey("team-a", "hook"))
 
 
 def test_a_new_route_is_dirty_once() -> None:
-    cluster = Cluster(REVISION_KEY)
+    cluster = Cluster()
     cluster.see(Kind.ROUTE, route_body())
     assert cluster.changed.is_set()
     assert cluster.take_dirty() == {TRIAGE}
@@ -193,38 +184,16 @@ def test_secrets_do_not_print() -> None:
     assert "do-not-print-this" not in f"{held!r} {held.object!r}"
 
 
-def revision_of(cluster: Cluster) -> str:
-    held = cluster.find(HOOK)
-    assert held is not None
-    return held.revision
-
-
-def test_a_revision_changes_with_the_values_and_nothing_else() -> None:
-    cluster = cluster_with(route_body(), secrets=(secret_body("hook", secret="one"),))
-    first = revision_of(cluster)
-    labelled = secret_body("hook", uid="another", secret="one")
-    labelled["metadata"]["labels"] = {"team": "a"}
-    cluster.see(Kind.SECRET, labelled)
-    assert revision_of(cluster) == first
-    assert cluster.take_dirty() == set(), "nobody is judged anew for a label"
-    cluster.see(Kind.SECRET, secret_body("hook", secret="two"))
-    assert revision_of(cluster) != first
-    cluster.see(Kind.SECRET, secret_body("hook", secret="one", more="two"))
-    assert revision_of(cluster) != first
-
-
-def test_revisions_tell_nothing_to_who_has_not_the_key() -> None:
-    """Neither by guessing values, nor by comparing Secrets."""
-    body = secret_body("hook", secret="one")
-    other = Cluster(Secret(b"another installation's"))
-    other.see(Kind.ROUTE, route_body())
-    other.see(Kind.SECRET, body)
-    ours = cluster_with(route_body(secretRefs=[{"name": "hook", "key": "a"}, {"name": "copy", "key": "a"}]))
-    for name in ("hook", "copy"):
-        ours.see(Kind.SECRET, secret_body(name, secret="one"))
-    copy = ours.find(HOOK._replace(key=HOOK.key._replace(name="copy")))
-    assert copy is not None
-    assert len({revision_of(other), revision_of(ours), copy.revision}) == 3
+def test_a_revision_changes_with_the_object_and_not_with_the_value() -> None:
+    cluster = cluster_with(route_body(), secrets=(secret_body("hook", uid="a", version=5, secret="one"),))
+    first = cluster.find(HOOK)
+    again = cluster_with(route_body(), secrets=(secret_body("hook", uid="a", version=5, secret="two"),)).find(HOOK)
+    cluster.see(Kind.SECRET, secret_body("hook", uid="a", version=6, secret="one"))
+    after = cluster.find(HOOK)
+    assert first is not None
+    assert again is not None
+    assert after is not None
+    assert first.revision == again.revision != after.revision
 
 
 def test_what_becomes_of_a_route_concerns_those_that_hand_answers_to_some() -> None:
@@ -246,50 +215,3 @@ def test_what_becomes_of_a_route_concerns_those_that_hand_answers_to_some() -> N
 def test_a_route_that_cannot_be_understood_is_there_all_the_same() -> None:
     cluster = cluster_with(route_body(sinks=[{"route": {"name": "escalate"}}]), route_body("escalate", provider=7))
     assert cluster.neighbours(TRIAGE)[route_path("team-a", "escalate")] is None
-
-
-def partial(name: str = "hook", *, version: int) -> dict[str, Any]:
-    """Tell that a Secret is there, and nothing of what it holds."""
-    return {"kind": PARTIAL, "metadata": metadata(name, version=version)}
-
-
-def test_what_is_told_of_without_values_is_to_be_read_before_its_routes_are_judged() -> None:
-    cluster = cluster_with(route_body())
-    cluster.see(Kind.SECRET, partial(version=5))
-    assert cluster.changed.is_set()
-    assert cluster.stale() == cluster.unknown([TRIAGE]) == {HOOK}
-    assert cluster.take_dirty() == set(), "nothing is known to have changed yet"
-    cluster.see(Kind.SECRET, secret_body(version=5))
-    assert cluster.stale() == cluster.unknown([TRIAGE]) == set()
-    assert cluster.take_dirty() == {TRIAGE}
-
-
-def test_a_list_that_tells_of_what_is_held_already_lets_nothing_be_read_again() -> None:
-    cluster = cluster_with(route_body(), secrets=(secret_body(version=5),))
-    for version in (5, 4):  # the list may be older than what was read
-        listing = cluster.begin_list(Kind.SECRET)
-        cluster.add_listed(listing, partial(version=version))
-        cluster.end_list(listing)
-        assert cluster.stale() == set()
-        assert cluster.find(HOOK) is not None
-    listing = cluster.begin_list(Kind.SECRET)
-    cluster.add_listed(listing, partial(version=6))
-    cluster.end_list(listing)
-    assert cluster.stale() == {HOOK}
-    assert cluster.find(HOOK) is not None, "it is held until it is read again"
-
-
-def test_what_is_gone_or_no_longer_named_is_not_to_be_read() -> None:
-    cluster = cluster_with(route_body())
-    cluster.see(Kind.SECRET, partial(version=5))
-    cluster.forget(Kind.SECRET, partial(version=6))
-    assert cluster.stale() == cluster.unknown([TRIAGE]) == set()
-    cluster.see(Kind.SECRET, partial(version=7))
-    cluster.forget(Kind.ROUTE, route_body())
-    assert cluster.stale() == set()
-
-
-def test_what_nobody_names_is_neither_kept_nor_read() -> None:
-    cluster = cluster_with(route_body())
-    cluster.see(Kind.SECRET, partial("another", version=5))
-    assert cluster.stale() == set()

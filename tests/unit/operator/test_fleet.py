@@ -25,10 +25,6 @@ BROKEN = Serving(9, frozenset({PATH}))
         (Published(5, 5), Fleet(BROKEN, Serving(5)), StatusReason.UNREADABLE),
         (Published(5, 5), Fleet(Serving(5), BROKEN), StatusReason.UNREADABLE),
         (Published(5, 5), Fleet(Serving(5), Serving(5), is_away=True), StatusReason.REDIS_UNAVAILABLE),
-        (Published(5, 5), Fleet(Serving(5), Serving(5), refused="OOM"), StatusReason.PROGRAMMED),
-        (Published(5, None), Fleet(Serving(5), Serving(5), refused="OOM"), StatusReason.NOT_PUBLISHED),
-        (Published(None, 5), Fleet(Serving(), Serving(5), refused="OOM"), StatusReason.NOT_PUBLISHED),
-        (Published(None, 5), Fleet(Serving(5), Serving(5), is_away=True), StatusReason.REDIS_UNAVAILABLE),
     ],
 )
 def test_a_route_has_come_as_far_as_the_slowest_process(
@@ -64,15 +60,3 @@ def test_a_short_silence_is_not_an_absence() -> None:
     before = Serving(9, frozenset(), heard=100.0)
     assert before.after([], 100.0 + SILENCE_S - 1) == before
     assert before.after([], 100.0 + SILENCE_S) == Serving()
-
-
-def test_workers_that_have_all_said_that_they_end_are_not_waited_for() -> None:
-    before, ended = Serving(9, heard=100.0), Heartbeat(version=None, broken=[])
-    assert before.after([ended], 101.0, may_be_none=True) == Serving()
-    assert before.after([], 101.0, may_be_none=True) == before, "it may be Redis that was restarted"
-    assert before.after([ended], 101.0) == before, "a receiver that ends alone is about to be replaced"
-
-
-def test_a_process_that_has_ended_is_not_waited_for_by_a_change() -> None:
-    beats = [Heartbeat(version=None, broken=[]), Heartbeat(version=9, broken=[])]
-    assert Serving(7, heard=100.0).after(beats, 101.0).oldest == 9

@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
 from eventroute.crd.objects import ObjectKey
 from eventroute.errors import Refused, RetryLater
-from eventroute.runtime.background import running
 from eventroute_operator.cluster import RouteObject
 from eventroute_operator.write import StatusWriter, same
 from support.cluster_objects import TRIAGE, cluster_with, route_body
@@ -94,68 +92,6 @@ async def test_a_refused_write_is_not_tried_again(server: Server) -> None:
     server.errors = [Refused("gone")]
     server.writer.want(route(), {"path": "/b"})
     await asyncio.sleep(0.05)
-    assert server.written == []
-
-
-async def test_routes_that_are_refused_again_and_again_delay_no_other() -> None:
-    written: list[str] = []
-
-    async def apply(key: ObjectKey, _uid: str, _status: Mapping[str, Any]) -> None:
-        if key.name.startswith("refused"):
-            raise RetryLater("a webhook says no")
-        written.append(key.name)
-
-    writer = StatusWriter(apply, written=lambda *_: None, retry_s=3600)
-    for number in range(100):
-        name = f"refused-{number}"
-        writer.want(replace(route(), key=ObjectKey("team-a", name), uid=name), {"path": "/b"})
-    async with running(writer.run):
-        await asyncio.sleep(0)
-        writer.want(route(), {"path": "/b"})
-        await until(lambda: written == ["triage"])
-
-
-async def test_a_newer_status_is_not_replaced_by_an_attempt_that_was_put_off(server: Server) -> None:
-    server.errors = [RetryLater("away")]
-    writer = StatusWriter(server.apply, written=lambda *_: None, retry_s=0.2)
-    async with running(writer.run):
-        writer.want(route(), {"path": "/old"})
-        await until(lambda: bool(writer._later))
-        assert writer.latest(route()) == {"path": "/old"}
-        writer.want(route(), {"path": "/new"})
-        await asyncio.sleep(0.4)
-    assert server.written == [{"path": "/new"}]
-
-
-async def test_the_pause_between_attempts_grows_up_to_half_a_minute(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.errors = [RetryLater("no")] * 8
-    loop, pauses = asyncio.get_running_loop(), list[float]()
-    later = loop.call_later
-
-    def wait_no_longer(pause_s: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
-        if callback == writer._try_again:
-            pauses.append(pause_s)
-            pause_s = 0
-        return later(pause_s, callback, *args)
-
-    writer = StatusWriter(server.apply, written=lambda *_: None)
-    async with running(writer.run):
-        monkeypatch.setattr(loop, "call_later", wait_no_longer)
-        writer.want(route(), {"path": "/b"})
-        await until(lambda: bool(server.written))
-    assert pauses == [1, 2, 4, 8, 16, 32, 32, 32]
-
-
-async def test_a_status_that_was_put_off_is_forgotten_with_its_route(server: Server) -> None:
-    server.errors = [RetryLater("away")]
-    writer = StatusWriter(server.apply, written=lambda *_: None, retry_s=0.2)
-    async with running(writer.run):
-        writer.want(route(), {"path": "/b"})
-        await until(lambda: bool(writer._later))
-        writer.forget(TRIAGE, "uid-triage")
-        await asyncio.sleep(0.4)
     assert server.written == []
 
 

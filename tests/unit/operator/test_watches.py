@@ -82,24 +82,3 @@ async def test_a_refusal_looks_like_a_lost_connection_after_which_kopf_goes_on(s
                 assert found.status == status
         async with session.get(server.make_url(f"/version?status={status}")) as other:
             assert other.status == status
-
-
-async def test_of_secrets_and_config_maps_only_metadata_is_asked_for() -> None:
-    asked: dict[str, str] = {}
-
-    async def note(request: web.Request) -> web.Response:
-        asked[request.path] = request.headers["accept"]
-        return web.Response()
-
-    app = web.Application()
-    app.router.add_get("/{path:.*}", note)
-    watches = Watches(lambda: None)
-    async with TestServer(app) as server, aiohttp.ClientSession(trace_configs=[watches.trace()]) as session:
-        for path in ("/api/v1/secrets", "/api/v1/namespaces/a/configmaps", "/apis/eventroute.dev/v1alpha1/eventroutes"):
-            for query in ("?limit=250", "?watch=true"):
-                async with session.get(server.make_url(path + query)):
-                    pass
-    secrets, config_maps, routes = asked.values()
-    assert secrets == config_maps
-    assert secrets.startswith("application/json;as=PartialObjectMetadataList;")
-    assert "PartialObjectMetadata" not in routes

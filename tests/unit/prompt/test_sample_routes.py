@@ -69,13 +69,9 @@ def _of_sinks(route: EventRoute) -> Iterator[tuple[ObjectKey, str, Secret]]:
 
 def _of_tools(route: EventRoute) -> Iterator[tuple[ObjectKey, str, Secret]]:
     """Make what each tool refers to."""
-    refs: list[tuple[SecretKeyRef, bytes]] = []
-    for prompt in route.spec.prompts:
-        headers = [tool.http.secret_header for tool in prompt.tools if tool.http]
-        refs += [(header.ref, b"Bearer sample") for header in headers if header]
-        refs += [(server.token_ref, b"sample") for server in prompt.mcp_servers if server.token_ref]
-    for ref, value in refs:
-        yield ObjectKey(route.metadata.namespace, ref.name), ref.key, Secret(value)
+    for tool in (tool for prompt in route.spec.prompts for tool in prompt.tools):
+        if header := tool.http.secret_header:
+            yield ObjectKey(route.metadata.namespace, header.ref.name), header.ref.key, Secret(b"Bearer sample")
 
 
 def _secret(route: EventRoute) -> bytes:

@@ -435,14 +435,14 @@ async def test_what_the_queue_says_becomes_what_the_sender_hears(said: Any, hear
 
 async def test_the_load_is_that_of_all_groups() -> None:
     told: list[list[Any]] = [
-        [1, 2, 3, 4, 15, 0, [], 0, 2],
-        [10, 20, 30, 40, 150, 0, [b"team-a/lifted", 5, b"team-a/held", 7], 9, 20],
+        [1, 2, 3, 4, 15, 0, [], 0],
+        [10, 20, 30, 40, 150, 0, [b"team-a/lifted", 5, b"team-a/held", 7], 9],
     ]
     calls = Calls(*told)
     found = await admission(calls, groups=2).load()
-    assert found == Load(11, 22, 33, 44, 55, workable=33, approvals=22)
+    assert found == Load(11, 22, 33, 44, 55, workable=33)
     found = await admission(Calls(*told), groups=2).load(may_go=lambda path: path == "team-a/lifted")
-    assert found == Load(16, 22, 33, 44, 50, workable=38, approvals=22)
+    assert found == Load(16, 22, 33, 44, 50, workable=38)
     assert calls.asked == [("load", "er:{g0}:", []), ("load", "er:{g1}:", [])]
     assert await admission(Calls(RedisAway("OOM", "full"))).load() == NotNow(Unavailable.MEMORY)
     assert await admission(Calls(RedisForbids("NOPERM", "no"))).load() == NotNow(Unavailable.REDIS)
@@ -467,7 +467,7 @@ def test_what_redis_refuses_is_told_once_a_second_for_each_kind(monkeypatch: pyt
 
 @pytest.mark.parametrize(("stopped", "workable"), [(0, 1), (1, 0)])
 async def test_what_is_parked_keeps_a_worker_to_see_when_that_is_mended(stopped: int, workable: int) -> None:
-    found = await admission(Calls([0, 0, 0, 0, 5, stopped, [], 5, 0])).load()
+    found = await admission(Calls([0, 0, 0, 0, 5, stopped, [], 5])).load()
     assert found == Load(0, 0, 0, 0, 5, workable=workable)
 
 

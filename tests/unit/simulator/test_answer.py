@@ -5,11 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from eventroute_cli.simulator.answer import compose
+from eventroute_cli.simulator.answer import MARK, compose
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.models import MODELS
 from eventroute_cli.simulator.request import MessagesRequest, parse_request
-from eventroute_cli.simulator.served import MARK
 
 
 def ask(**changes: Any) -> MessagesRequest:

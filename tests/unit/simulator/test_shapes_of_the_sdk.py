@@ -6,12 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 from anthropic.types import Message, MessageTokensCount, ModelInfo, RawMessageStreamEvent
-from anthropic.types.beta import BetaMCPToolResultBlock, BetaMCPToolUseBlock
 from anthropic.types.shared.error_details import ErrorDetails
 from anthropic.types.shared.error_response import ErrorResponse
 from pydantic import BaseModel, TypeAdapter
 
-from eventroute.served import ServedKind, kinds
 from eventroute_cli.simulator.api import DEFAULT_KEY, Reply, Simulator, SimulatorSettings
 from eventroute_cli.simulator.faults import Fault, FaultKind
 from eventroute_cli.simulator.limits import RateLimits
@@ -70,36 +68,6 @@ def test_answers_are_messages_of_the_sdk(asked: str, kind: FaultKind) -> None:
         whole.stop_reason,
         whole.usage.output_tokens,
     )
-
-
-@pytest.mark.parametrize("fails", ["", "unavailable"])
-@pytest.mark.parametrize("kind", [FaultKind.TOOL_USE, FaultKind.PAUSE_TURN])
-@pytest.mark.parametrize("tool", ["web_search", "web_fetch", "code_execution"])
-def test_what_the_api_runs_is_told_as_the_sdk_has_it(tool: ServedKind, kind: FaultKind, fails: str) -> None:
-    simulator = Simulator(SimulatorSettings(faults=(Fault(kind=kind, tool=tool, fails=fails, times=2),)))
-    offered = [{"type": kinds()[tool].type, "name": tool}]
-    url = {"messages": [{"role": "user", "content": "https://example.com/simulated"}]}
-    whole = read(Message, ask(simulator, tools=offered, **url).parts[0])
-    events = [part.partition(b"data: ")[2] for part in ask(simulator, tools=offered, stream=True, **url).parts]
-    streamed = [read(RawMessageStreamEvent, event) for event in events if b'"ping"' not in event]
-    assert whole.content[1].type == "server_tool_use"
-    assert streamed[-2].delta.stop_reason == whole.stop_reason
-
-
-@pytest.mark.parametrize("fails", ["", "unavailable"])
-def test_what_a_server_says_is_told_as_the_sdk_has_it(fails: str) -> None:
-    simulator = Simulator(SimulatorSettings(faults=(Fault(kind=FaultKind.TOOL_USE, tool="find", fails=fails),)))
-    fields = {
-        "model": "claude-haiku-5-5",
-        "max_tokens": 1024,
-        "messages": [{"role": "user", "content": "hi"}],
-        "mcp_servers": [{"type": "url", "name": "tracker", "url": "https://mcp.example.com/mcp"}],
-        "tools": [{"type": "mcp_toolset", "mcp_server_name": "tracker", "configs": {"find": {}}}],
-    }
-    headers = [*HEADERS, ("anthropic-beta", "mcp-client-2025-11-20")]
-    content = msgspec.json.decode(simulator.answer(headers, msgspec.json.encode(fields)).parts[0])["content"]
-    used, result = (msgspec.json.encode(block) for block in content if block["type"].startswith("mcp"))
-    assert read(BetaMCPToolUseBlock, used).id == read(BetaMCPToolResultBlock, result).tool_use_id
 
 
 def test_a_refusal_has_a_category_of_the_sdk() -> None:

@@ -155,18 +155,3 @@ def test_what_is_no_answer_costs_an_attempt(body: bytes) -> None:
     )
     assert isinstance(reply, Failed)
     assert "req_1" in reply.detail
-
-
-_SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
-_FOUND = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
-
-
-@pytest.mark.parametrize(
-    ("after", "text"), [([{"type": "text", "text": "It is known."}], "It is known."), ([], "I look it up.")]
-)
-def test_what_is_said_before_the_api_has_a_result_is_the_answer_only_where_nothing_follows(
-    after: list[dict[str, str]], text: str
-) -> None:
-    reply = _read(blocks=[{"type": "text", "text": "I look it up."}, _SEARCH, _FOUND, *after])
-    assert isinstance(reply, Answer)
-    assert (reply.outcome, reply.text) == (RunOutcome.SUCCEEDED, text)

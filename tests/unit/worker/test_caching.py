@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 
 from eventroute.prompt import Prompt
-from eventroute.served import Served, serve
-from eventroute.talk import Offer
 from eventroute_worker.answer import Usage
 from eventroute_worker.caching import Caching
 from support.routes import model_call
@@ -23,20 +21,10 @@ class Traffic:
         self.now = 1000.0
         self.caching = Caching(lambda: self.now)
 
-    def ask(
-        self,
-        usage: Usage | None = PLAIN,
-        *,
-        after_s: float = 1,
-        system: str = LONG,
-        offers: tuple[Offer, ...] = (),
-        served: tuple[Served, ...] = (),
-        **model: Any,
-    ) -> str | None:
+    def ask(self, usage: Usage | None = PLAIN, *, after_s: float = 1, system: str = LONG, **model: Any) -> str | None:
         """Make a call that uses this much, some seconds after the last one; returns for how long it is to cache."""
         self.now += after_s
-        prompt = Prompt(system, "?", (), offers=offers, served=served)
-        with self.caching.deciding(model_call(**model), prompt, "key") as mark:
+        with self.caching.deciding(model_call(**model), Prompt(system, "?", ()), "key") as mark:
             mark.usage = usage
         return mark.lifetime
 
@@ -87,15 +75,7 @@ def test_a_read_that_was_expected_and_did_not_come_begins_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    "other",
-    [
-        {"name": "claude-sonnet-5-5"},
-        {"effort": "high"},
-        {"thinking": "auto"},
-        {"system": LONG + "!"},
-        {"offers": (Offer(name="look_up", description="", input_schema={}),)},
-        {"served": (serve("web_search"),)},
-    ],
+    "other", [{"name": "claude-sonnet-5-5"}, {"effort": "high"}, {"thinking": "auto"}, {"system": LONG + "!"}]
 )
 def test_whatever_the_cached_part_depends_on_has_traffic_of_its_own(other: dict[str, Any]) -> None:
     traffic = Traffic()

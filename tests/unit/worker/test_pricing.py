@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from eventroute.models import Band, Model, Models
-from eventroute.served import serve
 from eventroute_worker.answer import Usage
 from eventroute_worker.pricing import Prices
 
@@ -78,10 +77,3 @@ def test_at_most_a_call_costs_what_it_would_as_a_shorter_one_too() -> None:
     assert prices.most("ends", prompt=10, output=0) == Decimal("0.00009")
     assert prices.most("ends", prompt=11, output=0) is None
     assert prices.most("unknown", prompt=1, output=1) is None
-
-
-def test_a_call_is_reserved_with_the_price_of_all_its_uses() -> None:
-    plain = PRICES.most("claude-haiku-4-5", prompt=100, output=10)
-    searching = PRICES.most("claude-haiku-4-5", prompt=100, output=10, served=(serve("web_search", max_uses=5),))
-    assert plain is not None
-    assert searching == plain + Decimal("0.05")

@@ -11,7 +11,7 @@ from rich.console import Console
 from eventroute.errors import EventRouteError
 from eventroute_cli.capture import capture
 from eventroute_cli.demo.command import demo
-from eventroute_cli.desk import approvals, dead, runs
+from eventroute_cli.desk import dead, runs
 from eventroute_cli.desk.budget import budget
 from eventroute_cli.desk.explain import explain
 from eventroute_cli.desk.switch import start, stop
@@ -44,7 +44,6 @@ app.command()(simulator)
 app.command("verify")(verify_command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(dead.app, name="dead")
-app.add_typer(approvals.app, name="approvals")
 app.command()(explain)
 app.command()(budget)
 app.command()(stop)

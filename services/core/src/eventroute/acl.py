@@ -125,7 +125,7 @@ _SCRIPTS: Final = _Grant("+eval +evalsha", _all(_ALL.prefix))
 # What `load` counts, and how many calls the throttle admits.
 _FIGURES: Final = (
     _Grant("+hkeys", (f"%R~{_ALL.causes}",)),
-    _Grant("+zcard", (f"%R~{_PARKED}", f"%R~{_ALL.approvals}")),
+    _Grant("+zcard", (f"%R~{_PARKED}",)),
     _Grant("+zrange", (f"%R~{_ALL.sendings}",)),
     _Grant("+zrange +zcard", (f"%R~{_ALL.turns}", f"%R~{_WAITS}", f"%R~{_WAITING}")),
     _Grant("+hgetall", (f"%R~{throttle.state('*')}",)),
@@ -189,7 +189,6 @@ _WORKER: Final = (
     _Grant("+zadd +zrem +zrange", _all(_LANE, _BEHIND)),
     _Grant("+hget +hset +hdel +hscan", _all(_HOLDING)),
     _Grant("+hget +hmget +hset +lrange +rpush +del", _all(_COLLECTING, _COLLECTED)),
-    _Grant("+zadd +zrem +zcard", _all(_ALL.approvals)),
     _Grant("+get +set +del", _all(_NEWEST)),
     _Grant("+lpop +rpush", _all(_ALL.outdone)),
     _Grant("+scard +smembers +sadd +srem", _all(_ACTIVE)),
@@ -229,8 +228,8 @@ _SETS: Final = (
     *(_ALL.rotation, _ALL.sendings, _ALL.later, _ALL.running, _ALL.suspects),
 )
 
-# For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `decide`, `glance`, `load`,
-# `stop` and `start`.
+# For people: what `eventroute.queue.Desk` reads, and the scripts `replay`, `discard`, `glance`, `load`, `stop` and
+# `start`.
 _DESK: Final = (
     _SCRIPTS,
     _Grant("+get", (f"%R~{_CLAIM}",)),  # which delivery an answer became
@@ -250,8 +249,6 @@ _DESK: Final = (
     _Grant("+llen", (f"%R~{_COLLECTED}",)),
     _Grant("+get +set", _all(_NEWEST)),
     _Grant("+zrem", (f"%W~{_DEAD}", *(f"%W~{name}" for name in _FINISHED))),
-    _Grant("+zrange", (f"%R~{_ALL.approvals}",)),
-    _Grant("+zrem", (f"%W~{_ALL.approvals}", f"%W~{_ALL.later}")),
     _Grant("+hexists +hgetall +hkeys", (f"%R~{_ALL.held}", f"%R~{_ALL.causes}", f"%R~{_PARKED_OF}")),
     _Grant("+hget", (f"%R~{_ALL.limits}",)),
     _Grant("+scard", (f"%R~{_ACTIVE}",)),

@@ -20,8 +20,8 @@ def table_changed(plane: str) -> str:
 def table(plane: str) -> str:
     """HASH, route path → sealed entry, and `@version` → number. Publisher writes; processes of the plane read. Kept.
 
-    `@unfinished` marks a publication in pieces until its last one; `@epoch` is the number of the publisher, those with
-    smaller ones being refused. A deleted route leaves a sealed tombstone for ten minutes.
+    `@unfinished` marks a publication in pieces until its last one. A deleted route leaves a sealed tombstone for ten
+    minutes.
     """
     return f"{_HOME}table:{plane}"
 

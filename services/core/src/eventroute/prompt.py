@@ -23,11 +23,9 @@ from eventroute.hops import unmarked
 from eventroute.match import Match, Rule, first_match
 from eventroute.payload import Unparsable, read_json
 from eventroute.route_table import PromptRule, WorkerRoute
-from eventroute.secret import Secret
-from eventroute.served import Served
 from eventroute.talk import Exchange, Offer
 from eventroute.template import Rendered, Template, compile_template
-from eventroute.tool import RemoteTool, Tool, prepare_remote, prepare_tool
+from eventroute.tool import Tool, prepare_tool
 
 MAX_PAYLOAD_LENGTH: Final = 60_000
 """Characters of the payload in a prompt without a template: some 20,000 tokens, a tenth of the smallest context."""
@@ -65,12 +63,6 @@ class Prompt(NamedTuple):
     """What was answered, and what is said to that, by turns."""
     offers: tuple[Offer, ...] = ()
     """What Claude may do before it answers."""
-    served: tuple[Served, ...] = ()
-    """The same, on the API's side."""
-    tokens: tuple[tuple[str, Secret], ...] = ()
-    """What servers among these are shown, by their names."""
-    container: str = ""
-    """In which code was run before; empty = in none."""
     exchanges: tuple[Exchange, ...] = ()
     """What it did."""
     may_act: bool = True
@@ -81,19 +73,13 @@ class Prompt(NamedTuple):
         """Bytes of all that is sent: at least as many as it has tokens."""
         texts = (self.system, self.user, *self.turns)
         schema = msgspec.json.encode(self.output_schema) if self.output_schema else b""
-        offers = msgspec.json.encode((self.offers, self.served)) if self.can_act else b""
+        offers = msgspec.json.encode(self.offers) if self.offers else b""
         talk = sum(exchange.size for exchange in self.exchanges)
         return sum(len(text.encode()) for text in texts) + len(schema) + len(offers) + talk
 
-    @property
-    def can_act(self) -> bool:
-        """Tell whether there is anything that Claude may do."""
-        return bool(self.offers or self.served)
-
     def again(self, answer: str, violation: str) -> "Prompt":
         """Ask once more, as an answer does not fit its schema; for that nothing more is to be done."""
-        turns = (*self.turns, answer, _AGAIN.format(violation=violation))
-        return self._replace(offers=(), served=(), tokens=(), exchanges=(), container="", turns=turns)
+        return self._replace(offers=(), exchanges=(), turns=(*self.turns, answer, _AGAIN.format(violation=violation)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +97,6 @@ class Plan:
     """Of the sinks that do not get every answer, by their names."""
     tools: tuple[tuple[Tool, ...], ...]
     """Of each prompt."""
-    served: tuple[tuple[RemoteTool, ...], ...]
-    """Of each prompt, those on the API's side."""
     filter: Expression | None = None
     """Of a route that takes answers of others: which ones."""
 
@@ -143,16 +127,7 @@ class Plan:
         )  # a marker that Claude wrote would count for what it says
         rule = self.route.prompts[position]
         offers = tuple(tool.offer for tool in self.tools_for(position, event))
-        served = [tool.rule for tool in self.served[position] if tool.is_for(event.variables)]
-        return Prompt(
-            rule.system,
-            user,
-            missing,
-            rule.output_schema,
-            offers=offers,
-            served=tuple(each.offer for each in served),
-            tokens=tuple((each.offer.server.name, each.token) for each in served if each.offer.server and each.token),
-        )
+        return Prompt(rule.system, user, missing, rule.output_schema, offers=offers)
 
     def tools_for(self, position: int, event: "Event") -> tuple[Tool, ...]:
         """List the tools of a prompt that an event has."""
@@ -233,7 +208,6 @@ def prepare(route: WorkerRoute) -> Plan:
         schemas=tuple(AnswerSchema(rule.output_schema) if rule.output_schema else None for rule in route.prompts),
         conditions={sink.name: compile_expression(sink.when, OF_ANSWERS) for sink in route.sinks if sink.when},
         tools=tuple(tuple(map(prepare_tool, rule.tools)) for rule in route.prompts),
-        served=tuple(tuple(map(prepare_remote, rule.served)) for rule in route.prompts),
         filter=compile_expression(route.receives.filter) if route.receives and route.receives.filter else None,
     )
 

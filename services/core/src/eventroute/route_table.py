@@ -14,7 +14,6 @@ from eventroute.ids import RoutePath, RouteUid
 from eventroute.models import CacheRule, Effort, Thinking
 from eventroute.schemes import Scheme
 from eventroute.secret import Secret
-from eventroute.served import Served
 
 NO_KEY: Final = Secret(b"")
 """Of a publisher that knows of no markers: none is made and none is known."""
@@ -107,22 +106,15 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
 ToolMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-class _Tool(msgspec.Struct, frozen=True, kw_only=True):
+class HttpTool(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to a service that Claude may ask for."""
+
     name: str
     description: str
     when: str | None = None
     """CEL over the event: only where this holds, the tool is there."""
     input_schema: dict[str, Any]
     """JSON schema of the arguments."""
-    dry_run: bool = False
-    """No call is made; Claude is told so."""
-    approval_s: int = 0
-    """For how long a call waits for a person to approve it; 0 = none has to."""
-
-
-class HttpTool(_Tool, frozen=True, kw_only=True, tag="http"):
-    """A request to a service that Claude may ask for."""
-
     method: ToolMethod
     url: str
     """With places for arguments, as `eventroute.tool_url` reads it."""
@@ -135,27 +127,8 @@ class HttpTool(_Tool, frozen=True, kw_only=True, tag="http"):
     """A call changes something, so that none is made twice."""
     on_unknown: Literal["tell", "fail"] = "tell"
     """What follows when such a call may have happened."""
-
-
-class RouteTool(_Tool, frozen=True, kw_only=True, tag="route"):
-    """A hand-over to another route, one that nobody outside can send to: the arguments are its event."""
-
-    route: RoutePath
-    event: str
-
-
-LocalTool = HttpTool | RouteTool
-"""Those that are called here."""
-
-
-class ServedTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool that the API runs itself, or calls a server for."""
-
-    when: str | None = None
-    """CEL over the event: only where this holds, the API hears of it."""
-    offer: Served
-    token: Secret | None = None
-    """What its server is shown."""
+    dry_run: bool = False
+    """No call is made; Claude is told so."""
 
 
 class TalkLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,10 +158,8 @@ class PromptRule(msgspec.Struct, frozen=True, kw_only=True):
     """Template; absent = event name and the fenced payload."""
     output_schema: dict[str, Any] | None = None
     """JSON schema of the answer; absent = text."""
-    tools: tuple[LocalTool, ...] = ()
+    tools: tuple[HttpTool, ...] = ()
     """What Claude may do before it answers."""
-    served: tuple[ServedTool, ...] = ()
-    """The same, on the API's side."""
     limits: TalkLimits = NO_TALK
 
 

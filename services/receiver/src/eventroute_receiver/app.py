@@ -47,7 +47,7 @@ class Receiver:
 
 def build_receiver(settings: ReceiverSettings) -> Receiver:
     """Put a receiver together; nothing connects before the lifespan of `hooks` begins."""
-    url = settings.redis
+    url = settings.redis_url.get_secret_value()
     link, redis = open_link(url, groups=settings.groups, replicas=settings.replicas), connect(url)
     key = SealKey.from_text(settings.table_key.get_secret_value())
     process_id = f"{socket.gethostname()}-{os.getpid()}"
@@ -75,7 +75,6 @@ def build_receiver(settings: ReceiverSettings) -> Receiver:
             async with background.running(link.run, table.run, check.run, keyring.run), writing(tally, redis):
                 yield
         finally:
-            await table.withdraw()
             await fetcher.aclose()
             await redis.aclose()
 

@@ -52,7 +52,6 @@ def build_probes(admission: Admission, table: RouteTable[Hook], *, is_draining: 
                 "throttled": found.throttled,
                 "deferred": found.later,
                 "held": found.held,
-                "approvals": found.approvals,
             }
         )
 

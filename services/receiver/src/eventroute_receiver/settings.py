@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 
-from eventroute.runtime.settings import RedisSettings
+from eventroute.runtime.settings import Settings
 
 
-class ReceiverSettings(RedisSettings):
+class ReceiverSettings(Settings):
     """Everything that an installation may change; units are in the names."""
 
     prefix: ClassVar[str] = "EVENTROUTE_RECEIVER_"
@@ -18,8 +18,10 @@ class ReceiverSettings(RedisSettings):
     """Port that providers reach."""
     probe_port: int = Field(default=8081, ge=0, le=65535)
     """Port for probes, metrics and the autoscaler's figure; no Ingress exposes it."""
+    redis_url: SecretStr
+    """Redis or Valkey with `noeviction`, as `eventroute.runtime.redis_url` describes; prints no password."""
     table_key: SecretStr
-    """Opens the receivers' route table: base64 of 32 bytes, and after a space that of the previous key."""
+    """Opens the receivers' route table: base64 of 32 bytes."""
     max_queue_depth: int = Field(default=100_000, ge=1)
     """Deliveries queued above which senders are told to come back; one route may hold as much as is left free."""
     max_queue_bytes: int = Field(default=0, ge=0)

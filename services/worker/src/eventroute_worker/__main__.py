@@ -32,7 +32,6 @@ from eventroute.secret import Secret
 from eventroute.throttle import Throttle
 from eventroute_worker import redis_spans
 from eventroute_worker.attempt import Attempt, End, Handler
-from eventroute_worker.chain import Chain
 from eventroute_worker.claude import Claude
 from eventroute_worker.finding import Finder
 from eventroute_worker.gate import Gate
@@ -45,7 +44,7 @@ from eventroute_worker.probes import build_probes
 from eventroute_worker.run import Runner
 from eventroute_worker.sending import Sender
 from eventroute_worker.settings import WorkerSettings
-from eventroute_worker.sinks import LocalSinks, RemoteSinks
+from eventroute_worker.sinks import LocalSinks, RemoteSinks, RouteSinkWriter
 from eventroute_worker.sinks.databases import Databases
 from eventroute_worker.spending import Spending, Treasury
 from eventroute_worker.tools import Calling
@@ -109,14 +108,13 @@ async def serve(settings: WorkerSettings) -> None:
             await outside.link.until_up(_CONNECT_S)
             await worker.async_run()
             await _settle(shared.spending)
-        await routes.withdraw()
     _log.info("worker_stopped")
 
 
 @contextlib.asynccontextmanager
 async def _reaching(settings: WorkerSettings) -> AsyncIterator[_Outside]:
     """Hold the connections while the block runs; the link is the block's to run."""
-    url, key = settings.redis, settings.anthropic_api_key
+    url, key = settings.redis_url.get_secret_value(), settings.anthropic_api_key
     models = Models.load(settings.models_path)
     link = open_link(url, groups=settings.groups)
     async with (
@@ -203,8 +201,8 @@ def _build_worker(settings: WorkerSettings, outside: _Outside, shared: _Shared) 
 def _build_handler(settings: WorkerSettings, outside: _Outside, shared: _Shared) -> Handler:
     """Make what runs deliveries, and sends what they were answered."""
     finder = Finder(shared.routes, shared.upkeep)
-    chain = Chain(shared.routes, shared.admissions, shared.tally)
-    runner = _build_runner(settings, outside, shared, finder, chain)
+    runner = _build_runner(settings, outside, shared, finder)
+    chain = RouteSinkWriter(shared.routes, shared.admissions, shared.tally)
     sinks = RemoteSinks(outside.way, shared.work, outside.databases, chain=chain)
     sender = Sender(work=shared.work, finder=finder, sinks=sinks, gate=shared.gate)
 
@@ -214,12 +212,12 @@ def _build_handler(settings: WorkerSettings, outside: _Outside, shared: _Shared)
     return handle
 
 
-def _build_runner(settings: WorkerSettings, outside: _Outside, shared: _Shared, finder: Finder, chain: Chain) -> Runner:
+def _build_runner(settings: WorkerSettings, outside: _Outside, shared: _Shared, finder: Finder) -> Runner:
     return Runner(
         work=shared.work,
         finder=finder,
         claude=outside.claude,
-        calling=Calling(outside.way, chain),
+        calling=Calling(outside.way),
         history=shared.history,
         sinks=LocalSinks(shared.work),
         troubles=shared.troubles,

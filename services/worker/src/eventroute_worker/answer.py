@@ -1,6 +1,5 @@
 """What asking Claude ends in; and an answer as it is kept, the checkpoint of a run, and given to sinks."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -10,7 +9,6 @@ import msgspec
 
 from eventroute.answer_schema import AnswerSchema, DoesNotFit
 from eventroute.outcome import DeadReason, RunOutcome
-from eventroute.served import ServedKind
 from eventroute.talk import CallRecord
 from eventroute.throttle import Told
 
@@ -28,7 +26,7 @@ class Silence(StrEnum):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of one call, the four kinds of which do not overlap, and uses of tools on the API's side."""
+    """Tokens of one call. The four kinds do not overlap."""
 
     input: int
     """Neither written to nor read from the cache."""
@@ -39,26 +37,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache_read: int = 0
     thinking: int = 0
     """Of the output: what nobody sees."""
-    web_searches: int = 0
-    """Those that are billed: not those that failed."""
-    web_fetches: int = 0
-    code_executions: int = 0
-    mcp_calls: int = 0
 
     @property
     def prompt(self) -> int:
         """The whole prompt, cached or not."""
         return self.input + self.cache_write + self.cache_write_1h + self.cache_read
-
-    @property
-    def uses(self) -> Mapping[ServedKind, int]:
-        """How often tools on the API's side were used, by their kinds."""
-        return {
-            "web_search": self.web_searches,
-            "web_fetch": self.web_fetches,
-            "code_execution": self.code_executions,
-            "mcp": self.mcp_calls,
-        }
 
     def __add__(self, other: "Usage") -> "Usage":
         """Add up two calls."""
@@ -113,9 +96,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     calls: tuple[CallRecord, ...] = ()
     """What was done before it."""
     said: bytes = b""
-    """Of such a turn, and of any with tools on the API's side, the content blocks, JSON as it came; kept elsewhere."""
-    container: str = ""
-    """In which the API has run code; kept elsewhere."""
+    """Of such a turn the content blocks, JSON as it came; kept elsewhere."""
     told: Told = NOT_TOLD
     """What came with it of rate limits; not kept."""
 
@@ -215,7 +196,7 @@ _decoder = msgspec.json.Decoder(Answer)
 
 def encode_answer(answer: Answer) -> bytes:
     """Write an answer as JSON."""
-    return _encoder.encode(msgspec.structs.replace(answer, told=NOT_TOLD, said=b"", container=""))
+    return _encoder.encode(msgspec.structs.replace(answer, told=NOT_TOLD, said=b""))
 
 
 def decode_answer(data: bytes) -> Answer:

@@ -138,19 +138,7 @@ class Throttled:
     """For people: what the API said; empty when it was not asked."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unapproved:
-    """The delivery waits for people's word on calls of tools."""
-
-    asks: Mapping[str, bytes]
-    """What they are asked, by the ids of the calls."""
-    until_ms: int
-    """When the first of them has waited for too long, Unix ms by Redis' clock."""
-    detail: str
-    """For people: for what it waits."""
-
-
-End = Settled | Later | Parked | Throttled | Unapproved
+End = Settled | Later | Parked | Throttled
 
 
 class Ended(Exception):

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from eventroute.outcome import RunOutcome
 from eventroute.queue import Begun, Work
 from eventroute.runtime import tracing
-from eventroute_worker.attempt import Attempt, End, Ended, Later, Parked, Settled, Throttled, Unapproved
+from eventroute_worker.attempt import Attempt, End, Ended, Later, Parked, Settled, Throttled
 
 _log = structlog.get_logger()
 
@@ -72,8 +72,6 @@ def _named(end: End) -> dict[str, str]:
             return {"end": "parked", "reason": end.trouble.reason, "detail": end.trouble.detail}
         case Throttled():
             return {"end": "throttled", "detail": end.detail}
-        case Unapproved():
-            return {"end": "unapproved", "detail": end.detail}
         case Settled():
             return {"end": end.outcome, "reason": end.reason, "detail": end.detail}
 

@@ -91,8 +91,7 @@ class Caching:
 
     def _traffic(self, call: ModelCall, prompt: Prompt, key: str) -> _Traffic:
         """Find a prompt by all that its cached part depends on."""
-        tools = (prompt.offers, prompt.served)
-        parts = (key, call.name, call.thinking, call.effort, prompt.output_schema, tools, prompt.system)
+        parts = (key, call.name, call.thinking, call.effort, prompt.output_schema, prompt.system)
         name = hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).digest()
         traffic = self._prompts.setdefault(name, _Traffic())
         self._prompts.move_to_end(name)

@@ -5,10 +5,9 @@ Every call ends in one of five values: an `Answer`, or, by whose fault there is 
 The SDK's own retries are off, as they would sleep in the delivery's slot; its own tracing is off, as it
 names spans and attributes in its own way. Knows neither Redis nor routes.
 
-An answer is the text of its text blocks, behind what the API itself has run meanwhile. What the stop reasons mean:
+An answer is the text of its text blocks. What the stop reasons mean:
     refusal                                     refused: what text there is, is kept on the run and goes to no sink
     model_context_window_exceeded without text  dead `context_window`: the prompt left no room for an answer
-    pause_turn                                  a turn that goes on, where tools may be used
     any other without text                      no_text: paid for all the same; often thinking used up `max_tokens`
     end_turn, stop_sequence                     succeeded
     all others, also ones not known yet         truncated: Claude did not end its turn; the text is kept and goes on
@@ -22,7 +21,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, cast
+from typing import Final, Literal, Self, cast
 
 import aiohttp
 import anthropic
@@ -43,7 +42,6 @@ from anthropic.types import (
     ThinkingConfigParam,
     ToolChoiceParam,
     ToolParam,
-    ToolUnionParam,
 )
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
@@ -54,8 +52,6 @@ from eventroute.route_table import ModelCall
 from eventroute.runtime import tracing
 from eventroute.runtime.notices import Notice
 from eventroute.secret import Secret
-from eventroute.served import Served, kinds
-from eventroute.talk import ServedResult, read_served
 from eventroute.throttle import Told
 from eventroute_worker import metrics
 from eventroute_worker.answer import (
@@ -101,10 +97,6 @@ class _Block(msgspec.Struct, frozen=True):
     type: str
     text: str = ""
 
-    @property
-    def is_result(self) -> bool:
-        return self.type.endswith("_tool_result")
-
 
 class _CacheCreation(msgspec.Struct, frozen=True):
     ephemeral_1h_input_tokens: int = 0
@@ -118,15 +110,6 @@ class _StopDetails(msgspec.Struct, frozen=True):
     category: str | None = None
 
 
-class _ServedUse(msgspec.Struct, frozen=True):
-    web_search_requests: int = 0
-    web_fetch_requests: int = 0
-
-
-class _Container(msgspec.Struct, frozen=True):
-    id: str
-
-
 class _Usage(msgspec.Struct, frozen=True):
     input_tokens: int
     output_tokens: int
@@ -134,7 +117,6 @@ class _Usage(msgspec.Struct, frozen=True):
     cache_read_input_tokens: int | None = None
     cache_creation: _CacheCreation | None = None
     output_tokens_details: _OutputDetails | None = None
-    server_tool_use: _ServedUse | None = None
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -144,7 +126,6 @@ class _Message(msgspec.Struct, frozen=True):
     stop_reason: str | None
     usage: _Usage
     stop_details: _StopDetails | None = None
-    container: _Container | None = None
 
 
 class _Model(msgspec.Struct, frozen=True):
@@ -282,7 +263,6 @@ class Claude:
 
     async def _call(self, call: ModelCall, prompt: Prompt, lifetime: Lifetime | None, *, key: str, span: Span) -> Reply:
         context = tracing.traceparent(span) if self._propagate_trace else ""
-        headers = {"traceparent": context, "anthropic-beta": _betas(prompt)}
         try:
             # The SDK's timeout is per read: a slow trickle would pass it.
             async with self._client(key) as client, asyncio.timeout(call.timeout_s):
@@ -297,39 +277,28 @@ class Claude:
                     tool_choice=_tool_choice(prompt),
                     # That there is no connection must show before the whole call's time is up, which is another fault.
                     timeout=anthropic.Timeout(None, connect=min(_CONNECT_S, call.timeout_s / 2)),
-                    container=prompt.container or anthropic.omit,
-                    extra_headers={name: value for name, value in headers.items() if value},
-                    extra_body=_servers(prompt),
+                    extra_headers={"traceparent": context} if context else None,
                 )
         except TimeoutError:
             return Failed(detail=f"no answer within {call.timeout_s:g} s", timed_out=True, may_be_paid=True)
         except APIError as error:
             told = read_limits(error.response.headers) if isinstance(error, APIStatusError) else NOT_TOLD
             return replace(classify(error), told=told)
-        may_act, told = prompt.can_act and prompt.may_act, read_limits(raw.headers)
-        return self._read(raw.http_response.content, raw.request_id or "", told, may_act=may_act, served=prompt.served)
+        may_act = bool(prompt.offers) and prompt.may_act
+        return self._read(raw.http_response.content, raw.request_id or "", read_limits(raw.headers), may_act=may_act)
 
-    def _read(
-        self,
-        body: bytes,
-        request_id: str,
-        told: Told = NOT_TOLD,
-        *,
-        may_act: bool = False,
-        served: Sequence[Served] = (),
-    ) -> Reply:
+    def _read(self, body: bytes, request_id: str, told: Told = NOT_TOLD, *, may_act: bool = False) -> Reply:
         try:
             message = _decoder.decode(body)
             blocks = _blocks.decode(message.content)
-            results = read_served(message.content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             detail = f"the API's answer is unreadable (request {request_id}): {error}"
             return Failed(detail=detail, may_be_paid=True, told=told)
-        text = _text(blocks)
+        text = "".join(block.text for block in blocks if block.type == "text").strip()
         stop_reason = message.stop_reason or "unknown"
-        usage = _read_usage(message.usage, results)
+        usage = _read_usage(message.usage)
         outcome, reason = _outcome(message, text, blocks)
-        goes_on = may_act and _wants_more(stop_reason, blocks, served)
+        goes_on = may_act and stop_reason == "tool_use" and any(block.type == "tool_use" for block in blocks)
         answer = Answer(
             outcome=outcome,
             reason=reason,
@@ -339,11 +308,10 @@ class Claude:
             message_id=message.id,
             request_id=request_id,
             usage=usage,
-            cost_usd=self._prices.cost(message.model, usage, served),
+            cost_usd=self._prices.cost(message.model, usage),
             answered_ms=time.time_ns() // 1_000_000,
             goes_on=goes_on,
-            said=bytes(message.content) if goes_on or results else b"",
-            container=message.container.id if message.container else "",
+            said=bytes(message.content) if goes_on else b"",
             told=told,
         )
         if stop_reason == "model_context_window_exceeded" and not text:
@@ -450,48 +418,16 @@ def _messages(prompt: Prompt) -> list[MessageParam]:
     return messages
 
 
-def _tools(prompt: Prompt) -> list[ToolUnionParam] | Omit:
-    own: list[ToolParam] = [
+def _tools(prompt: Prompt) -> list[ToolParam] | Omit:
+    tools: list[ToolParam] = [
         {"name": offer.name, "description": offer.description, "input_schema": offer.input_schema, "strict": True}
         for offer in prompt.offers
     ]
-    tools: list[ToolUnionParam] = [*own, *(cast("ToolUnionParam", each.definition) for each in prompt.served)]
     return tools or anthropic.omit
 
 
 def _tool_choice(prompt: Prompt) -> ToolChoiceParam | Omit:
-    return {"type": "none"} if prompt.can_act and not prompt.may_act else anthropic.omit
-
-
-def _betas(prompt: Prompt) -> str:
-    return ",".join(dict.fromkeys(filter(None, (kinds()[each.kind].beta for each in prompt.served))))
-
-
-def _servers(prompt: Prompt) -> dict[str, Any] | None:
-    """Write what only the beta of the endpoint has: the servers that the API is to call, with what it shows them."""
-    tokens = {name: {"authorization_token": key_text(token)} for name, token in prompt.tokens}
-    servers = [
-        {"type": "url", "name": server.name, "url": server.url, **tokens.get(server.name, {})}
-        for server in (each.server for each in prompt.served)
-        if server
-    ]
-    return {"mcp_servers": servers} if servers else None
-
-
-def _text(blocks: Sequence[_Block]) -> str:
-    """Put the answer together: what was said before the API had a result is talk, unless nothing comes after it."""
-    last = max((index for index, block in enumerate(blocks) if block.is_result), default=-1)
-    after, whole = (
-        "".join(block.text for block in part if block.type == "text").strip() for part in (blocks[last + 1 :], blocks)
-    )
-    return after or whole
-
-
-def _wants_more(stop_reason: str, blocks: Sequence[_Block], served: Sequence[Served]) -> bool:
-    """Tell whether the turn ends with calls for us to make, or in the middle of those that the API makes."""
-    if stop_reason == "pause_turn":
-        return bool(served)
-    return stop_reason == "tool_use" and any(block.type == "tool_use" for block in blocks)
+    return {"type": "none"} if prompt.offers and not prompt.may_act else anthropic.omit
 
 
 def _output_config(call: ModelCall, prompt: Prompt) -> OutputConfigParam | Omit:
@@ -514,7 +450,7 @@ def _outcome(message: _Message, text: str, blocks: Sequence[_Block]) -> tuple[Ru
     return (RunOutcome.SUCCEEDED if message.stop_reason in _SUCCEEDED else RunOutcome.TRUNCATED), ""
 
 
-def _read_usage(usage: _Usage, results: Sequence[ServedResult]) -> Usage:
+def _read_usage(usage: _Usage) -> Usage:
     written = usage.cache_creation_input_tokens or 0
     for_an_hour = usage.cache_creation.ephemeral_1h_input_tokens if usage.cache_creation else 0
     return Usage(
@@ -524,10 +460,6 @@ def _read_usage(usage: _Usage, results: Sequence[ServedResult]) -> Usage:
         cache_write_1h=for_an_hour,
         cache_read=usage.cache_read_input_tokens or 0,
         thinking=usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else 0,
-        web_searches=usage.server_tool_use.web_search_requests if usage.server_tool_use else 0,
-        web_fetches=usage.server_tool_use.web_fetch_requests if usage.server_tool_use else 0,
-        code_executions=sum(result.kind == "code_execution" for result in results),
-        mcp_calls=sum(result.kind == "mcp" for result in results),
     )
 
 
@@ -542,23 +474,9 @@ def _describe(span: Span, reply: Reply) -> None:
                 tracing.GENAI_OUTPUT_TOKENS: reply.usage.output,
             }
         )
-        for result in _results(reply):
-            span.add_event(
-                "execute_tool",
-                {
-                    tracing.GENAI_TOOL_NAME: result.kind,
-                    tracing.GENAI_TOOL_CALL: result.use,
-                    tracing.OUTCOME: result.outcome,
-                    **({tracing.ERROR_TYPE: result.error} if result.error else {}),
-                },
-            )
         return
     span.set_attribute(tracing.ERROR_TYPE, reply.reason if isinstance(reply, Standing | GivenUp) else _END[type(reply)])
     span.set_status(Status(StatusCode.ERROR, reply.detail))
-
-
-def _results(answer: Answer) -> Sequence[ServedResult]:
-    return read_served(answer.said) if answer.said else ()
 
 
 def _paid(reply: Reply) -> Answer | None:
@@ -585,8 +503,6 @@ def _measure(model: str, reply: Reply, seconds: float) -> None:
         ("cache_read", usage.cache_read),
     ):
         metrics.TOKENS.labels(model, kind).inc(tokens)
-    for result in _results(paid):
-        metrics.TOOL_CALLS.labels(result.kind, result.outcome).inc()
     if paid.cost_usd is None:
         metrics.UNPRICED.labels(model).inc()
     else:

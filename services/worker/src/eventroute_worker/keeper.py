@@ -135,7 +135,6 @@ class Keeper:
         stored: list[Trouble] = []
         held_by, parked_by, throttled = Counter[str](), Counter[str](), Counter[str]()
         used: dict[str, float] = {}
-        approvals = 0
         if self._treasury:
             await self._treasury.settle()
         for group in self._groups:
@@ -152,13 +151,10 @@ class Keeper:
                 held_by.update(why.reason for why in held.values())
                 for trouble, waiting, _ in standing:
                     parked_by[trouble.reason] += waiting
-                waiting_for = await self._upkeep.waiting(group)
-                throttled.update(waiting_for.buckets)
-                approvals += waiting_for.approvals
+                throttled.update(await self._upkeep.waiting(group))
         self._troubles.end_look(stored)
         metrics.tell(metrics.HELD_ROUTES, held_by)
         metrics.tell(metrics.PARKED, parked_by)
-        metrics.APPROVALS.set(approvals)
         metrics.tell(metrics.BUDGET_USED, used)
         buckets = await self._upkeep.buckets(throttled)
         metrics.tell(metrics.THROTTLED, throttled)

@@ -48,10 +48,6 @@ PARKED: Final = _gauge(
     "Deliveries that wait until a key or model is mended, or a budget has room; told by the worker that keeps it",
     "reason",
 )
-APPROVALS: Final = _gauge(
-    "approvals_waiting",
-    "Deliveries that wait for people to approve calls of tools; told by the worker that keeps the queue",
-)
 THROTTLED: Final = _gauge(
     "throttled",
     "Deliveries that wait for their turn at Claude, by key and pool of models; told by the worker that keeps the queue",

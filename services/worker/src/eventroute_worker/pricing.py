@@ -1,14 +1,11 @@
-"""What an answer cost, from the prices in `eventroute.models` and `eventroute.served`.
+"""What an answer cost, from the prices in `eventroute.models`.
 
-An unknown model, a kind of token without a known rate, or a tool that is billed by what no answer tells, has an unknown
-cost, which is None and never 0.
+An unknown model, or a kind of token without a known rate, has an unknown cost, which is None and never 0.
 """
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 from eventroute.models import Band, Models
-from eventroute.served import Served, cost, costs_at_most
 from eventroute_worker.answer import Usage
 
 _MILLION = 1_000_000
@@ -21,26 +18,18 @@ class Prices:
         """Take the known models."""
         self._models = models
 
-    def cost(self, model: str, usage: Usage, served: Sequence[Served] = ()) -> Decimal | None:
-        """Compute the cost of a call in USD.
-
-        served  the tools on the API's side that it had
-        """
+    def cost(self, model: str, usage: Usage) -> Decimal | None:
+        """Compute the cost of a call in USD."""
         known = self._models.find(model)
         for band in known.prices if known else ():
             if band.prompt_up_to is None or usage.prompt <= band.prompt_up_to:
-                parts = (_cost(band, usage), cost(usage.uses, served))
-                return None if None in parts else sum(filter(None, parts), Decimal(0))
+                return _cost(band, usage)
         return None
 
-    def most(
-        self, model: str, *, prompt: int, output: int, served: Sequence[Served] = (), within_s: float = 0
-    ) -> Decimal | None:
+    def most(self, model: str, *, prompt: int, output: int) -> Decimal | None:
         """Compute what a call costs in USD at the very most; None where the model's price is unknown.
 
-        prompt    tokens of the whole prompt, at most; output likewise
-        served    the tools on the API's side that it has
-        within_s  how long it may take
+        prompt  tokens of the whole prompt, at most; output likewise
         """
         known = self._models.find(model)
         bands = known.prices if known else ()
@@ -51,7 +40,7 @@ class Prices:
                 costs.append((prompt * rate + output * band.output) / _MILLION)
             begin = (band.prompt_up_to or prompt) + 1
         is_open = bool(bands) and (bands[-1].prompt_up_to is None or prompt <= bands[-1].prompt_up_to)
-        return max(costs) + costs_at_most(served, within_s=within_s) if is_open else None
+        return max(costs) if is_open else None
 
 
 def _cost(band: Band, usage: Usage) -> Decimal | None:

@@ -35,7 +35,6 @@ from eventroute.route_table import LocalSink, ModelCall, RetentionRule, Sink
 from eventroute.runtime import tracing
 from eventroute.runtime.stats import Tally
 from eventroute.secret import Secret
-from eventroute.talk import Ask
 from eventroute.template import RenderFailed
 from eventroute.throttle import bucket_name
 from eventroute_worker import metrics
@@ -62,7 +61,6 @@ from eventroute_worker.attempt import (
     Parked,
     Settled,
     Superseded,
-    Unapproved,
     check_attempts,
     dead,
 )
@@ -286,9 +284,7 @@ class Runner:
             if (own := self._judge(work, call, reply, key_id=key_id)) is None:
                 return None
             paid = wanted.note(added(work.paid, own), missing_fields=prompt.missing_fields)
-            answer = read_by(
-                work.plan.schemas[position], msgspec.structs.replace(paid, calls=work.talk.calls(own.said or b"[]"))
-            )
+            answer = read_by(work.plan.schemas[position], msgspec.structs.replace(paid, calls=work.talk.calls()))
             is_final = self._next_call(work, position, answer) is None
             talk = self._take(work, prompt, answer) if answer.goes_on else NOTHING_SAID
             by = await patiently(
@@ -301,7 +297,7 @@ class Runner:
     def _take(self, work: _Work, prompt: Prompt, turn: Answer) -> Mapping[str, bytes]:
         """Take a turn that wants tools; returns what is to be saved of it."""
         try:
-            return {**work.talk.begin(prompt), **work.talk.take(turn.said, turn.container)}
+            return {**work.talk.begin(prompt), **work.talk.take(turn.said)}
         except TooLarge as error:
             self._end(work._replace(paid=turn), dead(DeadReason.TOOL_LIMIT, str(error)))
 
@@ -315,11 +311,8 @@ class Runner:
 
         room, full = talk.room(work.plan.route.prompts[position].limits, work.paid)
         tools = work.plan.tools_for(position, work.event)
-        marker = markers(work.plan.route.marker_key).write(work.delivery.hops + 1)
         try:
-            asks = await self._calling.run(Scene(work.delivery, tools, talk, save, room, full, marker))
-            if asks:
-                raise Ended(_unapproved(asks, talk.put(asks)))
+            await self._calling.run(Scene(lease.delivery, tools, talk, save, room, full))
         except Unknown as error:
             self._end(_with_calls(work), dead(DeadReason.TOOL_UNKNOWN, str(error)))
         except TooLarge as error:
@@ -491,12 +484,6 @@ def _with(end: Settled, work: _Work, answer: Answer | None = None) -> Settled:
 def _with_calls(work: _Work) -> _Work:
     """Tell of the calls of a turn that comes to nothing."""
     return work._replace(paid=work.paid and msgspec.structs.replace(work.paid, calls=work.talk.calls()))
-
-
-def _unapproved(asks: Mapping[str, Ask], written: Mapping[str, bytes]) -> Unapproved:
-    names = ", ".join(sorted({ask.tool for ask in asks.values()}))
-    detail = f"a person is to approve: {names} (`eventroute approvals`)"
-    return Unapproved(asks=written, until_ms=min(ask.until_ms for ask in asks.values()), detail=detail)
 
 
 def _superseded(by: str) -> Settled:

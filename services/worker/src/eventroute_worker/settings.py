@@ -7,16 +7,18 @@ from pydantic import Field, Json, SecretStr
 
 from eventroute.outbound import OutboundRules
 from eventroute.queue import Retention
-from eventroute.runtime.settings import RedisSettings
+from eventroute.runtime.settings import Settings
 
 
-class WorkerSettings(RedisSettings):
+class WorkerSettings(Settings):
     """Everything that an installation may change; units are in the names."""
 
     prefix: ClassVar[str] = "EVENTROUTE_WORKER_"
 
+    redis_url: SecretStr
+    """Redis or Valkey with `noeviction`, as `eventroute.runtime.redis_url` describes; prints no password."""
     table_key: SecretStr
-    """Opens the workers' route table: base64 of 32 bytes, and after a space that of the previous key."""
+    """Opens the workers' route table: base64 of 32 bytes."""
     anthropic_api_key: SecretStr | None = None
     """For routes without a key of their own; without either, deliveries wait. Its file is read again on a change."""
     anthropic_base_url: str | None = Field(default=None, pattern="^https?://")

@@ -1,8 +1,7 @@
 """What calls cost: reserved before each in all of its route's budgets, paid after it; and those that wait for room.
 
 A call is reserved at its worst: a token for every byte of the prompt, as no token is shorter than that, and all of
-`maxTokens`; so it never costs more, but where it has tools on the API's side: what these bring is an estimate, their
-uses are not. It is reserved last, right before the call, when nothing else can keep the call
+`maxTokens`; so it never costs more. It is reserved last, right before the call, when nothing else can keep the call
 waiting (a shared rate limit gives its go first, and gets its place back when a budget has no room): what is reserved is
 in flight. What a call has cost is what its answer says. One that was refused costs nothing; where Claude may have
 answered and nobody heard it, what was reserved is spent.
@@ -30,7 +29,6 @@ from eventroute.queue.ledger import NOTHING
 from eventroute.queue.upkeep import Standing as Parked
 from eventroute.route_table import INSTALLATION, BudgetRule, ModelCall, whose
 from eventroute.runtime.scripts import RedisAway, RedisForbids
-from eventroute.served import reads_at_most
 from eventroute_worker import metrics
 from eventroute_worker.answer import Answer, Failed, GivenUp, Passing, Reply, Standing
 from eventroute_worker.pricing import Prices
@@ -121,10 +119,8 @@ class Spending:
         returns  the bill, or why there is none: then nothing is reserved, and the model's price may be what is missing
         raises   `LeaseLost`, `RedisAway` and `RedisForbids`
         """
-        tokens = reads_at_most(prompt.served, prompt=prompt.size + _OVERHEAD, output=call.max_tokens)
-        usd = self._prices.most(
-            call.name, prompt=tokens, output=call.max_tokens, served=prompt.served, within_s=call.timeout_s
-        )
+        tokens = prompt.size + _OVERHEAD
+        usd = self._prices.most(call.name, prompt=tokens, output=call.max_tokens)
         if usd is None and any(rule.micro_usd is not None for rule in rules):
             detail = f"nobody knows what {call.name} costs, which a budget in USD needs"
             return Standing(reason=DeadReason.BUDGET, detail=detail, whole_key=False)

@@ -2,17 +2,13 @@
 
     talk            how it began: the prompt as Claude has read it, and when; later turns are asked with the same words
     talk:turn:<n>   the n-th thing that Claude said, while it wanted tools
-    talk:container  in which the API has run code
     talk:call:<id>  a call: `intent` before anything is sent that has a side effect, then its result
-    talk:ask:<id>   a call that a person is to approve, as the person is shown it
-    talk:word:<id>  what the person has said
 
 Each is written before the next step begins: a turn that was saved is not asked for again, and a result that was saved
 is not fetched again. An intent without a result is a call that may have happened. A final answer removes all of it.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final, Self
 
@@ -20,26 +16,12 @@ import msgspec
 
 from eventroute.prompt import Prompt
 from eventroute.route_table import TalkLimits
-from eventroute.talk import (
-    ASK,
-    MAX_BYTES,
-    WORD,
-    Ask,
-    CallRecord,
-    CallResult,
-    Exchange,
-    Offer,
-    ToolUse,
-    Word,
-    read_calls,
-    read_uses,
-)
+from eventroute.talk import MAX_BYTES, CallRecord, CallResult, Exchange, Offer, ToolUse, read_uses
 from eventroute_worker.answer import Answer
 
 BEGINNING: Final = "talk"
 _TURN: Final = "talk:turn:"
 _CALL: Final = "talk:call:"
-_CONTAINER: Final = "talk:container"
 _INTENT: Final = b"intent"
 _MILLION: Final = 1_000_000
 
@@ -60,8 +42,6 @@ class _Beginning(msgspec.Struct, frozen=True, kw_only=True):
 
 _beginnings = msgspec.json.Decoder(_Beginning)
 _results = msgspec.json.Decoder(CallResult)
-_asks = msgspec.json.Decoder(Ask)
-_words = msgspec.json.Decoder(Word)
 
 
 class Talk:
@@ -80,7 +60,7 @@ class Talk:
 
     @property
     def turns(self) -> int:
-        """How often Claude has wanted tools, or more time for them."""
+        """How often Claude has wanted tools."""
         return sum(name.startswith(_TURN) for name in self._fields)
 
     def begin(self, prompt: Prompt) -> dict[str, bytes]:
@@ -96,13 +76,9 @@ class Talk:
         )
         return self._add(BEGINNING, _encoder.encode(beginning))
 
-    def take(self, said: bytes, container: str = "") -> dict[str, bytes]:
-        """Take a turn of Claude's; returns what is to be saved. Raises `TooLarge`.
-
-        container  in which the API has run code, if it has
-        """
-        kept = self._add(_CONTAINER, container.encode()) if container else {}
-        return kept | self._add(f"{_TURN}{self.turns}", said)
+    def take(self, said: bytes) -> dict[str, bytes]:
+        """Take a turn of Claude's; returns what is to be saved. Raises `TooLarge`."""
+        return self._add(f"{_TURN}{self.turns}", said)
 
     def intend(self, use: ToolUse) -> dict[str, bytes]:
         """Say that a call is about to be made; returns what is to be saved. Raises `TooLarge`."""
@@ -112,30 +88,6 @@ class Talk:
         """Take a call's result; returns what is to be saved. Raises `TooLarge`."""
         return self._add(f"{_CALL}{use.id}", _encoder.encode(result))
 
-    def ask(self, use: ToolUse, tool: str, call: str, timeout_s: int) -> Ask:
-        """Say what a person is asked about a call: what was asked before, unless another call would be made by now."""
-        digest = hashlib.sha256(call.encode()).hexdigest()
-        if (asked := self._asked(use)) and asked.digest == digest:
-            return asked
-        now_ms = self._now_ms()
-        return Ask(tool=tool, call=call, digest=digest, asked_ms=now_ms, until_ms=now_ms + timeout_s * 1000)
-
-    def is_over(self, ask: Ask) -> bool:
-        """Tell whether nobody has said anything in time."""
-        return ask.until_ms <= self._now_ms()
-
-    def word(self, use: ToolUse, ask: Ask) -> Word | None:
-        """Find what a person has said about that."""
-        value = self._fields.get(f"{WORD}{use.id}")
-        word = None if value is None else _words.decode(value)
-        return word if word and word.digest == ask.digest else None
-
-    def put(self, asks: Mapping[str, Ask]) -> dict[str, bytes]:
-        """Say what people are asked, by the ids of calls; returns it as it is to be saved. Raises `TooLarge`."""
-        for name, ask in asks.items():
-            self._add(f"{ASK}{name}", _encoder.encode(ask))
-        return {name: self._fields[f"{ASK}{name}"] for name in asks}
-
     def is_intended(self, use: ToolUse) -> bool:
         """Tell whether a call may have happened, of which nothing is known."""
         return self._fields.get(f"{_CALL}{use.id}") == _INTENT
@@ -144,13 +96,9 @@ class Talk:
         """List the calls that have no result."""
         return tuple(use for use in self._uses() if self._result(use) is None)
 
-    def calls(self, last: bytes = b"[]") -> tuple[CallRecord, ...]:
-        """Tell of the calls that are over, in their order.
-
-        last  what Claude has said since
-        """
-        results = {use.id: found.record for use in self._uses() if (found := self._result(use)) is not None}
-        return read_calls([*self._said(), last], results)
+    def calls(self) -> tuple[CallRecord, ...]:
+        """Tell of the calls that are over, in their order."""
+        return tuple(result.record for use in self._uses() if (result := self._result(use)) is not None)
 
     def go_on(self, prompt: Prompt, limits: TalkLimits, paid: Answer | None) -> Prompt:
         """Say in its own words what is asked next; at a limit that no more tools may be used."""
@@ -159,14 +107,13 @@ class Talk:
         begun = _beginnings.decode(self._fields[BEGINNING])
         exchanges = [self._exchange(number) for number in range(self.turns)]
         reached = self.reached(limits, paid)
-        if reached and exchanges and exchanges[-1].takes_note:
+        if reached and exchanges:
             exchanges[-1] = exchanges[-1]._replace(note=f"{reached}: no tool can be used any more. Answer now.")
         return prompt._replace(
             system=begun.system,
             user=begun.user,
             missing_fields=begun.missing_fields,
             offers=begun.offers,
-            container=self._fields.get(_CONTAINER, b"").decode(),
             exchanges=tuple(exchanges),
             may_act=not reached,
         )
@@ -185,7 +132,7 @@ class Talk:
 
     def _used_up(self, limits: TalkLimits, paid: Answer | None) -> str:
         if BEGINNING in self._fields:
-            age_ms = self._now_ms() - _beginnings.decode(self._fields[BEGINNING]).started_ms - self._waited_ms()
+            age_ms = self._now_ms() - _beginnings.decode(self._fields[BEGINNING]).started_ms
             if age_ms > limits.time_s * 1000:
                 return f"the limit of {limits.time_s} s is reached"
         if paid is None:
@@ -195,20 +142,6 @@ class Talk:
         if limits.micro_usd is not None and (paid.cost_usd or Decimal(0)) * _MILLION >= limits.micro_usd:
             return f"the limit of USD {Decimal(limits.micro_usd) / _MILLION:f} is reached"
         return _out_of_calls(limits) if len(self.calls()) >= limits.tool_calls else ""
-
-    def _waited_ms(self) -> int:
-        """Tell how long people took, whose calls of one turn wait beside each other."""
-        return sum(self._waited_for(read_uses(self._fields[f"{_TURN}{number}"])) for number in range(self.turns))
-
-    def _waited_for(self, uses: Sequence[ToolUse]) -> int:
-        now_ms = self._now_ms()
-        asks = [(use, ask) for use in uses if (ask := self._asked(use))]
-        ends = [word.at_ms if (word := self.word(use, ask)) else min(ask.until_ms, now_ms) for use, ask in asks]
-        return max(ends) - min(ask.asked_ms for _, ask in asks) if asks else 0
-
-    def _asked(self, use: ToolUse) -> Ask | None:
-        value = self._fields.get(f"{ASK}{use.id}")
-        return None if value is None else _asks.decode(value)
 
     def _add(self, name: str, value: bytes) -> dict[str, bytes]:
         size = sum(len(each) for other, each in self._fields.items() if other != name) + len(value)
@@ -221,11 +154,8 @@ class Talk:
         said = self._fields[f"{_TURN}{number}"]
         return Exchange(said, [(use.id, found) for use in read_uses(said) if (found := self._result(use))])
 
-    def _said(self) -> list[bytes]:
-        return [self._fields[f"{_TURN}{number}"] for number in range(self.turns)]
-
     def _uses(self) -> list[ToolUse]:
-        return [use for said in self._said() for use in read_uses(said)]
+        return [use for number in range(self.turns) for use in read_uses(self._fields[f"{_TURN}{number}"])]
 
     def _result(self, use: ToolUse) -> CallResult | None:
         value = self._fields.get(f"{_CALL}{use.id}")

@@ -27,7 +27,7 @@ from eventroute.runtime import background
 from eventroute.runtime.scripts import RedisAway, RedisForbids
 from eventroute.runtime.stats import Tally
 from eventroute_worker import metrics
-from eventroute_worker.attempt import Attempt, End, Handler, Later, Newer, Parked, Settled, Throttled, Unapproved, dead
+from eventroute_worker.attempt import Attempt, End, Handler, Later, Newer, Parked, Settled, Throttled, dead
 from eventroute_worker.bell import Bell
 from eventroute_worker.gate import Gate
 from eventroute_worker.slots import Slots
@@ -342,8 +342,6 @@ class QueueWorker(Worker):
                 await self._work.park(lease, end.trouble, has_asked=end.has_asked, need=end.need)
             case Throttled():
                 await self._work.wait(lease, end.bucket, end.size, until_ms=end.until_ms, error=end.detail)
-            case Unapproved():
-                await self._work.ask(lease, end.asks, until_ms=end.until_ms, error=end.detail)
             case Settled():
                 await self._settle(lease, end)
             case _:

@@ -88,8 +88,7 @@ def test_roles_are_enough_and_end_at_the_namespace(ordered: Pair) -> None:
     assert may("list", "secrets", mine.namespace)
     assert not may("list", "secrets", theirs.namespace)
     assert not may("list", "eventroutes.eventroute.dev", theirs.namespace)
-    ours = "app.kubernetes.io/name=eventroute,app.kubernetes.io/component=operator"
-    bindings = mine.cluster.get("clusterrolebindings,clusterroles", "--selector", ours)
+    bindings = mine.cluster.get("clusterrolebindings,clusterroles", "--selector", "app.kubernetes.io/name=eventroute")
     assert mine.namespace not in str(bindings)
 
 

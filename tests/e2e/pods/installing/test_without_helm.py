@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,8 @@ import yaml
 
 from e2e.support.cluster import Cluster
 from e2e.support.images import JAEGER, VALKEY
-from e2e.support.images import PROGRAMS as IMAGES
 from e2e.support.installation import Installation
-from e2e.support.shell import ROOT
+from e2e.support.shell import ROOT, run
 from e2e.support.traffic import PROVIDER
 
 NAMESPACE = "eventroute"
@@ -23,13 +23,8 @@ QUICKSTART = ROOT / "k8s/quickstart.yaml"
 
 def overlay(cluster: Cluster, folder: str) -> dict[str, object]:
     """Write an overlay of one's own: the images that this cluster has, and an operator that minds its namespace."""
-    registry = cluster.chart_values["image"]["registry"]
-    images = [
-        {"name": f"registry.invalid/eventroute/{program}", "newName": f"{registry}/eventroute/{program}"}
-        for program in IMAGES
-    ]
     ours = {"valkey/valkey": VALKEY, "jaegertracing/jaeger": JAEGER} if cluster.kind == "host" else {}
-    images += [
+    images = [
         {"name": name, "newName": image.split(":")[0], "newTag": image.split(":")[1]} for name, image in ours.items()
     ]
     environ = [{"name": "EVENTROUTE_OPERATOR_NAMESPACES", "value": NAMESPACE}]
@@ -54,9 +49,7 @@ def applied(cluster: Cluster) -> Iterator[Installation]:
         Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(overlay(cluster, folder)))
         cluster.kubectl("create", "namespace", NAMESPACE)
         try:
-            found.kubectl(
-                "create", "secret", "generic", "eventroute-anthropic", "--from-literal=api-key=sk-ant-simulated"
-            )
+            found.kubectl("create", "--filename", "-", stdin=run(sys.executable, ROOT / "k8s/make_secrets.py"))
             cluster.kubectl("apply", "--filename", str(ROOT / "k8s/crd/eventroute.dev_eventroutes.yaml"))
             cluster.kubectl("apply", "--kustomize", folder)
             for program in PROGRAMS:

@@ -13,9 +13,10 @@ from e2e.support.traffic import PROVIDER, Traffic
 VALUES = {
     "autoscaling": {
         "mode": "hpa",
-        "receiver": {"min": 1, "max": 2, "cpu": "30m"},  # a modest burst is a multiple of this, an idle pod half
+        "receiver": {"min": 1, "max": 2, "cpu": 60},
         "worker": {"min": 1, "max": 2},
     },
+    "receiver": {"resources": {"requests": {"cpu": "50m"}}},  # a modest burst is a multiple of this, an idle pod half
     "operator": {"resyncSeconds": 5},  # it asks for the autoscalers' opinion that often
     "jaeger": {"enabled": False},
 }

@@ -9,17 +9,48 @@ import pytest
 
 from e2e.conftest import NewInstallation
 from e2e.support.cluster import Cluster
-from e2e.support.connections import reached
+from e2e.support.connections import idle_pod, reached
 from e2e.support.installation import Installation, new_namespace, until
-from e2e.support.service import PORT, asked, host, service
 from eventroute.schemes import SCHEMES, Request, Verified, generate_secret, parse_key, verify
 
+PORT = 8080
 AWAY = 2
 """So many messages are answered 503 before the first is taken."""
 
+SERVICE = f"""
+import http.server, json
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    asked = 0
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        Handler.asked += 1
+        status = 503 if Handler.asked <= {AWAY} else 204
+        told = {{"status": status, "headers": list(self.headers.items()), "body": body.decode()}}
+        print(json.dumps(told), flush=True)
+        self.send_response(status)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+http.server.ThreadingHTTPServer(("", {PORT}), Handler).serve_forever()
+"""
 SCHEME = SCHEMES["standard-webhooks"]
 SIGNING = generate_secret(SCHEME)
 KEY = parse_key(SCHEME, SIGNING.configured)
+
+
+def service() -> list[dict[str, Any]]:
+    """Describe a pod that tells on its output what it is sent, and its Service."""
+    pod = idle_pod("service")
+    (container,) = pod["spec"]["containers"]
+    ready = {"tcpSocket": {"port": PORT}, "periodSeconds": 1}
+    pod["metadata"]["labels"] = {"app": "service"}
+    pod["spec"]["containers"] = [{**container, "command": ["python", "-c", SERVICE], "readinessProbe": ready}]
+    spec = {"selector": {"app": "service"}, "ports": [{"port": PORT}]}
+    return [pod, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "service"}, "spec": spec}]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +113,11 @@ def test_rules_and_network_agree_on_where_answers_may_go(
     )
 
 
+def host(namespace: Installation) -> str:
+    """Name the service of a namespace."""
+    return f"service.{namespace.namespace}.svc.cluster.local"
+
+
 def url(namespace: Installation) -> str:
     """Say where it takes answers."""
     return f"http://{host(namespace)}:{PORT}/answers"
@@ -91,7 +127,7 @@ def url(namespace: Installation) -> str:
 def _namespace(cluster: Cluster, word: str) -> Iterator[Installation]:
     found = Installation(cluster, new_namespace(word))
     found.create_namespace()
-    found.apply(*service(away=AWAY))
+    found.apply(*service())
     found.kubectl("wait", "--for=condition=Ready", "pod/service", "--timeout=60s")
     yield found
     cluster.kubectl("delete", "namespace", found.namespace, "--wait=false")
@@ -99,7 +135,7 @@ def _namespace(cluster: Cluster, word: str) -> Iterator[Installation]:
 
 
 def _taken(team: Installation) -> list[dict[str, Any]] | None:
-    told = asked(team)
+    told = [json.loads(line) for line in team.kubectl("logs", "service").splitlines()]
     return told if any(message["status"] != 503 for message in told) else None
 
 

@@ -24,8 +24,7 @@ def demo(
 
     Starts receiver, worker, Redis and a Claude simulator, sends really signed webhooks of five providers, and shows
     each of them on its way to an answer, and one trace of it; then more than Claude may be asked at once, answers to a
-    service that is away, to PostgreSQL where one is on PATH and to a second route, and tools, one of which has to be
-    approved. Nothing is left behind.
+    service that is away and to a second route, and a tool. Nothing is left behind.
 
     For example:
 

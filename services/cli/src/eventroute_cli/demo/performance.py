@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from importlib import resources
 from typing import Final, TypeVar
 
@@ -14,7 +14,7 @@ from rich.padding import Padding
 from eventroute.compile import Compiled, compile_routes
 from eventroute.crd.manifest import parse_manifests
 from eventroute.crd.objects import ObjectKey
-from eventroute.crd.v1alpha1 import EventRoute, SecretKeyRef
+from eventroute.crd.v1alpha1 import EventRoute
 from eventroute.errors import GaveUp
 from eventroute.ids import RoutePath, route_path
 from eventroute.queue import Desk, Group
@@ -24,8 +24,7 @@ from eventroute.secret import Secret
 from eventroute_cli.demo.pressure import Act, press
 from eventroute_cli.demo.scenario import REPLAYED, Row, Sender, new_secrets, play, with_mistake
 from eventroute_cli.demo.show import build_live, build_table, total_cost
-from eventroute_cli.demo.sinks import DATABASE, SECRET, reach
-from eventroute_cli.local.postgres import running_postgres
+from eventroute_cli.demo.sinks import SECRET, reach
 from eventroute_cli.local.stack import Stack
 from eventroute_cli.local.trace_view import build_tree
 
@@ -48,7 +47,7 @@ def perform(console: Console, stack: Stack, *, is_real: bool, serve: bool, start
     routes = load_routes()
     secrets, signing = new_secrets(routes), generate_secret(SCHEMES["standard-webhooks"])
     with console.status("starting"):
-        stack.publish(compile_for_demo(with_mistake(routes), secrets, {SECRET: Secret(signing.configured)}))
+        stack.publish(compile_for_demo(with_mistake(routes), secrets, signing))
         stack.wait_ready()
     console.print(f"Ready after {time.monotonic() - started:.1f} s; webhooks go to {stack.wiring.hooks_url}\n")
     asyncio.run(_perform(console, stack, routes, secrets, signing, is_real=is_real))
@@ -65,11 +64,11 @@ def load_routes() -> list[EventRoute]:
 
 
 def compile_for_demo(
-    routes: Sequence[EventRoute], secrets: Mapping[RoutePath, KeyPair], own: Mapping[SecretKeyRef, Secret]
+    routes: Sequence[EventRoute], secrets: dict[RoutePath, KeyPair], signing: KeyPair | None = None
 ) -> Compiled:
     """Compile the manifests with the demo's secrets; raises `GaveUp` when one is not served.
 
-    own  the secrets of what answers go to
+    signing  what messages to its service are signed with
     """
     values: dict[ObjectKey, dict[str, Secret]] = {}
     for route in routes:
@@ -78,8 +77,9 @@ def compile_for_demo(
             values.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = Secret(
                 secrets[path].configured
             )
-        for ref, value in own.items():
-            values.setdefault(ObjectKey(route.metadata.namespace, ref.name), {})[ref.key] = value
+        if signing:
+            service = ObjectKey(route.metadata.namespace, SECRET.name)
+            values.setdefault(service, {})[SECRET.key] = Secret(signing.configured)
     compiled = compile_routes(routes, secrets=values, config_maps={})
     problems = [
         problem.message for verdict in compiled.verdicts if not verdict.is_served for problem in verdict.problems
@@ -98,11 +98,10 @@ async def _perform(
     *,
     is_real: bool,
 ) -> None:
-    own = {SECRET: Secret(signing.configured)}
     async with connect(stack.wiring.redis_url) as redis, httpx.AsyncClient(timeout=10) as client:
 
         async def publish(changed: Sequence[EventRoute]) -> None:
-            await asyncio.to_thread(stack.publish, compile_for_demo(changed, secrets, own))
+            await asyncio.to_thread(stack.publish, compile_for_demo(changed, secrets, signing))
 
         sender = Sender(
             client=client,
@@ -121,11 +120,7 @@ async def _perform(
             pressed = await _watched(stack, press(sender, simulator_url=stack.wiring.claude_url))
         _explain_acts(console, "Then more than Claude may be asked at once:", pressed)
         with console.status("a service that is away"):
-            async with running_postgres() as database_url:
-                if database_url:
-                    own[DATABASE] = Secret(database_url.encode())
-                playing = reach(sender, signing, database_url=database_url, simulator_url=stack.wiring.claude_url)
-                sent = await _watched(stack, playing)
+            sent = await _watched(stack, reach(sender, signing, simulator_url=stack.wiring.claude_url))
         _explain_acts(console, "Then answers that go places:", sent)
     _conclude(console, sender.rows, [*pressed, *sent], is_real=is_real)
 

@@ -1,7 +1,6 @@
 """The third act: an answer to a service of the team's own, which is away at first, and one to another route.
 
-Before the second one, Claude looks something up at the service, by a tool, and does something there that somebody has
-to approve: here, the demo itself.
+Before the second one, Claude looks something up at the service, by a tool.
 """
 
 import asyncio
@@ -11,27 +10,22 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from string import Template
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from eventroute.crd.manifest import parse_manifests
-from eventroute.crd.v1alpha1 import EventRoute, HttpSink, LogSink, PostgresSink, SecretKeyRef, Sink
+from eventroute.crd.v1alpha1 import EventRoute, HttpSink, LogSink, SecretKeyRef, Sink
 from eventroute.errors import GaveUp
 from eventroute.ids import DeliveryId, RoutePath, route_path
-from eventroute.outcome import Receipt, RunOutcome
+from eventroute.outcome import Receipt
 from eventroute.queue import Wanted
 from eventroute.runtime.probe_port import serving
 from eventroute.schemes import SCHEMES, KeyPair, Request, Verified, parse_key, verify
 from eventroute_cli.demo.pressure import Act
 from eventroute_cli.demo.scenario import Row, Sender
-from eventroute_cli.local.postgres import read_rows
 
 SECRET: Final = SecretKeyRef(name="demo-service", key="signing-secret")
 """Messages to the service are signed with what stands there."""
-
-DATABASE: Final = SecretKeyRef(name="demo-database", key="url")
-"""Where answers are rows, on a machine that has a PostgreSQL."""
 
 _SCHEME: Final = SCHEMES["standard-webhooks"]
 _AWAY_S: Final = 1.0
@@ -55,12 +49,6 @@ spec:
           input:
             {type: object, properties: {number: {type: integer}}, required: [number], additionalProperties: false}
           http: {url: "$url/builds/{{ number }}"}
-        - name: merge
-          description: Merges the pull request once its build has passed. A person is asked first.
-          approval: required
-          input:
-            {type: object, properties: {number: {type: integer}}, required: [number], additionalProperties: false}
-          http: {method: POST, url: "$url/merges"}
   sinks:
     - route: {name: $follow_up}
 ---
@@ -76,22 +64,17 @@ spec:
 
 
 class _Service:
-    """Takes messages, unless it is away, tells of builds, and merges."""
+    """Takes messages, unless it is away, and tells of builds."""
 
     def __init__(self) -> None:
         self.is_away = True
         self.refused = 0
         self.taken: list[Request] = []
         self.looked_up: list[str] = []
-        self.merged: list[bytes] = []
 
     async def tell(self, request: web.Request) -> web.Response:
         self.looked_up.append(request.path)
         return web.json_response({"number": request.match_info["number"], "state": "passed"})
-
-    async def merge(self, request: web.Request) -> web.Response:
-        self.merged.append(await request.read())
-        return web.json_response({"state": "merged"})
 
     async def take(self, request: web.Request) -> web.Response:
         if self.is_away:
@@ -102,18 +85,17 @@ class _Service:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-async def reach(sender: Sender, signing: KeyPair, *, database_url: str, simulator_url: str | None) -> list[Act]:
+async def reach(sender: Sender, signing: KeyPair, *, simulator_url: str | None) -> list[Act]:
     """Play the third act.
 
     signing        what messages are signed with
-    database_url   where answers are rows too; empty = nowhere
     simulator_url  where it can be said that a tool is used; None = Claude itself answers, who may do without
     raises         `GaveUp` when something does not end as it should
     """
     service = _Service()
     async with _serving(service) as url:
-        await sender.serve(lambda route: _with_sinks(route, f"{url}/answers", has_database=bool(database_url)))
-        acts = [await _away(sender, service, signing, database_url=database_url)]
+        await sender.serve(lambda route: _with_service(route, f"{url}/answers"))
+        acts = [await _away(sender, service, signing)]
         if simulator_url:
             acts.append(await _handed_on(sender, service, url=url, simulator_url=simulator_url))
         await sender.serve()
@@ -125,27 +107,23 @@ async def _serving(service: _Service) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/answers", service.take)
     app.router.add_get("/builds/{number}", service.tell)
-    app.router.add_post("/merges", service.merge)
     async with serving(app, host="127.0.0.1", port=0) as port:
         yield f"http://127.0.0.1:{port}"
 
 
-def _with_sinks(route: EventRoute, url: str, *, has_database: bool) -> EventRoute:
+def _with_service(route: EventRoute, url: str) -> EventRoute:
     if route.spec.provider != "github":
         return route
-    sinks = [Sink(log=LogSink()), Sink(http=HttpSink(url=url, secretRefs=(SECRET,)))]
-    if has_database:
-        sinks.append(Sink(postgres=PostgresSink(urlRef=DATABASE)))
-    return route.model_copy(update={"spec": route.spec.model_copy(update={"sinks": tuple(sinks)})})
+    sinks = (Sink(log=LogSink()), Sink(http=HttpSink(url=url, secretRefs=(SECRET,))))
+    return route.model_copy(update={"spec": route.spec.model_copy(update={"sinks": sinks})})
 
 
-async def _away(sender: Sender, service: _Service, signing: KeyPair, *, database_url: str) -> Act:
+async def _away(sender: Sender, service: _Service, signing: KeyPair) -> Act:
     route = sender.by_provider["github"]
     row = Row("pull request", route, Receipt.QUEUED)
     started = time.monotonic()
     await sender.deliver(row, sender.signed(route, "pull_request.opened"))
     answered_s = time.monotonic() - started
-    row_said = await _row(database_url, route) if database_url else ""
     await _until(lambda: service.refused > 0, "asked the service")
     await asyncio.sleep(_AWAY_S)
     service.is_away = False
@@ -156,71 +134,35 @@ async def _away(sender: Sender, service: _Service, signing: KeyPair, *, database
     if not isinstance(verify(_SCHEME, service.taken[0], [key], time.time()), Verified):
         raise GaveUp("the message to the service is not signed as it should be")
     said = (
-        f"in the log after {answered_s:.1f} s{row_said}; at the service, which was away, {sent_s:.1f} s after it came "
-        f"back, signed ({service.refused} attempts before)"
+        f"in the log after {answered_s:.1f} s; at the service, which was away, {sent_s:.1f} s after it came back, "
+        f"signed ({service.refused} attempts before)"
     )
-    return Act(f"An answer to the log{', to PostgreSQL' if row_said else ''} and to a service", said, [row])
-
-
-async def _row(url: str, route: RoutePath) -> str:
-    """Wait for the one row; returns what is said of it."""
-    deadline = time.monotonic() + _SENT_S
-    while not (rows := await asyncio.to_thread(read_rows, url)):
-        if time.monotonic() > deadline:
-            raise GaveUp(f"PostgreSQL has no row of the answer within {_SENT_S:g} s")
-        await asyncio.sleep(_LOOK_S)
-    if rows != [(route, "pull_request.opened", RunOutcome.SUCCEEDED)]:
-        raise GaveUp(f"PostgreSQL has {rows}, not one row of the answer")
-    return ", and a row in PostgreSQL"
+    return Act("An answer to the log and to a service", said, [row])
 
 
 async def _handed_on(sender: Sender, service: _Service, *, url: str, simulator_url: str) -> Act:
-    """Let Claude look something up and do what is approved, and have its answer worked on by another route."""
+    """Let Claude look something up, and have its answer worked on by another route."""
     route = sender.by_provider["github"]
     namespace, _, name = route.partition("/")
     text = _LOOKING_UP.substitute(name=name, namespace=namespace, url=url, follow_up=_FOLLOW_UP)
     own, follow_up = (found.route for found in parse_manifests(text).routes)
     await sender.serve(lambda each: own if each is sender.routes[route] else each, beside=[follow_up])
-    for tool in ("build", "merge"):
-        use = {"kind": "tool_use", "tool": tool, "input": {"number": 7}, "times": 1}
-        (await sender.client.post(f"{simulator_url}/simulator/faults", json=use)).raise_for_status()
+    use = {"kind": "tool_use", "tool": "build", "input": {"number": 7}, "times": 1}
+    (await sender.client.post(f"{simulator_url}/simulator/faults", json=use)).raise_for_status()
     row = Row("pull request", route, Receipt.QUEUED)
-    approving = asyncio.create_task(_approve(sender, service))
-    try:
-        await sender.deliver(row, sender.signed(route, "pull_request.opened"))
-        shown = await approving
-    finally:
-        approving.cancel()
+    await sender.deliver(row, sender.signed(route, "pull_request.opened"))
     next_row = Row("its answer", route_path(namespace, _FOLLOW_UP), Receipt.QUEUED, receipt=Receipt.QUEUED)
     next_row.delivery = await _first_of(sender, next_row.route)
     await sender.settle(next_row)
     if service.looked_up != ["/builds/7"]:
         raise GaveUp(f"the service was asked for {service.looked_up}, not once for /builds/7")
-    if service.merged != [b'{"number":7}']:
-        raise GaveUp(f"the service was told to merge {service.merged}, not once number 7")
     if not (row.run and next_row.run and row.run.trace_id == next_row.run.trace_id):
         raise GaveUp("the two answers are not of one trace")
     said = (
-        f"it looked its build up once (GET /builds/7), and waited until `{shown}` was approved; its answer became an "
-        f"event of route {next_row.route}, which was answered too: one trace"
+        f"it looked its build up once (GET /builds/7), and its answer became an event of route {next_row.route}, "
+        "which was answered too: one trace"
     )
-    return Act("A pull request, tools and a second route", said, [row, next_row])
-
-
-async def _approve(sender: Sender, service: _Service) -> str:
-    """Do what a person does by `eventroute approvals`; returns what was shown."""
-    deadline = time.monotonic() + _SENT_S
-    while not (waiting := await sender.desk.approvals()):
-        if time.monotonic() > deadline:
-            raise GaveUp(f"nobody was asked to approve a call within {_SENT_S:g} s")
-        await asyncio.sleep(_LOOK_S)
-    if service.merged:
-        raise GaveUp("the service was told to merge before that was approved")
-    [approval] = waiting
-    if (said := await sender.desk.decide(approval, approved=True, by="demo")) != "ok":
-        raise GaveUp(f"the approval was not taken: {said}")
-    method, _, rest = approval.ask.call.partition(" ")
-    return f"{method} {urlsplit(rest.partition(chr(10))[0]).path}"
+    return Act("A pull request, a tool and a second route", said, [row, next_row])
 
 
 async def _first_of(sender: Sender, route: RoutePath) -> DeliveryId:

@@ -15,17 +15,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from eventroute.errors import GaveUp, Refused
-from eventroute.runtime.redis_url import with_password
 from eventroute_cli.local.processes import Processes
 
 DEFAULT_NAMESPACE: Final = "eventroute"
 
 _SELECTOR: Final = "app.kubernetes.io/name=eventroute,app.kubernetes.io/component=valkey"
 _INSTANCE: Final = "app.kubernetes.io/instance"
-_KEY: Final = "desk-password"
-_VOLUME: Final = "passwords"
+_KEY: Final = "desk-url"
 _ASKING_S: Final = 30.0
 _FORWARDED_S: Final = 20.0
 _FORWARDING: Final = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+)", re.MULTILINE)
@@ -48,12 +47,14 @@ def forwarded(cluster: Cluster) -> Iterator[str]:
     namespace = cluster.namespace or DEFAULT_NAMESPACE
     command = [program, *([f"--context={cluster.context}"] if cluster.context else []), f"--namespace={namespace}"]
     service, secret = _find(command, cluster, namespace)
-    password = _desk_password(command, namespace, secret)
+    url = _desk_url(command, namespace, secret)
     with (
         tempfile.TemporaryDirectory(prefix="eventroute-") as folder,
         Processes(Path(folder)) as processes,
     ):
-        yield with_password(f"redis://desk@127.0.0.1:{_forward(command, service, processes)}/0", password)
+        port = _forward(command, service, processes)
+        login, _, _ = urlsplit(url).netloc.rpartition("@")
+        yield urlunsplit(urlsplit(url)._replace(netloc=f"{login}@127.0.0.1:{port}"))
 
 
 def _find(command: Sequence[str], cluster: Cluster, namespace: str) -> tuple[str, str]:
@@ -69,22 +70,17 @@ def _find(command: Sequence[str], cluster: Cluster, namespace: str) -> tuple[str
         )
     if len(releases) > 1:
         raise Refused(f"namespace {namespace}: there are {', '.join(releases)}; say which with --release")
-    by_kind = {item["kind"]: item for item in found if item.get("spec", {}).get("clusterIP") != "None"}
+    by_kind = {item["kind"]: item for item in found}
     try:
         service = by_kind["Service"]["metadata"]["name"]
         volumes = by_kind["StatefulSet"]["spec"]["template"]["spec"]["volumes"]
-        (secret,) = [volume["secret"]["secretName"] for volume in volumes if volume["name"] == _VOLUME]
-        if any(volume["name"] == "tls" for volume in volumes):
-            raise Refused(
-                f"namespace {namespace}: the Valkey wants TLS, for a name that a forwarded port does not have; give a "
-                "URL of one that its certificate has, with --redis-url"
-            )
+        (secret,) = [volume["secret"]["secretName"] for volume in volumes if volume["name"] == "acl"]
     except (KeyError, ValueError) as error:
         raise Refused(f"namespace {namespace}: the Valkey is not as the chart makes it; use --redis-url") from error
     return service, secret
 
 
-def _desk_password(command: Sequence[str], namespace: str, secret: str) -> str:
+def _desk_url(command: Sequence[str], namespace: str, secret: str) -> str:
     data = _get(command, "secret", secret).get("data") or {}
     if _KEY not in data:
         raise Refused(

@@ -1,6 +1,7 @@
 """`eventroute dead`: dead letters, and what people do about them."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Final
@@ -13,7 +14,6 @@ from eventroute.ids import DeliveryId
 from eventroute.queue import Desk, Line, Mode, State, Wanted
 from eventroute.queue.desk import CHUNK
 from eventroute_cli.desk.filters import LimitOption, Period, Which, wanted
-from eventroute_cli.desk.people import confirm
 from eventroute_cli.desk.runs import DeliveryArgument, print_any, print_one
 from eventroute_cli.desk.show import OutputOption, plain_console, print_json, print_lines, summary
 from eventroute_cli.desk.spread import spread
@@ -140,7 +140,7 @@ def replay(
         if dry_run or not chosen:
             return _only_said(chosen, "replayed", output)
         if len(chosen) > _FEW:
-            confirm(f"Replay {_counted(chosen)}?", yes=yes, look="--dry-run")
+            _confirm(f"Replay {_counted(chosen)}?", yes=yes)
         pace = per_second if all_ else 0.0
         return await _in_chunks(
             lambda part: desk.replay(part, mode=mode), list(chosen), per_second=pace, verb="replayed"
@@ -178,7 +178,7 @@ def discard(
         chosen = await _choose(desk, deliveries, meant, is_all=all_)
         if dry_run or not chosen:
             return _only_said(chosen, "discarded", output)
-        confirm(f"Discard {_counted(chosen)} for good?", yes=yes, look="--dry-run")
+        _confirm(f"Discard {_counted(chosen)} for good?", yes=yes)
         return await _in_chunks(desk.discard, list(chosen), per_second=0, verb="discarded")
 
     _report(at_desk(place, work), "discarded", output)
@@ -208,6 +208,14 @@ async def _choose(desk: Desk, deliveries: list[str] | None, meant: Wanted, *, is
 def _counted(chosen: Chosen) -> str:
     lines = [line for line in chosen.values() if line]
     return summary(lines) if len(lines) == len(chosen) else f"{len(chosen):,} deliveries"
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(f"{question} Nobody is there to ask: say --yes, or look before with --dry-run")
+    typer.confirm(question, abort=True, err=True)
 
 
 def _only_said(chosen: Chosen, verb: str, output: str) -> Mapping[DeliveryId, str]:

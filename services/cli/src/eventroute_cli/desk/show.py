@@ -117,7 +117,6 @@ def print_found(found: Found, console: Console) -> None:
         "attempts": str(line.attempts or ""),
         "waits": str(line.waits or ""),
         "last error": line.last_error,
-        "to be approved": str(line.asks or ""),
         "held for": line.cause,
         "waits for": found.ahead or "",
         "holds up": str(line.holds or ""),
@@ -167,7 +166,6 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 def _state(line: Line) -> str:
     waits_for = "budget" if line.cause.startswith(budget_cause("")) else ""
-    waits_for = "approval" if line.asks else waits_for
     return " ".join(filter(None, (line.outcome or line.state, line.reason, waits_for)))
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from eventroute.ids import RoutePath, parse_path
 from eventroute.outcome import WHAT_TO_DO, DeadReason, RunOutcome
 from eventroute.queue import Found, Held, HoldReason, Line, Situation, Standing, State, Stop
-from eventroute.talk import CallOutcome, CallRecord
+from eventroute.talk import CallRecord
 
 _DEAD_MS: Final = 30 * 86_400_000  # as `queue/lua/lib.lua` says
 _IDLE_MS: Final = 60_000  # a worker takes what is ready within milliseconds; after so long something is wrong
@@ -87,7 +87,7 @@ def _sentences(found: Found, situation: Situation, now_ms: int) -> Iterator[str]
     line = found.line
     yield _receipt(line, now_ms)
     if line.parent:
-        yield f"It comes of delivery {line.parent}, whose route has handed it over."
+        yield f"It is the answer to delivery {line.parent}, handed over by that one's route."
     if line.replays:
         yield f"It was replayed {times(line.replays)}."
     if line.events:
@@ -153,12 +153,6 @@ def _later(found: Found) -> str:
         return (
             f"It collects events of its entity, {found.collects} so far, and runs at {clock(line.due_ms)} unless there "
             "are more before that."
-        )
-    if line.asks:
-        calls = "a call of a tool" if line.asks == 1 else f"{line.asks} calls of tools"
-        return (
-            f"{_tried(line)}, and waits, at no cost, for a person's word on {calls}: `eventroute approvals list` shows "
-            f"what would be sent. Nothing said until {clock(line.due_ms)} counts as no."
         )
     return f"{_tried(line)}, and waits until {clock(line.due_ms)} to be tried again{_because(line.last_error)}."
 
@@ -298,10 +292,7 @@ def tell_call(call: CallRecord) -> str:
     status = f" HTTP {call.status}" if call.status else ""
     took = f" in {call.duration_ms} ms" if call.duration_ms else ""
     why = f", {call.why}" if call.why else ""
-    became = f", as delivery {call.delivery}" if call.delivery else ""
-    said = f", {'declined' if call.outcome is CallOutcome.DECLINED else 'approved'} by {call.by}" if call.by else ""
-    note = f" ({call.note})" if call.note else ""
-    return f"{call.name}({call.arguments}) {call.outcome}{status}{took}{why}{became}{said}{note}"
+    return f"{call.name}({call.arguments}) {call.outcome}{status}{took}{why}"
 
 
 def _instead(line: Line) -> str:

@@ -1,11 +1,13 @@
 """`eventroute stop` and `eventroute start`: an emergency brake for all of an installation."""
 
+import getpass
+import os
+import socket
 from typing import Annotated, Final
 
 import typer
 
 from eventroute.queue import Desk, Stop
-from eventroute_cli.desk.people import whoami
 from eventroute_cli.desk.show import plain_console
 from eventroute_cli.desk.spread import spread
 from eventroute_cli.desk.story import span, stopped
@@ -39,7 +41,7 @@ def stop(
 
     async def work(desk: Desk) -> tuple[bool, Stop]:
         console.print(_WHAT)
-        return await desk.stop(by=whoami(), reason=reason), await desk.read_stop()
+        return await desk.stop(by=_whoami(), reason=reason), await desk.read_stop()
 
     is_news, said = at_desk(place, work)
     console.print(f"{'' if is_news else 'It was stopped already. '}{stopped(said)}")
@@ -62,7 +64,7 @@ def start(
     """
 
     async def work(desk: Desk) -> tuple[Stop, bool, int]:
-        return await desk.read_stop(), await desk.start(by=whoami()), await desk.now_ms()
+        return await desk.read_stop(), await desk.start(by=_whoami()), await desk.now_ms()
 
     was, is_news, now_ms = at_desk(place, work)
     if is_news and was.is_standing:
@@ -70,3 +72,11 @@ def start(
         plain_console().print(f"Started: workers go on within two seconds. {was.by} had stopped it {ago} ago{why}.")
     else:
         plain_console().print("The installation is not stopped; nothing was changed.")
+
+
+def _whoami() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name; the error depends on Python's version
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"

@@ -79,7 +79,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=end_with(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call
+                preexec_fn=_end_with(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509 - one system call
             )
         self._running[name] = process
         return process
@@ -134,7 +134,7 @@ class Processes:
         return "\n".join(text.splitlines()[-lines:])
 
 
-def end_with(parent: int) -> Callable[[], None]:
+def _end_with(parent: int) -> Callable[[], None]:
     """Build what a child runs before its program: it asks the kernel for SIGTERM at its parent's end (Linux)."""
     prctl = ctypes.CDLL(None).prctl  # loaded here, as between fork and exec little is safe
 

@@ -1,7 +1,6 @@
 """What the simulator says: one short text that shows what it was given, marked as simulated, and how it ended.
 
-Pure: the same request and fault always give the same answer. Every text starts with the mark, so that nobody takes an
-answer of the simulator for one of Claude.
+Pure: the same request and fault always give the same answer.
 """
 
 import re
@@ -15,8 +14,10 @@ from eventroute_cli.simulator.faults import STOP_REASONS, Fault, FaultKind
 from eventroute_cli.simulator.models import MODELS
 from eventroute_cli.simulator.request import MessagesRequest
 from eventroute_cli.simulator.schema import example, swapped, violated
-from eventroute_cli.simulator.served import MARK, ServedUse, citations, judged, resume, used
 from eventroute_cli.simulator.tokens import CacheUse, estimate_tokens
+
+MARK: Final = "[simulated]"
+"""Every text starts with it: nobody may take an answer of the simulator for one of Claude."""
 
 _NO_FAULT: Final = Fault(kind=FaultKind.OK)
 _BYTES_PER_TOKEN: Final = 4
@@ -43,12 +44,6 @@ _TELLING: Final = (
 """Fields that tell a person what an event is about, most telling first; an answer's taste, no provider's rule."""
 
 
-_INPUTS: Final = {
-    "web_search": {"query": "simulated"},
-    "web_fetch": {"url": "https://example.com/simulated"},
-    "code_execution": {"command": "echo simulated"},
-}
-"""What the API's own tools are given where a script does not say."""
 _COMMAND: Final = re.compile(r"use ([a-zA-Z0-9_-]{1,128}) (\{[^{}]*\})")
 
 
@@ -74,8 +69,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     tools: tuple[ToolUse, ...] = ()
-    served: tuple[ServedUse, ...] = ()
-    """What the API has run meanwhile, or has yet to run."""
     stop_reason: str
     stop_sequence: str | None = None
     stop_details: dict[str, str | None] | None = None
@@ -91,11 +84,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         blocks: list[dict[str, Any]] = []
         if self.thinking_tokens:
             blocks.append({"type": "thinking", "thinking": self.thinking, "signature": signature(self.thinking)})
-        for index, use in enumerate(self.served):
-            prefix = "mcptoolu" if use.tool.server else "srvtoolu"
-            blocks += use.blocks(f"{prefix}_{message_id[-24:]}{index:02d}")
         if self.text:
-            blocks.append({"type": "text", "text": self.text, "citations": citations(self.served)})
+            blocks.append({"type": "text", "text": self.text, "citations": None})
         for index, tool in enumerate(self.tools):
             blocks.append(
                 {
@@ -126,7 +116,6 @@ def compose(request: MessagesRequest, fault: Fault | None = None) -> Answer:
     spoken = _speak(msgspec.structs.replace(request, max_tokens=request.max_tokens - thinking_tokens), fault)
     return msgspec.structs.replace(
         spoken,
-        served=judged((*resume(request.open_uses, request.tools.served), *spoken.served), request.user_text),
         thinking=thinking,
         thinking_tokens=thinking_tokens,
         output_tokens=spoken.output_tokens + thinking_tokens,
@@ -143,8 +132,6 @@ def _speak(request: MessagesRequest, fault: Fault) -> Answer:
             return _refuse(request, fault)
         case FaultKind.TOOL_USE:
             return _use_tools(request, fault, text)
-        case FaultKind.PAUSE_TURN:
-            return msgspec.structs.replace(_answer(text, kind), served=_serve(request, fault, is_open=True))
         case FaultKind.OBEY:
             return _obey(request, text)
         case FaultKind.STOP_SEQUENCE:
@@ -184,49 +171,23 @@ def _refuse(request: MessagesRequest, fault: Fault) -> Answer:
 
 def _use_tools(request: MessagesRequest, fault: Fault, text: str) -> Answer:
     tools = request.tools
-    if served := _serve(request, fault):
-        return msgspec.structs.replace(_end(request, text), served=served)
     tool = tools.find(fault.tool or tools.chosen)
     name = tool.name if tool else fault.tool or "simulated_tool"
     given = fault.input if fault.input is not None else _input(tool.input_schema if tool else {}, text)
     uses = (ToolUse(name=name, input=given),) * (fault.calls if tools.parallel else 1)
     words = "" if tools.is_forced else text
-    beside = _uses(request, fault.beside, fault, is_open=True)
-    answer = _answer(words, FaultKind.TOOL_USE, tools=uses, served=beside)
+    answer = _answer(words, FaultKind.TOOL_USE, tools=uses)
     spent = sum(estimate_tokens(msgspec.json.encode(use).decode()) for use in uses)
     return msgspec.structs.replace(answer, output_tokens=answer.output_tokens + spent)
-
-
-def _serve(request: MessagesRequest, fault: Fault, *, is_open: bool = False) -> tuple[ServedUse, ...]:
-    """Use what the API runs itself, where that is meant: by its name, or as there is nothing else."""
-    tools = request.tools
-    if tools.choice != "auto" or (not fault.tool and tools.client):
-        return ()
-    return _uses(request, fault.tool or next((tool.name for tool in tools.served), ""), fault, is_open=is_open)
-
-
-def _uses(request: MessagesRequest, name: str, fault: Fault, *, is_open: bool) -> tuple[ServedUse, ...]:
-    tool = request.tools.find_served(name) if name else None
-    if tool is None:
-        return ()
-    given = fault.input if fault.input is not None else dict(_INPUTS.get(tool.kind, {}))
-    return (ServedUse(tool=tool, input=given, error=fault.fails, is_open=is_open),) * fault.calls
 
 
 def _obey(request: MessagesRequest, text: str) -> Answer:
     """Use what the message commands, once: with results at hand it ends."""
     found = _COMMAND.findall(request.user_text.replace('\\"', '"'))  # as it stands in the JSON of a payload
-    wanted = [(name, given) for name, words in found if isinstance(given := _decoded(words), dict)]
-    if not wanted or request.has_results or request.tools.choice == "none":
+    uses = tuple(ToolUse(name=name, input=given) for name, words in found if isinstance(given := _decoded(words), dict))
+    if not uses or request.has_results or request.tools.choice == "none":
         return _end(request, text)
-    known = {tool.name: tool for tool in request.tools.served}
-    uses = tuple(ToolUse(name=name, input=given) for name, given in wanted if name not in known)
-    served = tuple(
-        ServedUse(tool=known[name], input=given, is_open=bool(uses)) for name, given in wanted if name in known
-    )
-    if not uses:
-        return msgspec.structs.replace(_end(request, text), served=served)
-    return _answer(text, FaultKind.TOOL_USE, tools=uses, served=served)
+    return _answer(text, FaultKind.TOOL_USE, tools=uses)
 
 
 def _input(schema: dict[str, Any], text: str) -> dict[str, Any]:
@@ -288,7 +249,7 @@ def usage(cache: CacheUse, answer: Answer) -> dict[str, Any]:
         "inference_geo": "global",
         "output_tokens": answer.output_tokens,
         "output_tokens_details": {"thinking_tokens": answer.thinking_tokens},
-        "server_tool_use": used(answer.served),
+        "server_tool_use": None,
         "service_tier": "standard",
         "speed": "standard",
     }

@@ -19,7 +19,7 @@ import msgspec
 from eventroute_cli.simulator.answer import Answer, compose, usage
 from eventroute_cli.simulator.errors import ApiError, invalid
 from eventroute_cli.simulator.faults import Fault, FaultKind, FaultScript
-from eventroute_cli.simulator.journal import MAX_ENTRIES, Entry, Given, Journal, key_id, without_keys, without_tokens
+from eventroute_cli.simulator.journal import MAX_ENTRIES, Entry, Given, Journal, key_id, without_keys
 from eventroute_cli.simulator.limits import NO_LIMITS, LimitChange, Limiter, Limits, RateLimits, organization_of
 from eventroute_cli.simulator.models import MODELS, Catalogue, Life
 from eventroute_cli.simulator.request import MessagesRequest, parse_count, parse_request
@@ -120,12 +120,7 @@ class Simulator:
         key = ""
         try:
             key = self._key(dict(headers))
-            request = parse_request(
-                body,
-                version=dict(headers).get("anthropic-version"),
-                answers=self._answers,
-                betas=_betas(dict(headers)),
-            )
+            request = parse_request(body, version=dict(headers).get("anthropic-version"), answers=self._answers)
             limiter = self.limits.limiter(key, request.model, self._settings.clock())
             fault = self.faults.take(request.text)
             reply, given = self._reply(request, fault, limiter, key, request_id)
@@ -160,9 +155,7 @@ class Simulator:
     def count(self, headers: dict[str, str], body: bytes) -> dict[str, Any]:
         """Answer `POST /v1/messages/count_tokens`; raises `ApiError`."""
         self._key(headers)
-        request = parse_count(
-            body, version=headers.get("anthropic-version"), answers=self._answers, betas=_betas(headers)
-        )
+        request = parse_count(body, version=headers.get("anthropic-version"), answers=self._answers)
         return {"input_tokens": count_tokens(request.blocks)}
 
     def list_models(self, headers: dict[str, str], stages: Sequence[str], **page: Any) -> dict[str, Any]:
@@ -237,12 +230,10 @@ class Simulator:
 def _asked(request: MessagesRequest | None) -> dict[str, Any]:
     if request is None:
         return {}
-    names = ("model", "max_tokens", "thinking", "effort", "stream", "system", "text")
-    return {**{name: getattr(request, name) for name in names}, "body": without_tokens(request.body)}
-
-
-def _betas(headers: dict[str, str]) -> frozenset[str]:
-    return frozenset(name.strip() for name in headers.get("anthropic-beta", "").split(","))
+    return {
+        name: getattr(request, name)
+        for name in ("model", "max_tokens", "thinking", "effort", "stream", "system", "text", "body")
+    }
 
 
 def _cache_space(request: MessagesRequest, key: str) -> str:
@@ -262,18 +253,10 @@ def _message(request: MessagesRequest, answer: Answer, figures: dict[str, Any], 
         "stop_reason": answer.stop_reason,
         "stop_sequence": answer.stop_sequence,
         "stop_details": answer.stop_details,
-        "container": _container(request, answer),
+        "container": None,
         "diagnostics": None,
         "usage": figures,
     }
-
-
-def _container(request: MessagesRequest, answer: Answer) -> dict[str, Any] | None:
-    """Tell where code was run; a later call that names the place finds what it has left there."""
-    if not any(use.tool.kind == "code_execution" for use in answer.served):
-        return None
-    name = request.body.get("container") or f"container_{hashlib.sha256(request.text.encode()).hexdigest()[:12]}"
-    return {"id": str(name), "expires_at": "2100-01-01T00:00:00Z", "skills": None}
 
 
 def _message_reply(

@@ -5,7 +5,6 @@ Source: platform.claude.com/docs/en/api/messages and /build-with-claude/prompt-c
 """
 
 import hashlib
-from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +12,6 @@ import msgspec
 from eventroute_cli.simulator.errors import invalid
 from eventroute_cli.simulator.fields import objects, refuse_extra
 from eventroute_cli.simulator.models import Model
-from eventroute_cli.simulator.served import BLOCKS, MCP_BETA, OF_MCP
 from eventroute_cli.simulator.tokens import Block
 
 _ROLES: Final = ("user", "assistant", "system")
@@ -32,7 +30,7 @@ def signature(thinking: str) -> str:
     return f"simulated-{hashlib.sha256(thinking.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def parse_blocks(fields: dict[str, Any], model: Model, betas: AbstractSet[str] = frozenset()) -> tuple[Block, ...]:
+def parse_blocks(fields: dict[str, Any], model: Model) -> tuple[Block, ...]:
     """Read everything that the model reads, in its order: tools, system, messages.
 
     raises  `ApiError` in the API's words
@@ -41,16 +39,15 @@ def parse_blocks(fields: dict[str, Any], model: Model, betas: AbstractSet[str] =
         Block("tools", msgspec.json.encode(tool).decode(), _ttl_s(tool, f"tools.{index}"))
         for index, tool in enumerate(objects(fields, "tools"))
     ]
-    known = BLOCK_TYPES | OF_MCP if MCP_BETA in betas else BLOCK_TYPES
-    system = _content(fields["system"], known, role="system", where="system") if "system" in fields else []
-    blocks = [*tools, *system, *_messages(fields, model, known)]
+    system = _content(fields["system"], role="system", where="system") if "system" in fields else []
+    blocks = [*tools, *system, *_messages(fields, model)]
     if "cache_control" in fields and blocks:
         blocks[-1] = blocks[-1]._replace(cache_ttl_s=_ttl_s(fields, ""))
     _check_breakpoints([block.cache_ttl_s for block in blocks if block.cache_ttl_s])
     return tuple(blocks)
 
 
-def _messages(fields: dict[str, Any], model: Model, known: AbstractSet[str]) -> list[Block]:
+def _messages(fields: dict[str, Any], model: Model) -> list[Block]:
     if "messages" not in fields:
         raise invalid("messages: Field required")
     messages = objects(fields, "messages")
@@ -62,7 +59,7 @@ def _messages(fields: dict[str, Any], model: Model, known: AbstractSet[str]) -> 
         if role not in _ROLES:
             raise invalid(f"messages.{index}.role: Input should be 'user', 'assistant' or 'system'")
         refuse_extra(message, {"role", "content"}, f"messages.{index}")
-        content = _content(message.get("content"), known, role=role, where=f"messages.{index}.content")
+        content = _content(message.get("content"), role=role, where=f"messages.{index}.content")
         if not content and not (role == "assistant" and index == len(messages) - 1):
             raise invalid(
                 f"messages.{index}: all messages must have non-empty content except for the optional final "
@@ -79,23 +76,21 @@ def _messages(fields: dict[str, Any], model: Model, known: AbstractSet[str]) -> 
     return blocks
 
 
-def _content(content: Any, known: AbstractSet[str], *, role: str, where: str) -> list[Block]:
+def _content(content: Any, *, role: str, where: str) -> list[Block]:
     if isinstance(content, str):
         return [Block(role, content, None)] if content else []
     if not isinstance(content, list):
         raise invalid(f"{where}: Input should be a valid string or list of content blocks")
-    return [_block(item, known, role, f"{where}.{index}") for index, item in enumerate(content)]
+    return [_block(item, role, f"{where}.{index}") for index, item in enumerate(content)]
 
 
-def _block(item: Any, known: AbstractSet[str], role: str, where: str) -> Block:
+def _block(item: Any, role: str, where: str) -> Block:
     if not isinstance(item, dict) or not isinstance(item.get("type"), str):
         raise invalid(f"{where}.type: Field required")
     kind = item["type"]
-    if kind not in known or (role == "system" and kind != "text"):
+    if kind not in BLOCK_TYPES or (role == "system" and kind != "text"):
         raise invalid(f"{where}: Input tag {kind!r} found using 'type' does not match any of the expected tags")
-    if (kind in {"thinking", "tool_use", *BLOCKS} and role == "user") or (
-        kind == "tool_result" and role == "assistant"
-    ):
+    if (kind in ("thinking", "tool_use") and role == "user") or (kind == "tool_result" and role == "assistant"):
         raise invalid(f"{where}: `{kind}` blocks may not be in `{role}` messages")
     if kind in ("thinking", "redacted_thinking") and "cache_control" in item:
         raise invalid(f"{where}.cache_control: Extra inputs are not permitted")
@@ -144,7 +139,7 @@ def _is_prefill(message: dict[str, Any]) -> bool:
     """Whether the model is to go on with the words of a last message; a paused turn of the API's own tools is none."""
     content = message.get("content")
     kinds = {item["type"] for item in content} if isinstance(content, list) else set()
-    return message["role"] == "assistant" and bool(content) and not kinds & BLOCKS
+    return message["role"] == "assistant" and bool(content) and "server_tool_use" not in kinds
 
 
 def _check_tool_results(messages: list[dict[str, Any]]) -> None:

@@ -165,10 +165,6 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What the tool is given; None = something that fits."""
     calls: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     """How many uses of the tool stand in one answer, where the request lets them."""
-    beside: str = ""
-    """A tool of the API's own that is wanted in the same turn: it is run in the next one."""
-    fails: str = ""
-    """The word with which a tool of the API's own fails."""
 
     def error(self) -> ApiError | None:
         """Build the error that this fault answers with, None where it is no error status."""

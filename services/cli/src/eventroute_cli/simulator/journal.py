@@ -68,15 +68,6 @@ def without_keys(headers: list[tuple[str, str]]) -> dict[str, str]:
     return {name.lower(): "…" if name.lower() in _SECRET_HEADERS else value for name, value in headers}
 
 
-def without_tokens(body: dict[str, Any]) -> dict[str, Any]:
-    """Keep a request for the journal, with what servers of tools are shown as `key_id` names it."""
-    servers = [
-        {**server, **({"authorization_token": key_id(token)} if (token := server.get("authorization_token")) else {})}
-        for server in body.get("mcp_servers", ())
-    ]
-    return {**body, "mcp_servers": servers} if servers else body
-
-
 class Journal:
     """The latest requests, oldest first."""
 

@@ -42,10 +42,6 @@ class Model(NamedTuple):
     """`temperature`, `top_p`, `top_k`, in versions of the API that still have them."""
     takes_prefill: bool = False
     """A last message of the assistant, to be continued."""
-    lets_code_call: bool = True
-    """Code that it has run may call tools."""
-    refuses_tools: tuple[str, ...] = ()
-    """Of the API's own ones."""
 
 
 _5: Final = Model(
@@ -76,7 +72,7 @@ _4_5: Final = Model(
 )
 _OPUS_4_5: Final = _4_5._replace(pool="claude-opus-4", efforts=("low", "medium", "high"))
 _SONNET_4_5: Final = _4_5._replace(pool="claude-sonnet-4", cacheable_from=1024)
-_HAIKU_4_5: Final = _4_5._replace(pool="claude-haiku-4-5", lets_code_call=False)
+_HAIKU_4_5: Final = _4_5._replace(pool="claude-haiku-4-5")
 
 MODELS: Final = {
     "claude-fable-5": _FABLE,
@@ -94,7 +90,7 @@ MODELS: Final = {
     "claude-opus-4-6": _4_6,
     "claude-opus-4-7": _4_7,
     "claude-opus-4-8": _4_7._replace(cacheable_from=1024),
-    "claude-opus-5": _5._replace(pool="claude-opus-5", refuses_tools=("web_fetch",)),
+    "claude-opus-5": _5._replace(pool="claude-opus-5"),
     "claude-opus-5-5": _ALWAYS._replace(pool="claude-opus-5-5", effort="medium"),
     "claude-sonnet-4-5": _SONNET_4_5,
     "claude-sonnet-4-5-20250929": _SONNET_4_5,

@@ -6,7 +6,6 @@ as in the `anthropic` SDK 2.12.
 """
 
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +15,6 @@ from eventroute_cli.simulator.errors import ApiError, invalid
 from eventroute_cli.simulator.fields import named, refuse_extra
 from eventroute_cli.simulator.models import EFFORTS, MODELS, Model
 from eventroute_cli.simulator.schema import check_complexity, check_schema
-from eventroute_cli.simulator.served import MCP_BETA, OpenUse, check_served_blocks, open_uses
 from eventroute_cli.simulator.tokens import Block, count_tokens
 from eventroute_cli.simulator.tools import Tools, parse_tools
 
@@ -36,9 +34,6 @@ COUNTED_FIELDS: Final = frozenset({
     "user_profile_id", "workspace_id",
 })  # fmt: skip
 """What `count_tokens` takes."""
-_OF_BETAS: Final = {MCP_BETA: {"mcp_servers"}}
-"""What both take besides, where the header `anthropic-beta` names it."""
-_USES: Final = ('"tool_use"', '"server_tool_use"', '"mcp_tool_use"')
 _OFF: Final = frozenset({"disabled", "between_tools"})
 _THINKING_FIELDS: Final = {
     "adaptive": {"type", "display"},
@@ -88,12 +83,7 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_results(self) -> bool:
         """Whether tools have been used before."""
-        return any(block.role == "assistant" and any(use in block.text for use in _USES) for block in self.blocks)
-
-    @property
-    def open_uses(self) -> tuple[OpenUse, ...]:
-        """What the API has yet to run."""
-        return open_uses(self.body["messages"])
+        return any(block.role == "assistant" and '"tool_use"' in block.text for block in self.blocks)
 
     @property
     def user_text(self) -> str:
@@ -101,14 +91,11 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "\n\n".join(block.text for block in self.blocks if block.role not in ("tools", "system"))
 
 
-def parse_request(
-    body: bytes, *, version: str | None, answers: Callable[[str], bool], betas: AbstractSet[str] = frozenset()
-) -> MessagesRequest:
+def parse_request(body: bytes, *, version: str | None, answers: Callable[[str], bool]) -> MessagesRequest:
     """Read a request body; raises `ApiError` in the API's words.
 
     version  the `anthropic-version` header
     answers  whether a model is there to answer
-    betas    what the `anthropic-beta` headers name
     """
     fields = _fields(body, version)
     name = _model(fields)
@@ -116,43 +103,35 @@ def parse_request(
     if not answers(name):
         raise ApiError(404, "not_found_error", f"model: {name}")
     model = MODELS[name]
-    _refuse_unknown(fields, FIELDS | _besides(betas), version or "", model)
+    _refuse_unknown(fields, FIELDS, version or "", model)
     if max_tokens > model.max_output:
         raise invalid(
             f"max_tokens: {max_tokens} > {model.max_output}, which is the maximum allowed number of output "
             f"tokens for {name}"
         )
-    return _request(fields, name, max_tokens, betas)
+    return _request(fields, name, max_tokens)
 
 
-def parse_count(
-    body: bytes, *, version: str | None, answers: Callable[[str], bool], betas: AbstractSet[str] = frozenset()
-) -> MessagesRequest:
+def parse_count(body: bytes, *, version: str | None, answers: Callable[[str], bool]) -> MessagesRequest:
     """Read the body of `count_tokens`, which is checked like a call without `max_tokens`."""
     fields = _fields(body, version)
     name = _model(fields)
     if not answers(name):
         raise ApiError(404, "not_found_error", f"model: {name}")
-    _refuse_unknown(fields, COUNTED_FIELDS | _besides(betas), VERSION_WITHOUT_SAMPLING, MODELS[name])
-    return _request(fields, name, MODELS[name].max_output, betas)
+    _refuse_unknown(fields, COUNTED_FIELDS, VERSION_WITHOUT_SAMPLING, MODELS[name])
+    return _request(fields, name, MODELS[name].max_output)
 
 
-def _besides(betas: AbstractSet[str]) -> frozenset[str]:
-    return frozenset(field for beta in betas for field in _OF_BETAS.get(beta, ()))
-
-
-def _request(fields: dict[str, Any], name: str, max_tokens: int, betas: AbstractSet[str]) -> MessagesRequest:
+def _request(fields: dict[str, Any], name: str, max_tokens: int) -> MessagesRequest:
     model = MODELS[name]
     thinking = _thinking(fields, model, max_tokens)
     effort, schema = _output_config(fields, model)
     if thinking in _OFF and (effort or model.effort) not in model.efforts_without_thinking:
         raise invalid(f"output_config.effort: '{effort}' is not supported with \"thinking.type.{thinking}\"")
-    tools = parse_tools(fields, model, betas, thinks=_thinks(thinking, model))
+    tools = parse_tools(fields, model, thinks=_thinks(thinking, model))
     strict = [tool.input_schema for tool in tools.client if tool.strict]
     check_complexity([*strict, *([schema] if schema else [])], len(strict))
     _check_rest(fields)
-    blocks = parse_blocks(fields, model, betas)
-    check_served_blocks(fields["messages"], tools.served)
     request = MessagesRequest(
         model=name,
         max_tokens=max_tokens,
@@ -164,7 +143,7 @@ def _request(fields: dict[str, Any], name: str, max_tokens: int, betas: Abstract
         effort=effort,
         output_schema=schema,
         body=fields,
-        blocks=blocks,
+        blocks=parse_blocks(fields, model),
     )
     _refuse_too_long(request)
     return request

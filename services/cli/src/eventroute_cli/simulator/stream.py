@@ -52,7 +52,7 @@ def _deltas(block: dict[str, Any]) -> Iterator[dict[str, str]]:
         if block["thinking"]:
             yield {"type": "thinking_delta", "thinking": block["thinking"]}
         yield {"type": "signature_delta", "signature": block["signature"]}
-    elif "input" in block:
+    else:
         yield {"type": "input_json_delta", "partial_json": msgspec.json.encode(block["input"]).decode()}
 
 

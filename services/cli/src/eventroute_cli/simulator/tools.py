@@ -5,7 +5,6 @@ Source: platform.claude.com/docs/en/agents-and-tools/tool-use; types of the API'
 """
 
 import re
-from collections.abc import Set as AbstractSet
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,7 +13,6 @@ from eventroute_cli.simulator.errors import invalid
 from eventroute_cli.simulator.fields import named, objects, refuse_extra
 from eventroute_cli.simulator.models import Model
 from eventroute_cli.simulator.schema import check_schema
-from eventroute_cli.simulator.served import ServedTool, is_served, parse_served
 
 OWN_TYPES: Final = frozenset({
     "bash_20250124", "browser_toolset_20260801", "code_execution_20250522", "code_execution_20250825",
@@ -24,7 +22,7 @@ OWN_TYPES: Final = frozenset({
     "web_fetch_20250910", "web_fetch_20260209", "web_fetch_20260309", "web_fetch_20260318", "web_search_20250305",
     "web_search_20260209", "web_search_20260318",
 })  # fmt: skip
-"""Tools that the API defines itself: no schema. `served` plays those that it also runs."""
+"""Tools that the API defines itself: no schema, and nothing that the simulator would run."""
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _FIELDS: Final = frozenset({
@@ -53,8 +51,6 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 
     client: tuple[Tool, ...] = ()
     """Those of the API itself excepted."""
-    served: tuple[ServedTool, ...] = ()
-    """Those that the API runs, or calls a server for."""
     choice: Literal["auto", "any", "tool", "none"] = "auto"
     chosen: str = ""
     """Which one, where the choice is `tool`."""
@@ -69,22 +65,17 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
         """Find a tool, the first one where no name is given."""
         return next((tool for tool in self.client if name in ("", tool.name)), None)
 
-    def find_served(self, name: str = "") -> ServedTool | None:
-        """Find one that the API runs, the first one where no name is given."""
-        return next((tool for tool in self.served if name in ("", tool.name)), None)
 
-
-def parse_tools(fields: dict[str, Any], model: Model, betas: AbstractSet[str] = frozenset(), *, thinks: bool) -> Tools:
-    """Read `tools`, `mcp_servers` and `tool_choice`; raises `ApiError` in the API's words."""
+def parse_tools(fields: dict[str, Any], model: Model, *, thinks: bool) -> Tools:
+    """Read `tools` and `tool_choice`; raises `ApiError` in the API's words."""
     definitions = objects(fields, "tools")
-    served = parse_served(fields, model, betas)
     tools = tuple(_tool(item, f"tools.{index}") for index, item in enumerate(definitions) if not _is_own(item))
     names = [item["name"] for item in definitions if isinstance(item.get("name"), str)]
     if len(set(names)) < len(names):
         raise invalid("tools: Tool names must be unique.")
     choice = named(fields, "tool_choice")
     if not choice:
-        return Tools(client=tools, served=served)
+        return Tools(client=tools)
     kind = choice.get("type")
     if kind not in _CHOICE_FIELDS:
         raise invalid("tool_choice.type: Input should be 'auto', 'any', 'tool' or 'none'")
@@ -97,7 +88,6 @@ def parse_tools(fields: dict[str, Any], model: Model, betas: AbstractSet[str] = 
         raise invalid(f"tool_choice.tool.name: Tool {choice.get('name')!r} not found in provided tools")
     return Tools(
         client=tools,
-        served=served,
         choice=kind,
         chosen=choice.get("name", ""),
         parallel=not choice.get("disable_parallel_tool_use", False),
@@ -105,7 +95,7 @@ def parse_tools(fields: dict[str, Any], model: Model, betas: AbstractSet[str] = 
 
 
 def _is_own(item: dict[str, Any]) -> bool:
-    return item.get("type") in OWN_TYPES or is_served(item)
+    return item.get("type") in OWN_TYPES
 
 
 def _tool(item: dict[str, Any], where: str) -> Tool:

@@ -9,7 +9,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from eventroute.compile.chain import targets
 from eventroute.compile.checks import CHECKS
 from eventroute.compile.gathered import AtHand, ConfigMaps, Secrets, Shelf, gather, references
 from eventroute.compile.scheme import CUSTOM, scheme_of
@@ -40,7 +39,6 @@ __all__ = [
     "references",
     "scheme_of",
     "sink_name",
-    "targets",
 ]
 
 
@@ -77,7 +75,7 @@ def compile_routes(  # noqa: PLR0913 - what is at hand, all by name
     policy       what the platform's owner allows; None = anything
     events       which ones providers are known to send, so that others are warned of; None = any
     outbound     what sinks may connect to; None = not known here, and what may be refused is only warned of
-    neighbours   further routes that these may hand over to; None = one that cannot be understood
+    neighbours   further routes that sinks of these may lead to; None = one that cannot be understood
     """
     at_hand = AtHand(
         Shelf("Secret", secrets, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND, complete),

@@ -10,9 +10,8 @@ from eventroute.compile.budgets import list_budgets
 from eventroute.compile.gathered import Asked, Candidate, Gathered
 from eventroute.compile.scheme import CUSTOM
 from eventroute.compile.secrets import lint_secret, lint_text
-from eventroute.compile.served import check_served
 from eventroute.compile.sinks import judged_sinks, sink_name
-from eventroute.compile.tools import check_tools, conditions, placed_tools
+from eventroute.compile.tools import check_tools, placed_tools
 from eventroute.compile.verdict import Problem, Reason, Severity
 from eventroute.crd import v1alpha1 as crd
 from eventroute.errors import Refused
@@ -174,11 +173,10 @@ def _targets_may_be_reached(gathered: Gathered) -> Iterator[Problem]:
 
 
 def _tool_urls(gathered: Gathered) -> Iterator[tuple[Reason, str, str]]:
-    """List where requests of tools go; one whose URL cannot be read is told of elsewhere."""
+    """List where tools lead; one whose URL cannot be read is told of elsewhere."""
     for placed in placed_tools(gathered):
         with contextlib.suppress(ToolUrlRefused):
-            if url := placed.url():
-                yield Reason.TOOL_OUT_OF_REACH, f"{placed.field}.http.url", url.example
+            yield Reason.TOOL_OUT_OF_REACH, f"{placed.field}.http.url", placed.url().example
 
 
 def _judge_url(url: str, rules: OutboundRules) -> None:
@@ -192,7 +190,7 @@ def _expressions_compile(gathered: Gathered) -> Iterator[Problem]:
     spec = gathered.spec
     expressions = {"spec.filter": spec.filter, "spec.entity": spec.entity}
     expressions |= {f"spec.prompts[{index}].when": prompt.when for index, prompt in enumerate(spec.prompts)}
-    expressions |= dict(conditions(spec))
+    expressions |= {f"{placed.field}.when": placed.tool.when for placed in placed_tools(gathered)}
     of_sinks = {f"spec.sinks[{index}].when": sink.when for index, sink in enumerate(spec.sinks)}
     for field, source in (expressions | of_sinks).items():
         if source is None:
@@ -420,7 +418,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     _events_are_sent,
     _output_schemas_compile,
     check_tools,
-    check_served,
     _models_take_what_is_asked,
     _policy_is_kept,
     _budgets_can_be_kept,

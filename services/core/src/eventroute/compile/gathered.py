@@ -199,10 +199,10 @@ def gather(route: crd.EventRoute, at_hand: AtHand, taken: Collection[RoutePath])
             for index, sink in enumerate(spec.sinks)
         ),
         tool_secrets={
-            f"{field}.{within}": secret(f"{field}.{within}", ref)
+            f"{field}.tools[{index}].{within}": secret(f"{field}.tools[{index}].{within}", ref)
             for field, prompt in prompts.items()
-            for kind, tools in (("tools", prompt.tools), ("mcpServers", prompt.mcp_servers))
-            for within, ref in placed_references(tools, kind)
+            for index, tool in enumerate(prompt.tools)
+            for within, ref in placed_references(tool)
             if isinstance(ref, crd.SecretKeyRef)
         },
         at_hand=at_hand,

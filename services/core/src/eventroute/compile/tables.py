@@ -2,9 +2,8 @@
 
 from eventroute.compile.budgets import list_budgets
 from eventroute.compile.gathered import Asked, Candidate, Gathered, value_of
-from eventroute.compile.served import list_served
 from eventroute.compile.sinks import judged_sinks
-from eventroute.compile.tools import conditions, list_tools, talk_limits
+from eventroute.compile.tools import list_tools, talk_limits
 from eventroute.crd import v1alpha1 as crd
 from eventroute.crd.duration import seconds
 from eventroute.errors import Refused
@@ -66,7 +65,7 @@ def _named_headers(gathered: Gathered) -> tuple[str, ...] | None:
     spec = gathered.spec
     expressions = (spec.filter, spec.entity, *(prompt.when for prompt in spec.prompts))
     uses = [compile_expression(each).headers for each in expressions if each]
-    uses += [compile_expression(when).headers for _, when in conditions(spec)]
+    uses += [compile_expression(tool.when).headers for prompt in spec.prompts for tool in prompt.tools if tool.when]
     uses += [compile_expression(sink.when, OF_ANSWERS).headers for sink in spec.sinks if sink.when]
     uses += [compile_template(text).headers for text in map(value_of, gathered.users) if text]
     for sink in judged_sinks(gathered):
@@ -101,7 +100,6 @@ def worker_route(gathered: Gathered, *, takes_answers: bool = True) -> WorkerRou
                 user=value_of(user),
                 output_schema=prompt.output.json_schema if prompt.output else None,
                 tools=list_tools(gathered, position),
-                served=list_served(gathered, position),
                 limits=talk_limits(prompt.limits),
             )
             for position, (prompt, asked, system, user) in enumerate(

@@ -42,14 +42,12 @@ class StatusReason(StrEnum):
     RESOLVED = "Resolved"
     VALID = "Valid"
     INVALID_SPEC = "InvalidSpec"
-    OPERATOR_FAULT = "OperatorFault"
     PROGRAMMED = "Programmed"
     NOT_SERVED = "NotServed"
     NO_RECEIVERS = "NoReceivers"
     PROPAGATING = "Propagating"
     UNREADABLE = "Unreadable"
     REDIS_UNAVAILABLE = "RedisUnavailable"
-    NOT_PUBLISHED = "NotPublished"
     WORKING = "Working"
     KEY_REFUSED = "KeyRefused"
     KEY_UNPAID = "KeyUnpaid"
@@ -103,7 +101,7 @@ class SecretStatus(_Part):
     revision: str | None = Field(
         default=None,
         max_length=64,
-        description="Changes with the Secret's values; without the installation's keys nothing can be learned from it.",
+        description="Changes with the Secret; made of its uid and resourceVersion, not of its values.",
     )
     last_matched: Time | None = Field(default=None, description="When a delivery was last verified with it.")
 
@@ -206,12 +204,6 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
         "The object does not fit the operator's version of the resource.",
         "Mend the named field, or bring CRD and operator to one version.",
     ),
-    "OperatorFault": ReasonPage(
-        "Unknown",
-        (ConditionType.ACCEPTED, ConditionType.SECRETS_RESOLVED, ConditionType.PROMPTS_VALID),
-        "The operator failed in judging the route, which is a fault of its own; what was served of it stays served.",
-        "Report it with the operator's log; another spec, or another version of the operator, may be judged.",
-    ),
     "DuplicatePath": ReasonPage(
         "False", _ACCEPTED, "An older route has the same path.", "Delete or rename one of the two."
     ),
@@ -274,21 +266,21 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "TargetNotFound": ReasonPage(
         "False",
-        _EITHER,
-        "A `route` sink or tool names a route that its namespace does not have.",
+        _ACCEPTED,
+        "A `route` sink names a route that its namespace does not have.",
         "Create that route, or mend the name; all goes on by itself then.",
     ),
     "TargetTakesNoAnswers": ReasonPage(
         "False",
-        _EITHER,
-        "A `route` sink or tool names a route whose events come from elsewhere.",
+        _ACCEPTED,
+        "A `route` sink names a route whose events come from elsewhere.",
         "Name a route whose `provider` is `eventroute`.",
     ),
     "RouteCycle": ReasonPage(
         "False",
-        _EITHER,
-        "Some routes hand over to each other, by `route` sinks and tools, so that answers would go round for ever.",
-        "Take one of the sinks or tools away by which the routes that the message lists lead to each other.",
+        _ACCEPTED,
+        "The `route` sinks of some routes lead back to the first of them, so that answers would go round for ever.",
+        "Take one of the sinks away that the message lists.",
     ),
     "SinkOutOfReach": ReasonPage(
         "False",
@@ -460,12 +452,6 @@ REASONS: Final[Mapping[str, ReasonPage]] = {
     ),
     "RedisUnavailable": ReasonPage(
         "False", _PROGRAMMED, "The operator cannot reach Redis.", "Mend Redis; publishing goes on by itself."
-    ),
-    "NotPublished": ReasonPage(
-        "False",
-        _PROGRAMMED,
-        "Redis answers, and refuses what changed of the route; what was served of it before stays served.",
-        "Mend Redis as the message says; publishing goes on by itself.",
     ),
     "Working": ReasonPage("True", _WORKING, "No delivery waits for something to be mended.", _NOTHING),
     "KeyRefused": ReasonPage(

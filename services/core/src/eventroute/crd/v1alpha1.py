@@ -40,9 +40,6 @@ SLACK_ID: Final = r"^[CDGUW][A-Z0-9]+$"
 GITHUB_REPOSITORY: Final = r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 GITHUB_LABEL: Final = r"^[^\x00-\x1f,]*[^\x00-\x20,]$"
 API_URL: Final = r"^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~-]+)*$"
-HTTPS_URL: Final = r"^https://[!-~]+$"
-DOMAIN: Final = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
-DOMAIN_AND_PATH: Final = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(/[!-~]*)?$"
 USD: Final = r"^[0-9]{1,6}(\.[0-9]{1,6})?$"
 
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
@@ -382,8 +379,6 @@ class Output(Strict):
 
 
 TOOL_NAME: Final = r"^[a-zA-Z0-9_-]{1,64}$"
-MCP_TOOL: Final = r"^[a-zA-Z0-9_.-]+$"
-McpTool = Annotated[str, StringConstraints(pattern=MCP_TOOL, max_length=128)]
 HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 
 
@@ -428,127 +423,14 @@ class HttpTool(Strict):
     )
 
 
-EVENT_NAME: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
-
-
-class RouteTool(Strict):
-    """A hand-over to another route of the namespace, whose provider is `eventroute`; the arguments are its event."""
-
-    name: str = Field(
-        max_length=253,
-        pattern=OBJECT_NAME,
-        description=(
-            "The route; its provider is eventroute. It has the arguments as `payload.data.value`, and works on them by "
-            "itself: Claude is told the delivery, and nothing of what becomes of it. Each call is accepted once. "
-            "Routes that lead back to themselves are refused. Required."
-        ),
-    )
-    event: str = Field(
-        default="eventroute.call",
-        max_length=200,
-        pattern=EVENT_NAME,
-        description="What the event is called there. Default: eventroute.call.",
-    )
-
-
-Domain = Annotated[str, StringConstraints(pattern=DOMAIN, max_length=253)]
-DomainAndPath = Annotated[str, StringConstraints(pattern=DOMAIN_AND_PATH, max_length=512)]
-
-
-class WebSearch(Strict):
-    """The search of the API itself. It costs by search, and by what Claude reads of it."""
-
-    rules = (not_both("allowedDomains", "blockedDomains"),)
-
-    max_uses: int = Field(
-        default=5, ge=1, le=50, description="Searches in one call to Claude at most, 1 to 50. Default: 5."
-    )
-    allowed_domains: tuple[DomainAndPath, ...] = Field(
-        default=(),
-        max_length=64,
-        description=(
-            "Where results may be from, with all that is below: `example.com`, `example.com/docs`. Default: anywhere."
-        ),
-    )
-    blocked_domains: tuple[DomainAndPath, ...] = Field(
-        default=(), max_length=64, description="Where they may not be from. Default: nowhere."
-    )
-
-
-class WebFetch(Strict):
-    """Pages that the API itself fetches, of URLs that stand in the prompt, or in what other tools say."""
-
-    max_uses: int = Field(
-        default=5, ge=1, le=50, description="Pages in one call to Claude at most, 1 to 50. Default: 5."
-    )
-    allowed_domains: tuple[Domain, ...] = Field(
-        default=(),
-        max_length=64,
-        description=(
-            "Where pages may be from, with all subdomains: `docs.example.com`. An event may name any URL, so name "
-            "them. Default: anywhere."
-        ),
-    )
-    max_content_tokens: int = Field(
-        default=10_000,
-        ge=100,
-        le=500_000,
-        description="How much of a page Claude reads, in tokens, about; PDFs are read whole. Default: 10000.",
-    )
-
-
-class CodeExecution(Strict):
-    """Code that Claude writes, run in a container of the API, which has no way to the internet."""
-
-
-SERVED_KINDS: Final = ("webSearch", "webFetch", "codeExecution")
-"""Tools that run on the API's side: it knows their names, and what they take."""
-LOCAL_KINDS: Final = ("http", "route")
-"""Those that are called here."""
-TOOL_KINDS: Final = (*LOCAL_KINDS, *SERVED_KINDS)
-"""As their fields are called."""
-_SERVED: Final = " || ".join(f"has(self.{kind})" for kind in SERVED_KINDS)
-_OWN: Final = " || ".join(
-    f"has(self.{field})"
-    for field in ("name", "description", "input", "sideEffect", "onUnknown", "dryRun", "approval", "approvalTimeout")
-)
-
-
 class Tool(Strict):
-    """Something that Claude may do before it answers: exactly one kind per entry."""
+    """Something that Claude may do before it answers."""
 
-    rules = (
-        exactly_one(*TOOL_KINDS),
-        Rule(
-            f"{_SERVED} || (has(self.name) && has(self.description) && has(self.input))",
-            "a tool of your own needs name, description and input",
-            reason="FieldValueRequired",
-        ),
-        Rule(
-            f"!({_SERVED}) || !({_OWN})",
-            f"{', '.join(SERVED_KINDS)}: the API's own tools have nothing beside them but when",
-            reason="FieldValueForbidden",
-        ),
-        Rule(
-            "has(self.http) || (!has(self.sideEffect) && !has(self.onUnknown))",
-            "sideEffect and onUnknown are for http",
-        ),
-    )
-
-    name: str | None = Field(
-        default=None,
-        max_length=64,
-        pattern=TOOL_NAME,
-        description="Name, unique in the prompt; a tool of your own needs one. Default: the name of the API's own one.",
-    )
-    description: str | None = Field(
-        default=None,
+    name: str = Field(max_length=64, pattern=TOOL_NAME, description="Name, unique in the prompt. Required.")
+    description: str = Field(
         min_length=1,
         max_length=4096,
-        description=(
-            "What it does, and when to use it: by this Claude chooses. A tool of your own needs one. Default: what the "
-            "API says of its own tool."
-        ),
+        description="What it does, and when to use it: by this Claude chooses. Required.",
     )
     when: Cel | None = Field(
         default=None,
@@ -557,32 +439,19 @@ class Tool(Strict):
             "hear of the tool, and cannot call it. Default: always."
         ),
     )
-    input: dict[str, Any] | None = Field(
-        default=None,
+    input: dict[str, Any] = Field(
         description=(
             "JSON schema of the arguments, an object, as in `output.schema`. Arguments that do not fit are refused, "
-            "and Claude is told why. A tool of your own needs one. Default: what the API's own tool takes."
+            "and Claude is told why. Required."
         ),
         json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
     )
-    http: HttpTool | None = Field(default=None, description="A request to a service. Default: another kind.")
-    route: RouteTool | None = Field(
-        default=None, description="An event of another route of this namespace. Default: another kind."
-    )
-    web_search: WebSearch | None = Field(
-        default=None, description="The API's search of the web. Default: another kind."
-    )
-    web_fetch: WebFetch | None = Field(
-        default=None, description="Pages of the web, fetched by the API. Default: another kind."
-    )
-    code_execution: CodeExecution | None = Field(
-        default=None, description="Code that Claude writes, run by the API. Default: another kind."
-    )
+    http: HttpTool = Field(description="As a request to a service. Required.")
     side_effect: bool | None = Field(
         default=None,
         description=(
-            "Whether a call of http changes something. One that does is made once at most, also when its worker dies. "
-            "Default: true, but for GET."
+            "Whether a call changes something. One that does is made once at most, also when its worker dies. Default: "
+            "true, but for GET."
         ),
     )
     on_unknown: Literal["tell", "fail"] = Field(
@@ -595,47 +464,6 @@ class Tool(Strict):
     dry_run: bool = Field(
         default=False, description="Calls are recorded and not made, and Claude is told so. Default: false."
     )
-    approval: Literal["none", "required"] = Field(
-        default="none",
-        description=(
-            "`required`: a call waits until a person approves it by `eventroute approvals`, who is shown exactly what "
-            "would be sent. Claude is told when nobody does. Default: none."
-        ),
-    )
-    approval_timeout: Annotated[Duration, Between("1m", "168h")] = Field(
-        default="24h",
-        description=(
-            "For how long a call waits for that, 1m to 168h; then it counts as declined. It counts against no "
-            "deadline and no limit. Default: 24h."
-        ),
-    )
-
-    @property
-    def is_local(self) -> bool:
-        """Tell whether it is called here."""
-        return bool(self.http or self.route)
-
-
-class McpServer(Strict):
-    """A server of the Model Context Protocol, which the API calls: it has to be on the public internet."""
-
-    name: str = Field(max_length=64, pattern=TOOL_NAME, description="Name, unique in the prompt. Required.")
-    url: str = Field(
-        max_length=2048, pattern=HTTPS_URL, description="Where it is, `https` only; Streamable HTTP or SSE. Required."
-    )
-    tools: tuple[McpTool, ...] = Field(
-        min_length=1, max_length=64, description="Those of its tools that Claude has; it has no other. Required."
-    )
-    token_ref: SecretKeyRef | None = Field(
-        default=None, description="Secret with the OAuth token that the API shows it. Default: none."
-    )
-    when: Cel | None = Field(
-        default=None,
-        description=(
-            "CEL over payload, event, headers and route. Where it is not true, or cannot be judged, neither Claude nor "
-            "the API hears of the server. Default: always."
-        ),
-    )
 
 
 class Limits(Strict):
@@ -647,13 +475,7 @@ class Limits(Strict):
         default=8, ge=2, le=50, description="Calls to Claude, the last of which has no tools, 2 to 50. Default: 8."
     )
     tool_calls: int = Field(
-        default=20,
-        ge=1,
-        le=200,
-        description=(
-            "Calls of tools, refused ones too, 1 to 200; those that the API makes are counted between turns. Default: "
-            "20."
-        ),
+        default=20, ge=1, le=200, description="Calls of tools, refused ones too, 1 to 200. Default: 20."
     )
     tokens: int | None = Field(
         default=None,
@@ -715,11 +537,6 @@ class Prompt(Strict):
     output: Output | None = Field(default=None, description="What form the answer has. Default: text.")
     tools: tuple[Tool, ...] = Field(
         default=(), max_length=16, description="What Claude may do before it answers. Default: nothing."
-    )
-    mcp_servers: tuple[McpServer, ...] = Field(
-        default=(),
-        max_length=8,
-        description="Servers whose tools Claude may use before it answers; the API calls them. Default: none.",
     )
     limits: Limits = Field(
         default_factory=Limits, description="How far it may go with tools. Default: the defaults of its fields."
@@ -1117,7 +934,7 @@ class RouteSink(Strict):
 
     name: str = Field(
         max_length=253,
-        pattern=OBJECT_NAME,
+        pattern=rf"^{_LABEL}(\.{_LABEL})*$",
         description=(
             "The route; its provider is eventroute. What it says of entities, limits, hops and suspension holds for "
             "answers as for any event. Routes that lead back to themselves are refused. Required."
@@ -1126,7 +943,7 @@ class RouteSink(Strict):
     event: str = Field(
         default="eventroute.answer",
         max_length=200,
-        pattern=EVENT_NAME,
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
         description="What the event is called there. Default: eventroute.answer.",
     )
 

@@ -18,12 +18,9 @@ from eventroute.crd.duration import PATTERN as DURATION
 from eventroute.crd.scalar import bare, read_scalar
 from eventroute.crd.v1alpha1 import (
     API_URL,
-    DOMAIN,
-    DOMAIN_AND_PATH,
     GITHUB_LABEL,
     GITHUB_REPOSITORY,
     HTTP_URL,
-    HTTPS_URL,
     OBJECT_NAME,
     SLACK_ID,
     SQL_CHANNEL,
@@ -44,9 +41,6 @@ _FORMS: Final = {
     DURATION: "must be a duration such as 90s, 15m or 1h30m",
     OBJECT_NAME: "must be a name as Kubernetes has them: lower-case letters, digits, dashes and dots",
     HTTP_URL: "must be a URL with scheme and host, https://hooks.example.com/hooks/…",
-    HTTPS_URL: "must be a URL with https and a host, https://mcp.example.com/mcp",
-    DOMAIN: "must be a domain, without scheme, path or wildcard: docs.example.com",
-    DOMAIN_AND_PATH: "must be a domain, perhaps with a path, without scheme: example.com/docs",
     SLACK_ID: "must be an id, as Slack shows it below a channel's details: C024BE91L",
     GITHUB_REPOSITORY: "must be a repository, as owner/name",
     GITHUB_LABEL: "must be the name of a label: no commas, no line ends, no blank at its end",

@@ -4,7 +4,7 @@ read_url, read_endpoint,
 check_database ──▶ (the worker asks where the name leads) ──▶ check_address, for every address of the answer
 """
 
-from eventroute.outbound.address import blocks_but_metadata, public_blocks
+from eventroute.outbound.address import public_blocks
 from eventroute.outbound.blocked import Blocked, Rule
 from eventroute.outbound.database import Database, check_database, parse_database, ssl_mode_of
 from eventroute.outbound.rules import HOST_PATTERN, HostPattern, OutboundRules, matches
@@ -19,7 +19,6 @@ __all__ = [
     "OutboundRules",
     "Rule",
     "Target",
-    "blocks_but_metadata",
     "check_address",
     "check_database",
     "matches",

@@ -161,16 +161,6 @@ def public_blocks() -> list[tuple[Network, list[Network]]]:
     ]
 
 
-def blocks_but_metadata() -> list[tuple[Network, list[Network]]]:
-    """List networks with exceptions that together are all addresses but those of cloud metadata."""
-    v4 = sorted(network for network in METADATA if isinstance(network, IPv4Network))
-    v6 = sorted(network for network in METADATA if isinstance(network, IPv6Network))
-    return [
-        (IPv4Network("0.0.0.0/0"), list(v4)),
-        (IPv6Network("::/0"), [*v6, *map(_behind_nat64, v4)]),
-    ]
-
-
 def _behind_nat64(network: IPv4Network) -> IPv6Network:
     return IPv6Network((int(_NAT64.network_address) | int(network.network_address), network.prefixlen + 96))
 

@@ -13,8 +13,7 @@
     state      where                        who makes it
     ready      `ready:<path>`               receiver (admit); worker (put_back, unpark, a lease that ran out); people
     running    `running`                    worker (lease), fenced: see below
-    later      `later`                      worker (put_back): a passing trouble, a failed attempt; (ask): until people
-                                            have said whether a call of a tool may be made (decide), or time is over
+    later      `later`                      worker (put_back): a passing trouble, a failed attempt
     throttled  `waiting:<bucket>:<path>`    worker (wait): no place at the throttle, until it is granted one (call_up)
     held       `parked:<cause>`             worker (park): a standing trouble of a key or model, until `unpark`; a
                                             budget without room, until `afford`
@@ -69,8 +68,7 @@ got its turn in its lane: its deadline counts from there), `state`, `fence`, `st
 see mended, until it has asked), `alone`; of the run: `talk` and `talk:*` (a conversation with tools that
 goes on, `eventroute_worker.talk`), `answer` (the checkpoint), `saved` (when), `answered` (it is
 final, of one that could be superseded), `sink:<name>` (done), `remembered`, `last_traceparent`, `last_error`,
-`replays`, `asks` (how many calls wait for people's word); and once it has ended `outcome`, `reason`, `detail`,
-`finished`, `about`.
+`replays`; and once it has ended `outcome`, `reason`, `detail`, `finished`, `about`.
 When its body goes, what only another run needs goes too: `path`, `state`, `at`, `since`, `attempts`, `replays`, what it
 has of its end, `trace` and `answer` are left; of which the last two go next.
 """
@@ -88,19 +86,7 @@ from eventroute.queue.admission import (
     New,
     Repeat,
 )
-from eventroute.queue.desk import (
-    Approval,
-    Desk,
-    Found,
-    KeptAnswer,
-    Line,
-    Listing,
-    Mode,
-    Situation,
-    Spent,
-    State,
-    Wanted,
-)
+from eventroute.queue.desk import Desk, Found, KeptAnswer, Line, Listing, Mode, Situation, Spent, State, Wanted
 from eventroute.queue.keys import FIRST, Group, group_of
 from eventroute.queue.ledger import Account, Exceeded, Ledger
 from eventroute.queue.load import Load, read_load
@@ -128,7 +114,6 @@ __all__ = [
     "Admitted",
     "Again",
     "Amount",
-    "Approval",
     "Begun",
     "Candidate",
     "Desk",

@@ -27,7 +27,7 @@ from eventroute.queue.upkeep import Held, Standing, Stop, Upkeep
 from eventroute.route_table import INSTALLATION
 from eventroute.runtime.scripts import Argument, ClientCaller, Script, told
 from eventroute.runtime.tracing import parse_traceparent
-from eventroute.talk import ASK, WORD, WORD_CHARS, Ask, CallRecord, Word
+from eventroute.talk import CallRecord
 
 LOOK_MAX: Final = 20_000
 """Deliveries of one set that one call looks at: twice as many as a route has dead letters. Arbitrary."""
@@ -94,8 +94,6 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     waits: int = 0
     replays: int = 0
-    asks: int = 0
-    """How many calls of tools wait for a person's word (`Desk.approvals`)."""
     cause: str = ""
     """Of a held one the standing trouble, of a throttled one the bucket of the throttle."""
     last_error: str = ""
@@ -270,19 +268,6 @@ class Situation(NamedTuple):
         return next((each for each in self.standing if each.trouble.cause == cause), None)
 
 
-class Approval(NamedTuple):
-    """A call of a tool that waits for a person's word."""
-
-    line: Line
-    """The delivery that waits."""
-    group: Group
-    call: str
-    """The call's id."""
-    ask: Ask
-    shown: bytes
-    """As it is stored: a word is on this, and on nothing that stands there later."""
-
-
 class _Source(NamedTuple):
     """A set of deliveries."""
 
@@ -430,60 +415,6 @@ class Desk:
         """Remove dead letters for good; returns per delivery `ok`, or why not: `unknown`, `alive`."""
         return await self._each(scripts.DISCARD, [], deliveries)
 
-    async def approvals(self, delivery: DeliveryId | None = None, *, limit: int = LOOK_MAX) -> list[Approval]:
-        """List the calls that wait for a person's word, of one delivery or of all; whose time is over first, first.
-
-        limit  of deliveries, per group
-        """
-        try:
-            found = [
-                approval
-                for group in self._clients
-                for line in await self._asking(group, delivery, limit)
-                for approval in await self._asked(group, line)
-            ]
-        except (RedisError, OSError) as error:
-            raise told(error) from error
-        return sorted(found, key=lambda approval: (approval.ask.until_ms, approval.line.id, approval.call))
-
-    async def _asking(self, group: Group, delivery: DeliveryId | None, limit: int) -> Sequence[Line]:
-        names = await self._clients[group].zrange(group.approvals, 0, limit - 1)
-        meant = [name for name in names if delivery is None or name == delivery.encode()]
-        pages = [meant[start : start + _PAGE] for start in range(0, len(meant), _PAGE)]
-        lines = [line for page in pages for line in await self._glance(group, State.LATER, page)]
-        return [line for line in lines if line.state is State.LATER and line.asks]
-
-    async def _asked(self, group: Group, line: Line) -> list[Approval]:
-        client, key = self._clients[group], group.delivery(line.id)
-        names = [name.decode() for name in await client.hkeys(key)]
-        open_ = [
-            name.removeprefix(ASK)
-            for name in names
-            if name.startswith(ASK) and WORD + name.removeprefix(ASK) not in names
-        ]
-        values = await client.hmget(key, [ASK + name for name in open_]) if open_ else []
-        asks = zip(open_, values, strict=True)
-        return [
-            Approval(line, group, name, msgspec.json.decode(value, type=Ask), value) for name, value in asks if value
-        ]
-
-    async def decide(self, approval: Approval, *, approved: bool, by: str, note: str = "") -> str:
-        """Give a person's word on a call; returns `ok`, or why not.
-
-        returns  `unknown` (the delivery is gone), `not_asked` (its time is over, or it has ended), `changed` (another
-                 call would be made by now), `decided` (somebody was faster)
-        """
-        word = Word(
-            approved=approved,
-            digest=approval.ask.digest,
-            by=" ".join(by.split())[:WORD_CHARS],
-            note=" ".join(note.split())[:WORD_CHARS],
-            at_ms=await self.now_ms(),
-        )
-        args: list[Argument] = [approval.line.id, approval.call, approval.shown, msgspec.json.encode(word)]
-        said: bytes = await self._calls[approval.group](scripts.DECIDE, approval.group.prefix, args)
-        return said.decode()
-
     async def _each(
         self, script: Script, head: Sequence[Argument], deliveries: Iterable[DeliveryId]
     ) -> dict[DeliveryId, str]:
@@ -579,7 +510,7 @@ class Desk:
 _HEAD: Final = "head"
 _GLANCED: Final = (
     *("path", "state", "seq", "at", "since", "attempts", "waits", "due", "cause", "outcome", "reason", "detail"),
-    *("finished", "about", "last_error", "replays", "asks", _HEAD, "holds"),
+    *("finished", "about", "last_error", "replays", _HEAD, "holds"),
 )
 
 
@@ -615,7 +546,6 @@ def _line(name: DeliveryId, standing: State, fields: Mapping[str, bytes | None])
         attempts=_number(own, "attempts"),
         waits=_number(own, "waits"),
         replays=_number(own, "replays"),
-        asks=_number(own, "asks"),
         cause=own.get("cause", ""),
         last_error=own.get("last_error", ""),
         events=int(about.get("events", 0)),

@@ -55,11 +55,6 @@ class Group:
         return f"{self.prefix}later"
 
     @property
-    def approvals(self) -> str:
-        """ZSET, delivery id → until when it waits, Unix ms: those of `later` that wait for people's word."""
-        return f"{self.prefix}approvals"
-
-    @property
     def running(self) -> str:
         """ZSET, delivery id → end of its lease, Unix ms. Worker renews."""
         return f"{self.prefix}running"

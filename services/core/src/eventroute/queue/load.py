@@ -26,8 +26,6 @@ class Load(NamedTuple):
 
     At least one while something is parked: a worker has to see when that is mended.
     """
-    approvals: int = 0
-    """Of `later`: waiting for people's word on calls of tools."""
 
 
 async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePath], bool] = lambda _: False) -> Load:
@@ -39,22 +37,22 @@ async def read_load(calls: Mapping[Group, Caller], *, may_go: Callable[[RoutePat
             gone
     """
     ready = running = later = throttled = depth = 0
-    waiting, attributed, parked, stops, approvals = Counter[str](), 0, 0, 0, 0
+    waiting, attributed, parked, stops = Counter[str](), 0, 0, 0
     for group, call in calls.items():
         counts = await call(scripts.LOAD, group.prefix, [])
         ready, running, later = ready + counts[0], running + counts[1], later + counts[2]
         throttled, depth, stops = throttled + counts[3], depth + counts[4], stops + counts[5]
         held_routes = zip(counts[6][::2], counts[6][1::2], strict=True)
         ready += sum(count for path, count in held_routes if may_go(RoutePath(path.decode())))
-        parked, approvals = parked + counts[7], approvals + counts[8]
-        for bucket, _, may_run, own in counts[9:]:
+        parked += counts[7]
+        for bucket, _, may_run, own in counts[8:]:
             waiting[bucket.decode()] += may_run + own
             attributed += own
     if stops:  # nothing is taken: what would be ready is held
         held = max(depth - running - later - throttled, 0)
-        return Load(0, running, later, throttled, held, workable=running, approvals=approvals)
+        return Load(0, running, later, throttled, held, workable=running)
     known = await figures(next(iter(calls.values())), waiting) if waiting else {}
     admitted = sum(min(count, known[bucket].free) if bucket in known else count for bucket, count in waiting.items())
     held = max(depth - ready - running - later - throttled, 0)
     workable = running + ready - attributed + admitted
-    return Load(ready, running, later, throttled, held, max(workable, min(parked, 1)), approvals)
+    return Load(ready, running, later, throttled, held, workable=max(workable, min(parked, 1)))

@@ -75,15 +75,6 @@ class Standing(NamedTuple):
     by_route: Mapping[RoutePath, int]
 
 
-class Waiting(NamedTuple):
-    """How many deliveries wait for something that comes by itself."""
-
-    buckets: Mapping[str, int]
-    """Per bucket of the throttle."""
-    approvals: int
-    """For people's word on calls of tools."""
-
-
 class Upkeep:
     """Calls that concern no single delivery. All raise `RedisAway` or `RedisForbids`."""
 
@@ -96,10 +87,10 @@ class Upkeep:
         """Count what is queued."""
         return await read_load({group: self._call})
 
-    async def waiting(self, group: Group) -> Waiting:
-        """Count what waits for the throttle, and for people."""
-        found = await self._call(scripts.LOAD, group.prefix, [])
-        return Waiting({bucket.decode(): int(count) for bucket, count, *_ in found[9:] if count}, int(found[8]))
+    async def waiting(self, group: Group) -> dict[str, int]:
+        """Count what waits for each bucket of the throttle."""
+        found = (await self._call(scripts.LOAD, group.prefix, []))[8:]
+        return {bucket.decode(): int(count) for bucket, count, *_ in found if count}
 
     async def buckets(self, names: Iterable[str]) -> dict[str, Figures]:
         """Read how buckets of the throttle stand."""

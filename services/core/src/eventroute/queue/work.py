@@ -332,10 +332,6 @@ class Work:
         needed = f"{need.micro_usd} {need.tokens}" if need else ""
         await self._fenced(scripts.PARK, lease, lease.path, trouble.cause, said, trouble.detail, int(has_asked), needed)
 
-    async def ask(self, lease: Lease, asks: Mapping[str, bytes], *, until_ms: int, error: str) -> None:
-        """Let it wait for people's word on calls of tools, by the calls' ids."""
-        await self._fenced(scripts.ASK, lease, lease.path, until_ms, error, *_flat(asks))
-
     async def wait(self, lease: Lease, bucket: str, size: Size, *, until_ms: int, error: str = "") -> None:
         """Let it wait for a place at a bucket of the throttle; until `until_ms` (0 = now) there is none."""
         await self._fenced(scripts.WAIT, lease, lease.path, bucket, *size, until_ms, error)

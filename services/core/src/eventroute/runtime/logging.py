@@ -50,8 +50,7 @@ def setup(level: str, *, program: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # That of anthropic has whole requests at debug, with the prompt and with what servers of tools are shown.
-    for chatty in ("anthropic", "arq", "httpcore", "httpcore2", "httpx", "httpx2", "uvicorn.access"):
+    for chatty in ("arq", "httpx", "httpx2", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

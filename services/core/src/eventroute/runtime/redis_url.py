@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from eventroute.errors import Refused
 from eventroute.secret import Secret
@@ -129,17 +129,6 @@ def parse_redis_url(url: str) -> RedisUrl:
         tls=_tls(options) if scheme.startswith("rediss") else None,
         slot=_slot(_HOME) if is_cluster else None,
     )
-
-
-def with_password(url: str, password: str) -> str:
-    """Put in a password that is kept apart, as into `redis://user@host`; raises `Refused`."""
-    found = _URL.fullmatch(url)
-    if found is None:
-        raise _refused("scheme", f"is none of {', '.join(_SCHEMES)}")
-    user, _, hosts = found[2].rpartition("@")
-    if ":" in user:
-        raise _refused("password", "is in the URL, and given apart from it; leave one of them out")
-    return f"{url[: found.start(2)]}{user}:{quote(password, safe='')}@{hosts}{url[found.end(2) :]}"
 
 
 def _refused(part: str, trouble: str) -> Refused:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from eventroute.errors import Refused
-from eventroute.runtime.redis_url import with_password
 
 
 class Settings(BaseModel):
@@ -58,18 +57,3 @@ class Settings(BaseModel):
             return Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise Refused(f"settings: {variable}_FILE: cannot read {file}: {error}") from error
-
-
-class RedisSettings(Settings):
-    """Base of programs that share a Redis."""
-
-    redis_url: SecretStr
-    """Redis or Valkey with `noeviction`, as `eventroute.runtime.redis_url` describes; may hold a password."""
-    redis_password: SecretStr | None = None
-    """Password of the URL's user, where it is kept apart from the URL."""
-
-    @property
-    def redis(self) -> str:
-        """Give the URL with its password; raises `Refused`."""
-        url = self.redis_url.get_secret_value()
-        return with_password(url, self.redis_password.get_secret_value()) if self.redis_password else url

@@ -10,12 +10,9 @@ announcement of that version names them, or names no route, and then everything 
 A deleted route leaves a tombstone: its name is neither served nor denied for a while, so that making it anew loses
 nothing. Publishing and heartbeats work in a full Redis too. A table in memory outlives Redis and the publisher: it is
 replaced, never forgotten.
-
-Of several publishers the one with the greatest epoch counts: whoever has a smaller one can write no more.
 """
 
 import asyncio
-import contextlib
 import gc
 import hashlib
 import math
@@ -32,7 +29,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from eventroute import keys
-from eventroute.errors import GaveUp, Refused, RetryLater
+from eventroute.errors import Refused, RetryLater
 from eventroute.ids import RoutePath
 from eventroute.route_table import Entry, Plane
 from eventroute.runtime.pace import Pace
@@ -50,8 +47,6 @@ NAME_HELD_S: Final = 600
 
 _VERSION: Final = "@version"  # no route path starts with "@"
 _UNFINISHED: Final = "@unfinished"  # the mark of a publication in pieces that is under way, or was broken off
-_EPOCH: Final = "@epoch"  # of the publisher that wrote last
-_WITHDRAW_S: Final = 1.0  # how long the end of a process waits for Redis
 _RECONNECT_S: Final = 0.5  # mean pause between attempts while Redis is away; jittered, so that a fleet spreads out
 _PUBLISH_ATTEMPTS: Final = 5  # two publishers at once are a mistake; that many collisions are a broken set-up
 _AT_ONCE: Final = 64  # entries per read; some hundred kilobytes, which neither Redis nor a reader notices
@@ -68,15 +63,6 @@ _Item = tuple[RoutePath, bytes]
 _log = structlog.get_logger()
 
 
-class Deposed(GaveUp):
-    """Another publisher has taken over; `epoch` is its own."""
-
-    def __init__(self, plane: str, epoch: int) -> None:
-        """Take whose table it is, and the epoch that stands there."""
-        super().__init__(f"table {plane}: a publisher of epoch {epoch} has taken over")
-        self.epoch = epoch
-
-
 class Change(msgspec.Struct, frozen=True):
     """An announcement: from which version to which, and the routes to read again."""
 
@@ -90,7 +76,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
     """What a live process says of itself."""
 
     version: int | None
-    """The table version that it serves; None while it is cold, and once it has ended."""
+    """The table version that it serves; None while it is cold."""
     broken: list[RoutePath]
     """Published routes that it cannot read."""
     redis: Annotated[list[Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=8)] = []
@@ -104,8 +90,6 @@ class _Found(msgspec.Struct, frozen=True):
     """0 = none."""
     mark: str
     """What a publication left that did not come to its end; empty = none."""
-    epoch: int
-    """Whose it is; 0 = of a publisher without one."""
     now_ms: int
     """Redis' time."""
 
@@ -119,31 +103,26 @@ async def publish(
     withheld: Collection[RoutePath] = (),
     unseen: Collection[str] = (),
     name_held_s: int = NAME_HELD_S,
-    epoch: int = 0,
 ) -> int:
     """Make `entries` the plane's table, writing only what differs.
 
     withheld     routes that exist and cannot be served now: no process denies them, and what is queued for them waits
     unseen       namespaces of which nothing is known: what the table holds of them stays
     name_held_s  how long a route that is in neither keeps its name, from the publication that finds it gone
-    epoch        the publisher's number, greater than those of all before; from now on, smaller ones can write no more
     returns      the table's version, unchanged when nothing differed; versions grow, also after Redis lost its data
-    raises       `Deposed` when one with a greater epoch has written; `RetryLater` when one keeps interfering; Redis'
-                 own errors when it is away
+    raises       `RetryLater` when another publisher keeps interfering; Redis' own errors when it is away
     """
     wanted: dict[RoutePath, Entry | None] = {**dict.fromkeys(withheld), **entries}
     for _ in range(_PUBLISH_ATTEMPTS):
         found = await _find(redis, plane.name)
-        if found.epoch > epoch:
-            raise Deposed(plane.name, found.epoch)
         items = await _difference(
             redis, plane.name, wanted, key, unseen=unseen, now_ms=found.now_ms, name_held_s=name_held_s
         )
-        if found.version and not items and not found.mark and found.epoch == epoch:
+        if found.version and not items and not found.mark:
             return found.version
         # Clock time rather than a counter: after Redis lost its data, no process may take a new table for its old one.
         version = max(found.version + 1, found.now_ms)
-        if await _write(redis, plane.name, items, found=found, version=version, epoch=epoch):
+        if await _write(redis, plane.name, items, found=found, version=version):
             return version
     raise RetryLater(f"table {plane.name}: another publisher keeps changing it")
 
@@ -157,21 +136,12 @@ async def read_entry(redis: Redis, plane: Plane[Entry], path: RoutePath, key: Se
         return None
 
 
-async def has_routes(redis: Redis, plane: Plane[Any], key: SealKey) -> bool:
-    """Tell whether a table has any route but deleted ones; one that cannot be read is one."""
-    async for piece in _scan(redis, plane.name):
-        if any(_deleted_ms(_opened(key, plane.name, path, sealed)) is None for path, sealed in piece):
-            return True
-    return False
-
-
 async def _find(redis: Redis, plane: str) -> _Found:
     async with redis.pipeline(transaction=False) as pipe:
-        pipe.hmget(keys.table(plane), _VERSION, _UNFINISHED, _EPOCH)
+        pipe.hmget(keys.table(plane), _VERSION, _UNFINISHED)
         pipe.time()
-        (version, mark, epoch), (seconds, microseconds) = await pipe.execute()
-    now_ms = seconds * 1000 + microseconds // 1000
-    return _Found(int(version or 0), (mark or b"").decode(), int(epoch or 0), now_ms)
+        (version, mark), (seconds, microseconds) = await pipe.execute()
+    return _Found(int(version or 0), (mark or b"").decode(), seconds * 1000 + microseconds // 1000)
 
 
 async def _difference(
@@ -192,10 +162,9 @@ async def _difference(
     def put(path: RoutePath, content: bytes) -> None:
         items.append((path, key.seal(content, context=_context(plane, path))))
 
-    current = key.current  # what is sealed with the previous key is written anew
     for path, entry in wanted.items():
         content = msgspec.msgpack.encode(entry)
-        if _opened(current, plane, path, present.get(path)) != content:
+        if _opened(key, plane, path, present.get(path)) != content:
             put(path, content)
         await pace.give_way()
     for path in present.keys() - wanted.keys():
@@ -209,7 +178,7 @@ async def _difference(
     return items
 
 
-async def _write(redis: Redis, plane: str, items: Sequence[_Item], *, found: _Found, version: int, epoch: int) -> bool:
+async def _write(redis: Redis, plane: str, items: Sequence[_Item], *, found: _Found, version: int) -> bool:
     """Write a publication; returns False when another publisher came between."""
     paths = [path for path, _ in items]
     is_named = not found.mark and len(paths) <= _NAMED_PATHS
@@ -219,7 +188,7 @@ async def _write(redis: Redis, plane: str, items: Sequence[_Item], *, found: _Fo
     *pieces, last = _pieces(items)
     for number, piece in enumerate([*pieces, last]):
         left = uuid.uuid4().hex if number < len(pieces) else ""
-        arguments = [found.version, mark, left, version, epoch, keys.table_changed(plane), announcement]
+        arguments = [found.version, mark, left, version, keys.table_changed(plane), announcement]
         entries = [part for item in piece for part in item]
         if not await redis.eval(_PUBLISH.source, 1, keys.table(plane), *arguments, *entries):
             return False
@@ -381,27 +350,18 @@ class RouteTable(Generic[Route]):
                 await self._apply(msgspec.json.decode(message["data"], type=Change))
                 await self._beat()
 
-    async def withdraw(self) -> None:
-        """Say that this process serves no more, so that nobody waits for it; to be called once `run` has ended."""
-        with contextlib.suppress(RedisError, OSError, TimeoutError):  # then it is missed a little later
-            async with asyncio.timeout(_WITHDRAW_S):
-                await self._say(Heartbeat(version=None, broken=[]))
-
     async def _beat(self) -> int | None:
         """Say what is served; returns the version that stands in Redis."""
-        state = Heartbeat(version=self.version, broken=sorted(self._broken), redis=self._troubles())
-        stored = await self._say(state)
-        self._next_beat = time.monotonic() + HEARTBEAT_S
-        return stored
-
-    async def _say(self, state: Heartbeat) -> int | None:
         plane = self._plane.name
+        state = Heartbeat(version=self.version, broken=sorted(self._broken), redis=self._troubles())
         names = [keys.process(plane, self._process_id), keys.processes(plane)]
         async with self._redis.pipeline(transaction=False) as pipe:
-            said = msgspec.json.encode(state)
-            pipe.eval(_BEAT.source, len(names), *names, said, self._process_id, HEARTBEAT_LIFETIME_S)
+            pipe.eval(
+                _BEAT.source, len(names), *names, msgspec.json.encode(state), self._process_id, HEARTBEAT_LIFETIME_S
+            )
             pipe.hget(keys.table(plane), _VERSION)
             _, stored = await pipe.execute()
+        self._next_beat = time.monotonic() + HEARTBEAT_S
         return None if stored is None else int(stored)
 
     async def _apply(self, change: Change) -> None:

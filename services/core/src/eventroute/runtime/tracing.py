@@ -3,7 +3,7 @@
     POST /hooks/{namespace}/{name}  SERVER     receiver
     └── send eventroute             PRODUCER   receiver; its context travels in the job
         └── process eventroute      CONSUMER   worker, one per attempt, linked to the attempt before
-            ├── chat {model}        CLIENT     worker, with an event for each use of a tool on the API's side
+            ├── chat {model}        CLIENT     worker
             ├── execute_tool {tool} CLIENT     worker
             └── sink {kind}         CLIENT     worker
 

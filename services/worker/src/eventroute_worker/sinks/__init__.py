@@ -28,7 +28,6 @@ from eventroute.route_table import (
     StreamSink,
 )
 from eventroute.runtime import tracing
-from eventroute_worker.chain import Chain
 from eventroute_worker.outbound import Outbound
 from eventroute_worker.sinks import github, http, slack
 from eventroute_worker.sinks.databases import Databases
@@ -46,6 +45,7 @@ __all__ = [
     "LocalSinks",
     "RemoteSinks",
     "Result",
+    "RouteSinkWriter",
     "SinkFailed",
     "SinkGone",
     "SinkRefused",
@@ -116,7 +116,7 @@ class RemoteSinks:
         databases: Databases | None = None,
         *,
         slack: str = SLACK,
-        chain: Chain | None = None,
+        chain: RouteSinkWriter | None = None,
     ) -> None:
         """Take the way out, the calls to the queue, connections to databases, Slack's Web API, the way to other routes.
 
@@ -124,7 +124,7 @@ class RemoteSinks:
         slack      where the API is
         chain      None = nothing is handed over
         """
-        self._chain = RouteSinkWriter(chain) if chain else None
+        self._chain = chain
         self._github = GithubSinkWriter(way)
         self._http = HttpSinkWriter(way)
         self._postgres = PostgresSinkWriter(databases or Databases(way))

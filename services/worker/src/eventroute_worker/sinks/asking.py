@@ -36,14 +36,6 @@ def is_success(answer: Answer) -> bool:
     return HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def is_page(answer: Answer) -> bool:
-    """Tell whether a page for people came, as of a proxy that wants a login: then nobody who was meant has been asked.
-
-    Its type tells nothing: some services call a word HTML.
-    """
-    return answer.body.lstrip()[:1] == b"<"
-
-
 def is_passing(answer: Answer) -> bool:
     """Tell whether the same request may succeed later."""
     return answer.status in _PASSING or answer.status >= _SERVER_ERROR

@@ -19,7 +19,7 @@ from eventroute.queue import Lease
 from eventroute.route_table import SLACK, SlackApp, SlackSink, SlackWebhook
 from eventroute_worker.outbound import Answer as Response
 from eventroute_worker.outbound import Bounds, NoAnswer, Request
-from eventroute_worker.sinks.asking import Asks, after_s, ask, is_page, is_passing, is_success
+from eventroute_worker.sinks.asking import Asks, after_s, ask, is_passing, is_success
 from eventroute_worker.sinks.model import Result, SinkFailed, SinkRefused
 from eventroute_worker.sinks.pace import Pace
 from eventroute_worker.sinks.slack_message import build_message
@@ -27,8 +27,6 @@ from eventroute_worker.sinks.slack_message import build_message
 _BOUNDS: Final = Bounds(deadline_s=10, max_bytes=1024 * 1024)  # the API sends the whole message back
 _HEADERS: Final = {"content-type": "application/json; charset=utf-8"}
 _WORD: Final = re.compile(r"[a-z_]{1,64}")
-_TAKEN: Final = re.compile(rb'\s*\{\s*"ok"\s*:\s*true\b')
-"""How an answer begins that says so, should the rest not come."""
 _THREADED: Final = frozenset({"message", "app_mention"})
 """Types of events whose `ts` is a message's."""
 
@@ -173,8 +171,8 @@ class SlackSinkWriter:
                     return
                 place = _Place(channel) if channel else _where_asked(result.delivery)
                 told = await self._call("chat.postMessage", headers, {**message, **place.fields()})
-                if entity and told.ts:  # unless it was cut
-                    await self._remember(told.channel, told.ts, result, _subject(entity))
+                if entity:
+                    await self._remember(told, result, _subject(entity))
             case _:
                 assert_never(sink.by)
 
@@ -189,14 +187,14 @@ class SlackSinkWriter:
         changed = {name: value for name, value in message.items() if name not in _ONLY_POSTED}
         where = {"channel": known.channel, "ts": known.ts}
         try:
-            await self._call("chat.update", headers, {"blocks": [], **changed, **where})
+            told = await self._call("chat.update", headers, {"blocks": [], **changed, **where})
         except _Unchangeable:
             return False
-        await self._remember(known.channel, known.ts, result, subject)
+        await self._remember(told, result, subject)
         return True
 
-    async def _remember(self, channel: str, ts: str, result: Result, subject: str) -> None:
-        known = _Known(channel, ts, result.delivery.received_ms)
+    async def _remember(self, told: "_Told", result: Result, subject: str) -> None:
+        known = _Known(told.channel, told.ts, result.delivery.received_ms)
         await self._places.place(result.lease, subject, msgspec.json.encode(known), ttl_s=_REMEMBERED_S)
 
     async def _call(self, method: str, headers: dict[str, str], arguments: dict[str, Any]) -> "_Told":
@@ -252,33 +250,22 @@ def _where_asked(delivery: Delivery) -> _Place:
 
 
 def _judge_api(response: Response) -> _Told:
-    told = _read(response)
+    try:
+        told = msgspec.json.decode(response.body, type=_Told)
+    except msgspec.DecodeError:
+        told = None
     if told and told.ok:
         return told
     if told and told.error in _UNCHANGEABLE:
         raise _Unchangeable(f"{told.error}: the message cannot be changed")
     if told is None and is_success(response):
-        raise _no_answer(response)
+        raise SinkFailed(f"HTTP {response.status}, and what came with it is no answer of Slack's")
     raise _refusal(response, told.error if told else "")
-
-
-def _read(response: Response) -> _Told | None:
-    """Read what the Web API says, of an answer that was cut as much as there is; None = it is no answer of Slack's."""
-    try:
-        return msgspec.json.decode(response.body, type=_Told)
-    except msgspec.DecodeError:
-        return _Told(ok=True) if response.missing and _TAKEN.match(response.body) else None
 
 
 def _judge_webhook(response: Response) -> None:
     if not is_success(response):
         raise _refusal(response, response.body[:128].decode(errors="replace").strip())
-    if is_page(response):
-        raise _no_answer(response)
-
-
-def _no_answer(response: Response) -> SinkFailed:
-    return SinkFailed(f"HTTP {response.status}, and what came with it is no answer of Slack's")
 
 
 def _refusal(response: Response, error: str) -> SinkFailed | SinkRefused:

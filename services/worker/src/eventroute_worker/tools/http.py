@@ -1,16 +1,15 @@
 """The `http` tool: a request whose URL and body the arguments fill in; what the service says is data of a stranger."""
 
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from eventroute.fence import build_fence, clean
 from eventroute.outbound import Blocked
 from eventroute.route_table import HttpTool
-from eventroute.tool_url import ToolUrlRefused
+from eventroute.tool import Tool
 from eventroute_worker.outbound import Answer, Bounds, Missing, NoAnswer, Request
-from eventroute_worker.tools.kinds import ArgumentsRefused, Call, Heard
 
 _BODILESS: Final = frozenset({"GET", "DELETE"})
 _SUCCESS: Final = range(200, 300)
@@ -30,61 +29,55 @@ class Asks(Protocol):
         ...
 
 
-class HttpKind:
-    """Makes requests ready."""
+class Heard(NamedTuple):
+    """What became of a request."""
 
-    def __init__(self, way: Asks) -> None:
-        """Take the way out."""
-        self._way = way
-
-    def prepare(self, call: Call) -> "_Ready":
-        """Write a call's request; raises `ArgumentsRefused`."""
-        rule, url = call.tool.rule, call.tool.url
-        if not isinstance(rule, HttpTool) or url is None:
-            raise TypeError(f"tool {rule.name} is no request")
-        try:
-            return _Ready(self._way, rule, _request(rule, url.fill(call.arguments), call), call.key)
-        except ToolUrlRefused as error:
-            raise ArgumentsRefused(str(error)) from error
+    text: str
+    """What Claude is told."""
+    is_success: bool
+    status: int = 0
+    may_have_happened: bool = False
+    """Nobody heard whether it did."""
+    why: str = ""
+    """Why there was no answer: for people, as it may tell of what is inside."""
 
 
-@dataclass(frozen=True)
-class _Ready:
-    way: Asks
-    rule: HttpTool
-    request: Request
-    key: str
+def build_request(tool: Tool, arguments: Mapping[str, Any], *, key: str) -> Request:
+    """Write a call's request; raises `ToolUrlRefused`.
 
-    def describe(self) -> str:
-        """Write exactly what would be sent; its headers are nobody's business."""
-        body = f"\n{self.request.body.decode()}" if self.request.body else ""
-        return f"{self.request.method} {self.request.url}{body}"
-
-    async def make(self) -> Heard:
-        """Send it once."""
-        rule = self.rule
-        try:
-            answer = await self.way.send(self.request, Bounds(deadline_s=rule.timeout_s, max_bytes=rule.max_bytes))
-        except Blocked as error:
-            return Heard("The call was not made: it is not allowed to.", is_success=False, why=str(error))
-        except NoAnswer as error:
-            is_sent = error.may_have_arrived
-            text = "The call was sent, and no answer came." if is_sent else "The service could not be reached."
-            return Heard(text, is_success=False, may_have_happened=is_sent, why=str(error))
-        return Heard(_told(answer, rule, self.key), is_success=answer.status in _SUCCESS, status=answer.status)
-
-
-def _request(rule: HttpTool, url: str, call: Call) -> Request:
+    key  the same for this call however often it is made, and for no other
+    """
+    rule = tool.rule
     headers = {"user-agent": "EventRoute", "accept": "application/json, text/*;q=0.9, */*;q=0.1", **rule.headers}
     if rule.secret_header:
         name, secret = rule.secret_header
         headers[name] = secret.reveal().decode("latin-1")
-    headers["idempotency-key"] = call.key
+    headers["idempotency-key"] = key
+    url = tool.url.fill(arguments)
     if rule.method in _BODILESS:
         return Request(rule.method, url, headers)
-    return Request(
-        rule.method, url, {**headers, "content-type": "application/json"}, msgspec.json.encode(call.arguments)
+    return Request(rule.method, url, {**headers, "content-type": "application/json"}, msgspec.json.encode(arguments))
+
+
+def describe(rule: HttpTool, request: Request) -> str:
+    """Say what a dry run leaves out; its headers are nobody's business."""
+    body = f" with the body {request.body.decode()}" if request.body else ""
+    return (
+        f"This is a dry run: nothing was sent, and nothing has changed. It would be {rule.method} {request.url}{body}"
     )
+
+
+async def send(way: Asks, rule: HttpTool, request: Request, *, key: str) -> Heard:
+    """Make a call once."""
+    try:
+        answer = await way.send(request, Bounds(deadline_s=rule.timeout_s, max_bytes=rule.max_bytes))
+    except Blocked as error:
+        return Heard("The call was not made: it is not allowed to.", is_success=False, why=str(error))
+    except NoAnswer as error:
+        may_have_happened = error.may_have_arrived
+        text = "The call was sent, and no answer came." if may_have_happened else "The service could not be reached."
+        return Heard(text, is_success=False, may_have_happened=may_have_happened, why=str(error))
+    return Heard(_told(answer, rule, key), is_success=answer.status in _SUCCESS, status=answer.status)
 
 
 def _told(answer: Answer, rule: HttpTool, key: str) -> str:

@@ -10,7 +10,6 @@ local id, key = ARGV[1], delivery(ARGV[1])
 if not holds(id, ARGV[2]) then
   return false
 end
-hear(id)
 local fields = redis.call('HGETALL', key)
 local attempts = redis.call('HINCRBY', key, 'attempts', 1)
 redis.call('HSET', key, 'stage', is_sending(ARGV[4]) and 'asking' or 'begun') -- a crash is hardly an answer's doing

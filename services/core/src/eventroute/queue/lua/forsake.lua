@@ -45,7 +45,6 @@ while count < tonumber(ARGV[3]) do -- one after the other: each may bring the ne
     break
   end
   count = count + 1
-  hear(id)
   charge(path, -1, -redis.call('HSTRLEN', delivery(id), 'body'))
   bury(path, id, 'route_deleted', 'the route was deleted and did not come back')
 end

@@ -3,8 +3,8 @@
 --
 -- ARGV     1.. delivery ids
 -- returns  per id {path, state, seq, at, since, attempts, waits, due, cause, outcome, reason, detail, finished, about,
---          last_error, replays, how many calls of tools wait for a person's word, begin of the body: all before its
---          headers and payload, how many wait for it as a dead letter that holds its lane}; nil for what is not there. As many as are cheap to look at, at least one: ask
+--          last_error, replays, begin of the body: all before its headers and payload, how many wait for it as a dead
+--          letter that holds its lane}; nil for what is not there. As many as are cheap to look at, at least one: ask
 --          again for the rest.
 
 local BYTES = 4 * 1024 * 1024 -- of bodies that are looked into per call: about a millisecond. Arbitrary
@@ -16,17 +16,17 @@ for _, id in ipairs(ARGV) do
   end
   local key = delivery(id)
   local line = redis.call('HMGET', key, 'path', 'state', 'seq', 'at', 'since', 'attempts', 'waits', 'due', 'cause',
-    'outcome', 'reason', 'detail', 'finished', 'about', 'last_error', 'replays', 'asks')
+    'outcome', 'reason', 'detail', 'finished', 'about', 'last_error', 'replays')
   local body = not line[14] and redis.call('HGET', key, 'body')
   if body then
     seen = seen + #body
     local cut = string.find(body, ',"headers":', 1, true) or string.find(body, ',"payload":', 1, true)
-    line[18] = cut and string.sub(body, 1, cut - 1) or false
+    line[17] = cut and string.sub(body, 1, cut - 1) or false
   end
   local lane = line[2] == 'dead' and redis.call('HGET', holding(line[1]), id)
   if lane then
-    line[18] = line[18] or false
-    line[19] = tostring(redis.call('ZCARD', lane_of(line[1], lane)) - 1)
+    line[17] = line[17] or false
+    line[18] = tostring(redis.call('ZCARD', lane_of(line[1], lane)) - 1)
   end
   reply[#reply + 1] = line
 end

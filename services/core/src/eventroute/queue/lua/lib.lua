@@ -9,9 +9,8 @@ local P = KEYS[1]
 local USAGE, ROTATION, LATER, RUNNING = P .. 'usage', P .. 'rotation', P .. 'later', P .. 'running'
 local SUSPECTS, SOLO, HELD, WAKE = P .. 'suspects', P .. 'solo', P .. 'held', P .. 'wake'
 local LIMITS, STRICT, TURNS = P .. 'limits', P .. 'strict', P .. 'turns'
-local OUTDONE, SENDINGS, APPROVALS = P .. 'outdone', P .. 'sendings', P .. 'approvals'
+local OUTDONE, SENDINGS = P .. 'outdone', P .. 'sendings'
 local STOP = P .. 'stop' -- of the first group, for all
-local ASK, WORD = 'talk:ask:', 'talk:word:' -- fields of a delivery: what a person is asked about a call, and has said
 local WAKE_TOKENS = 64 -- more than workers make sense of; a spare one costs a worker one look. Arbitrary
 local DAY_MS = 86400 * 1000
 local DEAD_MS = 30 * DAY_MS -- a month for somebody to look. Arbitrary
@@ -213,14 +212,6 @@ local function end_talk(key)
         redis.call('HDEL', key, field)
       end
     end
-  end
-end
-
--- A delivery waits for people no longer. What they took counts against no deadline.
-local function hear(id)
-  if redis.call('HDEL', delivery(id), 'asks') == 1 then
-    redis.call('ZREM', APPROVALS, id)
-    redis.call('HSET', delivery(id), 'since', now)
   end
 end
 

@@ -3,8 +3,8 @@
 --
 -- returns  {ready, running, later, throttled, all that is queued, 1 in the first group while the installation is stopped,
 --          {path of a held route, how many of its deliveries would be ready, ...}, how many are parked; what is in none
---          of the first four is held; how many of the later ones wait for people; per bucket of the throttle {bucket, how
---          many wait for it, how many of these may run, how many are ready whose route asked by it last}, ...}
+--          of the first four is held; per bucket of the throttle {bucket, how many wait for it, how many of these may
+--          run, how many are ready whose route asked by it last}, ...}
 --
 -- Ready are no more of a route than may run: another worker would be of no use for the others.
 
@@ -47,7 +47,7 @@ local due = redis.call('ZCOUNT', LATER, '-inf', now)
 local reply = {
   count + due + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', RUNNING), redis.call('ZCARD', LATER) - due, throttled,
   tonumber(redis.call('HGET', USAGE, 'depth')) or 0, redis.call('HEXISTS', STOP, 'since'), held,
-  waiting_for_causes, redis.call('ZCARD', APPROVALS),
+  waiting_for_causes,
 }
 for bucket, counts in pairs(of) do
   reply[#reply + 1] = {bucket, counts[1], counts[2], counts[3]}

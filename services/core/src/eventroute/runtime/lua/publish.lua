@@ -5,28 +5,20 @@
 -- ARGV  1 the version that the publisher has read, 0 = none
 --       2 the mark that it has read, or left with its piece before; empty = none
 --       3 the mark to leave, another one with each piece; empty = this is the last piece
---       4 the new version
---       5 the publisher's epoch
---       6 channel   7 announcement; they and the version count with the last piece only
---       from 8 on: path, sealed entry, path, …; an empty entry removes the path
+--       4 the new version   5 channel   6 announcement; they count with the last piece only
+--       from 7 on: path, sealed entry, path, …; an empty entry removes the path
 --
--- Returns 1, or 0 when another publisher came between, or one with a greater epoch before: then nothing was written.
+-- Returns 1, or 0 when another publisher came between: then nothing was written.
 --
 -- Also in a Redis that is full, which is when routes are suspended and removed. A mark that stays tells the next
 -- publisher of entries that were changed and never announced.
 
 local table = KEYS[1]
-local found = redis.call('HMGET', table, '@version', '@unfinished', '@epoch')
+local found = redis.call('HMGET', table, '@version', '@unfinished')
 if (found[1] or '0') ~= ARGV[1] or (found[2] or '') ~= ARGV[2] then
   return 0
 end
-if tonumber(found[3] or '0') > tonumber(ARGV[5]) then
-  return 0
-end
-if ARGV[5] ~= '0' then
-  redis.call('HSET', table, '@epoch', ARGV[5])
-end
-for position = 8, #ARGV, 2 do
+for position = 7, #ARGV, 2 do
   if ARGV[position + 1] == '' then
     redis.call('HDEL', table, ARGV[position])
   else
@@ -39,5 +31,5 @@ if ARGV[3] ~= '' then
 end
 redis.call('HDEL', table, '@unfinished')
 redis.call('HSET', table, '@version', ARGV[4])
-redis.call('PUBLISH', ARGV[6], ARGV[7])
+redis.call('PUBLISH', ARGV[5], ARGV[6])
 return 1

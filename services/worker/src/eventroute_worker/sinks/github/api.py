@@ -15,7 +15,7 @@ import msgspec
 
 from eventroute.secret import Secret
 from eventroute_worker.outbound import Answer, Bounds, Method, Missing, Request
-from eventroute_worker.sinks.asking import LONGEST_WAIT_S, Asks, after_s, ask, is_page, is_passing, is_success
+from eventroute_worker.sinks.asking import LONGEST_WAIT_S, Asks, after_s, ask, is_passing, is_success
 from eventroute_worker.sinks.model import SinkFailed, SinkRefused
 
 _BOUNDS: Final = Bounds(deadline_s=15, max_bytes=8 * 1024 * 1024)
@@ -91,22 +91,16 @@ def read(answer: Answer, form: type[Form]) -> Form:
     try:
         return msgspec.json.decode(answer.body, type=form)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _no_answer(answer) from error
-
-
-def _no_answer(answer: Answer) -> SinkFailed:
-    why = "is too long" if answer.missing is Missing.TOO_LONG else "is no answer of GitHub's"
-    return SinkFailed(f"HTTP {answer.status}, and what came with it {why}")
+        why = "is too long" if answer.missing is Missing.TOO_LONG else "is no answer of GitHub's"
+        raise SinkFailed(f"HTTP {answer.status}, and what came with it {why}") from error
 
 
 def judge(answer: Answer, fixes: Mapping[int, str] | None = None) -> None:
-    """Pass a success of GitHub's; raises `SinkFailed` or `SinkRefused` for anything else.
+    """Pass a success; raises `SinkFailed` or `SinkRefused` for anything else.
 
     fixes  by status, what to do about it in this place
     """
     if is_success(answer):
-        if is_page(answer):
-            raise _no_answer(answer)
         return
     status, told = answer.status, _told(answer)
     if (wait_s := _limit_s(answer, told)) is not None:

@@ -1,10 +1,9 @@
-"""`python k8s/manifests.py --write | --check`: the chart as plain manifests, for `kubectl apply -k`.
+"""`python charts/manifests.py --write | --check`: the chart as plain manifests, for `kubectl apply -k`.
 
 `k8s/base` is what the chart renders with the values below, `k8s/overlays/*` the differences that other values make. So
 there is one source, the chart, and the overlays cannot fall behind it. Needs Helm: `$HELM`, or `helm` on PATH.
 
-Secrets are never rendered: the chart's Job makes keys and passwords, once, and Claude's key is yours. Images are to be
-named by an overlay of your own, as a checkout comes without.
+Secrets are never rendered: `k8s/make_secrets.py` makes them, once.
 """
 
 import os
@@ -18,12 +17,13 @@ from typing import Any, Final
 
 import yaml
 
-K8S: Final = Path(__file__).parent
-CHART: Final = K8S.parent / "charts/eventroute"
+CHART: Final = Path(__file__).parent / "eventroute"
+K8S: Final = CHART.parents[1] / "k8s"
 NAMESPACE: Final = "eventroute"
 
 BASE: Final[Mapping[str, Any]] = {
-    "image": {"registry": "registry.invalid"},  # a name that can never be anybody's (RFC 2606)
+    "tableKeys": {"existingSecret": "eventroute-table-keys"},
+    "valkey": {"existingSecret": "eventroute-valkey"},
     "worker": {"anthropic": {"existingSecret": "eventroute-anthropic"}},
     "crds": {"enabled": False},
     "tests": {"enabled": False},
@@ -38,7 +38,9 @@ OVERLAYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "keda": {"autoscaling": {"mode": "keda"}},
 }
 
-_HEADER: Final = "# Rendered from charts/eventroute by k8s/manifests.py: change it there, and run `make manifests`.\n"
+_HEADER: Final = (
+    "# Rendered from charts/eventroute by charts/manifests.py: change it there, and run `make manifests`.\n"
+)
 _NAMESPACE_FILE: Final = f"""\
 apiVersion: v1
 kind: Namespace
